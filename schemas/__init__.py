@@ -1,0 +1,1 @@
+"""The contract as data: JSON Schemas, examples and errata, with the one loader for them."""

@@ -1,0 +1,1 @@
+"""The Room backend: packets, callback URLs, rooms, traffic, the sender, the journal and the listener."""

@@ -1,0 +1,110 @@
+"""The callback URL: the documented parameters appended, in their order, to whatever URL an app has configured."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import SplitResult, quote, urlsplit
+
+from roomhook.schemas.errors import ConfigurationError
+
+__all__ = ["PLATFORMS", "CallbackUrl", "Parameters", "parameters", "sign"]
+
+PLATFORMS: Final = ("RESTAPI", "Web", "Android", "iOS", "Windows", "Mac", "iPad", "Unknown")
+"""OptPlatform as the Chinese overview spells it (protocol.md 1.2; the English one writes macOS)."""
+
+Parameters = tuple[tuple[str, str], ...]
+"""Names and values of the query, decoded, in the order in which they are sent."""
+
+
+def sign(token: str, request_time: int | str) -> str:
+    """``sha256(Token + RequestTime)`` in lower-case hex; *request_time* is in seconds (protocol.md 1.5)."""
+    return hashlib.sha256(f"{token}{request_time}".encode()).hexdigest()
+
+
+def parameters(
+    *,
+    sdkappid: int | str,
+    command: str,
+    client_ip: str,
+    platform: str,
+    contenttype: str = "json",
+    token: str | None = None,
+    request_time: int | None = None,
+) -> Parameters:
+    """The documented parameters in the documented order; Sign and RequestTime (s) only with a *token* (page, 1.1, 1.5)."""
+    documented = (
+        ("SdkAppid", str(sdkappid)),
+        ("CallbackCommand", command),
+        ("contenttype", contenttype),
+        ("ClientIP", client_ip),
+        ("OptPlatform", platform),
+    )
+    if token is None:
+        return documented
+    if request_time is None:
+        raise ValueError("a signed callback needs its request_time")
+    return (*documented, ("Sign", sign(token, request_time)), ("RequestTime", str(request_time)))
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackUrl:
+    """A configured callback URL, taken apart once.
+
+    ``base`` is everything before the query (scheme, host, port, path; an empty path becomes ``/``), ``query`` is the
+    URL's own query, as configured. A fragment never travels and is dropped (protocol.md 7.9).
+    """
+
+    scheme: str
+    host: str
+    port: int
+    netloc: str
+    path: str
+    query: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take *text* apart; raises ``ConfigurationError`` that says what is wrong with it."""
+        parts = _split(text)
+        if parts.scheme not in {"http", "https"}:
+            hint = f"http://{text}" if "://" not in text else "http://127.0.0.1:8000/callback"
+            raise ConfigurationError(f"{text!r} is not a callback URL: it must start with http:// or https://, as in {hint}")
+        try:
+            port = parts.port
+        except ValueError:
+            raise ConfigurationError(f"{text!r} is not a callback URL: its port is not a number from 0 to 65535") from None
+        if not parts.hostname:
+            raise ConfigurationError(f"{text!r} is not a callback URL: it names no host, as in http://127.0.0.1:8000/callback")
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port if port is not None else 443 if parts.scheme == "https" else 80,
+            netloc=parts.netloc,
+            path=quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~"),
+            query=quote(parts.query, safe="/?%:@!$&'()*+,;=-._~"),
+        )
+
+    def with_parameters(self, params: Iterable[tuple[str, str]]) -> str:
+        """The whole URL with *params* appended; every byte outside RFC 3986's unreserved set is percent-encoded."""
+        return self.with_query("&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params))
+
+    def with_query(self, raw: str) -> str:
+        """The whole URL with *raw* (already encoded) appended to the URL's own query, joined by ``&``."""
+        return f"{self.scheme}://{self.netloc}{self.target(raw)}"
+
+    def target(self, raw: str) -> str:
+        """The request target: path and query as they stand in the request line."""
+        query = f"{self.query}&{raw}" if self.query and raw else self.query or raw
+        return f"{self.path}?{query}" if query else self.path
+
+
+def _split(text: str) -> SplitResult:
+    if re.search(r"[\x00-\x20\x7f]", text):
+        raise ConfigurationError(f"{text!r} is not a callback URL: percent-encode its spaces and control characters")
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is not a callback URL: {error}") from None

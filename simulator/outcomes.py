@@ -1,0 +1,97 @@
+"""How an attempt ended, in the terms of the Room backend's own failure table (protocol.md 1.3), apart from compliance."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from enum import StrEnum
+
+__all__ = ["Outcome", "outcome_of_error"]
+
+
+class Outcome(StrEnum):
+    """What became of one attempt; only ``DELIVERED`` counts as delivered."""
+
+    DELIVERED = "delivered"  # HTTP 200 and parseable JSON, whole, within the deadline
+    HTTP_STATUS = "http-status"  # any other status
+    NOT_JSON = "not-json"  # 200, but no parseable JSON
+    INCOMPLETE = "incomplete"  # the connection ended inside the answer
+    TIMEOUT = "timeout"  # no whole answer by the deadline
+    REFUSED = "refused"  # connection refused, or no route
+    DNS = "dns"  # the name does not resolve
+    TLS = "tls"  # the handshake or the certificate failed
+    RESET = "reset"  # the connection was reset before any byte of an answer
+    CLOSED = "closed"  # the connection was closed before any byte of an answer
+    NOT_HTTP = "not-http"  # bytes came back that are no HTTP answer
+
+    @property
+    def explained(self) -> str:
+        """The outcome as part of a sentence whose subject is the App backend."""
+        return _EXPLAINED[self]
+
+
+_EXPLAINED = {
+    Outcome.DELIVERED: "answered HTTP 200 with JSON in time",
+    Outcome.HTTP_STATUS: "answered with a status other than 200",
+    Outcome.NOT_JSON: "answered 200 with a body that is not JSON",
+    Outcome.INCOMPLETE: "closed the connection inside its answer",
+    Outcome.TIMEOUT: "gave no whole answer in time",
+    Outcome.REFUSED: "refused the connection",
+    Outcome.DNS: "has a host name that does not resolve",
+    Outcome.TLS: "failed the TLS handshake",
+    Outcome.RESET: "reset the connection without an answer",
+    Outcome.CLOSED: "closed the connection without an answer",
+    Outcome.NOT_HTTP: "answered with bytes that are not HTTP",
+}
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """The outcome that a transport *error* stands for, whatever library has wrapped it.
+
+    The innermost known error decides, so that a reset inside three layers of a client's exceptions is still a reset.
+    """
+    outcome = Outcome.RESET
+    for inner in _chain(error):
+        found = _classify(inner)
+        if found is not None:
+            outcome = found
+    return outcome
+
+
+def _classify(error: BaseException) -> Outcome | None:
+    if isinstance(error, ssl.SSLError):
+        # Python reports a peer that hangs up without close_notify as an SSLError; that is a closed connection.
+        return Outcome.CLOSED if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else Outcome.TLS
+    if isinstance(error, socket.gaierror):
+        return Outcome.DNS
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMEOUT
+    if isinstance(error, http.client.RemoteDisconnected):
+        return Outcome.CLOSED
+    if isinstance(error, http.client.IncompleteRead):
+        return Outcome.INCOMPLETE
+    if isinstance(error, http.client.HTTPException):
+        return Outcome.NOT_HTTP
+    if isinstance(error, ConnectionRefusedError):
+        return Outcome.REFUSED
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return Outcome.RESET
+    if isinstance(error, OSError) and type(error) is OSError:
+        return Outcome.REFUSED  # no route, network unreachable
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """*error* and everything inside it, outermost first: causes, contexts and exceptions kept as arguments."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        waiting += [one for one in inner if isinstance(one, BaseException)]

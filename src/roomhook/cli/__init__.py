@@ -1,0 +1,1 @@
+"""The command line over all of Roomhook, one module a command."""

@@ -1,0 +1,127 @@
+"""The ``roomhook`` command: finds the command's module, runs it, and turns every mistake into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from roomhook.cli import config
+from roomhook.schemas.errors import ConfigurationError, RoomhookError
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context, HelpFormatter
+
+__all__ = ["COMMANDS", "command_line", "main"]
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("roomhook.cli.demo", "The first thing to run: an App backend, an evening of rooms, the contract suite."),
+    "check": ("roomhook.cli.check", "Run the contract suite against an App backend: verdicts, findings, reports."),
+    "fire": ("roomhook.cli.fire", "Send one leave callback to an App backend and show what came of it."),
+    "requirements": ("roomhook.cli.requirements", "List what an App backend owes, by id and level."),
+    "explain": ("roomhook.cli.explain", "Explain one requirement: text, why it matters, source, how to fix."),
+    "backend": ("roomhook.cli.backend", "Start one of our own App backends: the reference, or a broken one."),
+    "schema": ("roomhook.cli.schema", "Print a JSON Schema, or validate documents against it."),
+    "errata": ("roomhook.cli.errata", "The register of what the vendor's pages contradict or leave unknown."),
+}
+"""Every command: its module, imported only when it runs (a quick start), and its line in the overview."""
+
+_INTERRUPTED: Final = 130
+_OUR_OWN_ERROR: Final = 4
+_BROKEN_PIPE: Final = 141
+
+
+class _LazyGroup(TyperGroup):
+    """Imports a command's module when that command is asked for, and prints the overview without importing any."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 (the base class's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: Command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        config.refuse_unknown_keys(ctx.default_map, cmd_name, command)
+        return command
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def command_line() -> TyperGroup:
+    """The group of all commands, for the console script and for tests."""
+    app = typer.Typer(cls=_LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+    @app.callback()
+    def _root(
+        version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True, callback=_version),  # noqa: FBT003
+    ) -> None:
+        """Roomhook plays the Room backend of Tencent RTC and judges your App backend behind Room.CallbackAfterMemberLeave.
+
+        Exit codes: 0 conforms, 1 does not, 2 usage or configuration, 3 target unreachable, 4 our own error.
+        """
+
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line on *argv* (default ``sys.argv[1:]``) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        result: Any = command_line()(
+            args=arguments, prog_name="roomhook", standalone_mode=False, default_map=config.default_map()
+        )
+    except typer.TyperException as error:
+        return _usage_error(error, arguments)
+    except RoomhookError as error:
+        print(f"roomhook: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _drop_stdout()
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (the last line of defence: one line for the user, the traceback on request)
+        if os.environ.get("ROOMHOOK_DEBUG"):
+            raise
+        where = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"roomhook: our own error: {where} (set ROOMHOOK_DEBUG=1 for the traceback, and report it)", file=sys.stderr)  # noqa: T201
+        return _OUR_OWN_ERROR
+    return result if isinstance(result, int) else 0
+
+
+def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
+    """One line that says what is wrong and where to look."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        return ConfigurationError.exit_code
+    command = f"roomhook {arguments[0]}" if arguments and arguments[0] in COMMANDS else "roomhook"
+    message = " ".join(error.format_message().split())
+    print(f"roomhook: {message.rstrip('.')}. See '{command} --help'.", file=sys.stderr)  # noqa: T201
+    return ConfigurationError.exit_code
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    typer.echo(f"roomhook {version('roomhook')}")
+    raise typer.Exit
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from complaining when it flushes into a pipe that is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
