@@ -1,0 +1,71 @@
+# Everything a contributor or a CI machine does: `make demo` and `make test` need Python 3.11+ with venv, make and PyPI.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VIEW := build/typing/roomhook
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test format format-check lint types layers tests wheel view clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contract suite, in seconds
+	@$(BIN)/roomhook demo
+
+test: format-check lint types layers wheel tests  ## everything CI does, in the order of this line
+
+format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+format-check: $(VENV)/.developing  ## is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.developing  ## ruff, all rules
+	$(BIN)/ruff check .
+
+types: view  ## mypy and basedpyright, both strict
+	$(BIN)/mypy --package roomhook
+	$(BIN)/mypy tests
+	$(BIN)/basedpyright
+
+layers: view  ## who may import whom
+	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo
+
+wheel: $(VENV)/.developing  ## build the wheel and use it in an environment of its own
+	$(BIN)/pytest tests/test_wheel.py
+
+tests: $(VENV)/.developing  ## the test suite: first what measures time, by itself, then the rest in parallel
+	$(BIN)/pytest -m alone --ignore tests/test_wheel.py
+	$(BIN)/pytest -m "not alone" --numprocesses $(WORKERS) --ignore tests/test_wheel.py
+
+# mypy, basedpyright and import-linter don't see the mapping of folders to packages in pyproject.toml: they read this view.
+view: $(VENV)/.developing
+	@mkdir -p $(VIEW)
+	@cd $(VIEW) && for each in ../../../src/roomhook/*[!_] ../../../src/roomhook/__*__.py ../../../schemas ../../../simulator \
+		../../../contract_tests ../../../loadtests; do ln -sfn "$$each" .; done
+	@find -L build/typing -type l -delete
+
+$(VENV)/.installed: pyproject.toml
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.developing: pyproject.toml
+	$(call install,.[dev])
+	@touch $(VENV)/.installed $@
+
+define install
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Roomhook needs Python 3.11 or newer with venv, which $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Installing $(1) into $(VENV) (once; needs PyPI) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --editable '$(1)'
+endef
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist roomhook-report ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
