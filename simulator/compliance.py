@@ -100,25 +100,23 @@ def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
         else:
             if quick.action_status == "OK" and quick.error_code == 0:
                 return _COMPLIANT_OK
-    breaches: list[Breach] = []
-    if answer.status != 200:
-        breaches.append(Breach("ack.status", "HTTP 200", f"HTTP {answer.status}"))
-    if not answer.complete:
-        breaches.append(Breach("ack.complete", "the whole body that was announced", f"{len(answer.body)} bytes, then the end"))
-    if not in_time:
-        breaches.append(Breach("ack.deadline", f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"))
+    breaches = _transport_breaches(answer, deadline_ms, in_time=in_time)
+    # The body of an error page or of half an answer claims to be no response packet: blame the cause alone.
+    answered = answer.status == 200 and answer.complete
     try:
         packet = parse_json(answer.body)
     except ValueError as error:
-        breaches.append(Breach("ack.json", "one JSON document, an object", _shown_body(answer.body, error)))
-        outcome = _outcome(answer, in_time=in_time, json_came=False)
-        return Judgement(outcome, tuple(breaches))
+        if answered:
+            breaches.append(Breach("ack.json", "one JSON document, an object", _shown_body(answer.body, error)))
+        return Judgement(_outcome(answer, in_time=in_time, json_came=False), tuple(breaches))
     outcome = _outcome(answer, in_time=in_time, json_came=True)
     if not isinstance(packet, dict):
-        breaches.append(Breach("ack.json", "an object", f"{_type_name(packet)} {_shown(packet)}", "$"))
+        if answered:
+            breaches.append(Breach("ack.json", "an object", f"{_type_name(packet)} {_shown(packet)}", "$"))
         return Judgement(outcome, tuple(breaches), packet=packet)
     status, code = packet.get("ActionStatus"), packet.get("ErrorCode")
-    breaches += _packet_breaches(packet)
+    if answered:
+        breaches += _packet_breaches(packet)
     return Judgement(
         outcome,
         tuple(breaches),
@@ -126,6 +124,17 @@ def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
         error_code=int(code) if _is_integer(code) else None,
         packet=packet,
     )
+
+
+def _transport_breaches(answer: Answer, deadline_ms: float, *, in_time: bool) -> list[Breach]:
+    breaches: list[Breach] = []
+    if answer.status != 200:
+        breaches.append(Breach("ack.status", "HTTP 200", f"HTTP {answer.status}"))
+    if not answer.complete:
+        breaches.append(Breach("ack.complete", "the whole body that was announced", "the connection ended inside it"))
+    if not in_time:
+        breaches.append(Breach("ack.deadline", f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"))
+    return breaches
 
 
 def _packet_breaches(packet: dict[str, Any]) -> list[Breach]:

@@ -1,0 +1,336 @@
+"""The suite's HTTP client: requests, sending byte by byte what it is given, with the deadline on our own clock."""
+
+from __future__ import annotations
+
+import contextvars
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Self
+
+import requests
+import requests.adapters
+import urllib3
+import urllib3.connection
+import urllib3.connectionpool
+import urllib3.exceptions
+from urllib3.util import SKIP_HEADER
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import Answer, Breach, Judgement, judge
+from roomhook.simulator.outcomes import Outcome, outcome_of_error
+
+__all__ = ["Client", "Connection", "Exchange", "tls_context"]
+
+_LARGEST_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes of an answer that are kept; what goes beyond is read no further."""
+
+_give_up_at: contextvars.ContextVar[float] = contextvars.ContextVar("give_up_at", default=float("inf"))
+"""When the current thread stops waiting, on the monotonic clock (s)."""
+
+_opened: contextvars.ContextVar[int] = contextvars.ContextVar("opened", default=0)
+"""How many connections the current thread has opened."""
+
+_NO_ANSWER: Final = {
+    Outcome.TIMEOUT: "ack.deadline",
+    Outcome.INCOMPLETE: "ack.complete",
+}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One attempt: the callback, and the answer or the reason why there is none.
+
+    ``reused`` says that it travelled on a connection that had carried a callback before.
+    """
+
+    callback: Callback
+    answer: Answer | None
+    outcome: Outcome
+    detail: str
+    elapsed_ms: float
+    deadline_ms: float
+    reused: bool = False
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """Both axes; without an answer, the outcome stands for the requirement that it breaks."""
+        if self.answer is not None:
+            return judge(self.answer, deadline_ms=self.deadline_ms)
+        expected = f"an answer within {self.deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
+        breach = Breach(_NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})")
+        return Judgement(self.outcome, (breach,))
+
+    @property
+    def acknowledged(self) -> bool:
+        """HTTP 200 in time with a compliant OK."""
+        return self.judgement.acknowledged
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, or None without an answer."""
+        return self.answer.status if self.answer else None
+
+    @property
+    def hung(self) -> bool:
+        """No whole answer even after the patience beyond the deadline."""
+        return self.answer is None and self.outcome is Outcome.TIMEOUT
+
+    @property
+    def late(self) -> bool:
+        """Answered, or hung, past the deadline."""
+        return self.hung or (self.answer is not None and self.answer.elapsed_ms > self.deadline_ms)
+
+
+def tls_context(*, cacert: Path | None = None, insecure: bool = False, cert: Path | None = None) -> ssl.SSLContext:
+    """A client context: the system's or *cacert*'s authorities, or none if *insecure*; *cert* holds our own pair (PEM)."""
+    try:
+        context = ssl.create_default_context(cafile=str(cacert) if cacert else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"--cacert {cacert} can't be used: {error}; give a PEM file of CA certificates") from None
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert:
+        try:
+            context.load_cert_chain(cert)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key") from None
+    return context
+
+
+@dataclass(frozen=True)
+class Client:
+    """Where and how to send: extra *headers* for a gateway, TLS options, a *proxy* URL; the environment plays no part."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    cacert: Path | None = None
+    insecure: bool = False
+    cert: Path | None = None
+    proxy: str | None = None
+    context: ssl.SSLContext = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Build the TLS context once: loading the authorities takes longer than a callback."""
+        context = tls_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
+        context.sslsocket_class = _DeadlineTlsSocket
+        object.__setattr__(self, "context", context)
+
+    def send(self, callback: Callback, *, deadline_ms: float, give_up_ms: float) -> Exchange:
+        """Send *callback* on a fresh connection and close it; wait *give_up_ms* at most, judge by *deadline_ms*."""
+        with self.connection() as connection:
+            return connection.send(callback, deadline_ms=deadline_ms, give_up_ms=give_up_ms)
+
+    def connection(self) -> Connection:
+        """A connection that is kept open between callbacks for as long as the target keeps it."""
+        return Connection(self)
+
+
+class Connection:
+    """One keep-alive connection; a closed one is opened again, which ``Exchange.reused`` tells."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._sent = 0
+        self._session = requests.Session()
+        self._session.trust_env = False
+        adapter = _Adapter(client.context)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def send(self, callback: Callback, *, deadline_ms: float, give_up_ms: float) -> Exchange:
+        """Send *callback* and read the answer to its last byte."""
+        prepared = _prepare(callback, self._client.headers)
+        proxy = self._client.proxy
+        proxies = {"http": proxy, "https": proxy} if proxy else {}
+        opened = _opened.get()
+        started = time.monotonic()
+        answer: Answer | None = None
+        outcome, detail = Outcome.DELIVERED, ""
+        with _patience(give_up_ms / 1000):
+            try:
+                response = self._session.send(
+                    prepared, stream=True, allow_redirects=False, timeout=give_up_ms / 1000, proxies=proxies, verify=True
+                )
+                body, complete = _read(response)
+                elapsed_ms = (time.monotonic() - started) * 1000
+                headers = tuple((name, value) for name, value in response.raw.headers.items())
+                answer = Answer(response.status_code, headers, body, elapsed_ms, complete)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                outcome, detail = outcome_of_error(error), _innermost(error)
+        elapsed_ms = (time.monotonic() - started) * 1000
+        exchange = Exchange(
+            callback,
+            answer,
+            outcome,
+            detail,
+            elapsed_ms,
+            deadline_ms,
+            reused=self._sent > 0 and _opened.get() == opened,
+        )
+        self._sent += 1
+        return exchange if answer is None else replace(exchange, outcome=exchange.judgement.outcome)
+
+
+def _prepare(callback: Callback, extra: Sequence[tuple[str, str]]) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method = callback.method
+    prepared.url = callback.url  # set directly: requests' own preparation rewrites percent-encodings
+    headers: dict[str, Any] = {"User-Agent": f"roomhook/{_version()}", "Accept-Encoding": SKIP_HEADER}
+    if callback.body is not None:
+        headers["Content-Length"] = str(len(callback.body))
+    headers.update(extra)
+    headers.update(callback.headers)
+    prepared.headers = headers  # type: ignore[assignment]
+    prepared.body = callback.body
+    prepared.hooks = {"response": []}
+    prepared._cookies = requests.cookies.RequestsCookieJar()  # type: ignore[attr-defined]  # noqa: SLF001
+    return prepared
+
+
+def _read(response: requests.Response) -> tuple[bytes, bool]:
+    """The body and whether it came whole; a coding that the target chose by itself is undone."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        for chunk in response.raw.stream(65536, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _LARGEST_ANSWER:
+                response.close()
+                break
+    except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError) as error:
+        if outcome_of_error(error) is Outcome.TIMEOUT:
+            raise
+        return b"".join(chunks), False
+    return b"".join(chunks), True
+
+
+def _innermost(error: BaseException) -> str:
+    """The plainest text in a stack of wrapped exceptions."""
+    text = str(error)
+    inner: BaseException | None = error
+    while inner is not None:
+        text = str(inner) or type(inner).__name__
+        arguments = [one for one in inner.args if isinstance(one, BaseException)]
+        reason = getattr(inner, "reason", None)
+        inner = reason if isinstance(reason, BaseException) else arguments[0] if arguments else inner.__cause__
+    return text.splitlines()[0][:200]
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    token = _give_up_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _give_up_at.reset(token)
+
+
+def _remaining() -> float | None:
+    left = _give_up_at.get() - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the deadline has passed")
+    return None if left == float("inf") else left
+
+
+class _DeadlineSocket(socket.socket):
+    """requests' timeout is per read; here every read gets only what is left of the whole."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(_remaining())
+        super().sendall(*args, **kwargs)
+
+
+class _DeadlineTlsSocket(ssl.SSLSocket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(_remaining())
+        super().sendall(*args, **kwargs)
+
+
+class _HttpConnection(urllib3.connection.HTTPConnection):
+    def connect(self) -> None:
+        _opened.set(_opened.get() + 1)
+        super().connect()
+
+    def _new_conn(self) -> socket.socket:
+        plain = super()._new_conn()
+        return _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+
+
+class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    def connect(self) -> None:
+        _opened.set(_opened.get() + 1)
+        super().connect()
+
+    def _new_conn(self) -> socket.socket:
+        plain = super()._new_conn()
+        plain.settimeout(_remaining())
+        return plain
+
+
+class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """An adapter whose sockets know the deadline and whose TLS context is ours."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self._teach(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        self._teach(manager)
+        return manager
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the context alone: requests would load the authorities again for every connection."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, attributes = super().build_connection_pool_key_attributes(request, verify, cert)
+        attributes = {key: value for key, value in attributes.items() if key not in {"cert_reqs", "ca_certs", "ca_cert_dir"}}
+        return host, {**attributes, "ssl_context": self._context, "cert_reqs": self._context.verify_mode}
+
+    def _teach(self, manager: Any) -> None:
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def _version() -> str:
+    global _known_version  # noqa: PLW0603 (read once from the package's metadata: a file access)
+    if _known_version is None:
+        _known_version = version("roomhook")
+    return _known_version
+
+
+_known_version: str | None = None
