@@ -1,0 +1,93 @@
+"""``roomhook backend``: one of our own App backends, to try a sender or the contract suite on."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roomhook.cli.options import SdkAppId, Token
+from roomhook.schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.backends.registry import Broken
+    from roomhook.contract_tests.backends.server import BackendServer
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def backend(
+    broken: Annotated[
+        str | None,
+        typer.Option(
+            "--broken", metavar="ID", help="Break one requirement, such as app-id.near.", envvar="ROOMHOOK_BROKEN"
+        ),
+    ] = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Such as 0.0.0.0:8000; port 0 is a free one.",
+            envvar="ROOMHOOK_LISTEN",
+        ),
+    ] = "127.0.0.1:0",
+    sdkappid: SdkAppId = 1400000001,
+    token: Token = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the broken backends and their defects, and stop.")
+    ] = False,
+) -> None:
+    """Start the reference App backend, or with --broken one that departs from it in a single requirement.
+
+    Prints the callback URL on stdout and serves until Ctrl-C. Members come in by Room.CallbackAfterMemberEnter.
+    """
+    from roomhook.contract_tests.backends.broken import BROKEN
+    from roomhook.contract_tests.backends.server import BackendServer, serve
+
+    if listing:
+        width = max(map(len, BROKEN))
+        for one in BROKEN.values():
+            typer.echo(f"{one.id:{width}}  {one.defect}")
+        raise typer.Exit
+    chosen = _chosen(broken, BROKEN) if broken is not None else None
+    host, port = _address(listen)
+    serve(
+        BackendServer(host, port, sdkappid=sdkappid, token=token),
+        lambda server: _announce(server, chosen, sdkappid=sdkappid, signed=token is not None),
+    )
+    raise typer.Exit
+
+
+def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
+    if requirement in table:
+        return table[requirement]
+    close = difflib.get_close_matches(requirement, table, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see 'roomhook backend --list'"
+    raise ConfigurationError(f"no broken backend is named {requirement!r}: {hint}")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigurationError(f"--listen {text!r} is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:
+    requirement = broken.id if broken else None
+    typer.echo(server.url(requirement))
+    hints = [f"breaks {broken.id}: {broken.defect}"] if broken else ["the reference App backend"]
+    if broken and broken.needs_token and not signed:
+        hints.append("its defect shows only with --token")
+    token = " --token …" if signed else ""
+    hints += [
+        f"rooms: {server.probe(requirement)}  (GET)",
+        f"try:   roomhook check {server.url(requirement)} --sdkappid {sdkappid}{token}",
+        "Ctrl-C stops it",
+    ]
+    typer.echo("\n".join(hints), err=True)
