@@ -35,7 +35,7 @@ def parameters(
     token: str | None = None,
     request_time: int | None = None,
 ) -> Parameters:
-    """The documented parameters in the documented order; Sign and RequestTime (s) only with a *token* (page, 1.1, 1.5)."""
+    """The documented parameters in their documented order; Sign and RequestTime (s) only with a *token* (page, 1.1, 1.5)."""
     documented = (
         ("SdkAppid", str(sdkappid)),
         ("CallbackCommand", command),
@@ -71,13 +71,13 @@ class CallbackUrl:
         parts = _split(text)
         if parts.scheme not in {"http", "https"}:
             hint = f"http://{text}" if "://" not in text else "http://127.0.0.1:8000/callback"
-            raise ConfigurationError(f"{text!r} is not a callback URL: it must start with http:// or https://, as in {hint}")
+            raise _malformed(text, f"it must start with http:// or https://, as in {hint}")
         try:
             port = parts.port
         except ValueError:
-            raise ConfigurationError(f"{text!r} is not a callback URL: its port is not a number from 0 to 65535") from None
+            raise _malformed(text, "its port is not a number from 0 to 65535") from None
         if not parts.hostname:
-            raise ConfigurationError(f"{text!r} is not a callback URL: it names no host, as in http://127.0.0.1:8000/callback")
+            raise _malformed(text, "it names no host, as in http://127.0.0.1:8000/callback")
         return cls(
             scheme=parts.scheme,
             host=parts.hostname,
@@ -103,8 +103,12 @@ class CallbackUrl:
 
 def _split(text: str) -> SplitResult:
     if re.search(r"[\x00-\x20\x7f]", text):
-        raise ConfigurationError(f"{text!r} is not a callback URL: percent-encode its spaces and control characters")
+        raise _malformed(text, "percent-encode its spaces and control characters")
     try:
         return urlsplit(text)
     except ValueError as error:
-        raise ConfigurationError(f"{text!r} is not a callback URL: {error}") from None
+        raise _malformed(text, str(error)) from None
+
+
+def _malformed(text: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"{text!r} is not a callback URL: {why}")

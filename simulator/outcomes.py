@@ -1,4 +1,4 @@
-"""How an attempt ended, in the terms of the Room backend's own failure table (protocol.md 1.3), apart from compliance."""
+"""How an attempt ended, in the terms of the Room backend's own failure table (protocol.md 1.3)."""
 
 from __future__ import annotations
 

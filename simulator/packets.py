@@ -1,4 +1,4 @@
-"""The packets of the leave and enter callbacks and of their answer, as typed values, with their wire names mapped here only."""
+"""The packets of the leave and enter callbacks and of their answer, as typed values; wire names are mapped here only."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Roomhook plays the Room backend of Tencent RTC, so that an App backend can be proved right, fast and hard to break."""
+"""Roomhook plays the Room backend of Tencent RTC, so that you can prove an App backend right, fast and tough."""

@@ -1,4 +1,4 @@
-"""The ``roomhook`` command: finds the command's module, runs it, and turns every mistake into one line and an exit code."""
+"""The ``roomhook`` command: finds a command's module, runs it, and turns a mistake into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -48,7 +48,8 @@ class _LazyGroup(TyperGroup):
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: Command = typer.main.get_command(module.app)
         command.name = cmd_name
-        config.refuse_unknown_keys(ctx.default_map, cmd_name, command)
+        defaults = config.configure(cmd_name, command, COMMANDS)
+        ctx.default_map = {**(ctx.default_map or {}), cmd_name: defaults}
         return command
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
@@ -62,11 +63,16 @@ def command_line() -> TyperGroup:
 
     @app.callback()
     def _root(
-        version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True, callback=_version),  # noqa: FBT003
+        *,
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_version)
+        ] = False,
     ) -> None:
-        """Roomhook plays the Room backend of Tencent RTC and judges your App backend behind Room.CallbackAfterMemberLeave.
+        """Play the Room backend of Tencent RTC and judge your App backend behind Room.CallbackAfterMemberLeave.
 
         Exit codes: 0 conforms, 1 does not, 2 usage or configuration, 3 target unreachable, 4 our own error.
+
+        Each option can also be set as ROOMHOOK_<OPTION> in the environment, or in roomhook.toml or [tool.roomhook].
         """
 
     group = typer.main.get_command(app)
@@ -78,24 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on *argv* (default ``sys.argv[1:]``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        result: Any = command_line()(
-            args=arguments, prog_name="roomhook", standalone_mode=False, default_map=config.default_map()
-        )
+        result: Any = command_line()(args=arguments, prog_name="roomhook", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, arguments)
     except RoomhookError as error:
-        print(f"roomhook: {error}", file=sys.stderr)  # noqa: T201
+        typer.echo(f"roomhook: {error}", err=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
         _drop_stdout()
         return _BROKEN_PIPE
-    except Exception as error:  # noqa: BLE001 (the last line of defence: one line for the user, the traceback on request)
+    except Exception as error:
         if os.environ.get("ROOMHOOK_DEBUG"):
             raise
-        where = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"roomhook: our own error: {where} (set ROOMHOOK_DEBUG=1 for the traceback, and report it)", file=sys.stderr)  # noqa: T201
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        typer.echo(f"roomhook: our own error: {what} (ROOMHOOK_DEBUG=1 shows where; please report it)", err=True)
         return _OUR_OWN_ERROR
     return result if isinstance(result, int) else 0
 
@@ -103,11 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """One line that says what is wrong and where to look."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        typer.echo(error.format_message(), err=True)
         return ConfigurationError.exit_code
     command = f"roomhook {arguments[0]}" if arguments and arguments[0] in COMMANDS else "roomhook"
-    message = " ".join(error.format_message().split())
-    print(f"roomhook: {message.rstrip('.')}. See '{command} --help'.", file=sys.stderr)  # noqa: T201
+    message = " ".join(error.format_message().split()).rstrip(".")
+    source = config.source_of(getattr(error, "param", None), getattr(error, "ctx", None))
+    typer.echo(f"roomhook: {message}{source}. See '{command} --help'.", err=True)
     return ConfigurationError.exit_code
 
 
@@ -123,5 +128,3 @@ def _version(wanted: bool) -> None:
 def _drop_stdout() -> None:
     """Keep the interpreter from complaining when it flushes into a pipe that is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-

@@ -34,7 +34,7 @@ __all__ = [
     "parse_proxy",
 ]
 
-OUR_SDKAPPID: Final = "1400000001"
+OUR_SDKAPPID: Final = 1400000001
 """The SDKAppID where we own both ends."""
 
 
@@ -49,7 +49,7 @@ Url = Annotated[
     str,
     typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
 ]
-SdkAppId = Annotated[str, typer.Option("--sdkappid", metavar="N", help="The target's SDKAppID.")]
+SdkAppId = Annotated[int, typer.Option("--sdkappid", metavar="N", help="The target's SDKAppID.")]
 Token = Annotated[
     str | None,
     typer.Option(
