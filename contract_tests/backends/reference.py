@@ -39,8 +39,9 @@ class Refusal(Exception):  # noqa: N818 (it is an answer and no error)
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One callback as it arrived: the URL's parameters decoded and in order, the headers, the body's bytes."""
+    """One callback as it arrived: the raw query and its parameters decoded and in order, the headers, the body's bytes."""
 
+    query: str
     parameters: tuple[tuple[str, str], ...]
     headers: Headers
     body: bytes
@@ -85,7 +86,7 @@ class ReferenceBackend:
         self.presence = Presence()
         self.app = Starlette(
             routes=[
-                Route("/", self._on_callback, methods=self.methods),
+                Route("/", self.on_callback, methods=self.methods),
                 Route("/rooms/{room_id:path}", self._on_probe, methods=["GET"]),
             ]
         )
@@ -94,13 +95,26 @@ class ReferenceBackend:
         """Let go of the database."""
         self.presence.close()
 
+    async def on_callback(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        try:
+            return await self.handle(await self.receive(request))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is left to read it
+
+    async def receive(self, request: Request) -> Callback:
+        """Read *request* to its end; raises ``ClientDisconnect`` if its sender hangs up before."""
+        query = request.scope["query_string"].decode("latin-1")
+        parameters = tuple(parse_qsl(query, keep_blank_values=True))
+        return Callback(query, parameters, request.headers, await request.body())
+
     async def handle(self, callback: Callback) -> Response:
         """Take one callback from its URL to its answer."""
         try:
             self.check_url(callback)
             event = self.read(callback)
             if event is not None:
-                self.apply(event)
+                await self.apply(event)
         except Refusal as refusal:
             return self.refuse(refusal)
         return self.acknowledge()
@@ -132,11 +146,15 @@ class ReferenceBackend:
     def read(self, callback: Callback) -> Event | None:
         """The enter or leave event in the body, or None for a command that this backend has nothing to do for."""
         command = self.parse(callback.body, Command).callback_command
-        if callback.values("CallbackCommand") != [command]:
-            raise Refusal(4, "CallbackCommand differs between the URL and the packet")
+        self.check_command(callback, command)
         if command not in {ENTER_COMMAND, LEAVE_COMMAND}:
             return None
         return self.parse(callback.body, Event)
+
+    def check_command(self, callback: Callback, command: str) -> None:
+        """The URL must name the *command* of the packet."""
+        if callback.values("CallbackCommand") != [command]:
+            raise Refusal(4, "CallbackCommand differs between the URL and the packet")
 
     def parse(self, body: bytes, kind: type[_Kind]) -> _Kind:
         """The packet in *body* as a *kind*."""
@@ -147,10 +165,20 @@ class ReferenceBackend:
         except (ValueError, RecursionError):
             raise Refusal(3, "the body is no JSON document") from None
 
-    def apply(self, event: Event) -> None:
+    async def apply(self, event: Event) -> None:
         """Synchronise the room with what has happened in it."""
-        record = self.presence.enter if event.callback_command == ENTER_COMMAND else self.presence.leave
-        record(event.room_id, event.member_list_account, event.event_time)
+        if event.callback_command == ENTER_COMMAND:
+            self.enter(event)
+        else:
+            self.leave(event)
+
+    def enter(self, event: Event) -> None:
+        """Note who is in the room now."""
+        self.presence.enter(event.room_id, event.member_list_account, event.event_time)
+
+    def leave(self, event: Event) -> None:
+        """Note who is not in the room any more, whichever the check-out method."""
+        self.presence.leave(event.room_id, event.member_list_account, event.event_time)
 
     def acknowledge(self) -> Response:
         """The answer to a callback that has been dealt with."""
@@ -163,14 +191,6 @@ class ReferenceBackend:
     def respond(self, packet: ResponsePacket) -> Response:
         """*packet* as the Room backend expects it: HTTP 200, JSON (page)."""
         return Response(encode(packet), media_type="application/json")
-
-    async def _on_callback(self, request: Request) -> Response:
-        try:
-            body = await request.body()
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody is left to read it
-        parameters = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return await self.handle(Callback(tuple(parameters), request.headers, body))
 
     async def _on_probe(self, request: Request) -> Response:
         return JSONResponse(self.presence.members(request.path_params["room_id"]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import SdkAppId, Token
+from roomhook.cli.options import OUR_SDKAPPID, SdkAppId, Token
 from roomhook.schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,21 +22,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def backend(
     broken: Annotated[
-        str | None,
-        typer.Option(
-            "--broken", metavar="ID", help="Break one requirement, such as app-id.near.", envvar="ROOMHOOK_BROKEN"
-        ),
+        str | None, typer.Option("--broken", metavar="ID", help="Break one requirement, e.g. app-id.near")
     ] = None,
     listen: Annotated[
-        str,
-        typer.Option(
-            "--listen",
-            metavar="HOST:PORT",
-            help="Such as 0.0.0.0:8000; port 0 is a free one.",
-            envvar="ROOMHOOK_LISTEN",
-        ),
+        str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
     ] = "127.0.0.1:0",
-    sdkappid: SdkAppId = 1400000001,
+    sdkappid: SdkAppId = OUR_SDKAPPID,
     token: Token = None,
     listing: Annotated[
         bool, typer.Option("--list", help="List the broken backends and their defects, and stop.")
