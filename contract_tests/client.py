@@ -65,7 +65,9 @@ class Exchange:
         if self.answer is not None:
             return judge(self.answer, deadline_ms=self.deadline_ms)
         expected = f"an answer within {self.deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
-        breach = Breach(_NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})")
+        breach = Breach(
+            _NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})"
+        )
         return Judgement(self.outcome, (breach,))
 
     @property
@@ -94,7 +96,9 @@ def tls_context(*, cacert: Path | None = None, insecure: bool = False, cert: Pat
     try:
         context = ssl.create_default_context(cafile=str(cacert) if cacert else None)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"--cacert {cacert} can't be used: {error}; give a PEM file of CA certificates") from None
+        raise ConfigurationError(
+            f"--cacert {cacert} can't be used: {error}; give a PEM file of CA certificates"
+        ) from None
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -102,7 +106,9 @@ def tls_context(*, cacert: Path | None = None, insecure: bool = False, cert: Pat
         try:
             context.load_cert_chain(cert)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key") from None
+            raise ConfigurationError(
+                f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key"
+            ) from None
     return context
 
 
@@ -163,7 +169,12 @@ class Connection:
         with _patience(give_up_ms / 1000):
             try:
                 response = self._session.send(
-                    prepared, stream=True, allow_redirects=False, timeout=give_up_ms / 1000, proxies=proxies, verify=True
+                    prepared,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=give_up_ms / 1000,
+                    proxies=proxies,
+                    verify=True,
                 )
                 body, complete = _read(response)
                 elapsed_ms = (time.monotonic() - started) * 1000
@@ -319,7 +330,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, attributes = super().build_connection_pool_key_attributes(request, verify, cert)
-        attributes = {key: value for key, value in attributes.items() if key not in {"cert_reqs", "ca_certs", "ca_cert_dir"}}
+        attributes = {
+            key: value for key, value in attributes.items() if key not in {"cert_reqs", "ca_certs", "ca_cert_dir"}
+        }
         return host, {**attributes, "ssl_context": self._context, "cert_reqs": self._context.verify_mode}
 
     def _teach(self, manager: Any) -> None:

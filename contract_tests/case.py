@@ -1,0 +1,291 @@
+"""What a check can do: build departures from the baseline, send them, and judge the answers in the register's terms."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from roomhook.contract_tests.client import Connection, Exchange
+from roomhook.contract_tests.drafts import Draft
+from roomhook.contract_tests.hints import hint_for
+from roomhook.contract_tests.observations import Seen
+from roomhook.contract_tests.register import Requirement
+from roomhook.contract_tests.verdicts import Finding
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import Breach, judge
+from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.suite import Run
+
+__all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "taken_as_valid"]
+
+_REPEATS: Final = 2
+"""How often a late answer is asked for again, alone, before it is blamed."""
+
+
+class NotJudgedError(Exception):
+    """Raised by a check that can't judge; the text says why."""
+
+
+class TargetLostError(Exception):
+    """The target hangs or is gone, so that nothing more can be judged."""
+
+
+class Case:
+    """One requirement's turn: its rooms and members are its own, so that suites can run at once against one target."""
+
+    def __init__(self, run: Run, requirement: Requirement) -> None:
+        self.run = run
+        self.requirement = requirement
+        self.findings: list[Finding] = []
+        self._rooms = 0
+        self._accounts = 0
+
+    # Building
+
+    def leave(self, **fields: Any) -> Draft:
+        """The baseline callback with *fields* of its packet replaced, added or (``ABSENT``) dropped."""
+        return Draft(fields)
+
+    def account(self) -> str:
+        """A new UserID: letters and digits, as LIMITS has it."""
+        self._accounts += 1
+        members = self.run.settings.members
+        if members:
+            if self._accounts > len(members):
+                raise NotJudgedError(f"needs {self._accounts} members; --member names {len(members)}")
+            return members[self._accounts - 1]
+        return f"u{self.run.id}{self.run.next_number():05d}"
+
+    def accounts(self, count: int) -> list[str]:
+        """*count* different UserIDs."""
+        return [self.account() for _ in range(count)]
+
+    def room(self) -> str:
+        """A new RoomId that carries the run and the case (at most 48 bytes), or the one that the user named."""
+        self._rooms += 1
+        return self.run.settings.room or f"rh-{self.run.id}-{self.requirement.id}-{self._rooms}"
+
+    def build(self, draft: Draft, *, room: str | None = None) -> Callback:
+        """*draft* as a callback of a room of its own (or *room*), at the present time."""
+        run = self.run
+        self._accounts = 0
+        member = draft.fields.get("MemberList_Account") or [self.account()]
+        packet = {
+            "CallbackCommand": LEAVE_COMMAND,
+            "Operator_Account": member[0]
+            if isinstance(member, list) and isinstance(member[0], str)
+            else self.account(),
+            "RoomId": room or self.room(),
+            "MemberCount": 19,
+            "Type": "Leave",
+            "MemberList_Account": member,
+            "Reason": "left the room",
+            "EventTime": run.next_event_time(),
+        }
+        return draft.build(
+            run.url,
+            packet,
+            sdkappid=run.settings.sdkappid,
+            token=run.settings.token,
+            client_ip=run.client_ip,
+            now_s=run.target_time(),
+        )
+
+    def build_enter(self, draft: Draft, callback_room: str) -> Callback:
+        """Room.CallbackAfterMemberEnter for the members of *draft* (protocol.md 3.2)."""
+        members = draft.fields.get("MemberList_Account") or [self.account()]
+        enter = Draft({"MemberList_Account": members, "Type": "Enter", "CallbackCommand": ENTER_COMMAND})
+        return self.build(_as_enter(enter), room=callback_room)
+
+    # Sending
+
+    def send(
+        self, what: Draft | Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+    ) -> Exchange:
+        """Send one callback, on a fresh connection unless one is given."""
+        callback = self._prepared(what) if isinstance(what, Draft) else what
+        return self.run.send(callback, connection=connection, patience_ms=patience_ms)
+
+    def together(self, callbacks: Sequence[Callback], *, patience_ms: float) -> list[Exchange]:
+        """Send all *callbacks* at once, each on a connection of its own; the answers in the same order."""
+        exchanges: list[Exchange | None] = [None] * len(callbacks)
+        start = threading.Barrier(len(callbacks))
+
+        def one(number: int) -> None:
+            start.wait()
+            exchanges[number] = self.run.client.send(
+                callbacks[number], deadline_ms=self.run.settings.deadline_ms, give_up_ms=patience_ms
+            )
+
+        threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(len(callbacks))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = [exchange for exchange in exchanges if exchange is not None]
+        for exchange in found:
+            self.run.observe(exchange)
+        return found
+
+    def _prepared(self, draft: Draft) -> Callback:
+        if self.run.settings.enter_first and draft.is_leave:
+            room = self.run.settings.room or self.room()
+            callback = self.build(draft, room=room)
+            self.run.client.send(
+                self.build_enter(draft, room),
+                deadline_ms=self.run.settings.deadline_ms,
+                give_up_ms=self.run.settings.give_up_ms,
+            )
+            return self.build(draft, room=room) if callback.signed else callback
+        return self.build(draft)
+
+    # Judging
+
+    def acknowledges(self, draft: Draft, *, connection: Connection | None = None, note: str = "") -> Exchange:
+        """A valid callback must be acknowledged; what fails once only is blamed on the answer, not on this case."""
+        self._refuse_strangers(draft)
+        exchange = self._valid(draft, connection)
+        if exchange.acknowledged:
+            self._watch_margin(draft, exchange)
+            return exchange
+        for _ in range(_REPEATS if exchange.late else 1):
+            again = self._valid(draft, None)
+            if again.acknowledged:
+                self.run.saw_flaky(exchange)
+                return again
+        self.blame_unacknowledged(exchange, note)
+        return exchange
+
+    def blame_unacknowledged(self, exchange: Exchange, note: str = "") -> None:
+        """Add the finding for a valid callback that was not acknowledged."""
+        breach = exchange.judgement.breaches[0]
+        self.blame(
+            exchange,
+            f"{note or 'a valid callback'} was not acknowledged",
+            breach,
+            cause=breach.requirement,
+            hint=hint_for(exchange, self.run.settings),
+        )
+
+    def refuses(self, draft: Draft, what: str, *, server_error_ok: bool = True) -> Exchange:
+        """*draft* must not get a clean OK; the documents do not say how to refuse, so every other answer will do."""
+        self.need_explicit_refusal()
+        exchange = self.send(draft)
+        if exchange.hung:
+            self.send(self.leave())  # tells a target that ignores a foreign callback from one that hangs
+        if taken_as_valid(exchange):
+            self.blame(
+                exchange,
+                f"{what} was acknowledged",
+                Breach("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
+                hint="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
+            )
+        elif not server_error_ok:
+            self._blame_server_error(exchange, what)
+        return exchange
+
+    def survives(self, draft: Draft, what: str) -> Exchange:
+        """*draft* must be answered, and not by a server error; any other answer will do."""
+        exchange = self._patiently(draft)
+        if exchange.hung:
+            self.blame(exchange, f"{what} got no answer", Breach("", "any answer below 500", exchange.detail or "none"))
+        else:
+            self._blame_server_error(exchange, what)
+        return exchange
+
+    def rejects(self, draft: Draft, what: str) -> Exchange:
+        """*draft* is no valid callback: neither a clean OK nor a server error will do."""
+        exchange = self._patiently(draft)
+        if taken_as_valid(exchange):
+            self.blame(
+                exchange,
+                f"{what} was acknowledged",
+                Breach("", "no clean OK: the event is lost silently", "a clean OK"),
+            )
+        else:
+            self._blame_server_error(exchange, what)
+        return exchange
+
+    def blame(
+        self, exchange: Exchange | None, message: str, breach: Breach, *, cause: str | None = None, hint: str = ""
+    ) -> None:
+        """Add a finding."""
+        self.findings.append(
+            Finding(
+                requirement=self.requirement,
+                message=message,
+                expected=breach.expected,
+                actual=breach.actual,
+                exchange=exchange,
+                path=breach.path,
+                cause=cause,
+                hint=hint,
+            )
+        )
+
+    def need_explicit_refusal(self) -> None:
+        """Stop here if the target refuses silently: its answer tells nothing."""
+        if self.run.settings.refusal == "silent":
+            raise NotJudgedError("--refusal silent: only a probe can tell")
+
+    def note(self, message: str, *, expected: str, actual: str) -> None:
+        """Add a finding that no exchange shows."""
+        self.blame(None, message, Breach("", expected, actual))
+
+    def _refuse_strangers(self, draft: Draft) -> None:
+        """With --room or --member, the target knows only these: another room or member would prove nothing."""
+        settings = self.run.settings
+        if settings.room and "RoomId" in draft.fields and not settings.enter_first:
+            raise NotJudgedError("--room fixes the room, and this needs one of its own")
+        listed = draft.fields.get("MemberList_Account", ())
+        if settings.members and not settings.enter_first and not set(listed) <= set(settings.members):
+            raise NotJudgedError("--member fixes the members, and this needs others")
+
+    def _watch_margin(self, draft: Draft, exchange: Exchange) -> None:
+        """Note an answer that took over half the deadline, if it does so three times alone."""
+        margin_ms = self.run.settings.deadline_ms / 2
+        if exchange.elapsed_ms <= margin_ms or self.run.observations.seen("ack.margin"):
+            return
+        for _ in range(_REPEATS):
+            if self._valid(draft, None).elapsed_ms <= margin_ms:
+                return
+        seen = Seen(
+            "an answer takes over half the deadline", f"{margin_ms:g} ms", f"{exchange.elapsed_ms:.0f} ms", exchange
+        )
+        self.run.observations.add("ack.margin", seen)
+
+    def _valid(self, draft: Draft, connection: Connection | None) -> Exchange:
+        exchange = self.send(draft, connection=connection)
+        self.run.count_valid(exchange)
+        return exchange
+
+    def _patiently(self, draft: Draft) -> Exchange:
+        """Send, and again if the answer hangs: one stall of a busy machine proves nothing."""
+        exchange = self.send(draft)
+        return self.send(draft) if exchange.hung else exchange
+
+    def _blame_server_error(self, exchange: Exchange, what: str) -> None:
+        if exchange.status is not None and exchange.status >= 500:
+            self.blame(
+                exchange, f"{what} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
+            )
+
+
+def taken_as_valid(exchange: Exchange) -> bool:
+    """Whether the answer is a clean OK, however late it came."""
+    return exchange.answer is not None and not judge(exchange.answer, deadline_ms=float("inf")).refused
+
+
+def _as_enter(draft: Draft) -> Draft:
+    from roomhook.contract_tests.drafts import ABSENT
+
+    return draft.packet(Reason=ABSENT).url(CallbackCommand=ENTER_COMMAND)
+
+
+def is_connection_loss(exchange: Exchange) -> bool:
+    """Whether the connection ended before any byte of an answer."""
+    return exchange.outcome in {Outcome.RESET, Outcome.CLOSED}

@@ -1,0 +1,137 @@
+"""Requirements on the SDKAppID: every callback that is not the App backend's own is refused."""
+
+from __future__ import annotations
+
+from roomhook.contract_tests.case import Case, taken_as_valid
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.drafts import ABSENT, Draft, raw_query
+from roomhook.simulator.compliance import Breach, header
+from roomhook.simulator.outcomes import Outcome
+
+__all__: list[str] = []
+
+
+def _own(case: Case) -> str:
+    return str(case.run.settings.sdkappid)
+
+
+def _other_region(own: str) -> str:
+    """An id as another region's console hands them out: 14… in China, 20… elsewhere; never the own one."""
+    prefix = "2000" if own[:2] != "20" else "1400"
+    return prefix + "".join(str((int(digit) + 5) % 10) for digit in own[-6:].rjust(6, "7"))
+
+
+def _next_digit(own: str, position: int) -> str:
+    changed = str((int(own[position]) + 1) % 10)
+    return own[:position] + changed + own[position + 1 :] if position != -1 else own[:-1] + changed
+
+
+def _as(case: Case, sdkappid: object) -> Draft:
+    return case.leave().url(SdkAppid=sdkappid)
+
+
+@check("app-id.wrong")
+def wrong(case: Case) -> None:
+    """Somebody else's app."""
+    other = _other_region(_own(case))
+    case.refuses(_as(case, other), f"a callback of SdkAppid {other}")
+
+
+@check("app-id.missing")
+def missing(case: Case) -> None:
+    """No SdkAppid at all."""
+    case.refuses(_as(case, ABSENT), "a callback without SdkAppid")
+
+
+@check("app-id.empty")
+def empty(case: Case) -> None:
+    """SdkAppid= and nothing behind it."""
+    case.refuses(_as(case, ""), "a callback with an empty SdkAppid")
+
+
+@check("app-id.near")
+def near(case: Case) -> None:
+    """Ids that a prefix test, a substring test or a lossy number would take for the own one."""
+    own = _own(case)
+    ids = [f"{own}0", f"9{own}", f"1{own}1", own[:-1], own[1:], _next_digit(own, -1), _next_digit(own, len(own) // 2)]
+    for one in dict.fromkeys(ids):
+        if one and one.lstrip("0") != own:
+            case.refuses(_as(case, one), f"a callback of SdkAppid {one}, near {own},")
+
+
+@check("app-id.padded")
+def padded(case: Case) -> None:
+    """The own id, dressed up with zeros or spaces."""
+    own = _own(case)
+    for one in (f"0{own}", f"000{own}", f" {own}", f"{own} "):
+        case.refuses(_as(case, one), f"a callback of SdkAppid {one!r}")
+
+
+@check("app-id.duplicate")
+def duplicate(case: Case) -> None:
+    """Two ids in one URL: whichever an App backend reads, somebody else may read the other."""
+    other = _other_region(_own(case))
+    case.refuses(
+        case.leave().sent_as(query=lambda params: raw_query((*params, ("SdkAppid", other)))),
+        f"a callback with its own SdkAppid and then {other}",
+    )
+    case.refuses(
+        case.leave().sent_as(query=lambda params: raw_query((("SdkAppid", other), *params))),
+        f"a callback with SdkAppid {other} and then its own",
+    )
+
+
+@check("app-id.elsewhere")
+def elsewhere(case: Case) -> None:
+    """The id only in the body, or only in a header: the documents put it into the URL."""
+    own = case.run.settings.sdkappid
+    in_body = case.leave(SdkAppid=own, SdkAppId=str(own)).url(SdkAppid=ABSENT)
+    case.refuses(in_body, "a callback with SdkAppid in the body only")
+    headers = (("Content-Type", "application/json"), ("SdkAppid", str(own)))
+    in_header = case.leave().url(SdkAppid=ABSENT).sent_as(headers=headers)
+    case.refuses(in_header, "a callback with SdkAppid in a header only")
+
+
+@check("app-id.recovers")
+def recovers(case: Case) -> None:
+    """A refusal must not spoil what follows, on the same connection if the target keeps it open."""
+    foreign = _as(case, _other_region(_own(case)))
+    with case.run.client.connection() as connection:
+        case.send(foreign, connection=connection)
+        case.run.pause(0.02)  # a target that closes is given the time to say so
+        exchange = case.send(case.leave(), connection=connection)
+    if exchange.outcome in {Outcome.RESET, Outcome.CLOSED} and exchange.reused:
+        exchange = case.acknowledges(case.leave(), note="a valid callback on a new connection after a refused one")
+    elif not exchange.acknowledged:
+        _again(case, foreign)
+
+
+def _again(case: Case, foreign: Draft) -> None:
+    """Blame the target only if it fails a second time in the same way."""
+    with case.run.client.connection() as connection:
+        case.send(foreign, connection=connection)
+        case.run.pause(0.02)
+        exchange = case.send(case.leave(), connection=connection)
+    if exchange.acknowledged:
+        return
+    if exchange.outcome in {Outcome.RESET, Outcome.CLOSED} and exchange.reused:
+        case.acknowledges(case.leave(), note="a valid callback on a new connection after a refused one")
+    else:
+        case.blame_unacknowledged(exchange, "a valid callback right after a refused one")
+
+
+@check("app-id.packet")
+def packet(case: Case) -> None:
+    """Worth knowing: whether the refusal itself is a response packet."""
+    case.need_explicit_refusal()
+    exchange = case.send(_as(case, _other_region(_own(case))))
+    if taken_as_valid(exchange):
+        return  # app-id.wrong says it
+    breaches = [one for one in exchange.judgement.breaches if one.requirement != "ack.ok"]
+    if breaches:
+        kind = header(exchange.answer, "Content-Type") if exchange.answer else None
+        shown = (
+            f"HTTP {exchange.status}, {kind or 'no Content-Type'}" if exchange.answer else exchange.outcome.explained
+        )
+        expected = "a response packet with ActionStatus FAIL"
+        case.blame(exchange, "a refusal is no response packet", Breach("", expected, shown))

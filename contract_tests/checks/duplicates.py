@@ -1,0 +1,29 @@
+"""Requirements on callbacks that arrive more than once, as retries do."""
+
+from __future__ import annotations
+
+from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.checks.http import judge_together
+from roomhook.contract_tests.checks.registry import check
+
+__all__: list[str] = []
+
+
+@check("duplicate.ack")
+def twice(case: Case) -> None:
+    """The same bytes twice: a retry must be acknowledged like the first."""
+    for _ in range(2):
+        callback = case.build(case.leave())
+        first, second = case.send(callback), case.send(callback)
+        case.run.count_valid(first)
+        case.run.count_valid(second)
+        if second.acknowledged:
+            return
+    note = "the second of two equal callbacks" if first.acknowledged else "a callback sent twice"
+    case.blame_unacknowledged(second, note)
+
+
+@check("duplicate.parallel")
+def four_at_once(case: Case) -> None:
+    """The same bytes four times at once: a retry may overtake the first."""
+    judge_together(case, lambda: [case.build(case.leave())] * 4, "of four equal callbacks at once", deadline=False)

@@ -1,0 +1,222 @@
+"""Requirements on HTTP: connections, concurrency, content types, methods and how a request arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Final
+
+from roomhook.contract_tests import raw
+from roomhook.contract_tests.case import Case, NotJudgedError, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.client import Exchange
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import Breach
+
+__all__ = ["judge_together"]
+
+_REUSES: Final = 20
+_PARALLEL: Final = 16
+_BURST: Final = 200
+
+
+@check("http.reuse")
+def reuse(case: Case) -> None:
+    """Twenty callbacks over one connection, or over as many as a target that closes them cleanly makes of it."""
+    exchange = _reused(case, pause_s=0)
+    if exchange is not None:
+        # A close that crosses the next request looks like a failure: give the target time to say that it closes.
+        exchange = _reused(case, pause_s=0.05)
+    if exchange is not None:
+        case.blame_unacknowledged(exchange, "a callback on a connection that had carried one before")
+
+
+def _reused(case: Case, *, pause_s: float) -> Exchange | None:
+    """The first callback of twenty on one connection that fails, or None."""
+    with case.run.client.connection() as connection:
+        for _ in range(_REUSES):
+            exchange = case.send(case.leave(), connection=connection)
+            case.run.count_valid(exchange)
+            if not exchange.acknowledged:
+                return exchange
+            case.run.pause(pause_s)
+    return None
+
+
+def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str, *, deadline: bool) -> None:
+    """All callbacks that *make* gives, at once: each must be acknowledged, within the deadline only if *deadline*.
+
+    A run of them that fails is sent once more before it is blamed, after the target has caught up.
+    """
+    worst: list[Exchange] = []
+    total = 0
+    for _ in range(2):
+        callbacks = make()
+        total = len(callbacks)
+        patience_ms = case.run.settings.give_up_ms if deadline else case.run.patience_ms(total)
+        exchanges = case.together(callbacks, patience_ms=patience_ms)
+        worst = [one for one in exchanges if not _accepted(one, deadline=deadline)]
+        if not worst:
+            return
+        case.run.let_it_catch_up(case.leave())
+    case.blame_unacknowledged(
+        worst[0], f"{len(worst)} {what if what.startswith('of') else f'of {total} {what}'}: the first"
+    )
+
+
+def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
+    return exchange.acknowledged if deadline else taken_as_valid(exchange)
+
+
+def _leaves(case: Case, count: int) -> list[Callback]:
+    return [case.build(case.leave()) for _ in range(count)]
+
+
+@check("http.parallel")
+def parallel(case: Case) -> None:
+    """Sixteen rooms at once: none answered wrongly, reset or dropped; late is another requirement."""
+    judge_together(case, lambda: _leaves(case, _PARALLEL), "callbacks in flight at once", deadline=False)
+
+
+@check("http.parallel.deadline")
+def parallel_deadline(case: Case) -> None:
+    """The same, each within the deadline."""
+    judge_together(case, lambda: _leaves(case, _PARALLEL), "callbacks in flight at once", deadline=True)
+
+
+@check("http.burst")
+def burst(case: Case) -> None:
+    """A room of two hundred dissolves."""
+
+    def dissolution() -> list[Callback]:
+        room = case.room()
+        return [case.build(case.leave(MemberCount=_BURST - 1 - number), room=room) for number in range(_BURST)]
+
+    judge_together(case, dissolution, "leaves of one room that arrive together", deadline=True)
+
+
+@check("http.no-content-type")
+def no_content_type(case: Case) -> None:
+    """The documented raw request has no Content-Type."""
+    case.acknowledges(case.leave().sent_as(headers=()), note="a callback without Content-Type")
+
+
+@check("http.content-type.charset")
+def content_type_charset(case: Case) -> None:
+    """With a charset."""
+    case.acknowledges(case.leave().sent_as(headers=(("Content-Type", "application/json; charset=utf-8"),)))
+
+
+@check("http.content-type.text")
+def content_type_text(case: Case) -> None:
+    """As text/plain."""
+    case.acknowledges(
+        case.leave().sent_as(headers=(("Content-Type", "text/plain"),)), note="a callback labelled text/plain"
+    )
+
+
+@check("http.method")
+def method(case: Case) -> None:
+    """Callbacks come by POST only."""
+    for name in ("GET", "PUT", "DELETE"):
+        draft = case.leave().sent_as(method=name)
+        if name == "GET":
+            draft = draft.sent_as(body=lambda _: None, headers=())
+        exchange = case.send(draft)
+        if taken_as_valid(exchange):
+            case.blame(
+                exchange, f"{name} was acknowledged", Breach("", "anything but a clean OK, say HTTP 405", "a clean OK")
+            )
+
+
+def _arrives(case: Case, callback: Callback, pieces: Sequence[raw.Piece], note: str) -> None:
+    """The callback in *pieces* must be acknowledged; a failure is tried once more."""
+    run = case.run
+    for _ in range(2):
+        exchange = raw.send_pieces(
+            run.url,
+            run.client,
+            callback,
+            pieces,
+            deadline_ms=run.settings.deadline_ms,
+            give_up_ms=run.settings.give_up_ms,
+            sleep=run.pause,
+        )
+        run.observe(exchange)
+        if exchange.acknowledged:
+            return
+    case.blame_unacknowledged(exchange, note)
+
+
+def _raw_callback(case: Case) -> Callback:
+    if case.run.settings.proxy:
+        raise NotJudgedError("a request that no HTTP client will send can't go through --proxy")
+    return case.build(case.leave())
+
+
+def _raw_head(case: Case, callback: Callback, *, chunked: bool = False) -> bytes:
+    return raw.head(case.run.url, callback, case.run.settings.headers, chunked=chunked)
+
+
+@check("http.chunked")
+def chunked(case: Case) -> None:
+    """Chunked transfer coding instead of Content-Length (protocol.md 7.1)."""
+    callback = _raw_callback(case)
+    body = callback.body or b""
+    half = len(body) // 2
+    coded = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]))
+    _arrives(
+        case, callback, [(_raw_head(case, callback, chunked=True) + coded + b"0\r\n\r\n", 0)], "a chunked callback"
+    )
+
+
+@check("http.slow-body")
+def slow_body(case: Case) -> None:
+    """The body arrives in four parts over 0.3 s."""
+    callback = _raw_callback(case)
+    body = callback.body or b""
+    quarter = -(-len(body) // 4)
+    parts = [(body[start : start + quarter], 0.1) for start in range(0, len(body), quarter)]
+    parts[-1] = (parts[-1][0], 0)
+    _arrives(case, callback, [(_raw_head(case, callback), 0.0), *parts], "a callback whose body arrives slowly")
+
+
+@check("http.split-head")
+def split_head(case: Case) -> None:
+    """The head arrives in pieces, cut inside the request line and inside a header's name."""
+    callback = _raw_callback(case)
+    whole = _raw_head(case, callback) + (callback.body or b"")
+    cuts = [0, 9, whole.index(b"Content-Length") + 4, whole.index(b"\r\n\r\n") + 2, len(whole)]
+    pieces = [(whole[start:end], 0.03) for start, end in zip(cuts, cuts[1:], strict=False)]
+    _arrives(case, callback, pieces, "a callback whose head arrives in pieces")
+
+
+@check("http.half-request")
+def half_request(case: Case) -> None:
+    """Clients that hang up mid-head and mid-body must cost nobody else anything."""
+    callback = _raw_callback(case)
+    whole = _raw_head(case, callback) + (callback.body or b"")
+    end_of_head = whole.index(b"\r\n\r\n") + 4
+    for cut, what in ((end_of_head + 20, "mid-body"), (end_of_head // 2, "mid-head")):
+        for _ in range(3):
+            try:
+                with closing(
+                    raw.connect(case.run.url, case.run.client, case.run.settings.deadline_ms / 1000)
+                ) as connection:
+                    connection.sendall(whole[:cut])
+            except OSError:
+                pass  # a target that closes first is within its rights
+        case.acknowledges(case.leave(), note=f"a valid callback after a client hung up {what}")
+
+
+@check("http.idle")
+def idle(case: Case) -> None:
+    """A connection used again after a second; one that was closed meanwhile is opened anew."""
+    with case.run.client.connection() as connection:
+        case.send(case.leave(), connection=connection)
+        case.run.pause(1.0)
+        exchange = case.send(case.leave(), connection=connection)
+        if is_connection_loss(exchange) and exchange.reused:
+            exchange = case.send(case.leave(), connection=connection)
+    if not exchange.acknowledged:
+        case.blame_unacknowledged(exchange, "a callback on a connection that was idle for a second")

@@ -1,0 +1,116 @@
+"""Requirements on what a valid packet may hold: type, members, count, reason, ids, operator, time and its JSON form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.drafts import ABSENT, Draft
+
+__all__: list[str] = []
+
+_PAGE_SAMPLE_TIME: Final = 1670574414123
+"""EventTime of the page's sample, ms: 2022-12-09 08:26:54.123 UTC."""
+
+_ESCAPED_REASON: Final = (
+    '"quoted" \\back\\ /slash/ \b\f\n\r\t tab \x01 {"json":["inside"]} 100% %s \u00e9\u65e5\U0001f600 \u2028'
+)
+
+
+def _with_reason(reason: str) -> Callable[[Case], Draft]:
+    return lambda case: case.leave(Reason=reason)
+
+
+def _with_count(count: int) -> Callable[[Case], Draft]:
+    return lambda case: case.leave(MemberCount=count)
+
+
+def _with_members(count: int) -> Callable[[Case], Draft]:
+    return lambda case: case.leave(MemberList_Account=case.accounts(count))
+
+
+def _kicked(case: Case) -> Draft:
+    member, operator = case.accounts(2)
+    return case.leave(
+        Type="Kicked", MemberList_Account=[member], Operator_Account=operator, Reason="kicked by the owner"
+    )
+
+
+def _dumped(**options: Any) -> Callable[[dict[str, Any]], bytes]:
+    return lambda packet: json.dumps(packet, **options).encode()
+
+
+def _shuffled(packet: dict[str, Any]) -> bytes:
+    return json.dumps(dict(sorted(packet.items(), reverse=True)), separators=(",", ":")).encode()
+
+
+_ACKNOWLEDGED: Final[dict[str, Callable[[Case], Draft]]] = {
+    "type.kicked": lambda case: case.leave(Type="Kicked", Reason="kicked out"),
+    "type.expired": lambda case: case.leave(Type="Expired", Reason="heartbeat expired"),
+    "members.two": _with_members(2),
+    "members.twenty": _with_members(20),
+    "count.zero": _with_count(0),
+    "count.one": _with_count(1),
+    "count.large": _with_count(300),
+    "count.huge": _with_count(100_000),
+    "reason.empty": _with_reason(""),
+    "reason.unicode": _with_reason("网络断开 \N{CRYING FACE} 再见"),
+    "reason.escapes": lambda case: case.leave(Reason=_ESCAPED_REASON).sent_as(body=_dumped(ensure_ascii=True)),
+    "reason.long": _with_reason("a long reason, " * 66 + "1000 bytes"),
+    "reason.nul": lambda case: case.leave(Reason="before\x00after").sent_as(body=_dumped(ensure_ascii=True)),
+    "id.user-max": lambda case: case.leave(MemberList_Account=[case.account().ljust(32, "x")[:32]]),
+    "id.room-max": lambda case: case.leave(RoomId=case.room().ljust(48, "x")[:48]),
+    "id.unicode": lambda case: case.leave(RoomId=f"{case.room()}-会议室"),
+    "operator.other": _kicked,
+    "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5000),
+    "packet.extra-field": lambda case: case.leave(RoomType="Conference", Extra={"nested": [1, None, True]}),
+    "packet.key-order": lambda case: case.leave().sent_as(body=_shuffled),
+    "packet.whitespace": lambda case: case.leave().sent_as(body=_dumped(indent="\t")),
+}
+
+
+@check(*_ACKNOWLEDGED)
+def acknowledged(case: Case) -> None:
+    """One departure from the baseline, which a sane App backend does not mind."""
+    case.acknowledges(_ACKNOWLEDGED[case.requirement.id](case))
+
+
+@check("id.system")
+def system_accounts(case: Case) -> None:
+    """The operators that the system itself uses: a sibling's captured packet, and the REST administrator."""
+    for operator in ("@TIM#SYSTEM", "administrator"):
+        case.acknowledges(case.leave(Type="Kicked", Operator_Account=operator), note=f"Operator_Account {operator}")
+
+
+@check("id.numeric")
+def numeric_account(case: Case) -> None:
+    """An account beyond 2^53, which a detour through a number would change (protocol.md 3.6)."""
+    case.acknowledges(case.leave(MemberList_Account=["144115233775727695"], Operator_Account="144115233775727695"))
+
+
+@check("time.old")
+def old_events(case: Case) -> None:
+    """The page's own sample, and an event that a retry brings ten minutes late."""
+    case.acknowledges(case.leave(EventTime=_PAGE_SAMPLE_TIME), note="EventTime of 2022, as the page's sample has it,")
+    case.acknowledges(case.leave(EventTime=case.run.now_ms() - 600_000), note="an event of ten minutes ago")
+
+
+@check("type.unknown")
+def unknown_type(case: Case) -> None:
+    """A check-out method added later."""
+    case.survives(case.leave(Type="Displaced"), "Type Displaced, unknown today,")
+
+
+@check("reason.absent")
+def absent_reason(case: Case) -> None:
+    """Whether a Reason is always sent is not documented (protocol.md 7.5)."""
+    case.survives(case.leave(Reason=ABSENT), "a packet without Reason")
+
+
+@check("operator.empty")
+def empty_operator(case: Case) -> None:
+    """Who operates an expiry is not documented (protocol.md 7.4)."""
+    case.survives(case.leave(Type="Expired", Operator_Account=""), "an Expired packet with an empty operator")

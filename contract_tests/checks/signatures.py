@@ -1,0 +1,128 @@
+"""Requirements on Sign and RequestTime, judged only when the user gives the token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.drafts import Signature, genuine, unsigned
+from roomhook.simulator.callback_url import Parameters, sign
+from roomhook.simulator.compliance import Breach
+
+__all__: list[str] = []
+
+_BEYOND_WINDOW_S: Final = 90
+"""Seconds off by which a RequestTime is certainly outside the documented minute, with some room for clocks that differ."""
+
+
+def _pair(signature: str, request_time: object) -> Parameters:
+    return (("Sign", signature), ("RequestTime", str(request_time)))
+
+
+def _at_offset(offset_s: int) -> Signature:
+    return lambda token, now: genuine(token, now + offset_s)
+
+
+def _refused(case: Case, signature: Signature, what: str, *, server_error_ok: bool = True) -> None:
+    case.refuses(case.leave().sent_as(signature=signature), what, server_error_ok=server_error_ok)
+
+
+@check("sign.valid")
+def valid(case: Case) -> None:
+    """A correct Sign, made from the present second."""
+    case.acknowledges(case.leave())
+
+
+@check("sign.missing")
+def missing(case: Case) -> None:
+    """No authentication at all, and each half of it."""
+    _refused(case, unsigned, "a callback without Sign and RequestTime")
+    _refused(case, lambda token, now: genuine(token, now)[:1], "a callback with Sign but without RequestTime")
+    _refused(case, lambda token, now: genuine(token, now)[1:], "a callback with RequestTime but without Sign")
+
+
+@check("sign.wrong")
+def wrong(case: Case) -> None:
+    """64 hex digits that are none of the token's; and the right ones but for the last, or cut short."""
+    _refused(case, lambda _token, now: _pair("0" * 64, now), "a callback with a wrong Sign")
+    _refused(case, _last_digit_changed, "a Sign that is wrong in its last digit only")
+    _refused(case, lambda token, now: _pair(sign(token, now)[:32], now), "the first half of the right Sign")
+
+
+def _last_digit_changed(token: str, now: int) -> Parameters:
+    right = sign(token, now)
+    return _pair(right[:-1] + ("0" if right[-1] != "0" else "1"), now)
+
+
+@check("sign.other-token")
+def other_token(case: Case) -> None:
+    """A Sign made with another token, and with none."""
+    _refused(case, lambda token, now: genuine(token[::-1] + "x", now), "a Sign made with another token")
+    _refused(case, lambda _token, now: genuine("", now), "a Sign made without a token")
+
+
+@check("sign.time-swapped")
+def time_swapped(case: Case) -> None:
+    """A genuine Sign of ten seconds ago over the present RequestTime: Sign must be bound to its time."""
+    _refused(
+        case,
+        lambda token, now: _pair(sign(token, now - 10), now),
+        "the Sign of another RequestTime",
+    )
+
+
+@check("sign.stale")
+def stale(case: Case) -> None:
+    """A genuine Sign from before the window: a replay."""
+    _refused(case, _at_offset(-_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ago")
+
+
+@check("sign.ahead")
+def ahead(case: Case) -> None:
+    """A genuine Sign from after the window."""
+    _refused(case, _at_offset(_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ahead")
+
+
+@check("sign.not-a-number")
+def not_a_number(case: Case) -> None:
+    """A RequestTime that is none, correctly signed."""
+    for text in ("soon", "NaN", "1e400", "-1", "9" * 40):
+        _refused(case, _at_text(text), f"RequestTime={text}", server_error_ok=False)
+
+
+def _at_text(text: str) -> Signature:
+    return lambda token, _now: _pair(sign(token, text), text)
+
+
+@check("sign.empty")
+def empty(case: Case) -> None:
+    """Parameters that are there but hold nothing."""
+    _refused(case, lambda _token, now: _pair("", now), "an empty Sign", server_error_ok=False)
+    _refused(case, lambda token, _now: _pair(sign(token, ""), ""), "an empty RequestTime", server_error_ok=False)
+
+
+@check("sign.duplicate")
+def duplicate(case: Case) -> None:
+    """A right Sign beside a wrong one, in both orders."""
+    wrong_pair = ("Sign", "0" * 64)
+    _refused(
+        case,
+        lambda token, now: (*genuine(token, now), wrong_pair),
+        "two Signs, the right one first",
+        server_error_ok=False,
+    )
+    _refused(
+        case,
+        lambda token, now: (wrong_pair, *genuine(token, now)),
+        "two Signs, the wrong one first",
+        server_error_ok=False,
+    )
+
+
+@check("sign.upper")
+def upper(case: Case) -> None:
+    """Worth knowing: whether upper-case hex is taken; the documents show lower case."""
+    exchange = case.send(case.leave().sent_as(signature=lambda token, now: _pair(sign(token, now).upper(), now)))
+    if not exchange.acknowledged:
+        case.blame(exchange, "upper-case hex in Sign is refused", Breach("", "either case", "lower case only"))

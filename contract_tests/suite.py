@@ -1,0 +1,352 @@
+"""The engine: opens a run with the baseline, lets every check judge, and yields the events that reports are made from."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from roomhook.contract_tests.case import Case, NotJudgedError, TargetLostError
+from roomhook.contract_tests.checks.baseline import BASELINE_VALUES, OBSERVED
+from roomhook.contract_tests.checks.registry import load_checks
+from roomhook.contract_tests.client import Client, Connection, Exchange
+from roomhook.contract_tests.drafts import Draft
+from roomhook.contract_tests.hints import hint_for
+from roomhook.contract_tests.observations import Observations
+from roomhook.contract_tests.register import Level, Requirement, load_register, select
+from roomhook.contract_tests.settings import Settings
+from roomhook.contract_tests.verdicts import (
+    CaseJudged,
+    Event,
+    Finding,
+    Outcome,
+    RunFinished,
+    RunStarted,
+    Summary,
+    Verdict,
+)
+from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import ACK_MUST
+from roomhook.simulator.outcomes import Outcome as Ending
+
+__all__ = ["Run", "run_suite"]
+
+_HUNG_IN_A_ROW: Final = 3
+_COMEBACK_S: Final = 2.0
+"""How long a target that refuses connections is given to come back, as a supervisor restarts it."""
+_CATCH_UP_S: Final = 60.0
+_WARM_UP_MS: Final = 10_000
+
+_DEFERRED: Final = ("http.half-request", "http.burst", *OBSERVED, *ACK_MUST)
+"""Judged last: what could weigh on the cases after it, and what sums up all the answers."""
+
+_EVENT_TIME_STEP_MS: Final = 1
+
+
+class Run:
+    """The state of one run against one target; *clock* gives s since the epoch, *sleep* waits s."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.url = CallbackUrl.parse(settings.target)
+        self.client = Client(
+            headers=settings.headers,
+            cacert=settings.cacert,
+            insecure=settings.insecure,
+            cert=settings.cert,
+            proxy=settings.proxy,
+        )
+        self.observations = Observations()
+        self.flaky: list[Exchange] = []
+        self.summary = Summary()
+        self.pause = sleep
+        self.latency_ms = 0.0
+        self._clock = clock
+        self._started = clock()
+        self._random = random.Random(f"{settings.seed}/{int(self._started * 1000)}")
+        self.id = "".join(self._random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(4))
+        self.client_ip = f"203.0.113.{random.Random(settings.seed).randrange(1, 255)}"
+        self._number = 0
+        self._event_time = 0
+        self._hung = 0
+        self._lost_connection: Exchange | None = None
+        self.lost = ""
+
+    # What cases ask for
+
+    def now_ms(self) -> int:
+        """The present time, ms since the epoch."""
+        return int(self._clock() * 1000)
+
+    def target_time(self) -> int:
+        """The present second as the target's clock has it."""
+        return int(self._clock() + self.settings.clock_skew_s)
+
+    def next_event_time(self) -> int:
+        """The present time in ms, and never the same twice: no two events share their natural key."""
+        self._event_time = max(self.now_ms(), self._event_time + _EVENT_TIME_STEP_MS)
+        return self._event_time
+
+    def next_number(self) -> int:
+        """A number that no other account of this run has."""
+        self._number += 1
+        return self._number
+
+    def patience_ms(self, count: int) -> float:
+        """How long *count* callbacks at once may take a target that handles one at a time."""
+        return self.settings.give_up_ms + 8000 + 3 * count * self.latency_ms
+
+    # Sending
+
+    def send(
+        self, callback: Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+    ) -> Exchange:
+        """Send *callback* and look at its answer; raises ``TargetLostError`` when nothing more can be judged."""
+        if self.lost:
+            raise TargetLostError(self.lost)
+        give_up_ms = patience_ms or self.settings.give_up_ms
+        exchange = self._attempt(callback, connection, give_up_ms)
+        if exchange.outcome is Ending.REFUSED:
+            exchange = self._after_comeback(callback, give_up_ms) or exchange
+        self._hung = self._hung + 1 if exchange.hung else 0
+        if self._hung >= _HUNG_IN_A_ROW:
+            self._lose(exchange, f"{_HUNG_IN_A_ROW} callbacks in a row got no answer within {give_up_ms / 1000:g} s")
+        self.observe(exchange)
+        return exchange
+
+    def observe(self, exchange: Exchange) -> None:
+        """Look at *exchange* in passing."""
+        self.observations.look_at(exchange)
+
+    def count_valid(self, exchange: Exchange) -> None:
+        """Count a valid callback into the two axes of the summary."""
+        judgement = exchange.judgement
+        self.summary.sent += 1
+        self.summary.delivered += judgement.outcome is Ending.DELIVERED
+        self.summary.acknowledged += judgement.acknowledged
+        if judgement.outcome is not Ending.DELIVERED:
+            outcome = str(judgement.outcome)
+            self.summary.undelivered[outcome] = self.summary.undelivered.get(outcome, 0) + 1
+        if exchange.answer is not None:
+            self.summary.judged_answers += 1
+            self.summary.compliant += all(one.requirement in {"ack.ok", "ack.deadline"} for one in judgement.breaches)
+
+    def saw_flaky(self, exchange: Exchange) -> None:
+        """Keep a valid callback that failed once and not again; a lone lost connection or late answer proves nothing."""
+        lost = exchange.answer is None and exchange.outcome is not Ending.INCOMPLETE
+        if not exchange.late and not (lost and self._lost_connection is None):
+            self.flaky.append(exchange)
+        if lost:
+            self._lost_connection = exchange
+
+    def let_it_catch_up(self, draft: Draft) -> None:
+        """After a crowd, wait until the target answers a lone callback in time again, so that no later case pays for it."""
+        case = Case(self, load_register()["ack.ok"])
+        end = self._clock() + _CATCH_UP_S
+        while self._clock() < end and not self.lost:
+            exchange = self._attempt(case.build(draft), None, _CATCH_UP_S * 1000)
+            if not exchange.late and exchange.outcome is not Ending.REFUSED:
+                return
+            self.pause(0.1)
+
+    def _attempt(self, callback: Callback, connection: Connection | None, give_up_ms: float) -> Exchange:
+        sender = connection or self.client
+        return sender.send(callback, deadline_ms=self.settings.deadline_ms, give_up_ms=give_up_ms)
+
+    def _after_comeback(self, callback: Callback, give_up_ms: float) -> Exchange | None:
+        """The answer once the target accepts connections again, or None (and the run is lost) if it stays away."""
+        end = self._clock() + _COMEBACK_S
+        while self._clock() < end:
+            self.pause(0.1)
+            exchange = self._attempt(callback, None, give_up_ms)
+            if exchange.outcome is not Ending.REFUSED:
+                return exchange
+        self._lose(exchange, "the target accepts no connections any more")
+        return None
+
+    def _lose(self, exchange: Exchange, why: str) -> None:
+        self.lost = why
+        self._last = exchange
+
+    # The run
+
+    def events(self) -> Iterator[Event]:
+        """Run everything that is selected; the last event is the summary."""
+        started = self._clock()
+        wanted = select(self.settings.only, self.settings.exclude)
+        yield RunStarted(self.settings, self._started, len(wanted))
+        self.reach()
+        judged: dict[str, CaseJudged] = {}
+        if not self.summary.detail:
+            for case in self._judge_all(wanted):
+                judged[case.requirement.id] = case
+                yield case
+        self._conclude(judged)
+        cases = tuple(judged[one] for one in load_register() if one in judged)
+        yield RunFinished(self.summary, cases, self._clock() - started)
+
+    def reach(self) -> None:
+        """Send the warm-up, which is not judged; an unreachable target is noted in the summary."""
+        end = self._clock() + self.settings.wait_for_s
+        case = Case(self, load_register()["ack.ok"])
+        while True:
+            exchange = self._attempt(case.build(case.leave()), None, max(_WARM_UP_MS, self.settings.give_up_ms))
+            away = exchange.outcome in {Ending.REFUSED, Ending.DNS}
+            if not away or self._clock() >= end:
+                break
+            self.pause(0.1)
+        no_tls = exchange.outcome is Ending.TLS and "CERTIFICATE" not in exchange.detail.upper()
+        if away or no_tls:
+            self.summary.outcome = Outcome.UNREACHABLE
+            self.summary.detail = f"{self.settings.target} {exchange.outcome.explained} ({exchange.detail})"
+
+    def _judge_all(self, wanted: tuple[Requirement, ...]) -> Iterator[CaseJudged]:
+        broken = self._baseline(wanted)
+        if broken is not None:
+            yield from broken
+            return
+        checks = load_checks()
+        order = {one: number for number, one in enumerate(_DEFERRED)}
+        for requirement in sorted(wanted, key=lambda one: order.get(one.id, -1)):
+            reason = self._not_applicable(requirement) or self.lost
+            if not reason and requirement.id not in checks:
+                reason = "no check covers it in this version"
+            if reason:
+                yield CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason)
+            else:
+                yield self._judge(requirement, checks[requirement.id])
+
+    def _judge(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
+        case = Case(self, requirement)
+        started = time.monotonic()
+        reason = ""
+        try:
+            check(case)
+        except NotJudgedError as error:
+            reason = str(error)
+        except TargetLostError as error:
+            reason = "" if case.findings else str(error)
+        duration_ms = (time.monotonic() - started) * 1000
+        if case.findings:
+            findings = _merged(case.findings)
+            return CaseJudged(requirement, self._verdict(requirement), findings, duration_ms=duration_ms)
+        if reason:
+            return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason, duration_ms=duration_ms)
+        return CaseJudged(requirement, Verdict.PASS, duration_ms=duration_ms)
+
+    def _verdict(self, requirement: Requirement) -> Verdict:
+        if requirement.level is Level.INFO:
+            return Verdict.INFO
+        failing = requirement.level is Level.MUST or self.settings.strict
+        return Verdict.FAIL if failing else Verdict.WARN
+
+    def _not_applicable(self, requirement: Requirement) -> str:
+        if requirement.needs == "token" and self.settings.token is None:
+            return "no token given (ROOMHOOK_TOKEN)"
+        if requirement.needs == "https" and self.url.scheme != "https":
+            return "the target is not https"
+        if requirement.needs == "probe":
+            return "no probe given"
+        return ""
+
+    # The baseline
+
+    def _baseline(self, wanted: tuple[Requirement, ...]) -> list[CaseJudged] | None:
+        """None if the baseline is acknowledged; else the verdicts: its cause is the finding, the rest is not judged."""
+        case = Case(self, load_register()["ack.ok"])
+        exchange = case.acknowledges(Draft())
+        if not case.findings:
+            self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
+            return None
+        blamed = self._blame_for_baseline(exchange, case)
+        judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
+        known = {one.requirement.id for one in judged}
+        family = self.observations.seen("ack.family")
+        reason = f"the baseline callback is not acknowledged ({', '.join(one.requirement.id for one in blamed)})"
+        for requirement in wanted:
+            if requirement.id in known:
+                continue
+            if requirement.id == "ack.family" and family:
+                found = tuple(
+                    Finding(requirement, one.message, one.expected, one.actual, one.exchange) for one in family
+                )
+                judged.append(CaseJudged(requirement, Verdict.INFO, found))
+            else:
+                judged.append(CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason))
+        return judged
+
+    def _blame_for_baseline(self, exchange: Exchange, case: Case) -> list[Finding]:
+        """One value of the baseline, if only another in its place is acknowledged; else what the answer breaks."""
+        register = load_register()
+        first = case.findings[0]
+        minded = [] if exchange.hung else [one for one in BASELINE_VALUES if self._is_minded(one, case)]
+        if len(minded) == 1:
+            message = "a valid callback is acknowledged only with another value here"
+            return [replace(first, requirement=register[minded[0]], message=message)]
+        hint = hint_for(exchange, self.settings)
+        return [
+            Finding(
+                requirement=register[breach.requirement],
+                message="a valid callback was not acknowledged",
+                expected=breach.expected,
+                actual=breach.actual,
+                exchange=exchange,
+                path=breach.path,
+                cause=breach.requirement,
+                hint=hint,
+                count=self.summary.sent,
+            )
+            for breach in exchange.judgement.breaches
+        ]
+
+    def _is_minded(self, requirement: str, case: Case) -> bool:
+        if requirement == "sign.valid" and self.settings.token is None:
+            return False
+        try:
+            return any(case.send(draft).acknowledged for draft in BASELINE_VALUES[requirement])
+        except TargetLostError:
+            return False
+
+    def _conclude(self, judged: dict[str, CaseJudged]) -> None:
+        if self.summary.outcome is Outcome.UNREACHABLE:
+            return
+        verdicts = {case.verdict for case in judged.values()}
+        if self.lost and Verdict.FAIL not in verdicts:
+            requirement = load_register()["ack.deadline" if self._last.hung else "ack.status"]
+            breach = self._last.judgement.breaches[0]
+            finding = Finding(requirement, self.lost, breach.expected, breach.actual, self._last, cause=requirement.id)
+            judged[requirement.id] = CaseJudged(requirement, Verdict.FAIL, (finding,))
+            verdicts.add(Verdict.FAIL)
+        if Verdict.FAIL in verdicts:
+            self.summary.outcome = Outcome.VIOLATES
+        elif verdicts <= {Verdict.NOT_JUDGED}:
+            self.summary.outcome = Outcome.NOTHING_RAN
+            reasons = sorted({case.reason for case in judged.values()})
+            self.summary.detail = f"nothing could be judged: {'; '.join(reasons)}"
+        self.summary.detail = self.summary.detail or self.lost
+
+
+def run_suite(
+    settings: Settings, *, clock: Callable[[], float] = time.time, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[Event]:
+    """Hold the App backend at ``settings.target`` against the register, event by event."""
+    return Run(settings, clock=clock, sleep=sleep).events()
+
+
+def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
+    """One finding for each cause, counting what was seen more than once."""
+    merged: dict[object, Finding] = {}
+    for finding in findings:
+        before = merged.get(finding.kinship)
+        merged[finding.kinship] = replace(before, count=before.count + 1) if before else finding
+    return tuple(merged.values())

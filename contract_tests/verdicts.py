@@ -1,0 +1,120 @@
+"""What a run says: findings, verdicts and the stream of events that every report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from roomhook.contract_tests.client import Exchange
+from roomhook.contract_tests.register import Level, Requirement
+from roomhook.contract_tests.settings import Settings
+
+__all__ = ["CaseJudged", "Event", "Finding", "Outcome", "RunFinished", "RunStarted", "Summary", "Verdict"]
+
+
+class Verdict(StrEnum):
+    """How one requirement came out."""
+
+    PASS = "pass"
+    FAIL = "fail"  # decides the exit code
+    WARN = "warn"  # a SHOULD, without --strict
+    INFO = "info"
+    NOT_JUDGED = "not-judged"
+
+
+class Outcome(StrEnum):
+    """How the whole run came out."""
+
+    CONFORMS = "conforms"
+    VIOLATES = "violates"
+    UNREACHABLE = "unreachable"
+    NOTHING_RAN = "nothing-ran"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        return {Outcome.CONFORMS: 0, Outcome.VIOLATES: 1, Outcome.NOTHING_RAN: 2, Outcome.UNREACHABLE: 3}[self]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One departure from a requirement, with what reproduces it.
+
+    ``cause`` is the ``ack.*`` requirement behind a callback that was not acknowledged, or None; ``path`` is a JSON path
+    into the answer; ``count`` is how often the same was seen.
+    """
+
+    requirement: Requirement
+    message: str
+    expected: str
+    actual: str
+    exchange: Exchange | None = None
+    path: str = ""
+    cause: str | None = None
+    hint: str = ""
+    count: int = 1
+
+    @property
+    def fix(self) -> str:
+        """What to do: the hint for this very case first, then the register's advice."""
+        return f"{self.hint} {self.requirement.fix}".strip()
+
+    @property
+    def kinship(self) -> tuple[str | None, str, str, int | None]:
+        """What findings of one cause share."""
+        status = self.exchange.status if self.exchange else None
+        return (self.cause, self.expected, self.actual, status)
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The first event."""
+
+    settings: Settings
+    started: float
+    planned: int
+
+
+@dataclass(frozen=True)
+class CaseJudged:
+    """One requirement has its verdict."""
+
+    requirement: Requirement
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    duration_ms: float = 0.0
+
+
+@dataclass
+class Summary:
+    """The totals of a run; ``sent`` and what follows count valid callbacks only."""
+
+    outcome: Outcome = Outcome.CONFORMS
+    sent: int = 0
+    delivered: int = 0
+    acknowledged: int = 0
+    compliant: int = 0
+    judged_answers: int = 0
+    undelivered: dict[str, int] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The last event."""
+
+    summary: Summary
+    cases: tuple[CaseJudged, ...]
+    duration_s: float
+
+    def with_verdict(self, verdict: Verdict) -> tuple[CaseJudged, ...]:
+        """The cases that came out as *verdict*, in the register's order."""
+        return tuple(case for case in self.cases if case.verdict is verdict)
+
+    def count(self, verdict: Verdict, level: Level | None = None) -> int:
+        """How many cases came out as *verdict*, of one level or of all."""
+        return sum(level in {None, case.requirement.level} for case in self.with_verdict(verdict))
+
+
+Event = RunStarted | CaseJudged | RunFinished
