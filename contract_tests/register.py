@@ -1,12 +1,11 @@
-"""The register of requirements on an App backend, read from ``requirements.toml``: look up and select."""
+"""The register of requirements on an App backend, read from ``requirements.toml``: look up, select, resolve."""
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -14,8 +13,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.schemas.suggestions import did_you_mean
 
-__all__ = ["NEEDS", "Level", "Requirement", "Source", "load_register", "load_sources", "select"]
+__all__ = [
+    "Level",
+    "Requirement",
+    "Source",
+    "load_glossary",
+    "load_groups",
+    "load_options",
+    "load_register",
+    "load_sources",
+    "select",
+]
 
 
 class Level(StrEnum):
@@ -27,47 +37,43 @@ class Level(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What the level stands for, and what a breach does to the verdict."""
+        """What the level stands for and what a breach does to the verdict."""
         return _MEANINGS[self]
 
 
 _MEANINGS: Final = {
-    Level.MUST: "the documents state it, it is the acknowledgement of a valid callback, or you opted in. "
-    "A breach fails the run (exit code 1).",
-    Level.SHOULD: "it follows from documented variants, drift between pages, or how the real sender can behave. "
-    "A breach is reported, and fails the run only with --strict.",
-    Level.INFO: "worth knowing, nobody's duty. It never fails a run.",
+    Level.MUST: "stated by the documents, or the acknowledgement of a valid callback, or opted into by you. "
+    "A breach fails the run.",
+    Level.SHOULD: "follows from documented variants, from pages that disagree, or from how the real sender can behave. "
+    "A breach is a warning, and fails the run only with --strict.",
+    Level.INFO: "worth knowing, and nobody's duty. It never fails a run.",
 }
 
-NEEDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "": "",
-        "token": "judged only when you give the callback token (--token or ROOMHOOK_TOKEN)",
-        "https": "judged only when the target's URL starts with https://",
-        "probe": "judged only with a probe that tells who is in a room",
-    }
-)
-"""What a requirement needs before it can be judged, as half a sentence."""
+_NEEDS: Final = {
+    "": "",
+    "token": "the callback token (ROOMHOOK_TOKEN)",
+    "https": "a target that is reached by https",
+    "probe": "a probe that tells who is in a room",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a requirement is written down: a page with its addresses and its own date, or a kind of reasoning without any."""
+    """Where a requirement is written: a page with addresses and its own date, or a kind of reasoning without any."""
 
     key: str
     title: str
     addresses: tuple[str, ...] = ()
     date: str = ""
 
-    def __str__(self) -> str:
-        """One line, addresses last: ``OV-CHAT: Webhook Overview (2024-08-09), https://…``."""
-        dated = f"{self.title} ({self.date})" if self.date else self.title
-        return ", ".join((f"{self.key}: {dated}", *self.addresses))
-
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One thing an App backend owes: a sentence, its weight, why it matters, how it is tested and how a breach is mended."""
+    """One thing that an App backend owes.
+
+    ``text`` is the duty as a sentence, ``case`` what is sent and what passes, ``needs`` what must be given before it
+    can be judged ("", "token", "https" or "probe"), ``options`` what changes how it is judged.
+    """
 
     id: str
     level: Level
@@ -85,10 +91,31 @@ class Requirement:
         return self.id.partition(".")[0]
 
     @property
+    def condition(self) -> str:
+        """What ``needs`` asks for, in words; empty if the requirement can always be judged."""
+        return _NEEDS[self.needs]
+
+    @property
     def sources(self) -> tuple[Source, ...]:
-        """The source keys resolved to titles and addresses."""
+        """The keys in ``source``, resolved."""
         known = load_sources()
         return tuple(known[key] for key in self.source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything about the requirement, as values that JSON knows."""
+        about = load_options()
+        return {
+            "id": self.id,
+            "level": self.level.value,
+            "group": self.group,
+            "text": self.text,
+            "why": self.why,
+            "case": self.case,
+            "fix": self.fix,
+            "needs": self.needs,
+            "options": {option: about[option] for option in self.options},
+            "sources": [asdict(source) for source in self.sources],
+        }
 
 
 @cache
@@ -99,38 +126,44 @@ def load_register() -> Mapping[str, Requirement]:
 
 @cache
 def load_sources() -> Mapping[str, Source]:
-    """Every source by its key."""
-    return MappingProxyType(
-        {
-            key: Source(key, entry["title"], tuple(entry.get("addresses", ())), entry.get("date", ""))
-            for key, entry in _document()["sources"].items()
-        }
-    )
+    """Every source by its key, as ``page``, ``OV-CHAT`` or ``protocol.md 1.3``."""
+    return MappingProxyType({key: _source(key, entry) for key, entry in _document()["sources"].items()})
+
+
+def load_groups() -> Mapping[str, str]:
+    """What each group is about, in the register's order."""
+    return MappingProxyType(_document()["groups"])
+
+
+def load_glossary() -> Mapping[str, str]:
+    """What the terms of the ``case`` texts mean."""
+    return MappingProxyType(_document()["terms"])
+
+
+def load_options() -> Mapping[str, str]:
+    """What the options do that change how a requirement is judged."""
+    return MappingProxyType(_document()["options"])
 
 
 def select(only: Sequence[str] = (), exclude: Sequence[str] = ()) -> tuple[Requirement, ...]:
-    """The requirements that *only* names (all, if empty) without those that *exclude* names, in the register's order.
+    """The requirements that *only* names (all, if empty) less those that *exclude* names, in the register's order.
 
-    An entry is an id, a glob on ids (``sign.*``) or the beginning of ids up to a dot (``app-id``, ``url.platform``); several
-    may stand in one entry, separated by commas. Raises ``ConfigurationError`` for an entry that matches nothing, and when
-    nothing is left.
+    An entry is an id, a glob on ids (``sign.*``) or the beginning of ids up to a dot (``app-id``, ``url.platform``), or
+    several of these separated by commas. Raises ``ConfigurationError`` for one that matches nothing, and when nothing
+    is left.
     """
     register = load_register()
-    wanted = _matching(only) if only else set(register)
-    left = wanted - _matching(exclude)
+    left = (_named(only) if only else set(register)) - _named(exclude)
     if not left:
-        raise ConfigurationError(
-            f"no requirement is left: {', '.join(exclude)} excludes all that {', '.join(only) or 'the register'} names"
-        )
+        raise ConfigurationError(f"no requirement is left once {', '.join(exclude)} is excluded; exclude less")
     return tuple(requirement for requirement in register.values() if requirement.id in left)
 
 
-def _matching(entries: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for entry in entries:
-        for one in [part.strip() for part in entry.split(",") if part.strip()] or [""]:
-            found |= _ids(one)
-    return found
+def _named(entries: Sequence[str]) -> set[str]:
+    parts = [part.strip() for entry in entries for part in entry.split(",") if part.strip()]
+    if entries and not parts:
+        raise ConfigurationError("an empty list of requirements; name ids, groups or globs, as in ack.status,sign.*")
+    return {one for part in parts for one in _ids(part)}
 
 
 def _ids(entry: str) -> set[str]:
@@ -140,37 +173,23 @@ def _ids(entry: str) -> set[str]:
         return {entry}
     ids = {one for one in register if fnmatchcase(one, entry) or one.startswith(f"{entry}.")}
     if not ids:
-        raise ConfigurationError(f"no requirement is called {entry!r}{_hint(entry)}")
+        groups = dict.fromkeys(requirement.group for requirement in register.values())
+        hint = did_you_mean(entry, [*groups, *register]) or "; 'roomhook requirements' lists them"
+        raise ConfigurationError(f"no requirement is named {entry!r}{hint}")
     return ids
 
 
-def _hint(entry: str) -> str:
-    register = load_register()
-    groups = dict.fromkeys(requirement.group for requirement in register.values())
-    close = difflib.get_close_matches(entry.lower(), [*register, *groups], n=3, cutoff=0.6)
-    close += [one for one in register if len(entry) > 2 and entry.lower() in one and one not in close][: 3 - len(close)]
-    if close:
-        return f"; did you mean {' or '.join((', '.join(close[:-1]), close[-1])) if close[1:] else close[0]}?"
-    return "; 'roomhook requirements' lists them all"
-
-
 def _requirement(entry: Mapping[str, Any]) -> Requirement:
-    return Requirement(
-        id=entry["id"],
-        level=Level(entry["level"]),
-        text=entry["text"],
-        why=entry["why"],
-        case=entry["case"],
-        fix=entry["fix"],
-        source=tuple(entry["source"]),
-        needs=entry.get("needs", ""),
-        options=tuple(entry.get("options", ())),
-    )
+    options = tuple(entry.get("options", ()))
+    typed = {"level": Level(entry["level"]), "source": tuple(entry["source"]), "options": options}
+    return Requirement(**{**entry, **typed})
+
+
+def _source(key: str, entry: Mapping[str, Any]) -> Source:
+    return Source(key, entry["title"], tuple(entry.get("addresses", ())), entry.get("date", ""))
 
 
 @cache
 def _document() -> dict[str, Any]:
-    text = (
-        importlib.resources.files("roomhook.contract_tests").joinpath("requirements.toml").read_text(encoding="utf-8")
-    )
-    return tomllib.loads(text)
+    file = importlib.resources.files("roomhook.contract_tests").joinpath("requirements.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
