@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["JSON_CONTENT", "Callback", "curl"]
+__all__ = ["JSON_CONTENT", "Callback", "curl", "masked"]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
@@ -30,39 +30,67 @@ class Callback:
     signed: bool = False
 
 
-def curl(callback: Callback) -> str:
-    """A shell line that sends *callback* again; the token is read from ``$ROOMHOOK_TOKEN``, secret headers are masked."""
+def curl(callback: Callback, *, body_file: str | None = None) -> str:
+    """A shell line that sends *callback* again, for any POSIX shell; the body comes from *body_file* if there is one.
+
+    The token is read from ``$ROOMHOOK_TOKEN``, secret headers are masked.
+    """
     words = ["curl", "-sS", "-i"]
     if callback.method != "POST" or callback.body is None:
         words += ["-X", callback.method]
-    for name, value in callback.headers:
-        words += ["-H", shlex.quote(f"{name}: {'***' if _SECRET.search(name) else value}")]
-    if callback.body is not None:
-        if not any(name.lower() == "content-type" for name, _ in callback.headers):
-            words += ["-H", "'Content-Type:'"]  # without this, curl would label the body a form
-        words += ["--data-binary", _shell_bytes(callback.body)]
-    if not callback.signed:
-        return " ".join([*words, shlex.quote(callback.url)])
-    url = re.sub(r"(?<=[?&])(Sign|RequestTime)=[^&]*", _fresh, callback.url)
-    quoted = "'" + url.replace("'", "'\\''").replace("\0(", "'\"$(").replace("\0)", ")\"'").replace("\0t", "'\"$T\"'") + "'"
-    return " ".join(["T=$(date +%s);", *words, quoted.removesuffix("''")])
+    for name, value in masked(callback).headers:
+        words += ["-H", shlex.quote(f"{name}: {value}")]
+    if callback.body is not None and not any(name.lower() == "content-type" for name, _ in callback.headers):
+        words += ["-H", "'Content-Type:'"]  # without this, curl would label the body a form
+    words.append(_signed_anew(callback.url) if callback.signed else shlex.quote(callback.url))
+    before = "T=$(date +%s); " if callback.signed else ""
+    if callback.body is None:
+        return before + " ".join(words)
+    if body_file is not None:
+        words += ["--data-binary", shlex.quote(f"@{body_file}")]
+    elif len(callback.body) > _LONGEST_BODY:
+        words += ["--data-binary", f"@body.bin  # {len(callback.body)} bytes, as the report's JSON has them"]
+    elif (text := _as_text(callback.body)) is not None:
+        words += ["--data-raw", shlex.quote(text)]
+    else:
+        before += f"printf {_octal(callback.body)} | "
+        words += ["--data-binary", "@-"]
+    return before + " ".join(words)
+
+
+def _signed_anew(url: str) -> str:
+    """*url* as a shell word in which the shell computes Sign and RequestTime."""
+    marked = re.sub(r"(?<=[?&])(Sign|RequestTime)=[^&]*", _fresh, url)
+    marked = marked.replace("'", "'\\''").replace("\0(", "'\"$(").replace("\0)", ")\"'").replace("\0t", "'\"$T\"'")
+    return f"'{marked}'".removesuffix("''")
 
 
 def _fresh(match: re.Match[str]) -> str:
     if match[1] == "RequestTime":
         return "RequestTime=\0t"
-    return "Sign=\0(printf %s \"$ROOMHOOK_TOKEN$T\" | sha256sum | cut -c1-64\0)"
+    return 'Sign=\0(printf %s "$ROOMHOOK_TOKEN$T" | sha256sum | cut -c1-64\0)'
 
 
-def _shell_bytes(body: bytes) -> str:
-    """*body* as one shell word; bytes that no word can hold as they are go into bash's ``$'…'``."""
-    if len(body) > _LONGEST_BODY:
-        return f"@body.bin  # {len(body)} bytes, as the report's JSON has them;"
+def _as_text(body: bytes) -> str | None:
+    """*body* as text that a shell word can hold, or None."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        text = ""
-    if body and text and text.isprintable():
-        return shlex.quote(text)
-    escaped = "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\x{byte:02x}" for byte in body)
-    return f"$'{escaped}'" if body else "''"
+        return None
+    return text if text.isprintable() else None
+
+
+def _octal(body: bytes) -> str:
+    """*body* as a format for printf, the one way to write any byte that all shells share."""
+    plain = b' !#$&()*+,-./:;<=>?@[]^_`{|}~"'
+    return (
+        "'"
+        + "".join(chr(one) if chr(one).isalpha() and one < 128 or one in plain else f"\\{one:03o}" for one in body)
+        + "'"
+    )
+
+
+def masked(callback: Callback) -> Callback:
+    """*callback* as it may be shown: the values of secret headers are gone."""
+    headers = tuple((name, "***" if _SECRET.search(name) else value) for name, value in callback.headers)
+    return replace(callback, headers=headers)

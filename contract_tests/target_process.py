@@ -1,0 +1,118 @@
+"""A target that we start ourselves: ``--exec 'CMD {port}'`` runs for as long as the suite does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from roomhook.schemas.errors import ConfigurationError, UnreachableError
+
+__all__ = ["TargetProcess", "free_port"]
+
+_STOP_S: Final = 5.0
+_LAST_LINES: Final = 20
+
+
+def free_port() -> int:
+    """A port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class TargetProcess:
+    """Starts *command* in a shell with ``{port}`` replaced (and PORT set), and stops it with all its children.
+
+    Entering waits until *port* on loopback accepts connections, *wait_s* at most; raises ``UnreachableError`` with the
+    command's last lines if it ends or never listens.
+    """
+
+    def __init__(self, command: str, port: int, *, wait_s: float) -> None:
+        if "{port}" not in command and "$PORT" not in command:
+            raise ConfigurationError(
+                f"--exec {command!r} must take its port from us: write {{port}} where it belongs, or $PORT"
+            )
+        self._command = command.replace("{port}", str(port))
+        self._port = port
+        self._wait_s = wait_s
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
+            self._command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PORT": str(self._port)},
+        )
+        try:
+            self._await_port(self._process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def last_lines(self) -> str:
+        """The end of what the command has printed so far."""
+        self._output.seek(0)
+        text = self._output.read().decode(errors="backslashreplace")
+        return "\n".join(text.splitlines()[-_LAST_LINES:])
+
+    def stop(self) -> None:
+        """End the command and its children: politely, then after 5 s for good."""
+        process = self._process
+        if process is None:
+            return
+        self._process = None
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                pass
+            try:
+                process.wait(_STOP_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+
+    def close(self) -> None:
+        """Stop, and forget what was printed."""
+        self.stop()
+        self._output.close()
+
+    def _await_port(self, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + self._wait_s
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                raise UnreachableError(
+                    f"--exec ended with exit code {process.returncode} before it listened{self._shown()}"
+                )
+            try:
+                socket.create_connection(("localhost", self._port), timeout=0.5).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise UnreachableError(
+            f"--exec listens on no port {self._port} after {self._wait_s:g} s; --wait-for gives it longer{self._shown()}"
+        )
+
+    def _shown(self) -> str:
+        lines = self.last_lines
+        return f"; its last lines:\n{lines}" if lines else "; it printed nothing"

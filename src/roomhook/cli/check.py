@@ -1,0 +1,245 @@
+"""``roomhook check``: the contract suite against an App backend."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roomhook.cli import options
+from roomhook.schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.settings import Settings
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Refusal(StrEnum):
+    """How the target refuses a foreign callback."""
+
+    EXPLICIT = "explicit"
+    SILENT = "silent"
+
+
+class Report(StrEnum):
+    """A file that a pipeline reads."""
+
+    JSON = "json"
+    JUNIT = "junit"
+
+
+@app.command()
+def check(  # noqa: PLR0917
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", help="Your App backend's callback URL; with --exec it may hold {port}."),
+    ] = None,
+    sdkappid: options.SdkAppId = options.OUR_SDKAPPID,
+    token: options.Token = None,
+    deadline: options.Deadline = 2.0,
+    strict: Annotated[bool, typer.Option("--strict", help="SHOULD findings fail the run too.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="ID", help="Judge only these: ids, globs, groups, e.g. 'app-id,sign.*'; repeatable."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="ID", help="Leave these out, e.g. http.burst; repeatable."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List what would be judged, and stop.")] = False,
+    refusal: Annotated[
+        Refusal,
+        typer.Option("--refusal", help="'silent': the target drops a foreign callback and answers OK on purpose."),
+    ] = Refusal.EXPLICIT,
+    exec_: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="'CMD {port}'", help="Start the target ourselves, e.g. 'python app.py {port}'."),
+    ] = None,
+    wait_for: Annotated[
+        float | None,
+        typer.Option(
+            "--wait-for", metavar="SECONDS", min=0, help="Wait for a target that is still starting (with --exec: 30)."
+        ),
+    ] = None,
+    enter_first: Annotated[
+        bool,
+        typer.Option(
+            "--enter-first", help="Send Room.CallbackAfterMemberEnter for the members of each case before it."
+        ),
+    ] = False,
+    room: Annotated[
+        str | None, typer.Option("--room", metavar="ID", help="Use this existing room, e.g. --room standup.")
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option("--member", metavar="ID", help="Use this existing member, e.g. --member ann; repeatable."),
+    ] = None,
+    header: options.Header = None,
+    cacert: options.CaCert = None,
+    insecure: options.Insecure = False,
+    cert: options.Cert = None,
+    proxy: options.Proxy = None,
+    clock_skew: Annotated[
+        float,
+        typer.Option("--clock-skew", metavar="SECONDS", help="How far the target's clock is ahead of ours, e.g. -30."),
+    ] = 0.0,
+    seed: options.Seed = None,
+    report: Annotated[
+        list[Report] | None,
+        typer.Option("--report", help="Write roomhook.json or roomhook-junit.xml into --report-dir; repeatable."),
+    ] = None,
+    report_dir: Annotated[
+        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+    ] = Path("roomhook-report"),
+    format_: options.Format = options.OutputFormat.TEXT,
+) -> None:
+    """Run the contract suite against an App backend.
+
+    Plays the Room backend: fires leave callbacks at URL and judges the answers. Only MUST findings fail the run.
+
+    Examples: roomhook check http://127.0.0.1:8000/callback --sdkappid 1400000001;
+    roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
+    """
+    from roomhook.contract_tests.settings import Settings
+
+    if list_:
+        _list(only or (), exclude or ())
+    if url is None and exec_ is None:
+        raise ConfigurationError("check needs your callback URL, as in: roomhook check http://127.0.0.1:8000/callback")
+    with ExitStack() as stack:
+        target, port = _target(url, started_by_us=exec_ is not None)
+        settings = Settings(
+            target=target,
+            sdkappid=sdkappid,
+            token=token,
+            deadline_ms=deadline * 1000,
+            strict=strict,
+            refusal=refusal.value,
+            seed=options.chosen_seed(seed),
+            only=only or (),
+            exclude=exclude or (),
+            headers=options.parse_headers(header),
+            cacert=cacert,
+            insecure=insecure,
+            cert=cert,
+            proxy=options.parse_proxy(proxy),
+            wait_for_s=wait_for or 0,
+            clock_skew_s=clock_skew,
+            enter_first=enter_first,
+            room=room,
+            members=member or (),
+        )
+        reports = tuple(dict.fromkeys(report or ()))
+        _ensure_writable(report_dir, reports)
+        code = _run(settings, stack, exec_, port, wait_for, reports, report_dir, format_)
+    raise typer.Exit(code)
+
+
+def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int]:
+    if not started_by_us:
+        assert url is not None
+        return url, 0
+    from roomhook.contract_tests.target_process import free_port
+
+    port = free_port()
+    return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port
+
+
+def _run(  # noqa: PLR0917
+    settings: Settings,
+    stack: ExitStack,
+    command: str | None,
+    port: int,
+    wait_for: float | None,
+    reports: tuple[Report, ...],
+    report_dir: Path,
+    format_: options.OutputFormat,
+) -> int:
+    from roomhook.cli.progress import progress_line
+    from roomhook.contract_tests.suite import run_suite
+    from roomhook.contract_tests.target_process import TargetProcess
+    from roomhook.contract_tests.verdicts import CaseJudged, RunFinished, RunStarted
+
+    process = None
+    if command is not None:
+        process = TargetProcess(command, port, wait_s=30 if wait_for is None else wait_for)
+        stack.callback(process.close)
+        process.__enter__()
+    started: RunStarted | None = None
+    finished: RunFinished | None = None
+    done = 0
+    with progress_line() as show:
+        for event in run_suite(settings):
+            if isinstance(event, RunStarted):
+                started = event
+            elif isinstance(event, CaseJudged):
+                done += 1
+                show(f"{done} of {started.planned if started else '?'}  {event.requirement.id}")
+            else:
+                finished = event
+    assert started is not None
+    assert finished is not None
+    _print(started, finished, format_)
+    for one in reports:
+        _write(one, report_dir, started, finished)
+    code = finished.summary.outcome.exit_code
+    if process is not None and code:
+        typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
+    return code
+
+
+def _print(started: object, finished: object, format_: options.OutputFormat) -> None:
+    from roomhook.cli.progress import style_for_stdout
+    from roomhook.contract_tests.reports import json_report, text
+    from roomhook.contract_tests.verdicts import RunFinished, RunStarted
+
+    assert isinstance(started, RunStarted)
+    assert isinstance(finished, RunFinished)
+    if format_ is options.OutputFormat.JSON:
+        typer.echo(json_report.render(started, finished), nl=False)
+    else:
+        typer.echo(text.render(started, finished, style_for_stdout()), nl=False)
+
+
+def _write(report: Report, folder: Path, started: object, finished: object) -> None:
+    from roomhook.contract_tests.reports import json_report, junit
+    from roomhook.contract_tests.verdicts import RunFinished, RunStarted
+
+    assert isinstance(started, RunStarted)
+    assert isinstance(finished, RunFinished)
+    name, render = {
+        Report.JSON: ("roomhook.json", json_report.render),
+        Report.JUNIT: ("roomhook-junit.xml", junit.render),
+    }[report]
+    path = folder / name
+    path.write_text(render(started, finished), encoding="utf-8")
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _ensure_writable(folder: Path, reports: tuple[Report, ...]) -> None:
+    """Find out before the run, not after it."""
+    if not reports:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".roomhook").touch()
+        (folder / ".roomhook").unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(f"--report-dir {folder} can't be written: {reason}; name another folder") from None
+
+
+def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...]) -> None:
+    from roomhook.contract_tests.register import select
+
+    for requirement in select(only, exclude):
+        typer.echo(f"{requirement.id:<38} {requirement.level:<6}  {requirement.text}")
+    raise typer.Exit

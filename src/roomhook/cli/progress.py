@@ -1,0 +1,39 @@
+"""Progress on stderr and colour on stdout, each only where somebody is watching."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+__all__ = ["progress_line", "style_for_stdout"]
+
+
+@contextmanager
+def progress_line() -> Iterator[Callable[[str], None]]:
+    """A function that shows one line of progress on stderr, replacing the last; silent when stderr is no terminal."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("CI"):
+        yield lambda _: None
+        return
+    width = shutil.get_terminal_size().columns - 1
+
+    def show(text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text[:width]}")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def style_for_stdout() -> Callable[[str, str], str]:
+    """Colours for a terminal (and never with NO_COLOR); plain text for everything else."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return lambda text, _colour: text
+    return lambda text, colour: typer.style(text, fg=colour, bold=True)
