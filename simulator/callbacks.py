@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import string
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -72,22 +73,18 @@ def _fresh(match: re.Match[str]) -> str:
 
 
 def _as_text(body: bytes) -> str | None:
-    """*body* as text that a shell word can hold, or None."""
+    """*body* as text that a shell word can hold and a terminal can show, or None."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return text if text.isprintable() else None
+    return None if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text) else text
 
 
 def _octal(body: bytes) -> str:
     """*body* as a format for printf, the one way to write any byte that all shells share."""
-    plain = b' !#$&()*+,-./:;<=>?@[]^_`{|}~"'
-    return (
-        "'"
-        + "".join(chr(one) if chr(one).isalpha() and one < 128 or one in plain else f"\\{one:03o}" for one in body)
-        + "'"
-    )
+    plain = (string.ascii_letters + ' !#$&()*+,-./:;<=>?@[]^_`{|}~"').encode()
+    return "'" + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in body) + "'"
 
 
 def masked(callback: Callback) -> Callback:

@@ -23,6 +23,7 @@ __all__ = [
     "Header",
     "Insecure",
     "OutputFormat",
+    "PrintAs",
     "Proxy",
     "SdkAppId",
     "Seed",
@@ -32,6 +33,7 @@ __all__ = [
     "chosen_seed",
     "parse_headers",
     "parse_proxy",
+    "parse_token",
 ]
 
 OUR_SDKAPPID: Final = 1400000001
@@ -42,6 +44,14 @@ class OutputFormat(StrEnum):
     """How the result is printed on stdout."""
 
     TEXT = "text"
+    JSON = "json"
+
+
+class PrintAs(StrEnum):
+    """How a request is printed."""
+
+    HTTP = "http"
+    CURL = "curl"
     JSON = "json"
 
 
@@ -114,6 +124,13 @@ def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
             raise ConfigurationError(f"--header {match[1]!r}: its value holds letters that no header can") from None
         found.append((match[1], match[2].rstrip()))
     return tuple(found)
+
+
+def parse_token(token: str | None) -> str | None:
+    """*token* as it is; raises ``ConfigurationError`` for an empty one, which is a variable that was never filled."""
+    if token == "":
+        raise ConfigurationError("the token is empty; leave it out, or give the one that the console shows")
+    return token
 
 
 def parse_proxy(url: str | None) -> str | None:
