@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from roomhook.contract_tests.backends import broken_ack
+from roomhook.contract_tests.backends import (
+    broken_ack,
+    broken_bad,
+    broken_effect,
+    broken_http,
+    broken_packet,
+    broken_sign,
+    broken_url,
+)
 from roomhook.contract_tests.backends.registry import Broken, declared
 
 __all__ = ["BROKEN", "GROUPS"]
 
-GROUPS: Final = (broken_ack,)
-"""The modules that declare them; importing a module fills the table."""
+GROUPS: Final = (broken_ack, broken_packet, broken_url, broken_http, broken_bad, broken_sign, broken_effect)
+"""The modules that declare them, which importing them does."""
 
 BROKEN: Final[dict[str, Broken]] = declared()
 """Every broken App backend, by requirement id."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import time
@@ -19,9 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roomhook.contract_tests.backends.presence import Presence
+from roomhook.simulator.callback_url import sign
 from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND, OK_RESPONSE, WIRE_NAMES, ResponsePacket, encode
 
-__all__ = ["Callback", "Event", "ReferenceBackend", "Refusal"]
+__all__ = ["SIGN_WINDOW_S", "Callback", "Event", "ReferenceBackend", "Refusal"]
 
 SIGN_WINDOW_S: Final = 60
 _Kind = TypeVar("_Kind")
@@ -39,7 +39,7 @@ class Refusal(Exception):  # noqa: N818 (it is an answer and no error)
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One callback as it arrived: the raw query and its parameters decoded and in order, the headers, the body's bytes."""
+    """One callback as it arrived: the raw query, its parameters decoded and in order, the headers, the raw body."""
 
     query: str
     parameters: tuple[tuple[str, str], ...]
@@ -131,17 +131,24 @@ class ReferenceBackend:
             raise Refusal(1, "SdkAppid is not the one of this app")
 
     def check_sign(self, callback: Callback, token: str) -> None:
-        """Sign must be sha256(Token + RequestTime), and RequestTime (s) at most a minute off (protocol.md 1.5)."""
+        """Sign must be sha256(Token + RequestTime), and RequestTime fresh (protocol.md 1.5)."""
         signs, times = callback.values("Sign"), callback.values("RequestTime")
         if len(signs) != 1 or len(times) != 1:
             raise Refusal(2, "Sign and RequestTime are each needed once")
-        if not re.fullmatch("[0-9]{1,12}", times[0]):
-            raise Refusal(2, "RequestTime is not a number of seconds")
-        if abs(self.clock() - int(times[0])) > SIGN_WINDOW_S:
-            raise Refusal(2, "RequestTime is more than a minute off")
-        expected = hashlib.sha256(f"{token}{times[0]}".encode()).hexdigest()
-        if not hmac.compare_digest(signs[0].lower().encode(), expected.encode()):
+        self.check_request_time(times[0])
+        if not self.is_signed(signs[0], token, times[0]):
             raise Refusal(2, "Sign does not match")
+
+    def check_request_time(self, text: str) -> None:
+        """RequestTime must be a number of seconds, at most a minute off either way."""
+        if not re.fullmatch("[0-9]{1,12}", text):
+            raise Refusal(2, "RequestTime is not a number of seconds")
+        if abs(self.clock() - int(text)) > SIGN_WINDOW_S:
+            raise Refusal(2, "RequestTime is more than a minute off")
+
+    def is_signed(self, signature: str, token: str, request_time: str) -> bool:
+        """Whether *signature* is made of *token* and *request_time*; compared in constant time, in either case of hex."""
+        return hmac.compare_digest(signature.lower().encode(), sign(token, request_time).encode())
 
     def read(self, callback: Callback) -> Event | None:
         """The enter or leave event in the body, or None for a command that this backend has nothing to do for."""
