@@ -1,0 +1,149 @@
+"""Where callbacks go: a target's address, app id, token, headers and TLS, how an event becomes a request."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.callback_url import CallbackUrl, sign
+from roomhook.simulator.callbacks import JSON_CONTENT, Callback
+from roomhook.simulator.events import Event
+
+__all__ = ["Target"]
+
+_SAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+"""What never needs percent-encoding (RFC 3986, 2.3)."""
+
+_MOST_KEPT: Final = 1024
+"""Parts of request lines that are kept for the next callback; strange commands must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An App backend, as the Room backend knows it.
+
+    ``token`` signs every request afresh; ``headers`` come last and replace ours of the same name (an empty value drops
+    it); ``tls`` is needed for https only.
+    """
+
+    url: CallbackUrl
+    sdkappid: int | str
+    token: str | None = field(default=None, repr=False)
+    headers: Sequence[tuple[str, str]] = ()
+    contenttype: str = "json"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    _heads: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tails: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _fields: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigurationError`` for https without a TLS context and for a header that can't be sent."""
+        if self.url.scheme == "https" and self.tls is None:
+            raise ConfigurationError(f"{self.url.host} is reached by https: give a TLS context")
+        object.__setattr__(self, "_fields", _header_lines(self._all_headers()))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host name (as DNS knows it) and port."""
+        return _ascii_host(self.url.host), self.url.port
+
+    def request(self, event: Event, request_time: int) -> bytes:
+        """The whole request for *event*, signed at *request_time* (s since the epoch) if there is a token."""
+        head = self._heads.get(event.command) or self._head(event.command)
+        tail = self._tails.get((event.platform, request_time)) or self._tail(event.platform, request_time)
+        address = event.client_ip.encode()
+        if address.rstrip(_SAFE):
+            address = quote(address, safe="").encode()
+        body = event.body
+        return b"%b%b%b%d\r\n\r\n%b" % (head, address, tail, len(body), body)
+
+    def callback(self, event: Event, request_time: int) -> Callback:
+        """The same request as a value that can be shown, as a curl line for one."""
+        head, tail = self._before_address(event.command), self._after_address(event.platform, request_time)
+        query = f"{head}{quote(event.client_ip, safe='')}{tail}"
+        return Callback(
+            self.url.with_query(query), event.body, tuple(self._own_headers()), signed=self.token is not None
+        )
+
+    def raw_request(self, callback: Callback) -> bytes:
+        """*callback* as the bytes of a request: its path, query and body as they are, whatever they say."""
+        parts = urlsplit(callback.url)
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        named = {name.lower() for name, _ in callback.headers} | {"content-type"}
+        ours = [(name, value) for name, value in self._all_headers() if name.lower() not in named]
+        headers = [*ours, *callback.headers]
+        length = b"" if callback.body is None else b"Content-Length: %d\r\n" % len(callback.body)
+        line = f"{callback.method} {path} HTTP/1.1\r\n".encode("latin-1")
+        return b"%b%b%b\r\n%b" % (line, _header_lines(headers), length, callback.body or b"")
+
+    def _before_address(self, command: str) -> str:
+        known = (("SdkAppid", str(self.sdkappid)), ("CallbackCommand", command), ("contenttype", self.contenttype))
+        return "".join(f"{name}={quote(value, safe='')}&" for name, value in known) + "ClientIP="
+
+    def _after_address(self, platform: str, request_time: int) -> str:
+        signed = "" if self.token is None else f"&Sign={sign(self.token, request_time)}&RequestTime={request_time}"
+        return f"&OptPlatform={quote(platform, safe='')}{signed}"
+
+    def _head(self, command: str) -> bytes:
+        if len(self._heads) >= _MOST_KEPT:
+            self._heads.clear()
+        head = f"POST {self.url.target(self._before_address(command))}".encode()
+        self._heads[command] = head
+        return head
+
+    def _tail(self, platform: str, request_time: int) -> bytes:
+        if len(self._tails) >= _MOST_KEPT:
+            self._tails.clear()
+        after = self._after_address(platform, request_time).encode()
+        tail = b"%b HTTP/1.1\r\n%bContent-Length: " % (after, self._fields)
+        self._tails[platform, request_time] = tail
+        return tail
+
+    def _own_headers(self) -> list[tuple[str, str]]:
+        """Ours and the user's, without those that every client writes by itself."""
+        mine = {name.lower() for name, _ in self.headers}
+        own = [(name, value) for name, value in JSON_CONTENT if name.lower() not in mine]
+        return [*own, *((name, value) for name, value in self.headers if value)]
+
+    def _all_headers(self) -> list[tuple[str, str]]:
+        parts = urlsplit(f"//{self.url.netloc}")
+        host = _ascii_host(self.url.host)
+        host = f"[{host}]" if ":" in host else host
+        standard = (80, 443)[self.url.scheme == "https"]
+        base = [("Host", host if self.url.port == standard else f"{host}:{self.url.port}")]
+        base.append(("User-Agent", f"roomhook/{version('roomhook')}"))
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            base.append(("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
+        mine = {name.lower() for name, _ in self.headers}
+        return [*((name, value) for name, value in base if name.lower() not in mine), *self._own_headers()]
+
+
+def _ascii_host(host: str) -> str:
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise ConfigurationError(f"{host!r} is no host name") from None
+
+
+def _header_lines(headers: Sequence[tuple[str, str]]) -> bytes:
+    for name, value in headers:
+        if (
+            not name
+            or not name.isascii()
+            or any(sign in name + value for sign in "\r\n\0")
+            or ":" in name
+            or " " in name
+        ):
+            raise ConfigurationError(f"{name!r}: {value!r} can't be a header; write it as 'X-Name: value'")
+        if name.lower() in {"content-length", "transfer-encoding"}:
+            raise ConfigurationError(f"the header {name} is written by the sender; leave it out")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1", "replace")
