@@ -30,7 +30,7 @@ from roomhook.contract_tests.verdicts import (
 )
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import ACK_MUST
+from roomhook.simulator.compliance import ACK_MUST, Breach
 from roomhook.simulator.outcomes import Outcome as Ending
 
 __all__ = ["Run", "run_suite"]
@@ -81,6 +81,8 @@ class Run:
         self._hung = 0
         self._lost_connection: Exchange | None = None
         self.lost = ""
+        self._unfounded = ""
+        self._judged: dict[str, CaseJudged] = {}
 
     # What cases ask for
 
@@ -183,19 +185,45 @@ class Run:
     def events(self) -> Iterator[Event]:
         """Run everything that is selected; the last event is the summary."""
         started = self._clock()
-        wanted = select(self.settings.only, self.settings.exclude)
+        wanted = self.wanted()
         yield RunStarted(self.settings, self._started, len(wanted))
-        self.reach()
-        judged: dict[str, CaseJudged] = {}
-        if not self.summary.detail:
-            for case in self._judge_all(wanted):
-                judged[case.requirement.id] = case
-                yield case
-        self._conclude(judged)
-        cases = tuple(judged[one] for one in load_register() if one in judged)
+        self.open()
+        if self.summary.outcome is not Outcome.UNREACHABLE:
+            for requirement in wanted:
+                yield self.judge(requirement)
+        self._conclude()
+        cases = tuple(self._judged[one] for one in load_register() if one in self._judged)
         yield RunFinished(self.summary, cases, self._clock() - started)
 
-    def reach(self) -> None:
+    def wanted(self) -> tuple[Requirement, ...]:
+        """What is selected, in the order in which it is best judged."""
+        order = {one: number for number, one in enumerate(_DEFERRED)}
+        selected = select(self.settings.only, self.settings.exclude)
+        return tuple(sorted(selected, key=lambda one: order.get(one.id, -1)))
+
+    def open(self) -> None:
+        """Reach the target and send the baseline, on which everything else depends."""
+        self._reach()
+        if self.summary.outcome is not Outcome.UNREACHABLE:
+            self._judged = {one.requirement.id: one for one in self._baseline()}
+
+    def judge(self, requirement: Requirement) -> CaseJudged:
+        """The verdict on one requirement; the run must be open."""
+        known = self._judged.get(requirement.id)
+        if known is None:
+            known = self._judged[requirement.id] = self._verdict_on(requirement)
+        return known
+
+    def _verdict_on(self, requirement: Requirement) -> CaseJudged:
+        checks = load_checks()
+        reason = self._not_applicable(requirement) or self._unfounded or self.lost
+        if not reason and requirement.id not in checks:
+            reason = "no check covers it in this version"
+        if reason:
+            return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason)
+        return self._judge(requirement, checks[requirement.id])
+
+    def _reach(self) -> None:
         """Send the warm-up, which is not judged; an unreachable target is noted in the summary."""
         end = self._clock() + self.settings.wait_for_s
         case = Case(self, load_register()["ack.ok"])
@@ -209,22 +237,6 @@ class Run:
         if away or no_tls:
             self.summary.outcome = Outcome.UNREACHABLE
             self.summary.detail = f"{self.settings.target} {exchange.outcome.explained} ({exchange.detail})"
-
-    def _judge_all(self, wanted: tuple[Requirement, ...]) -> Iterator[CaseJudged]:
-        broken = self._baseline(wanted)
-        if broken is not None:
-            yield from broken
-            return
-        checks = load_checks()
-        order = {one: number for number, one in enumerate(_DEFERRED)}
-        for requirement in sorted(wanted, key=lambda one: order.get(one.id, -1)):
-            reason = self._not_applicable(requirement) or self.lost
-            if not reason and requirement.id not in checks:
-                reason = "no check covers it in this version"
-            if reason:
-                yield CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason)
-            else:
-                yield self._judge(requirement, checks[requirement.id])
 
     def _judge(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
         case = Case(self, requirement)
@@ -261,28 +273,23 @@ class Run:
 
     # The baseline
 
-    def _baseline(self, wanted: tuple[Requirement, ...]) -> list[CaseJudged] | None:
-        """None if the baseline is acknowledged; else the verdicts: its cause is the finding, the rest is not judged."""
+    def _baseline(self) -> list[CaseJudged]:
+        """Nothing if the baseline is acknowledged; else the verdicts on its cause, and all the rest is unfounded."""
         case = Case(self, load_register()["ack.ok"])
         exchange = case.acknowledges(Draft())
         if not case.findings:
             self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
-            return None
+            return []
         blamed = self._blame_for_baseline(exchange, case)
+        ids = ", ".join(finding.requirement.id for finding in blamed)
+        self._unfounded = f"the baseline callback is not acknowledged ({ids})"
         judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
-        known = {one.requirement.id for one in judged}
-        family = self.observations.seen("ack.family")
-        reason = f"the baseline callback is not acknowledged ({', '.join(one.requirement.id for one in blamed)})"
-        for requirement in wanted:
-            if requirement.id in known:
-                continue
-            if requirement.id == "ack.family" and family:
-                found = tuple(
-                    Finding(requirement, one.message, one.expected, one.actual, one.exchange) for one in family
-                )
-                judged.append(CaseJudged(requirement, Verdict.INFO, found))
-            else:
-                judged.append(CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason))
+        followed = self.observations.seen("ack.family")
+        if followed:
+            family = Case(self, load_register()["ack.family"])
+            for seen in followed:
+                family.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))
+            judged.append(CaseJudged(family.requirement, Verdict.INFO, tuple(family.findings)))
         return judged
 
     def _blame_for_baseline(self, exchange: Exchange, case: Case) -> list[Finding]:
@@ -317,9 +324,10 @@ class Run:
         except TargetLostError:
             return False
 
-    def _conclude(self, judged: dict[str, CaseJudged]) -> None:
+    def _conclude(self) -> None:
         if self.summary.outcome is Outcome.UNREACHABLE:
             return
+        judged = self._judged
         verdicts = {case.verdict for case in judged.values()}
         if self.lost and Verdict.FAIL not in verdicts:
             requirement = load_register()["ack.deadline" if self._last.hung else "ack.status"]

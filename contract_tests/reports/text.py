@@ -11,7 +11,7 @@ from roomhook.contract_tests.reports.grouping import Group, grouped
 from roomhook.contract_tests.verdicts import Outcome, RunFinished, RunStarted, Verdict
 from roomhook.simulator.callbacks import curl
 
-__all__ = ["Style", "plain", "render"]
+__all__ = ["Style", "finding_lines", "plain", "render"]
 
 Style = Callable[[str, str], str]
 """Text and the name of a colour to the text in that colour."""
@@ -46,7 +46,7 @@ def _lines(started: RunStarted, finished: RunFinished, style: Style) -> Iterator
     yield from _axes(finished, style)
     for group in grouped(finished.cases):
         yield ""
-        yield from _finding(group, style)
+        yield from finding_lines(group, style)
     yield from _not_judged(finished)
     yield ""
     yield _verdict(finished, style)
@@ -68,7 +68,8 @@ def _axes(finished: RunFinished, style: Style) -> Iterator[str]:
     )
 
 
-def _finding(group: Group, style: Style) -> Iterator[str]:
+def finding_lines(group: Group, style: Style = plain) -> Iterator[str]:
+    """One finding as the report prints it."""
     finding = group.finding
     requirement = finding.requirement
     label = style(_LABELS[group.verdict], _COLOURS[group.verdict])
