@@ -35,7 +35,7 @@ def parameters(
     token: str | None = None,
     request_time: int | None = None,
 ) -> Parameters:
-    """The documented parameters in their documented order; Sign and RequestTime (s) only with a *token* (page, 1.1, 1.5)."""
+    """The documented parameters in documented order; Sign and RequestTime (s) only with a *token* (page, 1.1, 1.5)."""
     documented = (
         ("SdkAppid", str(sdkappid)),
         ("CallbackCommand", command),
@@ -75,14 +75,20 @@ class CallbackUrl:
         try:
             port = parts.port
         except ValueError:
-            raise _malformed(text, "its port is not a number from 0 to 65535") from None
+            raise _malformed(text, "its port is not a number from 1 to 65535") from None
+        if port == 0:
+            raise _malformed(text, "its port is not a number from 1 to 65535")
         if not parts.hostname:
             raise _malformed(text, "it names no host, as in http://127.0.0.1:8000/callback")
+        if "@" in parts.netloc:
+            shown = text.replace(parts.netloc, f"…@{parts.netloc.rpartition('@')[2]}", 1)
+            raise _malformed(shown, "it holds a password; send that by --header 'Authorization: Basic …'")
+        host = _ascii_host(text, parts.hostname)
         return cls(
             scheme=parts.scheme,
-            host=parts.hostname,
-            port=port if port is not None else 443 if parts.scheme == "https" else 80,
-            netloc=parts.netloc,
+            host=host,
+            port=port or (443 if parts.scheme == "https" else 80),
+            netloc=parts.netloc if parts.netloc.isascii() else host if port is None else f"{host}:{port}",
             path=quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~"),
             query=quote(parts.query, safe="/?%:@!$&'()*+,;=-._~"),
         )
@@ -108,6 +114,14 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError as error:
         raise _malformed(text, str(error)) from None
+
+
+def _ascii_host(text: str, host: str) -> str:
+    """*host* as it is looked up: international names in their ASCII form."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise _malformed(text, "a part of its host name is empty or longer than 63 characters") from None
 
 
 def _malformed(text: str, why: str) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""Whether an answer is delivered and whether it is a compliant response packet: two axes, judged apart, by requirement id."""
+"""Whether an answer is delivered, and whether it is a compliant response packet: two axes, judged apart."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
         outcome,
         tuple(breaches),
         action_status=status if isinstance(status, str) else None,
-        error_code=int(code) if _is_integer(code) else None,
+        error_code=int(code) if isinstance(code, int | float) and _is_integer(code) else None,
         packet=packet,
     )
 
@@ -133,7 +133,8 @@ def _transport_breaches(answer: Answer, deadline_ms: float, *, in_time: bool) ->
     if not answer.complete:
         breaches.append(Breach("ack.complete", "the whole body that was announced", "the connection ended inside it"))
     if not in_time:
-        breaches.append(Breach("ack.deadline", f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"))
+        allowed, taken = f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"
+        breaches.append(Breach("ack.deadline", allowed, taken))
     return breaches
 
 
@@ -173,8 +174,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) < 1000 else float(digits)  # int() refuses thousands of digits
+def _integer(digits: str) -> int:
+    return int(digits[:1000])  # int() refuses thousands of digits; so large a number is good for its type alone
 
 
 def _type_name(value: Any) -> str:
@@ -185,7 +186,7 @@ def _type_name(value: Any) -> str:
 def _shown(value: Any, limit: int = 120) -> str:
     if value is _MISSING:
         return "nothing: it is missing"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()  # half a surrogate pair
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
