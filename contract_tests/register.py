@@ -12,6 +12,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.schemas.suggestions import did_you_mean
 
@@ -121,13 +123,15 @@ class Requirement:
 @cache
 def load_register() -> Mapping[str, Requirement]:
     """Every requirement by id, in the order in which the suite runs them."""
-    return MappingProxyType({entry["id"]: _requirement(entry) for entry in _document()["requirement"]})
+    found = msgspec.convert(_document()["requirement"], list[Requirement])
+    return MappingProxyType({requirement.id: requirement for requirement in found})
 
 
 @cache
 def load_sources() -> Mapping[str, Source]:
     """Every source by its key, as ``page``, ``OV-CHAT`` or ``protocol.md 1.3``."""
-    return MappingProxyType({key: _source(key, entry) for key, entry in _document()["sources"].items()})
+    found = {key: {"key": key, **about} for key, about in _document()["sources"].items()}
+    return MappingProxyType(msgspec.convert(found, dict[str, Source]))
 
 
 def load_groups() -> Mapping[str, str]:
@@ -177,16 +181,6 @@ def _ids(entry: str) -> set[str]:
         hint = did_you_mean(entry, [*groups, *register]) or "; 'roomhook requirements' lists them"
         raise ConfigurationError(f"no requirement is named {entry!r}{hint}")
     return ids
-
-
-def _requirement(entry: Mapping[str, Any]) -> Requirement:
-    options = tuple(entry.get("options", ()))
-    typed = {"level": Level(entry["level"]), "source": tuple(entry["source"]), "options": options}
-    return Requirement(**{**entry, **typed})
-
-
-def _source(key: str, entry: Mapping[str, Any]) -> Source:
-    return Source(key, entry["title"], tuple(entry.get("addresses", ())), entry.get("date", ""))
 
 
 @cache
