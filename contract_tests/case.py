@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from roomhook.contract_tests.drafts import Draft
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.observations import Seen
 from roomhook.contract_tests.register import Requirement
+from roomhook.contract_tests.together import send_together
 from roomhook.contract_tests.verdicts import Finding
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Breach, judge
@@ -112,24 +112,12 @@ class Case:
 
     def together(self, callbacks: Sequence[Callback], *, patience_ms: float) -> list[Exchange]:
         """Send all *callbacks* at once, each on a connection of its own; the answers in the same order."""
-        exchanges: list[Exchange | None] = [None] * len(callbacks)
-        start = threading.Barrier(len(callbacks))
-
-        def one(number: int) -> None:
-            start.wait()
-            exchanges[number] = self.run.client.send(
-                callbacks[number], deadline_ms=self.run.settings.deadline_ms, give_up_ms=patience_ms
-            )
-
-        threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(len(callbacks))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        found = [exchange for exchange in exchanges if exchange is not None]
-        for exchange in found:
+        if self.run.settings.proxy:
+            raise NotJudgedError("callbacks that must arrive together can't go through --proxy")
+        exchanges = send_together(self.run.client, self.run.settings, callbacks, give_up_ms=patience_ms)
+        for exchange in exchanges:
             self.run.observe(exchange)
-        return found
+        return exchanges
 
     def _prepared(self, draft: Draft) -> Callback:
         if self.run.settings.enter_first and draft.is_leave:

@@ -22,12 +22,12 @@ import urllib3.connectionpool
 import urllib3.exceptions
 from urllib3.util import SKIP_HEADER
 
-from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Answer, Breach, Judgement, judge
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
+from roomhook.simulator.tls import client_context
 
-__all__ = ["Client", "Connection", "Exchange", "tls_context"]
+__all__ = ["Client", "Connection", "Exchange"]
 
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes of an answer that are kept; what goes beyond is read no further."""
@@ -91,27 +91,6 @@ class Exchange:
         return self.hung or (self.answer is not None and self.answer.elapsed_ms > self.deadline_ms)
 
 
-def tls_context(*, cacert: Path | None = None, insecure: bool = False, cert: Path | None = None) -> ssl.SSLContext:
-    """A client context: the system's or *cacert*'s authorities, or none if *insecure*; *cert* holds our own pair (PEM)."""
-    try:
-        context = ssl.create_default_context(cafile=str(cacert) if cacert else None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"--cacert {cacert} can't be used: {error}; give a PEM file of CA certificates"
-        ) from None
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if cert:
-        try:
-            context.load_cert_chain(cert)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(
-                f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key"
-            ) from None
-    return context
-
-
 @dataclass(frozen=True)
 class Client:
     """Where and how to send: extra *headers* for a gateway, TLS options, a *proxy* URL; the environment plays no part."""
@@ -125,7 +104,7 @@ class Client:
 
     def __post_init__(self) -> None:
         """Build the TLS context once: loading the authorities takes longer than a callback."""
-        context = tls_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
+        context = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
         context.sslsocket_class = _DeadlineTlsSocket
         object.__setattr__(self, "context", context)
 

@@ -1,0 +1,43 @@
+"""Many callbacks at one moment, by the simulator's sender: threads would arrive one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from roomhook.contract_tests.client import Client, Exchange
+from roomhook.contract_tests.settings import Settings
+from roomhook.simulator.attempts import Attempt
+from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.sender import Sender, run_loop
+from roomhook.simulator.target import Target
+
+__all__ = ["send_together"]
+
+
+def send_together(
+    client: Client, settings: Settings, callbacks: Sequence[Callback], *, give_up_ms: float
+) -> list[Exchange]:
+    """Send all *callbacks* at once, each on a fresh connection; the answers in the same order."""
+    url = CallbackUrl.parse(settings.target)
+    target = Target(
+        url, settings.sdkappid, headers=settings.headers, tls=client.context if url.scheme == "https" else None
+    )
+
+    async def send_all() -> list[Attempt]:
+        options = {"deadline_ms": settings.deadline_ms, "give_up_ms": give_up_ms, "connections": len(callbacks)}
+        async with Sender(target, keep_alive=False, **options) as sender:
+            return await asyncio.gather(*(sender.send(target.raw_request(one)) for one in callbacks))
+
+    with ThreadPoolExecutor(1) as elsewhere:  # the caller's thread may have a running loop of its own
+        attempts = elsewhere.submit(lambda: run_loop(send_all())).result()
+    return [_exchange(*pair, settings.deadline_ms) for pair in zip(callbacks, attempts, strict=True)]
+
+
+def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Exchange:
+    whole = attempt.complete or attempt.outcome is Outcome.INCOMPLETE
+    answer = attempt.answer if whole else None  # a part of an answer that we gave up on proves no more than none
+    return Exchange(callback, answer, attempt.outcome, attempt.note, attempt.elapsed_ms, deadline_ms)
