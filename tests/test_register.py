@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from dataclasses import FrozenInstanceError
@@ -21,6 +22,7 @@ from roomhook.contract_tests.register import (
     select,
 )
 from roomhook.contract_tests.requirements_page import anchor, requirements_page
+from roomhook.schemas import errata
 from roomhook.schemas.errors import ConfigurationError
 
 # Ids are final: a line may be added here, and never changed.
@@ -133,6 +135,11 @@ class TestContents:
             for name in re.findall(r"`([a-z-]+\.[a-z.-]+)`", f"{one.why} {one.case} {one.fix}"):
                 assert name in load_register(), (one.id, name)
 
+    def test_knows_every_requirement_that_an_erratum_touches(self) -> None:
+        for erratum in errata.load().errata:
+            for name in erratum.touches.requirements:
+                assert fnmatch.filter(load_register(), name), (erratum.id, name)
+
     def test_is_frozen(self) -> None:
         with pytest.raises(FrozenInstanceError):
             load_register()["ack.ok"].level = Level.INFO  # type: ignore[misc]
@@ -202,6 +209,9 @@ Source    page: After a Room Is Left: the page of Room.CallbackAfterMemberLeave 
             https://www.tencentcloud.com/document/product/647/60734
           CODE-TIMBOT: a public receiver: a missing SdkAppid matches every account (2026-03-05)
             https://github.com/wbxl2000/timbot
+Errata    sdkappid-spelling: SdkAppid is spelt in three ways
+          refusing-a-foreign-callback: A foreign SDKAppID must be noticed, but every refusal counts
+          as something else
 Run       roomhook check URL --sdkappid N --only app-id.missing
 
 MUST: stated by the documents, or the acknowledgement of a valid callback, or opted into by you. A
@@ -248,6 +258,7 @@ class TestExplain:
         assert near["command"] == "roomhook check URL --sdkappid N --only app-id.near"
         assert set(near["options"]) == {"--refusal silent"}
         assert {"text", "why", "case", "fix", "needs"} <= set(near)
+        assert "refusing-a-foreign-callback" in near["errata"]
         assert set(document["levels"]) == {"MUST", "INFO"}
         assert document["terms"]["refused"] == load_glossary()["refused"]
 

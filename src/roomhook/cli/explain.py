@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from roomhook.cli.options import Format, OutputFormat
 from roomhook.contract_tests.register import Level, Requirement, load_glossary, load_options, select
+
+if TYPE_CHECKING:
+    from roomhook.schemas.errata import Erratum
 
 __all__ = ["app"]
 
@@ -37,10 +41,15 @@ def explain(
 
 def _document(found: Sequence[Requirement]) -> dict[str, Any]:
     return {
-        "requirements": [{**one.to_dict(), "command": _command(one) if _has_check(one) else None} for one in found],
+        "requirements": [_about(one) for one in found],
         "levels": {level.value: level.meaning for level in _levels(found)},
         "terms": dict(_terms(found)),
     }
+
+
+def _about(one: Requirement) -> dict[str, Any]:
+    errata = {erratum.id: erratum.title for erratum in _errata(one)}
+    return {**one.to_dict(), "errata": errata, "command": _command(one) if _has_check(one) else None}
 
 
 def _print(found: Sequence[Requirement]) -> None:
@@ -77,8 +86,17 @@ def _sections(one: Requirement) -> Iterator[tuple[str, str]]:
         yield "" if number else "Source", f"{source.key}: {dated}"
         for address in source.addresses:
             yield "", f"  {address}"
+    for number, erratum in enumerate(_errata(one)):
+        yield "" if number else "Errata", f"{erratum.id}: {erratum.title}"
     if _has_check(one):
         yield "Run", _command(one)
+
+
+def _errata(one: Requirement) -> list[Erratum]:
+    """What the pages contradict or leave unknown about it; 'roomhook errata ID' tells the rest."""
+    from roomhook.schemas.errata import load
+
+    return [each for each in load().errata if any(fnmatchcase(one.id, name) for name in each.touches.requirements)]
 
 
 def _has_check(one: Requirement) -> bool:
