@@ -78,8 +78,8 @@ def _classify(error: BaseException) -> Outcome | None:
         return Outcome.REFUSED
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
         return Outcome.RESET
-    if isinstance(error, OSError) and type(error) is OSError:
-        return Outcome.REFUSED  # no route, network unreachable
+    if type(error) in {OSError, PermissionError}:
+        return Outcome.REFUSED  # no route, network unreachable, a firewall
     return None
 
 

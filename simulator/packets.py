@@ -117,7 +117,7 @@ def decode_enter(body: bytes) -> EnterPacket:
 def decode_response(body: bytes) -> ResponsePacket:
     """The response packet in *body*; raises ``msgspec.DecodeError`` for anything else.
 
-    This is the fast way for the hot path. It is stricter than the contract in corners (an ErrorCode beyond 64 bits, a
+    This is the fast way for the hot path. It is stricter than the contract in corners (an ErrorCode of 0.0, a
     byte order mark); whoever blames an answer asks ``roomhook.simulator.compliance``.
     """
     return _decode(_response_decoder, body)
