@@ -273,6 +273,7 @@ class _HttpsConnection(urllib3.connection.HTTPSConnection):
     def connect(self) -> None:
         _opened.set(_opened.get() + 1)
         super().connect()
+        self.is_verified = True  # or --insecure was given: whoever says so needs no warning about it each time
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
@@ -308,11 +309,10 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Leave the context alone: requests would load the authorities again for every connection."""
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, attributes = super().build_connection_pool_key_attributes(request, verify, cert)
-        attributes = {
-            key: value for key, value in attributes.items() if key not in {"cert_reqs", "ca_certs", "ca_cert_dir"}
-        }
-        return host, {**attributes, "ssl_context": self._context, "cert_reqs": self._context.verify_mode}
+        host, ours = super().build_connection_pool_key_attributes(request, verify, cert)
+        theirs = {"ca_certs", "ca_cert_dir", "cert_reqs"}
+        kept: dict[str, Any] = {key: value for key, value in ours.items() if key not in theirs}
+        return host, {**kept, "ssl_context": self._context, "cert_reqs": self._context.verify_mode}
 
     def _teach(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}

@@ -36,6 +36,7 @@ from roomhook.simulator.faking import Given, Kind, Shot, fake
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.client import Client
+    from roomhook.simulator.callbacks import Callback
 
 __all__ = ["app"]
 
@@ -114,6 +115,7 @@ def fire(
 
     What is not given is made up from --seed. Exit code: 0 acknowledged, 1 not, 2 bad option, 3 target unreachable.
     """
+    from roomhook.cli.attempts import request_text
     from roomhook.contract_tests.client import Client
 
     given = Given(room, tuple(member or ()), operator, count, reason, event_time)
@@ -133,24 +135,28 @@ def fire(
         body=_read(raw) if raw else edits.body(made.packet),
     )
     client = Client(cacert=cacert, insecure=insecure, cert=cert, proxy=parse_proxy(proxy))
+    form = PrintAs.JSON if output is OutputFormat.JSON else print_as
+    first = shot.callback(int(time.time()))
+    request = request_text(first, form, raw)
     if not raw:
         typer.echo(f"seed {seed} (--seed {seed} makes up the same values again)", err=True)
+    if dry_run or output is OutputFormat.TEXT:
+        typer.echo(request)
     if dry_run:
-        _show_request(shot, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
         raise typer.Exit
-    if output is OutputFormat.TEXT:
-        _show_request(shot, print_as, raw)
-        typer.echo()
-    raise typer.Exit(_send(shot, client, times=times, timeout_ms=timeout * 1000, output=output))
+    raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
 
 
-def _send(shot: Shot, client: Client, *, times: int, timeout_ms: float, output: OutputFormat) -> int:
-    """Send *shot* and show each attempt as it ends; the exit code is that of all."""
+def _send(first: Callback, shot: Shot, client: Client, *, times: int, timeout_ms: float, output: OutputFormat) -> int:
+    """Send the *first* callback of *shot* and the others, and show each attempt as it ends; the exit code is that of all."""
     from roomhook.cli.attempts import Tally, advice, answer_text, attempt_json, attempt_line
 
+    if output is OutputFormat.TEXT:
+        typer.echo()
     tally = Tally()
     for number in range(1, times + 1):
-        exchange = client.send(shot.callback(int(time.time())), deadline_ms=timeout_ms, give_up_ms=timeout_ms)
+        callback = first if number == 1 else shot.callback(int(time.time()))
+        exchange = client.send(callback, deadline_ms=timeout_ms, give_up_ms=timeout_ms)
         tally.add(exchange)
         if output is OutputFormat.JSON:
             typer.echo(attempt_json(exchange))
@@ -165,12 +171,6 @@ def _send(shot: Shot, client: Client, *, times: int, timeout_ms: float, output: 
         if hint:
             typer.echo(f"\nhint: {hint}")
     return tally.exit_code
-
-
-def _show_request(shot: Shot, print_as: PrintAs, body_file: Path | None) -> None:
-    from roomhook.cli.attempts import request_text
-
-    typer.echo(request_text(shot.callback(int(time.time())), print_as, body_file))
 
 
 def _refuse_contradictions(kind: Kind, given: Given, edits: Edits, raw: Path | None) -> None:
