@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from roomhook.contract_tests.client import Connection, Exchange
-from roomhook.contract_tests.drafts import Draft
+from roomhook.contract_tests.drafts import ABSENT, Draft
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.observations import Seen
-from roomhook.contract_tests.register import Requirement
+from roomhook.contract_tests.probe import SetupError
+from roomhook.contract_tests.register import Requirement, load_register
 from roomhook.contract_tests.together import send_together
-from roomhook.contract_tests.verdicts import Finding
+from roomhook.contract_tests.verdicts import Finding, Verdict
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Breach, judge
 from roomhook.simulator.outcomes import Outcome
@@ -95,11 +97,16 @@ class Case:
             now_s=run.target_time(),
         )
 
-    def build_enter(self, draft: Draft, callback_room: str) -> Callback:
-        """Room.CallbackAfterMemberEnter for the members of *draft* (protocol.md 3.2)."""
-        members = draft.fields.get("MemberList_Account") or [self.account()]
-        enter = Draft({"MemberList_Account": members, "Type": "Enter", "CallbackCommand": ENTER_COMMAND})
-        return self.build(_as_enter(enter), room=callback_room)
+    def build_enter(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> Callback:
+        """Room.CallbackAfterMemberEnter for *accounts* (protocol.md 3.2); *event_time* in ms, default now."""
+        fields = {
+            "CallbackCommand": ENTER_COMMAND,
+            "Type": "Enter",
+            "MemberList_Account": list(accounts),
+            "Reason": ABSENT,
+        }
+        times = {} if event_time is None else {"EventTime": event_time}
+        return self.build(Draft({**fields, **times}, {"CallbackCommand": ENTER_COMMAND}), room=room)
 
     # Sending
 
@@ -119,17 +126,61 @@ class Case:
             self.run.observe(exchange)
         return exchanges
 
+    def bring_in(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> Exchange | None:
+        """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None."""
+        if self.run.enter is not None:
+            self.run.enter(room, accounts)
+            return None
+        exchanges = [self.send(self.build_enter([one], room, event_time=event_time)) for one in accounts]
+        return next((exchange for exchange in exchanges if not exchange.acknowledged), None)
+
     def _prepared(self, draft: Draft) -> Callback:
-        if self.run.settings.enter_first and draft.is_leave:
-            room = self.run.settings.room or self.room()
-            callback = self.build(draft, room=room)
-            self.run.client.send(
-                self.build_enter(draft, room),
-                deadline_ms=self.run.settings.deadline_ms,
-                give_up_ms=self.run.settings.give_up_ms,
-            )
-            return self.build(draft, room=room) if callback.signed else callback
-        return self.build(draft)
+        if not (self.run.settings.enter_first and draft.is_leave):
+            return self.build(draft)
+        named = draft.fields.get("RoomId")
+        room = named if isinstance(named, str) else self.room()
+        members = draft.fields.get("MemberList_Account") or [self.account()]
+        if isinstance(members, list):
+            self.bring_in([one for one in members if isinstance(one, str)], room)
+        return self.build(draft, room=room)
+
+    # Effects
+
+    def needs(self, requirement: str) -> None:
+        """Stop here if *requirement*, on which this one builds, does not hold."""
+        if self.run.judge(load_register()[requirement]).verdict in {Verdict.FAIL, Verdict.WARN, Verdict.NOT_JUDGED}:
+            raise NotJudgedError(f"{requirement} comes first")
+
+    def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
+        """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there."""
+        room = self.room()
+        failed = self.bring_in(accounts, room, event_time=event_time)
+        members = self.settled(room, set(accounts))
+        if members >= set(accounts):
+            return room
+        listed = (
+            f"the probe lists {', '.join(sorted(members)) or 'nobody'} in {room} after {', '.join(accounts)} entered"
+        )
+        why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
+        self.run.set_up_failed(f"{listed}{why}; see --probe and --enter-command")
+        raise NotJudgedError(self.run.setup_failure)
+
+    def settled(self, room: str, expected: set[str]) -> set[str]:
+        """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
+        run = self.run
+        assert run.probe is not None
+        end = time.monotonic() + run.settings.settle_s
+        pause_s = 0.01
+        while True:
+            try:
+                members = run.probe(room)
+            except SetupError as error:
+                run.set_up_failed(str(error))
+                raise NotJudgedError(str(error)) from None
+            if members == expected or time.monotonic() >= end:
+                return members
+            run.pause(pause_s)
+            pause_s = min(pause_s * 2, 0.2)
 
     # Judging
 
@@ -266,12 +317,6 @@ class Case:
 def taken_as_valid(exchange: Exchange) -> bool:
     """Whether the answer is a clean OK, however late it came."""
     return exchange.answer is not None and not judge(exchange.answer, deadline_ms=float("inf")).refused
-
-
-def _as_enter(draft: Draft) -> Draft:
-    from roomhook.contract_tests.drafts import ABSENT
-
-    return draft.packet(Reason=ABSENT).url(CallbackCommand=ENTER_COMMAND)
 
 
 def is_connection_loss(exchange: Exchange) -> bool:

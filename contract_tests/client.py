@@ -93,7 +93,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Client:
-    """Where and how to send: extra *headers* for a gateway, TLS options, a *proxy* URL; the environment plays no part."""
+    """Where and how to send: *headers* for a gateway, TLS options, a *proxy* URL; the environment plays no part."""
 
     headers: Sequence[tuple[str, str]] = ()
     cacert: Path | None = None

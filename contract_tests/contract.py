@@ -99,7 +99,7 @@ class Contract:
         summary, settings = self._run.summary, self._run.settings
         lines = [
             f"target {settings.target} (your App backend), seed {settings.seed}",
-            f"delivered: {summary.delivered} of {summary.sent} valid callbacks; "
+            f"delivered: {summary.delivered} of {summary.sent} valid callbacks",
             f"compliant: {summary.compliant} of {summary.judged_answers} answers to them",
         ]
         for case in self._seen:

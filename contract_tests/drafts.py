@@ -77,18 +77,14 @@ class Draft:
     def build(
         self, url: CallbackUrl, packet: dict[str, Any], *, sdkappid: int, token: str | None, client_ip: str, now_s: int
     ) -> Callback:
-        """The callback: the baseline *packet* and URL with this draft's departures; *now_s* is the target's time (s)."""
+        """The callback: the baseline *packet* and URL with this draft's departures; *now_s*: the target's time (s)."""
         finished = _changed(packet, self.fields)
         command = str(packet["CallbackCommand"])
         baseline = dict(parameters(sdkappid=sdkappid, command=command, client_ip=client_ip, platform="iOS"))
         params: Parameters = tuple(_changed(baseline, self.params).items())
         if token is not None:
             params += self.signature(token, now_s)
-        body = (
-            json.dumps(finished, separators=(",", ":"), ensure_ascii=False).encode()
-            if not self.body
-            else self.body(finished)
-        )
+        body = self.body(finished) if self.body else _as_json(finished)
         return Callback(
             url=url.with_query(self.query(params)) if self.query else url.with_parameters(params),
             body=body,
@@ -100,7 +96,11 @@ class Draft:
     @property
     def is_leave(self) -> bool:
         """Whether the packet still names the leave command."""
-        return self.fields.get("CallbackCommand", LEAVE_COMMAND) == LEAVE_COMMAND
+        return bool(self.fields.get("CallbackCommand", LEAVE_COMMAND) == LEAVE_COMMAND)
+
+
+def _as_json(packet: dict[str, Any]) -> bytes:
+    return json.dumps(packet, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def raw_query(params: Parameters) -> str:

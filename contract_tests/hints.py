@@ -13,9 +13,9 @@ __all__ = ["hint_for"]
 
 _BY_STATUS: Final = {
     400: "The callback is valid: look what your parser or validation dislikes in it.",
-    401: "Check --sdkappid and, if your backend verifies Sign, give its token in ROOMHOOK_TOKEN; a gateway may want --header.",
-    403: "Check --sdkappid and, if your backend verifies Sign, give its token in ROOMHOOK_TOKEN.",
-    404: "Check the path in the target URL; 404 may also be your backend's word for an SDKAppID, room or member it does not know.",
+    401: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN; a gateway may want --header.",
+    403: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN.",
+    404: "Check the path in the target URL; 404 may also mean an SDKAppID, room or member that is not known.",
     405: "Check the path in the target URL: callbacks come by POST.",
     413: "A callback is a few hundred bytes: look for a body limit in front of your backend.",
     415: "Accept application/json.",
@@ -30,7 +30,8 @@ def hint_for(exchange: Exchange, settings: Settings) -> str:
     if answer is None:
         return _without_answer(exchange.outcome)
     if 300 <= answer.status < 400:
-        return f"Give the final URL: it redirects to {header(answer, 'Location') or 'nowhere'}, and no redirect is followed."
+        location = header(answer, "Location") or "nowhere"
+        return f"Give the final URL: it redirects to {location}, and no redirect is followed."
     if answer.status != 200:
         return _BY_STATUS.get(answer.status, "")
     if exchange.judgement.action_status == "FAIL":

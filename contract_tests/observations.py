@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from roomhook.contract_tests.client import Exchange
-from roomhook.simulator.compliance import header
+from roomhook.simulator.compliance import header, parse_json
 
 __all__ = ["Observations", "Seen", "leak_in"]
 
@@ -131,8 +131,6 @@ def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tupl
 
 def _parsed(exchange: Exchange) -> Any:
     """The packet; the quick way through ``judge`` keeps none."""
-    from roomhook.simulator.compliance import parse_json
-
     if exchange.judgement.packet is not None or exchange.answer is None:
         return exchange.judgement.packet
     try:

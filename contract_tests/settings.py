@@ -19,9 +19,12 @@ DEFAULT_SDKAPPID = 1400000001
 class Settings:
     """Everything a run depends on, apart from the clock.
 
-    ``deadline_ms`` is the Room backend's time-out (2 s, OV-CHAT); ``refusal`` says how the target treats a callback that
-    is not for it: "explicit" (anything but a clean OK) or "silent" (it drops it and answers OK); ``clock_skew_s`` is how
-    far the target's clock is ahead of ours; ``room`` and ``members`` are existing ones to use.
+    ``deadline_ms`` is the Room backend's time-out (2 s, OV-CHAT); ``refusal`` says how the target treats a callback
+    that is not for it: "explicit" (anything but a clean OK) or "silent" (it drops it and answers OK); ``clock_skew_s``
+    is how far the target's clock is ahead of ours; ``room`` and ``members`` are existing ones to use.
+
+    ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,
+    and ``settle_s`` is how long the target may take until an effect shows.
     """
 
     target: str
@@ -43,6 +46,11 @@ class Settings:
     enter_first: bool = False
     room: str | None = None
     members: Sequence[str] = ()
+    probe: str | None = None
+    probe_command: str | None = None
+    probe_pointer: str = ""
+    enter_command: str | None = None
+    settle_s: float = 2.0
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""
@@ -53,6 +61,8 @@ class Settings:
             raise ConfigurationError("--deadline is a number of seconds above 0, as in --deadline 2")
         if self.sdkappid <= 0:
             raise ConfigurationError("--sdkappid is the number that the console shows, as in --sdkappid 1400000001")
+        if self.probe and self.probe_command:
+            raise ConfigurationError("--probe and --probe-command both tell who is in a room; give one of them")
         if self.token == "":
             raise ConfigurationError("the token is empty; leave it out, or give the one that the console shows")
 

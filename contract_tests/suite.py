@@ -1,4 +1,4 @@
-"""The engine: opens a run with the baseline, lets every check judge, and yields the events that reports are made from."""
+"""The engine: opens a run with the baseline, lets every check judge, and yields the events that reports are made of."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Final
 from roomhook.contract_tests.case import Case, NotJudgedError, TargetLostError
 from roomhook.contract_tests.checks.baseline import BASELINE_VALUES, OBSERVED
 from roomhook.contract_tests.checks.registry import load_checks
+from roomhook.contract_tests.checks.tls import CERTIFICATE
 from roomhook.contract_tests.client import Client, Connection, Exchange
 from roomhook.contract_tests.drafts import Draft
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.observations import Observations
+from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
 from roomhook.contract_tests.register import Level, Requirement, load_register, select
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.verdicts import (
@@ -56,8 +58,13 @@ class Run:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
+        probe: Probe | None = None,
+        enter: Enter | None = None,
     ) -> None:
         self.settings = settings
+        self.probe = probe or _probe_of(settings)
+        self.enter = enter or (command_enter(settings.enter_command) if settings.enter_command else None)
+        self.setup_failure = ""
         self.url = CallbackUrl.parse(settings.target)
         self.client = Client(
             headers=settings.headers,
@@ -144,7 +151,7 @@ class Run:
             self.summary.compliant += all(one.requirement in {"ack.ok", "ack.deadline"} for one in judgement.breaches)
 
     def saw_flaky(self, exchange: Exchange) -> None:
-        """Keep a valid callback that failed once and not again; a lone lost connection or late answer proves nothing."""
+        """Keep a valid callback that failed once and not again; a lone loss or delay proves nothing."""
         lost = exchange.answer is None and exchange.outcome is not Ending.INCOMPLETE
         if not exchange.late and not (lost and self._lost_connection is None):
             self.flaky.append(exchange)
@@ -152,7 +159,7 @@ class Run:
             self._lost_connection = exchange
 
     def let_it_catch_up(self, draft: Draft) -> None:
-        """After a crowd, wait until the target answers a lone callback in time again, so that no later case pays for it."""
+        """After a crowd, wait until the target is in time again, so that no later case pays for it."""
         case = Case(self, load_register()["ack.ok"])
         end = self._clock() + _CATCH_UP_S
         while self._clock() < end and not self.lost:
@@ -160,6 +167,10 @@ class Run:
             if not exchange.late and exchange.outcome is not Ending.REFUSED:
                 return
             self.pause(0.1)
+
+    def set_up_failed(self, why: str) -> None:
+        """Note that the user's set-up is at fault, not the target: the run can't be a success."""
+        self.setup_failure = f"set-up failed: {why}"
 
     def _attempt(self, callback: Callback, connection: Connection | None, give_up_ms: float) -> Exchange:
         sender = connection or self.client
@@ -268,7 +279,7 @@ class Run:
         if requirement.needs == "https" and self.url.scheme != "https":
             return "the target is not https"
         if requirement.needs == "probe":
-            return "no probe given"
+            return "no probe given" if self.probe is None else self.setup_failure
         return ""
 
     # The baseline
@@ -295,6 +306,11 @@ class Run:
     def _blame_for_baseline(self, exchange: Exchange, case: Case) -> list[Finding]:
         """One value of the baseline, if only another in its place is acknowledged; else what the answer breaks."""
         register = load_register()
+        if exchange.outcome is Ending.TLS:
+            broken = [self._judge(register[one], load_checks()[one]) for one in CERTIFICATE]
+            certificate = [finding for judged in broken for finding in judged.findings]
+            if certificate:
+                return [replace(one, hint=hint_for(exchange, self.settings)) for one in certificate]
         first = case.findings[0]
         minded = [] if exchange.hung else [one for one in BASELINE_VALUES if self._is_minded(one, case)]
         if len(minded) == 1:
@@ -337,6 +353,9 @@ class Run:
             verdicts.add(Verdict.FAIL)
         if Verdict.FAIL in verdicts:
             self.summary.outcome = Outcome.VIOLATES
+        elif self.setup_failure:
+            self.summary.outcome = Outcome.NOTHING_RAN
+            self.summary.detail = self.setup_failure
         elif verdicts <= {Verdict.NOT_JUDGED}:
             self.summary.outcome = Outcome.NOTHING_RAN
             reasons = sorted({case.reason for case in judged.values()})
@@ -344,11 +363,16 @@ class Run:
         self.summary.detail = self.summary.detail or self.lost
 
 
-def run_suite(
-    settings: Settings, *, clock: Callable[[], float] = time.time, sleep: Callable[[float], object] = time.sleep
-) -> Iterator[Event]:
+def run_suite(settings: Settings) -> Iterator[Event]:
     """Hold the App backend at ``settings.target`` against the register, event by event."""
-    return Run(settings, clock=clock, sleep=sleep).events()
+    return Run(settings).events()
+
+
+def _probe_of(settings: Settings) -> Probe | None:
+    if settings.probe:
+        verify = not settings.insecure and (str(settings.cacert) if settings.cacert else True)
+        return http_probe(settings.probe, pointer=settings.probe_pointer, headers=settings.headers, verify=verify)
+    return command_probe(settings.probe_command, pointer=settings.probe_pointer) if settings.probe_command else None
 
 
 def _merged(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -81,10 +82,8 @@ class TargetProcess:
             return
         self._process = None
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-            except ProcessLookupError:
-                pass
             try:
                 process.wait(_STOP_S)
                 break
@@ -110,7 +109,7 @@ class TargetProcess:
             else:
                 return
         raise UnreachableError(
-            f"--exec listens on no port {self._port} after {self._wait_s:g} s; --wait-for gives it longer{self._shown()}"
+            f"--exec does not listen on port {self._port} after {self._wait_s:g} s (--wait-for gives it longer){self._shown()}"
         )
 
     def _shown(self) -> str:

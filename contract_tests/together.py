@@ -28,8 +28,10 @@ def send_together(
     )
 
     async def send_all() -> list[Attempt]:
-        options = {"deadline_ms": settings.deadline_ms, "give_up_ms": give_up_ms, "connections": len(callbacks)}
-        async with Sender(target, keep_alive=False, **options) as sender:
+        deadline_ms, at_once = settings.deadline_ms, len(callbacks)
+        async with Sender(
+            target, deadline_ms=deadline_ms, give_up_ms=give_up_ms, connections=at_once, keep_alive=False
+        ) as sender:
             return await asyncio.gather(*(sender.send(target.raw_request(one)) for one in callbacks))
 
     with ThreadPoolExecutor(1) as elsewhere:  # the caller's thread may have a running loop of its own

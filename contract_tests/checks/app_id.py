@@ -8,14 +8,14 @@ from roomhook.contract_tests.drafts import ABSENT, Draft, raw_query
 from roomhook.simulator.compliance import Breach, header
 from roomhook.simulator.outcomes import Outcome
 
-__all__: list[str] = []
+__all__ = ["other_region"]
 
 
 def _own(case: Case) -> str:
     return str(case.run.settings.sdkappid)
 
 
-def _other_region(own: str) -> str:
+def other_region(own: str) -> str:
     """An id as another region's console hands them out: 14… in China, 20… elsewhere; never the own one."""
     prefix = "2000" if own[:2] != "20" else "1400"
     return prefix + "".join(str((int(digit) + 5) % 10) for digit in own[-6:].rjust(6, "7"))
@@ -33,7 +33,7 @@ def _as(case: Case, sdkappid: object) -> Draft:
 @check("app-id.wrong")
 def wrong(case: Case) -> None:
     """Somebody else's app."""
-    other = _other_region(_own(case))
+    other = other_region(_own(case))
     case.refuses(_as(case, other), f"a callback of SdkAppid {other}")
 
 
@@ -70,7 +70,7 @@ def padded(case: Case) -> None:
 @check("app-id.duplicate")
 def duplicate(case: Case) -> None:
     """Two ids in one URL: whichever an App backend reads, somebody else may read the other."""
-    other = _other_region(_own(case))
+    other = other_region(_own(case))
     case.refuses(
         case.leave().sent_as(query=lambda params: raw_query((*params, ("SdkAppid", other)))),
         f"a callback with its own SdkAppid and then {other}",
@@ -95,7 +95,7 @@ def elsewhere(case: Case) -> None:
 @check("app-id.recovers")
 def recovers(case: Case) -> None:
     """A refusal must not spoil what follows, on the same connection if the target keeps it open."""
-    foreign = _as(case, _other_region(_own(case)))
+    foreign = _as(case, other_region(_own(case)))
     with case.run.client.connection() as connection:
         case.send(foreign, connection=connection)
         case.run.pause(0.02)  # a target that closes is given the time to say so
@@ -124,7 +124,7 @@ def _again(case: Case, foreign: Draft) -> None:
 def packet(case: Case) -> None:
     """Worth knowing: whether the refusal itself is a response packet."""
     case.need_explicit_refusal()
-    exchange = case.send(_as(case, _other_region(_own(case))))
+    exchange = case.send(_as(case, other_region(_own(case))))
     if taken_as_valid(exchange):
         return  # app-id.wrong says it
     breaches = [one for one in exchange.judgement.breaches if one.requirement != "ack.ok"]

@@ -1,7 +1,7 @@
 """Requirements that every answer to a valid callback is held to, and those whose value the baseline itself uses.
 
-The engine sends the baseline before any check runs (``suite.Run.open``); a check here runs only after it was acknowledged,
-so most of them have nothing left to ask.
+The engine sends the baseline before any check runs (``suite.Run.open``); a check here runs only once it
+was acknowledged, so most of them have nothing left to ask.
 """
 
 from __future__ import annotations

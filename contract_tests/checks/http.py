@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import pairwise
 from typing import Final
 
 from roomhook.contract_tests import raw
@@ -189,7 +190,7 @@ def split_head(case: Case) -> None:
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     cuts = [0, 9, whole.index(b"Content-Length") + 4, whole.index(b"\r\n\r\n") + 2, len(whole)]
-    pieces = [(whole[start:end], 0.03) for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [(whole[start:end], 0.03) for start, end in pairwise(cuts)]
     _arrives(case, callback, pieces, "a callback whose head arrives in pieces")
 
 

@@ -14,7 +14,19 @@ __all__ = ["GROUPS", "Check", "check", "load_checks"]
 Check = Callable[["Case"], None]
 """Judges one requirement: adds findings to the case, or raises ``NotJudgedError``."""
 
-GROUPS: Final = ("baseline", "packets", "urls", "app_id", "http", "commands", "bad", "duplicates", "signatures")
+GROUPS: Final = (
+    "baseline",
+    "packets",
+    "urls",
+    "app_id",
+    "http",
+    "commands",
+    "bad",
+    "duplicates",
+    "signatures",
+    "effects",
+    "tls",
+)
 """The modules of this package that hold checks."""
 
 _checks: dict[str, Check] = {}

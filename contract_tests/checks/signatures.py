@@ -13,7 +13,7 @@ from roomhook.simulator.compliance import Breach
 __all__: list[str] = []
 
 _BEYOND_WINDOW_S: Final = 90
-"""Seconds off by which a RequestTime is certainly outside the documented minute, with some room for clocks that differ."""
+"""Seconds off that are surely outside the documented minute, with some room for clocks that differ."""
 
 
 def _pair(signature: str, request_time: object) -> Parameters:

@@ -82,6 +82,28 @@ def check(  # noqa: PLR0917
         list[str] | None,
         typer.Option("--member", metavar="ID", help="Use this existing member, e.g. --member ann; repeatable."),
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            "--probe", metavar="URL", help="Tells who is in a room, e.g. 'http://127.0.0.1:8000/rooms/{RoomId}'."
+        ),
+    ] = None,
+    probe_pointer: Annotated[
+        str, typer.Option("--probe-pointer", metavar="POINTER", help="JSON pointer to the list, e.g. /data/members.")
+    ] = "",
+    probe_command: Annotated[
+        str | None,
+        typer.Option(
+            "--probe-command", metavar="CMD", help="The same by a command, e.g. 'redis-cli smembers room:{RoomId}'."
+        ),
+    ] = None,
+    enter_command: Annotated[
+        str | None,
+        typer.Option("--enter-command", metavar="CMD", help="Brings one in, e.g. './enter.sh {RoomId} {Account}'."),
+    ] = None,
+    settle: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", min=0, help="How long an effect may take until it shows.")
+    ] = 2.0,
     header: options.Header = None,
     cacert: options.CaCert = None,
     insecure: options.Insecure = False,
@@ -136,6 +158,11 @@ def check(  # noqa: PLR0917
             enter_first=enter_first,
             room=room,
             members=member or (),
+            probe=probe.replace("{port}", str(port)) if probe and port else probe,
+            probe_command=probe_command,
+            probe_pointer=probe_pointer,
+            enter_command=enter_command,
+            settle_s=settle,
         )
         reports = tuple(dict.fromkeys(report or ()))
         _ensure_writable(report_dir, reports)

@@ -1,0 +1,158 @@
+"""Requirements on what the App backend does with a callback, told by a probe of who is in a room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.checks.app_id import other_region
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.client import Exchange
+from roomhook.contract_tests.drafts import ABSENT, Draft
+from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import Breach
+
+__all__: list[str] = []
+
+_METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
+
+
+@check(*_METHODS)
+def one_leaves(case: Case) -> None:
+    """One of three leaves; the two others stay."""
+    leaver, *others = case.accounts(3)
+    room = case.populated_room([leaver, *others])
+    method = _METHODS[case.requirement.id]
+    operator = others[0] if method == "Kicked" else leaver
+    callback = _leave(case, room, [leaver], Type=method, Operator_Account=operator)
+    _expect(case, room, set(others), [callback], f"after {leaver} left")
+
+
+@check("effect.all-members")
+def all_members(case: Case) -> None:
+    """Three of five are kicked by one callback."""
+    case.needs("effect.kicked")
+    accounts = case.accounts(5)
+    room = case.populated_room(accounts)
+    callback = _leave(case, room, accounts[1:4], Type="Kicked", Operator_Account=accounts[0])
+    _expect(case, room, {accounts[0], accounts[4]}, [callback], "after three of five were kicked by one callback")
+
+
+@check("effect.app-id")
+def foreign_app(case: Case) -> None:
+    """A leave of somebody else's app changes nothing."""
+    case.needs("effect.leave")
+    other = other_region(str(case.run.settings.sdkappid))
+    _unchanged(
+        case,
+        lambda case, room, account: [_leave(case, room, [account]).url(SdkAppid=other)],
+        f"a leave of SdkAppid {other}",
+    )
+
+
+@check("effect.bad-input")
+def malformed(case: Case) -> None:
+    """Malformed leaves of a real member change nothing."""
+    case.needs("effect.leave")
+
+    def drafts(case: Case, room: str, account: str) -> list[Draft]:
+        leave = _leave(case, room, [account])
+        bodies: list[Callable[[dict[str, Any]], bytes]] = [
+            lambda packet: json.dumps(packet).encode()[:-2],
+            lambda packet: f"[{json.dumps(packet)}]".encode(),
+            lambda packet: json.dumps(json.dumps(packet)).encode(),
+        ]
+        as_text = leave.packet(MemberList_Account=account)
+        return [
+            *(leave.sent_as(body=body) for body in bodies),
+            as_text,
+            leave.packet(CallbackCommand=ABSENT, Type=ABSENT),
+        ]
+
+    _unchanged(case, drafts, "malformed leaves")
+
+
+@check("effect.duplicate")
+def twice(case: Case) -> None:
+    """One leave, delivered twice."""
+    case.needs("effect.leave")
+    leaver, *others = case.accounts(3)
+    room = case.populated_room([leaver, *others])
+    callback = case.build(_leave(case, room, [leaver]))
+    _expect(case, room, set(others), [callback, callback], "after one leave that was delivered twice")
+
+
+@check("effect.duplicate-parallel")
+def four_at_once(case: Case) -> None:
+    """One leave, delivered four times at once."""
+    case.needs("effect.leave")
+    leaver, *others = case.accounts(3)
+    room = case.populated_room([leaver, *others])
+    callback = case.build(_leave(case, room, [leaver]))
+    exchanges = case.together([callback] * 4, patience_ms=case.run.patience_ms(4))
+    members = case.settled(room, set(others))
+    if members != set(others):
+        _blame(case, room, exchanges[0], set(others), members, "after one leave that was delivered four times at once")
+
+
+@check("effect.rejoin")
+def rejoin(case: Case) -> None:
+    """Enter, leave, enter again; the leave arrives last, with its own earlier EventTime."""
+    case.needs("effect.leave")
+    account, witness, other = case.accounts(3)
+    room = case.populated_room([account, witness, other], event_time=case.run.now_ms() - 6000)
+    case.bring_in([account], room, event_time=case.run.now_ms() - 2000)
+    late = case.send(case.build(_leave(case, room, [account], EventTime=case.run.now_ms() - 4000)))
+    _expect(
+        case,
+        room,
+        {account, other},
+        [_leave(case, room, [witness])],
+        "after an old leave that arrived late",
+        shown=late,
+    )
+
+
+def _leave(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> Draft:
+    return case.leave(
+        **{"RoomId": room, "MemberList_Account": list(accounts), "Operator_Account": accounts[0], **fields}
+    )
+
+
+def _unchanged(case: Case, drafts: Callable[[Case, str, str], list[Draft]], what: str) -> None:
+    """What *drafts* send must change nothing; a valid leave of a witness tells when they are through."""
+    account, witness, other = case.accounts(3)
+    room = case.populated_room([account, witness, other])
+    sent = [case.send(case.build(draft)) for draft in drafts(case, room, account)]
+    _expect(case, room, {account, other}, [_leave(case, room, [witness])], f"after {what}", shown=sent[0])
+
+
+def _expect(
+    case: Case,
+    room: str,
+    expected: set[str],
+    sending: Sequence[Draft | Callback],
+    when: str,
+    *,
+    shown: Exchange | None = None,
+) -> None:
+    exchanges = [case.send(case.build(one) if isinstance(one, Draft) else one) for one in sending]
+    members = case.settled(room, expected)
+    if members != expected:
+        _blame(case, room, shown or exchanges[0], expected, members, when)
+
+
+def _blame(  # noqa: PLR0917 (who was where, and when)
+    case: Case, room: str, exchange: Exchange, expected: set[str], members: set[str], when: str
+) -> None:
+    left, gone = sorted(members - expected), sorted(expected - members)
+    parts = [f"{', '.join(left)} is still in {room}"] if left else []
+    parts += [f"{', '.join(gone)} is gone from {room}"] if gone else []
+    breach = Breach(
+        "",
+        f"{', '.join(sorted(expected)) or 'nobody'} in the room",
+        f"{', '.join(sorted(members)) or 'nobody'} in the room",
+    )
+    case.blame(exchange, f"{when}, {' and '.join(parts)}", breach)
