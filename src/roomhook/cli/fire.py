@@ -115,7 +115,6 @@ def fire(
 
     What is not given is made up from --seed. Exit code: 0 acknowledged, 1 not, 2 bad option, 3 target unreachable.
     """
-    from roomhook.cli.attempts import request_text
     from roomhook.contract_tests.client import Client
 
     given = Given(room, tuple(member or ()), operator, count, reason, event_time)
@@ -135,20 +134,23 @@ def fire(
         body=_read(raw) if raw else edits.body(made.packet),
     )
     client = Client(cacert=cacert, insecure=insecure, cert=cert, proxy=parse_proxy(proxy))
-    form = PrintAs.JSON if output is OutputFormat.JSON else print_as
     first = shot.callback(int(time.time()))
-    request = request_text(first, form, raw)
     if not raw:
         typer.echo(f"seed {seed} (--seed {seed} makes up the same values again)", err=True)
     if dry_run or output is OutputFormat.TEXT:
-        typer.echo(request)
-    if dry_run:
-        raise typer.Exit
-    raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
+        _show(first, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
+    if not dry_run:
+        raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
+
+
+def _show(callback: Callback, print_as: PrintAs, body_file: Path | None) -> None:
+    from roomhook.cli.attempts import request_text
+
+    typer.echo(request_text(callback, print_as, body_file))
 
 
 def _send(first: Callback, shot: Shot, client: Client, *, times: int, timeout_ms: float, output: OutputFormat) -> int:
-    """Send the *first* callback of *shot* and the others, and show each attempt as it ends; the exit code is that of all."""
+    """Send *shot* as often as *times* says and show each attempt as it ends; the exit code is that of all."""
     from roomhook.cli.attempts import Tally, advice, answer_text, attempt_json, attempt_line
 
     if output is OutputFormat.TEXT:
