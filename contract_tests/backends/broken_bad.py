@@ -56,14 +56,8 @@ def _crashing(requirement: str, defect: str, look: Callable[[Any], object]) -> N
     breaks(requirement)(Backend)
 
 
-def _subscripted(value: Any) -> object:
-    return value["CallbackCommand"] if value is None else None
-
-
-_crashing("bad.null", "Crashes on null, which it looks for a field in.", _subscripted)
-_crashing(
-    "bad.scalar", "Crashes on a number, whose length it asks for.", lambda value: None if value is None else len(value)
-)
+_crashing("bad.null", "Crashes on null, in which it looks for fields.", lambda value: value is not None or vars(value))
+_crashing("bad.scalar", "Crashes on a number, whose length it asks for.", lambda value: value is None or len(value))
 
 
 @breaks("bad.array")
@@ -148,7 +142,7 @@ for each in _STRINGS:
     _crashing_on_type(each, lambda value: value.strip())
 for each in _NUMBERS:
     _crashing_on_type(each, lambda value: value + 1)
-_crashing_on_type(_LIST, lambda value: [*value])
+_crashing_on_type(_LIST, lambda value: "".join(value) if isinstance(value, list) else "")
 
 
 @breaks("bad.duplicate-key")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from collections import Counter
+from contextlib import suppress
+from typing import Any, Final
 
 from starlette.responses import Response
 
-from roomhook.contract_tests.backends.reference import Callback, Event, ReferenceBackend
+from roomhook.contract_tests.backends.reference import Callback, Event, ReferenceBackend, Refusal
 from roomhook.contract_tests.backends.registry import breaks
-from roomhook.simulator.packets import LEAVE_COMMAND
+from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND
 
 __all__: list[str] = []
+
+_WRITE_S: Final = 0.01
+"""How long a write to a database takes where the defect lies in what happens meanwhile."""
 
 
 def _ignoring(requirement: str, method: str) -> None:
@@ -45,9 +50,10 @@ class _ActsFirst(ReferenceBackend):
 
     async def handle(self, callback: Callback) -> Response:
         if callback.values("SdkAppid") != [self.sdkappid]:
-            event = self.read(callback)
-            if event is not None:
-                await self.apply(event)
+            with suppress(Refusal):
+                event = self.read(callback)
+                if event is not None:
+                    await self.apply(event)
         return await super().handle(callback)
 
 
@@ -57,9 +63,61 @@ class _Salvage(ReferenceBackend):
 
     async def handle(self, callback: Callback) -> Response:
         response = await super().handle(callback)
-        room = re.search(rb'"RoomId":"([^"]*)"', callback.body)
-        accounts = re.search(rb'"MemberList_Account":\[([^]]*)', callback.body)
+        room = re.search(rb'"RoomId":\s*"([^"]*)"', callback.body)
+        accounts = re.search(rb'"MemberList_Account":\s*\[([^]]*)', callback.body)
         if b"FAIL" in response.body and LEAVE_COMMAND.encode() in callback.body and room and accounts:
             listed = [one.decode(errors="replace") for one in re.findall(rb'"([^"]*)"', accounts[1])]
             self.presence.leave(room[1].decode(errors="replace"), listed, int(self.clock() * 1000) + 1000)
         return response
+
+
+@breaks("effect.duplicate")
+class _Toggle(ReferenceBackend):
+    """Takes the second copy of a leave for its undoing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.seen: set[tuple[str, str, int]] = set()
+
+    def leave(self, event: Event) -> None:
+        super().leave(event)
+        for account in event.member_list_account:
+            key = (event.room_id, account, event.event_time)
+            if key in self.seen:
+                self.presence.enter(event.room_id, [account], event.event_time + 1)
+            self.seen.add(key)
+
+
+@breaks("effect.duplicate-parallel")
+class _LostUpdate(ReferenceBackend):
+    """Counts each member's sessions, and copies of a leave that come at once all take the last one away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sessions: Counter[tuple[str, str]] = Counter()
+        self.latest: dict[tuple[str, str], int] = {}
+
+    async def apply(self, event: Event) -> None:
+        entering = event.callback_command == ENTER_COMMAND
+        keys = [(event.room_id, account) for account in event.member_list_account]
+        current = [key for key in keys if self.latest.get(key, 0) <= event.event_time]
+        due = [key for key in current if (self.sessions[key] > 0) != entering]
+        await asyncio.sleep(_WRITE_S)
+        for key in due:
+            self.sessions[key] += 1 if entering else -1
+            self.latest[key] = event.event_time
+
+    def members(self, room: str) -> list[str]:
+        return sorted(account for (where, account), count in self.sessions.items() if where == room and count)
+
+
+@breaks("effect.rejoin")
+class _InOrderOfArrival(ReferenceBackend):
+    """Goes by the order of arrival and never looks at EventTime."""
+
+    arrivals = 0
+
+    async def apply(self, event: Event) -> None:
+        self.arrivals += 1
+        event.event_time = self.arrivals
+        await super().apply(event)

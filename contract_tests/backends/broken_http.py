@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ class _BackOff(ReferenceBackend):
         await super().apply(event)
 
     @contextmanager
-    def _lock(self, room: str) -> Iterator[None]:
+    def _lock(self, room: str) -> Generator[None, None, None]:
         self.locked_for[room] += 1
         try:
             yield

@@ -26,8 +26,17 @@ def _without_type(requirement: str, method: str) -> None:
 
 
 _without_type("type.leave", "Leave")
-_without_type("type.kicked", "Kicked")
 _without_type("type.expired", "Expired")
+
+
+@breaks("type.kicked")
+class _NobodyKicksHimself(ReferenceBackend):
+    """Answers FAIL to Kicked unless it names somebody else as the operator."""
+
+    def leave(self, event: Event) -> None:
+        if event.type == "Kicked" and event.operator_account in event.member_list_account:
+            raise Refusal(5, "nobody kicks himself")
+        super().leave(event)
 
 
 @breaks("type.unknown")
@@ -146,11 +155,11 @@ class _CutsStrings(ReferenceBackend):
 
 @breaks("reason.long")
 class _Varchar(ReferenceBackend):
-    """Crashes on a Reason that does not fit into VARCHAR(255)."""
+    """Has room for a Reason of 255 characters."""
 
     def leave(self, event: Event) -> None:
         if len(event.reason) > 255:
-            raise OverflowError("value too long for type character varying(255)")
+            raise Refusal(5, "Reason is too long")
         super().leave(event)
 
 

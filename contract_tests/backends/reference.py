@@ -147,7 +147,7 @@ class ReferenceBackend:
             raise Refusal(2, "RequestTime is more than a minute off")
 
     def is_signed(self, signature: str, token: str, request_time: str) -> bool:
-        """Whether *signature* is made of *token* and *request_time*; compared in constant time, in either case of hex."""
+        """Whether *signature*, in either case of hex, is made of *token* and *request_time*; in constant time."""
         return hmac.compare_digest(signature.lower().encode(), sign(token, request_time).encode())
 
     def read(self, callback: Callback) -> Event | None:
@@ -199,5 +199,9 @@ class ReferenceBackend:
         """*packet* as the Room backend expects it: HTTP 200, JSON (page)."""
         return Response(encode(packet), media_type="application/json")
 
+    def members(self, room: str) -> list[str]:
+        """The accounts that are in *room*, sorted."""
+        return self.presence.members(room)
+
     async def _on_probe(self, request: Request) -> Response:
-        return JSONResponse(self.presence.members(request.path_params["room_id"]))
+        return JSONResponse(self.members(request.path_params["room_id"]))
