@@ -212,11 +212,11 @@ class Case:
 
     def refuses(self, draft: Draft, what: str, *, server_error_ok: bool = True) -> Exchange:
         """*draft* must not get a clean OK; the documents do not say how to refuse, so every other answer will do."""
-        self.need_explicit_refusal()
-        exchange = self.send(draft)
+        silent = self.run.settings.refusal == "silent"
+        exchange = self._ignored(draft, what) if silent else self.send(draft)
         if exchange.hung:
             self.send(self.leave())  # tells a target that ignores a foreign callback from one that hangs
-        if taken_as_valid(exchange):
+        if taken_as_valid(exchange) and not silent:
             self.blame(
                 exchange,
                 f"{what} was acknowledged",
@@ -225,6 +225,22 @@ class Case:
             )
         elif not server_error_ok:
             self._blame_server_error(exchange, what)
+        return exchange
+
+    def _ignored(self, draft: Draft, what: str) -> Exchange:
+        """A target that refuses silently must not act on *draft*, as the probe tells."""
+        if self.run.probe is None:
+            raise NotJudgedError("--refusal silent: only a probe can tell (--probe)")
+        self.needs("effect.leave")
+        account, witness, other = self.accounts(3)
+        room = self.populated_room([account, witness, other])
+        in_room = {"RoomId": room, "MemberList_Account": [account], "Operator_Account": account}
+        exchange = self.send(self.build(draft.packet(**{**in_room, **draft.fields})))
+        self.send(self.build(self.leave(RoomId=room, MemberList_Account=[witness])))  # tells when both are through
+        members = self.settled(room, {account, other})
+        if account not in members:
+            breach = Breach("", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room")
+            self.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach)
         return exchange
 
     def survives(self, draft: Draft, what: str) -> Exchange:
@@ -269,7 +285,7 @@ class Case:
     def need_explicit_refusal(self) -> None:
         """Stop here if the target refuses silently: its answer tells nothing."""
         if self.run.settings.refusal == "silent":
-            raise NotJudgedError("--refusal silent: only a probe can tell")
+            raise NotJudgedError("--refusal silent: the answer tells nothing")
 
     def note(self, message: str, *, expected: str, actual: str) -> None:
         """Add a finding that no exchange shows."""

@@ -109,7 +109,7 @@ class TargetProcess:
             else:
                 return
         raise UnreachableError(
-            f"--exec does not listen on port {self._port} after {self._wait_s:g} s (--wait-for gives it longer){self._shown()}"
+            f"--exec does not listen on {self._port} after {self._wait_s:g} s (--wait-for gives it longer){self._shown()}"
         )
 
     def _shown(self) -> str:
