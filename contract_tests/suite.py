@@ -312,7 +312,7 @@ class Run:
             if certificate:
                 return [replace(one, hint=hint_for(exchange, self.settings)) for one in certificate]
         first = case.findings[0]
-        minded = [] if exchange.hung else [one for one in BASELINE_VALUES if self._is_minded(one, case)]
+        minded = [] if exchange.late else [one for one in BASELINE_VALUES if self._is_minded(one, case)]
         if len(minded) == 1:
             message = "a valid callback is acknowledged only with another value here"
             return [replace(first, requirement=register[minded[0]], message=message)]

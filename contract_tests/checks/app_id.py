@@ -84,6 +84,7 @@ def duplicate(case: Case) -> None:
 @check("app-id.elsewhere")
 def elsewhere(case: Case) -> None:
     """The id only in the body, or only in a header: the documents put it into the URL."""
+    case.needs("app-id.missing")
     own = case.run.settings.sdkappid
     in_body = case.leave(SdkAppid=own, SdkAppId=str(own)).url(SdkAppid=ABSENT)
     case.refuses(in_body, "a callback with SdkAppid in the body only")

@@ -26,4 +26,5 @@ def twice(case: Case) -> None:
 @check("duplicate.parallel")
 def four_at_once(case: Case) -> None:
     """The same bytes four times at once: a retry may overtake the first."""
+    case.needs("duplicate.ack")
     judge_together(case, lambda: [case.build(case.leave())] * 4, "of four equal callbacks at once", deadline=False)

@@ -87,7 +87,7 @@ def twice(case: Case) -> None:
 @check("effect.duplicate-parallel")
 def four_at_once(case: Case) -> None:
     """One leave, delivered four times at once."""
-    case.needs("effect.leave")
+    case.needs("effect.duplicate")
     leaver, *others = case.accounts(3)
     room = case.populated_room([leaver, *others])
     callback = case.build(_leave(case, room, [leaver]))

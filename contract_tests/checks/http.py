@@ -84,6 +84,7 @@ def parallel(case: Case) -> None:
 @check("http.parallel.deadline")
 def parallel_deadline(case: Case) -> None:
     """The same, each within the deadline."""
+    case.needs("http.parallel")
     judge_together(case, lambda: _leaves(case, _PARALLEL), "callbacks in flight at once", deadline=True)
 
 
