@@ -61,14 +61,19 @@ class _ActsFirst(ReferenceBackend):
 class _Salvage(ReferenceBackend):
     """Takes the accounts that it can find in a malformed leave packet out of the room, and then refuses it."""
 
-    async def handle(self, callback: Callback) -> Response:
-        response = await super().handle(callback)
-        room = re.search(rb'"RoomId":\s*"([^"]*)"', callback.body)
-        accounts = re.search(rb'"MemberList_Account":\s*\[([^]]*)', callback.body)
-        if b"FAIL" in response.body and LEAVE_COMMAND.encode() in callback.body and room and accounts:
+    def read(self, callback: Callback) -> Event | None:
+        try:
+            return super().read(callback)
+        except Refusal:
+            self._salvage(callback.body)
+            raise
+
+    def _salvage(self, body: bytes) -> None:
+        room = re.search(rb'"RoomId":\s*"([^"]*)"', body)
+        accounts = re.search(rb'"MemberList_Account":\s*\[([^]]*)', body)
+        if room and accounts and LEAVE_COMMAND.encode() in body:
             listed = [one.decode(errors="replace") for one in re.findall(rb'"([^"]*)"', accounts[1])]
             self.presence.leave(room[1].decode(errors="replace"), listed, int(self.clock() * 1000) + 1000)
-        return response
 
 
 @breaks("effect.duplicate")
@@ -105,7 +110,7 @@ class _LostUpdate(ReferenceBackend):
         await asyncio.sleep(_WRITE_S)
         for key in due:
             self.sessions[key] += 1 if entering else -1
-            self.latest[key] = event.event_time
+        self.latest.update(dict.fromkeys(current, event.event_time))
 
     def members(self, room: str) -> list[str]:
         return sorted(account for (where, account), count in self.sessions.items() if where == room and count)
