@@ -19,6 +19,11 @@ PROTOCOL = Path(__file__).parents[1] / "docs" / "protocol.md"
 ERRATA = load().errata
 
 
+@pytest.fixture(autouse=True)
+def _no_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def by_id(one: Erratum) -> str:
     return one.id
 

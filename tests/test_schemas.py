@@ -293,7 +293,7 @@ response_packets = st.builds(
     error_info=st.text(),
     error_code=st.integers(-(2**63), 2**64 - 1),
 )
-modestly = settings(max_examples=200, deadline=None)
+modestly = settings(max_examples=200)
 
 
 @modestly
