@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from roomhook.contract_tests.client import Client, Exchange
 from roomhook.contract_tests.settings import Settings
@@ -16,6 +17,9 @@ from roomhook.simulator.sender import Sender, run_loop
 from roomhook.simulator.target import Target
 
 __all__ = ["send_together"]
+
+_GRACE_S: Final = 30
+"""Beyond what every attempt allows itself; it ends a run that our own mistake would hang."""
 
 
 def send_together(
@@ -32,7 +36,8 @@ def send_together(
         async with Sender(
             target, deadline_ms=deadline_ms, give_up_ms=give_up_ms, connections=at_once, keep_alive=False
         ) as sender:
-            return await asyncio.gather(*(sender.send(target.raw_request(one)) for one in callbacks))
+            sending = asyncio.gather(*(sender.send(target.raw_request(one)) for one in callbacks))
+            return await asyncio.wait_for(sending, give_up_ms / 1000 + _GRACE_S)
 
     with ThreadPoolExecutor(1) as elsewhere:  # the caller's thread may have a running loop of its own
         attempts = elsewhere.submit(lambda: run_loop(send_all())).result()

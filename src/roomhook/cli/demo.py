@@ -1,0 +1,126 @@
+"""``roomhook demo``: everything at once on one machine, to see in seconds what Roomhook is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from roomhook.cli import options
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.backends.server import BackendServer
+    from roomhook.contract_tests.verdicts import RunFinished
+    from roomhook.simulator.events import Event
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_LEAVES: Final = 18
+_SHOWN: Final = 12
+_EVENING: Final = {"phase": [{"profile": "evening", "rooms": 3, "members": 12, "duration": "2h"}]}
+_DEFECT: Final = "effect.all-members"
+
+
+@app.command()
+def demo(seed: options.Seed = None) -> None:
+    """Start an App backend, let an evening of rooms leave, judge it, and catch a broken one: seconds, and no network.
+
+    Example: roomhook demo --seed 7
+    """
+    from roomhook.contract_tests.backends.broken import BROKEN
+    from roomhook.contract_tests.backends.server import BackendServer
+
+    chosen = options.chosen_seed(seed)
+    with BackendServer() as server:
+        _title(1, f"An App backend starts: our reference, at {server.url()}")
+        _title(2, f"An evening of rooms: the Room backend fires leave callbacks at it (seed {chosen})")
+        acknowledged = _evening(server, chosen)
+        _title(3, "The contract suite judges the App backend: roomhook check URL --probe …")
+        judged = _check(server, None, chosen)
+        _title(4, f"The same suite on a backend with one defect: {BROKEN[_DEFECT].defect}")
+        caught = _check(server, _DEFECT, chosen)
+    found = {case.requirement.id for case in caught.cases if case.findings and case.requirement.level != "INFO"}
+    good = acknowledged and judged.summary.outcome.exit_code == 0 and found == BROKEN[_DEFECT].declares
+    _title(5, "Now yours: roomhook check http://127.0.0.1:8000/callback --sdkappid N")
+    raise typer.Exit(0 if good else 4)
+
+
+def _title(number: int, text: str) -> None:
+    from roomhook.cli.progress import style_for_stdout
+
+    typer.echo(f"\n{style_for_stdout()(f'{number}  {text}', 'cyan')}\n")
+
+
+def _evening(server: BackendServer, seed: int) -> bool:
+    """Fire until enough have left; whether every callback was acknowledged."""
+    from roomhook.contract_tests.client import Client
+    from roomhook.simulator.callback_url import CallbackUrl
+    from roomhook.simulator.scenario import from_document
+    from roomhook.simulator.target import Target
+    from roomhook.simulator.traffic import Traffic, events
+
+    three_hours_ago = int(time.time() - 3 * 3600) * 1000
+    scenario = from_document(_EVENING, "the demo's evening")
+    target, client = Target(CallbackUrl.parse(server.url()), options.OUR_SDKAPPID), Client()
+    mix: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    for event in events(Traffic(scenario=scenario, seed=seed, start_ms=three_hours_ago, with_enter=True)):
+        exchange = client.send(target.callback(event, int(time.time())), deadline_ms=2000, give_up_ms=4000)
+        outcomes["acknowledged" if exchange.acknowledged else "not acknowledged"] += 1
+        left = _told(event)
+        if left is None:
+            mix["Enter"] += 1
+            continue
+        mix[left[0]] += 1
+        leaves = mix.total() - mix["Enter"]
+        if leaves <= _SHOWN:
+            answer = "acknowledged" if exchange.acknowledged else "NOT acknowledged"
+            typer.echo(f"   {left[1]}  {exchange.outcome}, {answer} in {exchange.elapsed_ms:.1f} ms")
+        if leaves >= _LEAVES and len(mix) > 3:
+            break
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
+    typer.echo(f"   … in all {told}; {', '.join(f'{count} {what}' for what, count in outcomes.items())}")
+    return set(outcomes) == {"acknowledged"}
+
+
+def _told(event: Event) -> tuple[str, str] | None:
+    """Check-out method and a line about a leave; None for an enter."""
+    from roomhook.simulator.packets import LEAVE_COMMAND, decode_leave
+
+    if event.command != LEAVE_COMMAND:
+        return None
+    packet = decode_leave(event.body)
+    who = packet.member_list_account[0]
+    others = len(packet.member_list_account) - 1
+    clock = time.strftime("%H:%M:%S", time.gmtime(packet.event_time / 1000))
+    crowd = f" and {others} more" if others else ""
+    return (
+        packet.type,
+        f"{clock}  {packet.room_id:<22} {packet.type:<8} {who + crowd:<26} {packet.member_count:>3} stay ",
+    )
+
+
+def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
+    from roomhook.cli.progress import progress_line, style_for_stdout
+    from roomhook.contract_tests.reports import text
+    from roomhook.contract_tests.reports.document import report_of
+    from roomhook.contract_tests.settings import Settings
+    from roomhook.contract_tests.suite import run_suite
+    from roomhook.contract_tests.verdicts import CaseJudged, RunFinished, RunStarted
+
+    settings = Settings(server.url(broken), seed=seed, probe=server.probe(broken), settle_s=0.5)
+    with progress_line() as show:
+        for event in run_suite(settings):
+            if isinstance(event, RunStarted):
+                started = event
+            elif isinstance(event, CaseJudged):
+                show(event.requirement.id)
+            elif isinstance(event, RunFinished):
+                finished = event
+    report = text.render(report_of(started, finished), style_for_stdout(), width=97)
+    typer.echo("\n".join(f"   {line}".rstrip() for line in report.splitlines()))
+    return finished
