@@ -17,11 +17,18 @@ from roomhook.simulator.compliance import Breach
 __all__: list[str] = []
 
 _METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
+_ACKNOWLEDGED: Final = {
+    "effect.leave": "type.leave",
+    "effect.kicked": "operator.other",
+    "effect.expired": "type.expired",
+}
+"""What must be acknowledged before anybody asks for its effect."""
 
 
 @check(*_METHODS)
 def one_leaves(case: Case) -> None:
     """One of three leaves; the two others stay."""
+    case.needs(_ACKNOWLEDGED[case.requirement.id])
     leaver, *others = case.accounts(3)
     room = case.populated_room([leaver, *others])
     method = _METHODS[case.requirement.id]
@@ -44,6 +51,8 @@ def all_members(case: Case) -> None:
 def foreign_app(case: Case) -> None:
     """A leave of somebody else's app changes nothing."""
     case.needs("effect.leave")
+    if case.run.settings.refusal == "explicit":
+        case.needs("app-id.wrong")
     other = other_region(str(case.run.settings.sdkappid))
     _unchanged(
         case,
@@ -56,6 +65,7 @@ def foreign_app(case: Case) -> None:
 def malformed(case: Case) -> None:
     """Malformed leaves of a real member change nothing."""
     case.needs("effect.leave")
+    case.needs("bad.array")
 
     def drafts(case: Case, room: str, account: str) -> list[Draft]:
         leave = _leave(case, room, [account])
