@@ -63,7 +63,7 @@ define install
 		|| { echo "Roomhook needs Python 3.11 or newer with venv, which $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing $(1) into $(VENV) (once; needs PyPI) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
-	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --editable '$(1)'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install -qq --no-compile --disable-pip-version-check --editable '$(1)'
 endef
 
 clean:  ## remove the environment and everything built
