@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from roomhook.contract_tests.client import Connection, Exchange
 from roomhook.contract_tests.drafts import ABSENT, Draft
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from roomhook.contract_tests.suite import Run
 
 __all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "taken_as_valid"]
-
-_REPEATS: Final = 2
-"""How often a late answer is asked for again, alone, before it is blamed."""
 
 
 class NotJudgedError(Exception):
@@ -114,7 +112,7 @@ class Case:
         self, what: Draft | Callback, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send one callback, on a fresh connection unless one is given."""
-        callback = self._prepared(what) if isinstance(what, Draft) else what
+        callback = self.prepare(what) if isinstance(what, Draft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
     def together(self, callbacks: Sequence[Callback], *, patience_ms: float) -> list[Exchange]:
@@ -134,12 +132,16 @@ class Case:
         exchanges = [self.send(self.build_enter([one], room, event_time=event_time)) for one in accounts]
         return next((exchange for exchange in exchanges if not exchange.acknowledged), None)
 
-    def _prepared(self, draft: Draft) -> Callback:
+    def prepare(self, draft: Draft, *, room: str | None = None) -> Callback:
+        """*draft* as a callback (of *room*, if given), after its members have entered if the user wants that."""
         if not (self.run.settings.enter_first and draft.is_leave):
-            return self.build(draft)
+            return self.build(draft, room=room)
         named = draft.fields.get("RoomId")
-        room = named if isinstance(named, str) else self.room()
-        members = draft.fields.get("MemberList_Account") or [self.account()]
+        room = named if isinstance(named, str) else room or self.room()
+        if "MemberList_Account" not in draft.fields:
+            self._accounts = 0
+            draft = draft.packet(MemberList_Account=[self.account()])
+        members = draft.fields["MemberList_Account"]
         if isinstance(members, list):
             self.bring_in([one for one in members if isinstance(one, str)], room)
         return self.build(draft, room=room)
@@ -148,7 +150,10 @@ class Case:
 
     def needs(self, requirement: str) -> None:
         """Stop here if *requirement*, on which this one builds, does not hold."""
-        if self.run.judge(load_register()[requirement]).verdict in {Verdict.FAIL, Verdict.WARN, Verdict.NOT_JUDGED}:
+        judged = self.run.judge(load_register()[requirement])
+        if judged.verdict is Verdict.NOT_JUDGED:
+            raise NotJudgedError(judged.reason)
+        if judged.findings and judged.verdict is not Verdict.INFO:
             raise NotJudgedError(f"{requirement} comes first")
 
     def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
@@ -191,11 +196,16 @@ class Case:
         if exchange.acknowledged:
             self._watch_margin(draft, exchange)
             return exchange
-        for _ in range(_REPEATS if exchange.late else 1):
+        departs = draft != Draft()
+        if departs and exchange.hung:
+            self.run.check_pulse()
+        for _ in range(self.run.repeats):
             again = self._valid(draft, None)
             if again.acknowledged:
                 self.run.saw_flaky(exchange)
                 return again
+        if departs:
+            self.run.check_pulse()
         self.blame_unacknowledged(exchange, note)
         return exchange
 
@@ -247,6 +257,7 @@ class Case:
         """*draft* must be answered, and not by a server error; any other answer will do."""
         exchange = self._patiently(draft)
         if exchange.hung:
+            self.run.check_pulse()
             self.blame(exchange, f"{what} got no answer", Breach("", "any answer below 500", exchange.detail or "none"))
         else:
             self._blame_server_error(exchange, what)
@@ -305,7 +316,7 @@ class Case:
         margin_ms = self.run.settings.deadline_ms / 2
         if exchange.elapsed_ms <= margin_ms or self.run.observations.seen("ack.margin"):
             return
-        for _ in range(_REPEATS):
+        for _ in range(2):
             if self._valid(draft, None).elapsed_ms <= margin_ms:
                 return
         seen = Seen(
@@ -319,12 +330,13 @@ class Case:
         return exchange
 
     def _patiently(self, draft: Draft) -> Exchange:
-        """Send, and again if the answer hangs: one stall of a busy machine proves nothing."""
+        """Send, and again if the answer hangs or is a server error: once proves nothing."""
         exchange = self.send(draft)
-        return self.send(draft) if exchange.hung else exchange
+        return self.send(draft) if exchange.hung or _is_server_error(exchange) else exchange
 
     def _blame_server_error(self, exchange: Exchange, what: str) -> None:
-        if exchange.status is not None and exchange.status >= 500:
+        if _is_server_error(exchange):
+            self.run.check_pulse()
             self.blame(
                 exchange, f"{what} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
             )
@@ -333,6 +345,10 @@ class Case:
 def taken_as_valid(exchange: Exchange) -> bool:
     """Whether the answer is a clean OK, however late it came."""
     return exchange.answer is not None and not judge(exchange.answer, deadline_ms=float("inf")).refused
+
+
+def _is_server_error(exchange: Exchange) -> bool:
+    return exchange.status is not None and exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def is_connection_loss(exchange: Exchange) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import socket
 import ssl
 import time
@@ -23,14 +24,17 @@ import urllib3.exceptions
 from urllib3.util import SKIP_HEADER
 
 from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import Answer, Breach, Judgement, judge
+from roomhook.simulator.compliance import Answer, Breach, Judgement, header, judge, parse_json
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.tls import client_context
 
-__all__ = ["Client", "Connection", "Exchange"]
+__all__ = ["Client", "Connection", "Exchange", "uncompressed"]
 
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes of an answer that are kept; what goes beyond is read no further."""
+
+_PIECE: Final = 65536
+"""Bytes that are read at once."""
 
 _give_up_at: contextvars.ContextVar[float] = contextvars.ContextVar("give_up_at", default=float("inf"))
 """When the current thread stops waiting, on the monotonic clock (s)."""
@@ -48,7 +52,8 @@ _NO_ANSWER: Final = {
 class Exchange:
     """One attempt: the callback, and the answer or the reason why there is none.
 
-    ``reused`` says that it travelled on a connection that had carried a callback before.
+    ``reused`` says that it travelled on a connection that had carried a callback before; ``breach`` is what went wrong
+    where the outcome alone does not tell.
     """
 
     callback: Callback
@@ -58,12 +63,15 @@ class Exchange:
     elapsed_ms: float
     deadline_ms: float
     reused: bool = False
+    breach: Breach | None = None
 
     @cached_property
     def judgement(self) -> Judgement:
         """Both axes; without an answer, the outcome stands for the requirement that it breaks."""
         if self.answer is not None:
             return judge(self.answer, deadline_ms=self.deadline_ms)
+        if self.breach is not None:
+            return Judgement(self.outcome, (self.breach,))
         expected = f"an answer within {self.deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
         breach = Breach(
             _NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})"
@@ -145,6 +153,7 @@ class Connection:
         started = time.monotonic()
         answer: Answer | None = None
         outcome, detail = Outcome.DELIVERED, ""
+        breach: Breach | None = None
         with _patience(give_up_ms / 1000):
             try:
                 response = self._session.send(
@@ -159,6 +168,8 @@ class Connection:
                 elapsed_ms = (time.monotonic() - started) * 1000
                 headers = tuple((name, value) for name, value in response.raw.headers.items())
                 answer = Answer(response.status_code, headers, body, elapsed_ms, complete)
+            except _StalledError as error:
+                outcome, detail, breach = Outcome.TIMEOUT, str(error), error.breach
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 outcome, detail = outcome_of_error(error), _innermost(error)
         elapsed_ms = (time.monotonic() - started) * 1000
@@ -170,6 +181,7 @@ class Connection:
             elapsed_ms,
             deadline_ms,
             reused=self._sent > 0 and _opened.get() == opened,
+            breach=breach,
         )
         self._sent += 1
         return exchange if answer is None else replace(exchange, outcome=exchange.judgement.outcome)
@@ -191,22 +203,49 @@ def _prepare(callback: Callback, extra: Sequence[tuple[str, str]]) -> requests.P
     return prepared
 
 
+class _StalledError(Exception):
+    """No more of the body came; ``breach`` is set if what had come was whole, so that the announcement is at fault."""
+
+    def __init__(self, body: bytes, response: requests.Response) -> None:
+        length = response.headers.get("Content-Length")
+        super().__init__(f"{len(body)} bytes of the body came, and then nothing")
+        announced = f"{length} bytes announced by Content-Length" if length else "a last chunk, of no bytes"
+        self.breach = Breach("ack.complete", announced, str(self)) if _is_json(body) else None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        parse_json(body)
+    except ValueError:
+        return False
+    return True
+
+
 def _read(response: requests.Response) -> tuple[bytes, bool]:
     """The body and whether it came whole; a coding that the target chose by itself is undone."""
-    chunks: list[bytes] = []
-    size = 0
+    body = b""
     try:
-        for chunk in response.raw.stream(65536, decode_content=True):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > _LARGEST_ANSWER:
+        while piece := response.raw.read1(_PIECE, decode_content=True):
+            body += piece
+            if len(body) > _LARGEST_ANSWER:
                 response.close()
                 break
-    except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError) as error:
+    except (urllib3.exceptions.HTTPError, OSError) as error:
         if outcome_of_error(error) is Outcome.TIMEOUT:
-            raise
-        return b"".join(chunks), False
-    return b"".join(chunks), True
+            raise _StalledError(body, response) from error
+        return body, False
+    return body, True
+
+
+def uncompressed(answer: Answer) -> Answer:
+    """*answer* with a coding of its body undone, as far as it can be."""
+    if header(answer, "Content-Encoding") is None:
+        return answer
+    coded = urllib3.HTTPResponse(io.BytesIO(answer.body), headers=dict(answer.headers), preload_content=False)
+    try:
+        return replace(answer, body=coded.read(decode_content=True))
+    except urllib3.exceptions.HTTPError:
+        return answer
 
 
 def _innermost(error: BaseException) -> str:

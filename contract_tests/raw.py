@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from roomhook.contract_tests.client import Client, Exchange
+from roomhook.contract_tests.client import Client, Exchange, uncompressed
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Answer, judge
@@ -67,7 +67,7 @@ def send_pieces(
                 response.begin()
                 body = response.read()
                 elapsed_ms = (time.monotonic() - started) * 1000
-                answer = Answer(response.status, tuple(response.getheaders()), body, elapsed_ms)
+                answer = uncompressed(Answer(response.status, tuple(response.getheaders()), body, elapsed_ms))
     except (OSError, http.client.HTTPException) as error:
         outcome, detail = outcome_of_error(error), str(error) or type(error).__name__
     elapsed_ms = (time.monotonic() - started) * 1000

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Final
 
 from roomhook.contract_tests.case import Case, NotJudgedError, TargetLostError
@@ -34,14 +35,23 @@ from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import ACK_MUST, Breach
 from roomhook.simulator.outcomes import Outcome as Ending
+from roomhook.simulator.people import ADDRESSES, address
 
 __all__ = ["Run", "run_suite"]
 
 _HUNG_IN_A_ROW: Final = 3
+_REPEATS: Final = 2
+_REPEATS_IF_FLAKY: Final = 5
 _COMEBACK_S: Final = 2.0
 """How long a target that refuses connections is given to come back, as a supervisor restarts it."""
-_CATCH_UP_S: Final = 60.0
+_CATCH_UP_S: Final = 10.0
+"""How long a target may take after a crowd, beyond three times what its share of the work should take."""
 _WARM_UP_MS: Final = 10_000
+_PULSES_S: Final = (0.0, 0.3, 1.0)
+"""Pauses before each baseline that tells whether the target is still well."""
+_BACK_OFF_S: Final = 1.0
+_MOST_BACK_OFFS: Final = 10
+_SLOWEST_GAP_S: Final = 0.1
 
 _DEFERRED: Final = ("http.half-request", "http.burst", *OBSERVED, *ACK_MUST)
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
@@ -82,14 +92,21 @@ class Run:
         self._started = clock()
         self._random = random.Random(f"{settings.seed}/{int(self._started * 1000)}")
         self.id = "".join(self._random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(4))
-        self.client_ip = f"203.0.113.{random.Random(settings.seed).randrange(1, 255)}"
+        self.client_ip = address(random.Random(settings.seed).randrange(ADDRESSES))
         self._number = 0
         self._event_time = 0
         self._hung = 0
         self._lost_connection: Exchange | None = None
+        self.comebacks = 0
         self.lost = ""
+        self._opened = False
         self._unfounded = ""
+        self._since: list[str] = []
         self._judged: dict[str, CaseJudged] = {}
+        self._reported: set[str] = set()
+        self._back_offs = 0
+        self._gap_s = 0.0
+        self._sent_at = 0.0
 
     # What cases ask for
 
@@ -127,10 +144,12 @@ class Run:
         exchange = self._attempt(callback, connection, give_up_ms)
         if exchange.outcome is Ending.REFUSED:
             exchange = self._after_comeback(callback, give_up_ms) or exchange
+        if exchange.status == HTTPStatus.TOO_MANY_REQUESTS:
+            exchange = self._more_slowly(callback, give_up_ms, exchange)
         self._hung = self._hung + 1 if exchange.hung else 0
+        self.observe(exchange)
         if self._hung >= _HUNG_IN_A_ROW:
             self._lose(exchange, f"{_HUNG_IN_A_ROW} callbacks in a row got no answer within {give_up_ms / 1000:g} s")
-        self.observe(exchange)
         return exchange
 
     def observe(self, exchange: Exchange) -> None:
@@ -140,6 +159,8 @@ class Run:
     def count_valid(self, exchange: Exchange) -> None:
         """Count a valid callback into the two axes of the summary."""
         judgement = exchange.judgement
+        if judgement.acknowledged:
+            self._since = self._since[-1:]
         self.summary.sent += 1
         self.summary.delivered += judgement.outcome is Ending.DELIVERED
         self.summary.acknowledged += judgement.acknowledged
@@ -158,15 +179,33 @@ class Run:
         if lost:
             self._lost_connection = exchange
 
-    def let_it_catch_up(self, draft: Draft) -> None:
-        """After a crowd, wait until the target is in time again, so that no later case pays for it."""
+    @property
+    def repeats(self) -> int:
+        """How often a valid callback that failed is asked for again, alone, before it is blamed."""
+        return _REPEATS_IF_FLAKY if self.flaky else _REPEATS
+
+    def check_pulse(self) -> None:
+        """Tell a failing case from a target that is unwell: raises ``TargetLostError`` if even the baseline fails."""
         case = Case(self, load_register()["ack.ok"])
-        end = self._clock() + _CATCH_UP_S
-        while self._clock() < end and not self.lost:
-            exchange = self._attempt(case.build(draft), None, _CATCH_UP_S * 1000)
-            if not exchange.late and exchange.outcome is not Ending.REFUSED:
+        for pause_s in _PULSES_S:
+            self.pause(pause_s)
+            exchange = case.send(Draft())
+            self.count_valid(exchange)
+            if exchange.acknowledged:
                 return
+        self._lose(exchange, "even the baseline callback is not acknowledged any more")
+        raise TargetLostError(self.lost)
+
+    def let_it_catch_up(self, crowd: int = 1) -> bool:
+        """After *crowd* at once, wait until the target is in time again, for later cases' sake; False if it never is."""
+        case = Case(self, load_register()["ack.ok"])
+        end = self._clock() + _CATCH_UP_S + 3 * crowd * self.latency_ms / 1000
+        while (left_s := end - self._clock()) > 0 and not self.lost:
+            exchange = self._attempt(case.build(Draft()), None, left_s * 1000)
+            if not exchange.late and exchange.outcome is not Ending.REFUSED:
+                return True
             self.pause(0.1)
+        return False
 
     def set_up_failed(self, why: str) -> None:
         """Note that the user's set-up is at fault, not the target: the run can't be a success."""
@@ -174,6 +213,8 @@ class Run:
 
     def _attempt(self, callback: Callback, connection: Connection | None, give_up_ms: float) -> Exchange:
         sender = connection or self.client
+        self.pause(max(0.0, self._gap_s - (time.monotonic() - self._sent_at)))
+        self._sent_at = time.monotonic()
         return sender.send(callback, deadline_ms=self.settings.deadline_ms, give_up_ms=give_up_ms)
 
     def _after_comeback(self, callback: Callback, give_up_ms: float) -> Exchange | None:
@@ -183,13 +224,49 @@ class Run:
             self.pause(0.1)
             exchange = self._attempt(callback, None, give_up_ms)
             if exchange.outcome is not Ending.REFUSED:
+                self.comebacks += 1
                 return exchange
         self._lose(exchange, "the target accepts no connections any more")
         return None
 
+    def _more_slowly(self, callback: Callback, give_up_ms: float, exchange: Exchange) -> Exchange:
+        """The answer of a target that limits the rate: nothing promises that it gets hundreds of callbacks a second."""
+        while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._back_offs < _MOST_BACK_OFFS:
+            self._back_offs += 1
+            self._gap_s = min(max(2 * self._gap_s, 0.005), _SLOWEST_GAP_S)
+            self.pause(_BACK_OFF_S)
+            exchange = self._attempt(callback, None, give_up_ms)
+        return exchange
+
     def _lose(self, exchange: Exchange, why: str) -> None:
-        self.lost = why
-        self._last = exchange
+        """Nothing more can be judged; unless a finding has said so already, add the one that does."""
+        since = list(dict.fromkeys(self._since))
+        self.lost = f"{why}, since {', '.join(since)}" if since else why
+        if not self._opened or any(self._verdict_of(one) is Verdict.FAIL for one in since):
+            return
+        breach = exchange.judgement.breaches[0]
+        after_bad_input = any(one.startswith("bad.") for one in since)
+        requirement = load_register()["bad.alive" if after_bad_input else breach.requirement]
+        finding = Finding(
+            requirement,
+            self.lost,
+            breach.expected,
+            breach.actual,
+            exchange,
+            breach.path,
+            cause=breach.requirement,
+            hint=hint_for(exchange, self.settings),
+        )
+        self._report(CaseJudged(requirement, self._verdict(requirement), (finding,)))
+
+    def _verdict_of(self, requirement: str) -> Verdict | None:
+        judged = self._judged.get(requirement)
+        return judged.verdict if judged else None
+
+    def _report(self, judged: CaseJudged) -> None:
+        """Keep a verdict that belongs into the report even if it was not asked for."""
+        self._judged[judged.requirement.id] = judged
+        self._reported.add(judged.requirement.id)
 
     # The run
 
@@ -197,13 +274,14 @@ class Run:
         """Run everything that is selected; the last event is the summary."""
         started = self._clock()
         wanted = self.wanted()
+        self._reported = {one.id for one in wanted}
         yield RunStarted(self.settings, self._started, len(wanted))
         self.open()
         if self.summary.outcome is not Outcome.UNREACHABLE:
             for requirement in wanted:
                 yield self.judge(requirement)
-        self._conclude()
-        cases = tuple(self._judged[one] for one in load_register() if one in self._judged)
+        cases = tuple(self._judged[one] for one in load_register() if one in self._judged and one in self._reported)
+        self._conclude({case.verdict for case in cases}, {case.reason for case in cases})
         yield RunFinished(self.summary, cases, self._clock() - started)
 
     def wanted(self) -> tuple[Requirement, ...]:
@@ -216,7 +294,9 @@ class Run:
         """Reach the target and send the baseline, on which everything else depends."""
         self._reach()
         if self.summary.outcome is not Outcome.UNREACHABLE:
-            self._judged = {one.requirement.id: one for one in self._baseline()}
+            for judged in self._baseline():
+                self._report(judged)
+        self._opened = True
 
     def judge(self, requirement: Requirement) -> CaseJudged:
         """The verdict on one requirement; the run must be open."""
@@ -251,6 +331,7 @@ class Run:
 
     def _judge(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
         case = Case(self, requirement)
+        self._since.append(requirement.id)
         started = time.monotonic()
         reason = ""
         try:
@@ -340,17 +421,9 @@ class Run:
         except TargetLostError:
             return False
 
-    def _conclude(self) -> None:
+    def _conclude(self, verdicts: set[Verdict], reasons: set[str]) -> None:
         if self.summary.outcome is Outcome.UNREACHABLE:
             return
-        judged = self._judged
-        verdicts = {case.verdict for case in judged.values()}
-        if self.lost and Verdict.FAIL not in verdicts:
-            requirement = load_register()["ack.deadline" if self._last.hung else "ack.status"]
-            breach = self._last.judgement.breaches[0]
-            finding = Finding(requirement, self.lost, breach.expected, breach.actual, self._last, cause=requirement.id)
-            judged[requirement.id] = CaseJudged(requirement, Verdict.FAIL, (finding,))
-            verdicts.add(Verdict.FAIL)
         if Verdict.FAIL in verdicts:
             self.summary.outcome = Outcome.VIOLATES
         elif self.setup_failure:
@@ -358,8 +431,7 @@ class Run:
             self.summary.detail = self.setup_failure
         elif verdicts <= {Verdict.NOT_JUDGED}:
             self.summary.outcome = Outcome.NOTHING_RAN
-            reasons = sorted({case.reason for case in judged.values()})
-            self.summary.detail = f"nothing could be judged: {'; '.join(reasons)}"
+            self.summary.detail = f"nothing could be judged: {'; '.join(sorted(reasons))}"
         self.summary.detail = self.summary.detail or self.lost
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from roomhook.contract_tests.client import Client, Exchange
+from roomhook.contract_tests.client import Client, Exchange, uncompressed
 from roomhook.contract_tests.settings import Settings
 from roomhook.simulator.attempts import Attempt
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.compliance import judge
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.sender import Sender, run_loop
 from roomhook.simulator.target import Target
@@ -46,5 +47,8 @@ def send_together(
 
 def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Exchange:
     whole = attempt.complete or attempt.outcome is Outcome.INCOMPLETE
-    answer = attempt.answer if whole else None  # a part of an answer that we gave up on proves no more than none
-    return Exchange(callback, answer, attempt.outcome, attempt.note, attempt.elapsed_ms, deadline_ms)
+    if attempt.answer is None or not whole:  # a part of an answer that we gave up on proves no more than none
+        return Exchange(callback, None, attempt.outcome, attempt.note, attempt.elapsed_ms, deadline_ms)
+    answer = uncompressed(attempt.answer)
+    outcome = judge(answer, deadline_ms=deadline_ms).outcome
+    return Exchange(callback, answer, outcome, attempt.note, attempt.elapsed_ms, deadline_ms)

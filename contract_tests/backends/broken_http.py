@@ -156,7 +156,7 @@ class _Stale(ReferenceBackend):
 class _LeakyPool(ReferenceBackend):
     """Loses a database connection for each client that hangs up mid-body.
 
-    The pool of three is made anew once two callbacks have found it empty.
+    The pool of three is made anew once three callbacks have found it empty.
     """
 
     free = 3
@@ -173,7 +173,7 @@ class _LeakyPool(ReferenceBackend):
         if self.free > 0:
             return await super().handle(callback)
         self.found_empty += 1
-        if self.found_empty == 2:
+        if self.found_empty == 3:
             self.free, self.found_empty = 3, 0
         return self.refuse(Refusal(7, "no database connection is free"))
 

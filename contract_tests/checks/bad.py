@@ -36,7 +36,7 @@ _BODIES: Final[dict[str, tuple[str, Callable[[dict[str, Any]], bytes]]]] = {
     "bad.scalar": ("a body of one number", _literal(b"42")),
     "bad.utf8": (
         "a body that is not UTF-8",
-        lambda packet: _text(packet).replace("rh-", "\0").encode().replace(b"\0", b"\xff\xfe"),
+        lambda packet: _text(packet).encode().replace(b'"RoomId":"', b'"RoomId":"\xff\xfe'),
     ),
     "bad.nan": (
         "a packet with NaN, which JSON does not have",
@@ -135,14 +135,23 @@ def alive(case: Case) -> None:
     """After every bad input, a valid callback; what fails once is tried once more from the bad input on."""
     for what, draft in _all_inputs(case):
         for _ in range(2):
+            comebacks = case.run.comebacks
             case.send(draft)
             exchange = case.send(case.leave())
             case.run.count_valid(exchange)
-            if exchange.acknowledged:
+            if exchange.acknowledged and case.run.comebacks == comebacks:
                 break
         else:
-            case.blame_unacknowledged(exchange, f"a valid callback right after {what}")
-            case.run.let_it_catch_up(case.leave())
+            _blame_after(case, exchange, what)
+            case.run.let_it_catch_up()
+
+
+def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
+    if not exchange.acknowledged:
+        case.blame_unacknowledged(exchange, f"a valid callback right after {what}")
+    else:
+        breach = Breach("", "a target that takes connections all the time", "refused connections, until it came back")
+        case.blame(exchange, f"the target was gone for a while after {what}", breach)
 
 
 @check("bad.no-leak")

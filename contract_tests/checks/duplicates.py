@@ -13,7 +13,7 @@ __all__: list[str] = []
 def twice(case: Case) -> None:
     """The same bytes twice: a retry must be acknowledged like the first."""
     for _ in range(2):
-        callback = case.build(case.leave())
+        callback = case.prepare(case.leave())
         first, second = case.send(callback), case.send(callback)
         case.run.count_valid(first)
         case.run.count_valid(second)
@@ -27,4 +27,4 @@ def twice(case: Case) -> None:
 def four_at_once(case: Case) -> None:
     """The same bytes four times at once: a retry may overtake the first."""
     case.needs("duplicate.ack")
-    judge_together(case, lambda: [case.build(case.leave())] * 4, "of four equal callbacks at once", deadline=False)
+    judge_together(case, lambda: [case.prepare(case.leave())] * 4, "of four equal callbacks at once", deadline=False)

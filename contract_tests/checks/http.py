@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
 
@@ -19,20 +20,27 @@ __all__ = ["judge_together"]
 _REUSES: Final = 20
 _PARALLEL: Final = 16
 _BURST: Final = 200
+_RATE_WINDOW_S: Final = 1.1
+"""After which a target that limits the rate per second has forgotten what came before."""
 
 
 @check("http.reuse")
 def reuse(case: Case) -> None:
     """Twenty callbacks over one connection, or over as many as a target that closes them cleanly makes of it."""
-    exchange = _reused(case, pause_s=0)
-    if exchange is not None:
-        # A close that crosses the next request looks like a failure: give the target time to say that it closes.
-        exchange = _reused(case, pause_s=0.05)
-    if exchange is not None:
-        case.blame_unacknowledged(exchange, "a callback on a connection that had carried one before")
+    failed: list[Exchange] = []
+    # A close that crosses the next request looks like a failure: give the target time to say that it closes.
+    for pause_s in (0, 0.05, 0.25):
+        exchange = _reused(case, pause_s)
+        if exchange is None:
+            return
+        failed.append(exchange)
+        if len(failed) > 1 and not is_connection_loss(exchange):
+            break
+    case.run.check_pulse()
+    case.blame_unacknowledged(failed[-1], "a callback on a connection that had carried one before")
 
 
-def _reused(case: Case, *, pause_s: float) -> Exchange | None:
+def _reused(case: Case, pause_s: float) -> Exchange | None:
     """The first callback of twenty on one connection that fails, or None."""
     with case.run.client.connection() as connection:
         for _ in range(_REUSES):
@@ -49,8 +57,6 @@ def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str
 
     A run of them that fails is sent once more before it is blamed, after the target has caught up.
     """
-    worst: list[Exchange] = []
-    total = 0
     for _ in range(2):
         callbacks = make()
         total = len(callbacks)
@@ -58,11 +64,17 @@ def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str
         exchanges = case.together(callbacks, patience_ms=patience_ms)
         worst = [one for one in exchanges if not _accepted(one, deadline=deadline)]
         if not worst:
-            return
-        case.run.let_it_catch_up(case.leave())
-    case.blame_unacknowledged(
-        worst[0], f"{len(worst)} {what if what.startswith('of') else f'of {total} {what}'}: the first"
-    )
+            break
+        if not case.run.let_it_catch_up(total):
+            break
+        if any(one.status == HTTPStatus.TOO_MANY_REQUESTS for one in worst):
+            case.run.pause(_RATE_WINDOW_S)
+    for exchange in exchanges:
+        case.run.count_valid(exchange)
+    if worst:
+        case.blame_unacknowledged(
+            worst[0], f"{len(worst)} {what if what.startswith('of') else f'of {total} {what}'}: the first"
+        )
 
 
 def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
@@ -72,7 +84,7 @@ def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
 
 
 def _leaves(case: Case, count: int) -> list[Callback]:
-    return [case.build(case.leave()) for _ in range(count)]
+    return [case.prepare(case.leave()) for _ in range(count)]
 
 
 @check("http.parallel")
@@ -91,10 +103,11 @@ def parallel_deadline(case: Case) -> None:
 @check("http.burst")
 def burst(case: Case) -> None:
     """A room dissolves; its last fifty don't count, whose MemberCount other requirements look at."""
+    case.needs("http.parallel.deadline")
 
     def dissolution() -> list[Callback]:
         room = case.room()
-        return [case.build(case.leave(MemberCount=_BURST + 49 - number), room=room) for number in range(_BURST)]
+        return [case.prepare(case.leave(MemberCount=_BURST + 49 - number), room=room) for number in range(_BURST)]
 
     judge_together(case, dissolution, "leaves of one room that arrive together", deadline=True)
 
@@ -155,7 +168,7 @@ def _arrives(case: Case, callback: Callback, pieces: Sequence[raw.Piece], note: 
 def _raw_callback(case: Case) -> Callback:
     if case.run.settings.proxy:
         raise NotJudgedError("a request that no HTTP client will send can't go through --proxy")
-    return case.build(case.leave())
+    return case.prepare(case.leave())
 
 
 def _raw_head(case: Case, callback: Callback, *, chunked: bool = False) -> bytes:
@@ -216,6 +229,7 @@ def half_request(case: Case) -> None:
 @check("http.idle")
 def idle(case: Case) -> None:
     """A connection used again after a second; one that was closed meanwhile is opened anew."""
+    case.needs("http.reuse")
     with case.run.client.connection() as connection:
         case.send(case.leave(), connection=connection)
         case.run.pause(1.0)

@@ -71,15 +71,27 @@ _ACKNOWLEDGED: Final[dict[str, Callable[[Case], Draft]]] = {
 }
 
 
+_COMES_FIRST: Final = {
+    "members.twenty": "members.two",
+    "count.huge": "count.large",
+    "reason.escapes": "reason.unicode",
+    "operator.other": "type.kicked",
+}
+"""Cases that depart in a second point as well, to the requirement on that point: it alone is blamed."""
+
+
 @check(*_ACKNOWLEDGED)
 def acknowledged(case: Case) -> None:
     """One departure from the baseline, which a sane App backend does not mind."""
+    if case.requirement.id in _COMES_FIRST:
+        case.needs(_COMES_FIRST[case.requirement.id])
     case.acknowledges(_ACKNOWLEDGED[case.requirement.id](case))
 
 
 @check("id.system")
 def system_accounts(case: Case) -> None:
     """The operators that the system itself uses: a sibling's captured packet, and the REST administrator."""
+    case.needs("type.kicked")
     for operator in ("@TIM#SYSTEM", "administrator"):
         case.acknowledges(case.leave(Type="Kicked", Operator_Account=operator), note=f"Operator_Account {operator}")
 
@@ -119,4 +131,5 @@ def absent_reason(case: Case) -> None:
 @check("operator.empty")
 def empty_operator(case: Case) -> None:
     """Who operates an expiry is not documented (protocol.md 7.4)."""
+    case.needs("type.expired")
     case.survives(case.leave(Type="Expired", Operator_Account=""), "an Expired packet with an empty operator")

@@ -75,18 +75,21 @@ def time_swapped(case: Case) -> None:
 @check("sign.stale")
 def stale(case: Case) -> None:
     """A genuine Sign from before the window: a replay."""
+    case.needs("sign.wrong")
     _refused(case, _at_offset(-_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ago")
 
 
 @check("sign.ahead")
 def ahead(case: Case) -> None:
     """A genuine Sign from after the window."""
+    case.needs("sign.wrong")
     _refused(case, _at_offset(_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ahead")
 
 
 @check("sign.not-a-number")
 def not_a_number(case: Case) -> None:
     """A RequestTime that is none, correctly signed."""
+    case.needs("sign.wrong")
     for text in ("soon", "NaN", "1e400", "-1", "9" * 40):
         _refused(case, _at_text(text), f"RequestTime={text}", server_error_ok=False)
 
@@ -98,6 +101,7 @@ def _at_text(text: str) -> Signature:
 @check("sign.empty")
 def empty(case: Case) -> None:
     """Parameters that are there but hold nothing."""
+    case.needs("sign.wrong")
     _refused(case, lambda _token, now: _pair("", now), "an empty Sign", server_error_ok=False)
     _refused(case, lambda token, _now: _pair(sign(token, ""), ""), "an empty RequestTime", server_error_ok=False)
 
@@ -105,6 +109,7 @@ def empty(case: Case) -> None:
 @check("sign.duplicate")
 def duplicate(case: Case) -> None:
     """A right Sign beside a wrong one, in both orders."""
+    case.needs("sign.wrong")
     wrong_pair = ("Sign", "0" * 64)
     _refused(
         case,
