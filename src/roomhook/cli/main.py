@@ -27,6 +27,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "requirements": ("roomhook.cli.requirements", "List what an App backend owes, by id and level."),
     "explain": ("roomhook.cli.explain", "Explain one requirement: text, why it matters, source, how to fix."),
     "backend": ("roomhook.cli.backend", "Start one of our own App backends: the reference, or a broken one."),
+    "selftest": (
+        "roomhook.cli.selftest",
+        "Hold the suite against itself: which requirement catches which planted defect.",
+    ),
     "schema": ("roomhook.cli.schema", "Print a JSON Schema, or validate documents against it."),
     "errata": ("roomhook.cli.errata", "The register of what the vendor's pages contradict or leave unknown."),
 }
