@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from roomhook.contract_tests.register import Requirement
-from roomhook.contract_tests.reports.grouping import Group
+from roomhook.contract_tests.reports.document import found
 from roomhook.contract_tests.reports.text import finding_lines
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.suite import Run
@@ -110,4 +110,4 @@ class Contract:
 
 def failure_text(judged: CaseJudged) -> str:
     """The findings of *judged* as the text report prints them."""
-    return "\n".join(line for finding in judged.findings for line in finding_lines(Group(finding, judged.verdict)))
+    return "\n".join(line for finding in judged.findings for line in finding_lines(found(finding, judged.verdict)))

@@ -8,7 +8,7 @@ import string
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["JSON_CONTENT", "Callback", "curl", "masked"]
+__all__ = ["JSON_CONTENT", "Callback", "curl", "masked", "masked_url"]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
@@ -34,16 +34,17 @@ class Callback:
 def curl(callback: Callback, *, body_file: str | None = None) -> str:
     """A shell line that sends *callback* again, for any POSIX shell; the body comes from *body_file* if there is one.
 
-    The token is read from ``$ROOMHOOK_TOKEN``, secret headers are masked.
+    The token is read from ``$ROOMHOOK_TOKEN``; secret headers and URL parameters are masked.
     """
     words = ["curl", "-sS", "-i"]
+    shown = masked(callback)
     if callback.method != "POST" or callback.body is None:
         words += ["-X", callback.method]
-    for name, value in masked(callback).headers:
+    for name, value in shown.headers:
         words += ["-H", shlex.quote(f"{name}: {value}")]
     if callback.body is not None and not any(name.lower() == "content-type" for name, _ in callback.headers):
         words += ["-H", "'Content-Type:'"]  # without this, curl would label the body a form
-    words.append(_signed_anew(callback.url) if callback.signed else shlex.quote(callback.url))
+    words.append(_signed_anew(shown.url) if callback.signed else shlex.quote(shown.url))
     before = "T=$(date +%s); " if callback.signed else ""
     if callback.body is None:
         return before + " ".join(words)
@@ -88,6 +89,17 @@ def _octal(body: bytes) -> str:
 
 
 def masked(callback: Callback) -> Callback:
-    """*callback* as it may be shown: the values of secret headers are gone."""
+    """*callback* as it may be shown: the values of secret headers and of secret URL parameters are gone."""
     headers = tuple((name, "***" if _SECRET.search(name) else value) for name, value in callback.headers)
-    return replace(callback, headers=headers)
+    return replace(callback, url=masked_url(callback.url), headers=headers)
+
+
+def masked_url(url: str) -> str:
+    """*url* as it may be shown: ``?token=abc`` in a configured callback URL is a secret, as a header would be."""
+    before, mark, query = url.partition("?")
+    return before + mark + "&".join(_masked_parameter(one) for one in query.split("&"))
+
+
+def _masked_parameter(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    return f"{name}{equals}***" if value and _SECRET.search(name) else parameter

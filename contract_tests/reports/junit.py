@@ -1,88 +1,100 @@
-"""The report as JUnit XML: failures are failures, and a SHOULD is one only with --strict."""
+"""The report as JUnit XML for Jenkins and GitLab: a failure is a failure, and a SHOULD is one only with --strict."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from typing import Final
 from xml.etree import ElementTree as ET
 
-from roomhook.contract_tests.verdicts import CaseJudged, Finding, Outcome, RunFinished, RunStarted, Verdict
-from roomhook.simulator.callbacks import curl
+from roomhook.contract_tests.reports.document import Found, Judged, RunReport
+from roomhook.contract_tests.reports.words import LABELS
+from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_NO_VERDICT: Final = {
+    Outcome.UNREACHABLE: ("unreachable", "the target is reachable"),
+    Outcome.NOTHING_RAN: ("nothing-ran", "something could be judged"),
+}
+"""Outcomes in which no requirement failed and the pipeline still has to see red: type and name of the error."""
 
 
-def render(started: RunStarted, finished: RunFinished) -> str:
-    """One ``testsuites`` element with a suite a group of requirements, as Jenkins and GitLab read it; times in s."""
-    root = ET.Element("testsuites", name="roomhook check", **_totals(finished.cases))
-    root.set("time", f"{finished.duration_s:.3f}")
-    groups: dict[str, list[CaseJudged]] = {}
-    for case in finished.cases:
-        groups.setdefault(case.requirement.group, []).append(case)
-    stamp = datetime.fromtimestamp(started.started, UTC).isoformat(timespec="seconds")
-    for name, cases in groups.items():
-        suite = ET.SubElement(root, "testsuite", name=f"roomhook.{name}", timestamp=stamp, **_totals(tuple(cases)))
-        suite.set("time", f"{sum(case.duration_ms for case in cases) / 1000:.3f}")
-        _properties(suite, started)
-        for case in cases:
-            _case(suite, case)
-    if finished.summary.outcome is Outcome.UNREACHABLE:
-        _unreachable(root, finished)
+def render(report: RunReport) -> str:
+    """One ``testsuites`` element with a suite a group of requirements; times in s.
+
+    A test case is named by its requirement alone, so that pipelines can follow it from run to run.
+    """
+    root = ET.Element("testsuites", name="roomhook check", time=f"{report.duration_s:.3f}")
+    for name, members in report.groups().items():
+        _suite(root, report, name, members)
+    if report.verdict in _NO_VERDICT:
+        _error(root, report)
+    for total in ("tests", "failures", "errors"):
+        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _totals(cases: tuple[CaseJudged, ...]) -> dict[str, str]:
-    failed = sum(case.verdict is Verdict.FAIL for case in cases)
-    skipped = sum(case.verdict is Verdict.NOT_JUDGED for case in cases)
-    return {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": str(skipped)}
+def _suite(root: ET.Element, report: RunReport, group: str, members: Sequence[Judged]) -> None:
+    suite = _empty_suite(root, report, group, tests=len(members))
+    suite.set("failures", str(sum(one.verdict is Verdict.FAIL for one in members)))
+    suite.set("skipped", str(sum(one.verdict is Verdict.NOT_JUDGED for one in members)))
+    suite.set("time", f"{sum(one.duration_ms for one in members) / 1000:.3f}")
+    for one in members:
+        _case(suite, one, [finding for finding in report.findings if finding.id == one.id])
 
 
-def _properties(suite: ET.Element, started: RunStarted) -> None:
-    settings = started.settings
+def _empty_suite(root: ET.Element, report: RunReport, name: str, *, tests: int) -> ET.Element:
+    suite = ET.SubElement(root, "testsuite", name=f"roomhook.{name}", timestamp=report.started, tests=str(tests))
+    for total in ("failures", "errors", "skipped", "time"):
+        suite.set(total, "0")
     properties = ET.SubElement(suite, "properties")
-    for name, value in (("target", settings.target), ("sdkappid", settings.sdkappid), ("seed", settings.seed)):
-        ET.SubElement(properties, "property", name=name, value=_clean(str(value)))
+    for key, value in (("target", report.target), ("sdkappid", report.sdkappid), ("seed", report.seed)):
+        ET.SubElement(properties, "property", name=key, value=_clean(str(value)))
+    return suite
 
 
-def _case(suite: ET.Element, case: CaseJudged) -> None:
-    requirement = case.requirement
+def _case(suite: ET.Element, one: Judged, findings: Sequence[Found]) -> None:
     element = ET.SubElement(
         suite,
         "testcase",
-        classname=f"roomhook.{requirement.group}",
-        name=f"{requirement.id} ({requirement.level})",
-        time=f"{case.duration_ms / 1000:.3f}",
+        classname=f"roomhook.{one.group}",
+        name=f"{one.id} ({one.level})",
+        time=f"{one.duration_ms / 1000:.3f}",
     )
-    text = _clean("\n\n".join(_described(finding) for finding in case.findings))
-    if case.verdict is Verdict.FAIL:
-        first = case.findings[0]
-        message = _clean(f"{first.message}: expected {first.expected}, actual {first.actual}")
-        ET.SubElement(element, "failure", type=requirement.id, message=message).text = text
-    elif case.verdict is Verdict.NOT_JUDGED:
-        ET.SubElement(element, "skipped", message=_clean(f"not judged: {case.reason}"))
+    text = _clean("\n\n".join(map(_described, findings)))
+    if one.verdict is Verdict.FAIL:
+        first = findings[0]
+        message = _clean(f"{first.message}: expected {first.expected}, actual {first.actual.text}")
+        ET.SubElement(element, "failure", type=one.id, message=message).text = text
+    elif one.verdict is Verdict.NOT_JUDGED:
+        ET.SubElement(element, "skipped", message=_clean(f"not judged: {one.reason}"))
     elif text:
-        ET.SubElement(element, "system-out").text = f"{case.verdict.upper()}\n{text}"
+        ET.SubElement(element, "system-out").text = f"{LABELS[one.verdict]}\n{text}"
 
 
-def _described(finding: Finding) -> str:
-    lines = [finding.requirement.text, f"seen: {finding.message}", f"expected: {finding.expected}"]
-    lines.append(f"actual: {finding.actual}{f' at {finding.path}' if finding.path else ''}")
-    if finding.exchange is not None:
-        lines.append(f"sent: {curl(finding.exchange.callback)}")
-    lines += [f"fix: {finding.fix}", f"source: {', '.join(finding.requirement.source)}"]
-    return "\n".join(lines)
+def _described(finding: Found) -> str:
+    at = f" at {finding.actual.path}" if finding.actual.path else ""
+    lines = {
+        "seen": finding.message,
+        "expected": finding.expected,
+        "actual": finding.actual.text + at,
+        "sent": finding.sent.curl if finding.sent else "",
+        "fix": finding.fix,
+        "source": finding.source,
+    }
+    return "\n".join([finding.requirement, *(f"{name}: {text}" for name, text in lines.items() if text)])
 
 
-def _unreachable(root: ET.Element, finished: RunFinished) -> None:
-    """A target that is down has no verdicts: the pipeline still has to see red."""
-    suite = ET.SubElement(root, "testsuite", name="roomhook.target", tests="1", failures="0", errors="1", skipped="0")
-    case = ET.SubElement(suite, "testcase", classname="roomhook.target", name="the target is reachable")
-    ET.SubElement(case, "error", type="unreachable", message=_clean(finished.summary.detail))
-    root.set("tests", "1")
-    root.set("errors", "1")
+def _error(root: ET.Element, report: RunReport) -> None:
+    kind, name = _NO_VERDICT[report.verdict]
+    suite = _empty_suite(root, report, "target", tests=1)
+    suite.set("errors", "1")
+    case = ET.SubElement(suite, "testcase", classname="roomhook.target", name=name, time="0.000")
+    ET.SubElement(case, "error", type=kind, message=_clean(report.detail)).text = _clean(report.target)
 
 
 def _clean(text: str) -> str:

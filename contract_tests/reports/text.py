@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
-from roomhook.contract_tests.register import Level
-from roomhook.contract_tests.reports.grouping import Group, grouped
-from roomhook.contract_tests.verdicts import Outcome, RunFinished, RunStarted, Verdict
-from roomhook.simulator.callbacks import curl
+from roomhook.contract_tests.register import load_groups
+from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.reports.words import (
+    COLOURS,
+    DONE,
+    LABELS,
+    OUTCOME_COLOURS,
+    OUTCOMES,
+    SIGNS,
+    axes,
+    counts,
+)
+from roomhook.contract_tests.verdicts import Outcome, Verdict
 
-__all__ = ["Style", "finding_lines", "plain", "render"]
+__all__ = ["Style", "finding_lines", "ids_in_short", "plain", "render"]
 
 Style = Callable[[str, str], str]
 """Text and the name of a colour to the text in that colour."""
 
-_WIDTH: Final = 100
-_COLOURS: Final = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.INFO: "cyan"}
-_LABELS: Final = {Verdict.FAIL: "FAIL", Verdict.WARN: "WARN", Verdict.INFO: "INFO"}
+WIDTH: Final = 100
+"""Columns where no terminal says otherwise."""
+_START_IT: Final = (
+    "hint: start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start"
+)
+_MARGIN: Final = 6
+_LABEL: Final = 10
+_LONGEST_ANSWER: Final = 160
+_NAMED: Final = 4
+"""Ids of one group that are still named one by one."""
+_FEW_GROUPS: Final = 6
+"""Groups that are still named."""
 
 
 def plain(text: str, _colour: str) -> str:
@@ -26,108 +45,196 @@ def plain(text: str, _colour: str) -> str:
     return text
 
 
-def render(started: RunStarted, finished: RunFinished, style: Style = plain) -> str:
-    """The whole report: the two axes, the findings, what was not judged, the verdict."""
-    return "\n".join(_lines(started, finished, style)) + "\n"
+def render(report: RunReport, style: Style = plain, *, width: int = WIDTH) -> str:
+    """The whole report: the target, the findings, the overview, and last, where a log ends, the summary."""
+    return "\n".join(_lines(report, style, width)) + "\n"
 
 
-def _lines(started: RunStarted, finished: RunFinished, style: Style) -> Iterator[str]:
-    settings = started.settings
-    yield (
-        f"target {settings.target} (your App backend), SDKAppID {settings.sdkappid}, "
-        f"deadline {settings.deadline_ms / 1000:g} s, seed {settings.seed}"
-    )
-    summary = finished.summary
-    if summary.outcome is Outcome.UNREACHABLE:
+def _lines(report: RunReport, style: Style, width: int) -> Iterator[str]:
+    yield f"target  {report.target}  (your App backend)"
+    yield f"        {_settings(report)}"
+    shown: dict[str, str] = {}
+    for finding in report.causes:
         yield ""
-        yield style(f"UNREACHABLE  {summary.detail}", "red")
-        yield "hint: start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start"
-        return
-    yield from _axes(finished, style)
-    for group in grouped(finished.cases):
-        yield ""
-        yield from finding_lines(group, style)
-    yield from _not_judged(finished)
+        yield from finding_lines(finding, style, width=width, shown=shown)
+    yield from _overview(report, style, width)
+    yield from _not_judged(report, width)
     yield ""
-    yield _verdict(finished, style)
+    yield from _summary(report, style)
 
 
-def _axes(finished: RunFinished, style: Style) -> Iterator[str]:
-    summary = finished.summary
-    if not summary.sent:
+def _settings(report: RunReport) -> str:
+    facts = [f"SDKAppID {report.sdkappid}", f"deadline {report.deadline_ms / 1000:g} s", f"seed {report.seed}"]
+    if report.strict:
+        facts.append("strict")
+    if report.refusal != "explicit":
+        facts.append(f"refusal {report.refusal}")
+    return ", ".join(facts)
+
+
+def finding_lines(
+    finding: Found, style: Style = plain, *, width: int = WIDTH, shown: dict[str, str] | None = None
+) -> Iterator[str]:
+    """One finding as the report prints it; *shown* remembers by their curl lines the requests shown before."""
+    label, noted = LABELS[finding.verdict], finding.verdict is Verdict.INFO
+    title = _noted(finding) if noted else finding.requirement
+    first, *rest = _wrapped(f"{label}  {finding.id} ({finding.level})  {title}", width, _MARGIN)
+    yield style(label, COLOURS[finding.verdict]) + first.removeprefix(label)
+    yield from rest
+    if noted:
         return
-    all_delivered = summary.delivered == summary.sent
-    lost = ", ".join(f"{count} × {outcome}" for outcome, count in sorted(summary.undelivered.items()))
-    delivered = style("delivered: yes", "green") if all_delivered else style("delivered: NO", "red")
-    compliant_all = summary.compliant == summary.judged_answers and summary.judged_answers > 0
-    compliant = style("compliant: yes", "green") if compliant_all else style("compliant: NO", "red")
-    yield (
-        f"{delivered} (the Room backend would count {summary.delivered} of {summary.sent} valid callbacks as delivered"
-        f"{'; ' + lost if lost else ''})   "
-        f"{compliant} ({summary.compliant} of {summary.judged_answers} answers to them are compliant response packets)"
-    )
+    yield from _field("seen", finding.message + (f" ({finding.count} times)" if finding.count > 1 else ""), width)
+    yield from _field("expected", finding.expected, width)
+    where = f" at {finding.actual.path}" if finding.actual.path else ""
+    yield from _field("actual", finding.actual.text + where, width)
+    yield from _field("answer", _answer(finding), width)
+    yield from _field("breaks", finding.cause if finding.cause != finding.id else None, width)
+    yield from _field("also", ids_in_short(finding.also) + _same(finding), width) if finding.also else ()
+    yield from _sent(finding, {} if shown is None else shown)
+    yield from _field("fix", finding.fix, width)
+    yield from _field("source", _source(finding), width)
 
 
-def finding_lines(group: Group, style: Style = plain) -> Iterator[str]:
-    """One finding as the report prints it."""
-    finding = group.finding
-    requirement = finding.requirement
-    label = style(_LABELS[group.verdict], _COLOURS[group.verdict])
-    yield f"{label}  {requirement.id} ({requirement.level})  {requirement.text}"
-    times = f" ({group.count} times)" if group.count > 1 else ""
-    yield from _field("seen", finding.message + times)
-    yield from _field("expected", finding.expected)
-    where = f" at {finding.path}" if finding.path else ""
-    yield from _field("actual", finding.actual + where)
-    if finding.cause and finding.cause != requirement.id:
-        yield from _field("breaks", finding.cause)
-    if group.also:
-        yield from _field("also", f"{', '.join(group.also)} (the same cause)")
-    if group.verdict is not Verdict.INFO:
-        if finding.exchange is not None:
-            yield f"      {'sent':<9} {curl(finding.exchange.callback)}"
-        yield from _field("fix", finding.fix)
-        yield from _field("source", ", ".join(requirement.source) + f"   (roomhook explain {requirement.id})")
+def _sent(finding: Found, shown: dict[str, str]) -> Iterator[str]:
+    """The curl line stays in one piece, to be copied."""
+    if finding.sent is None:
+        return
+    before = shown.setdefault(finding.sent.curl, finding.id)
+    yield f"{'':{_MARGIN}}{'sent':{_LABEL}}{finding.sent.curl if before == finding.id else f'as for {before}'}"
 
 
-def _field(name: str, text: str) -> list[str]:
-    first, *rest = textwrap.wrap(text, _WIDTH - 16, break_long_words=False, break_on_hyphens=False) or [""]
-    return [f"      {name:<9} {first}", *(f"{'':<16}{line}" for line in rest)]
+def _same(finding: Found) -> str:
+    return f" ({'the same cause' if finding.cause else 'the same answer'})"
 
 
-def _not_judged(finished: RunFinished) -> Iterator[str]:
-    reasons: dict[str, list[str]] = {}
-    for case in finished.with_verdict(Verdict.NOT_JUDGED):
-        reasons.setdefault(case.reason, []).append(case.requirement.id)
+def _noted(finding: Found) -> str:
+    actual = "" if finding.actual.text in finding.message else f": {finding.actual.text}"
+    also = f" (also {ids_in_short(finding.also)})" if finding.also else ""
+    return f"{finding.message}{actual}{also}"
+
+
+def _answer(finding: Found) -> str | None:
+    """The answer where it is no clean OK and says more than the finding does already."""
+    actual = finding.actual
+    body = " ".join((actual.body or "").split())
+    if actual.status is None or not body or body in actual.text or (finding.cause is None and actual.status == 200):
+        return None
+    return f"HTTP {actual.status}  {body[:_LONGEST_ANSWER]}{'…' if len(body) > _LONGEST_ANSWER else ''}"
+
+
+def _source(finding: Found) -> str:
+    address = next((link for one in sources_of(finding.source) for link in one.addresses if "://" in link), "")
+    return f"{finding.source}  {address}".rstrip()
+
+
+def _field(name: str, text: str | None, width: int) -> list[str]:
+    if text is None:
+        return []
+    return _wrapped(f"{'':{_MARGIN}}{name:{_LABEL}}{text}", width, _MARGIN + _LABEL)
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    """*text* in lines of at most *width* columns; ids and addresses stay whole."""
+    start = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.strip(),
+        max(width, indent + 30),
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=True,
+    ) or [text]
+
+
+def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
+    """One character a requirement, a line for each group of which anything was judged."""
+    groups = {
+        name: members
+        for name, members in report.groups().items()
+        if any(one.verdict is not Verdict.NOT_JUDGED for one in members)
+    }
+    if len(groups) < 2:
+        return
+    about = load_groups()
+    names, signs = max(map(len, groups)), max(map(len, groups.values()))
+    used = [verdict for verdict in DONE if any(one.verdict is verdict for row in groups.values() for one in row)]
+    yield ""
+    yield "requirements  " + "  ".join(f"{style(SIGNS[one], COLOURS[one])} {DONE[one]}" for one in used)
+    for name, members in groups.items():
+        row = "".join(
+            style(SIGNS[verdict] * len(list(run)), COLOURS[verdict])
+            for verdict, run in groupby(members, key=lambda one: one.verdict)
+        )
+        words = f"{'':{signs - len(members)}}  {about.get(name, '')}".rstrip()
+        fits = 2 + names + 2 + signs + 2 + len(about.get(name, "")) <= width
+        yield f"  {name:{names}}  {row}{words if fits else ''}"
+
+
+def _not_judged(report: RunReport, width: int) -> Iterator[str]:
+    reasons: dict[str, list[Judged]] = {}
+    for one in report.requirements:
+        if one.verdict is Verdict.NOT_JUDGED:
+            reasons.setdefault(one.reason, []).append(one)
     if reasons:
         yield ""
-        yield f"not judged: {sum(map(len, reasons.values()))}"
-    for reason, ids in reasons.items():
-        yield from _field(str(len(ids)), f"{_abbreviated(ids)}: {reason}")
+        yield f"not judged: {report.count(Verdict.NOT_JUDGED)}"
+    sizes = {name: len(members) for name, members in report.groups().items()}
+    for reason, members in reasons.items():
+        yield from _wrapped(f"  {reason}: {ids_in_short([one.id for one in members], sizes)}", width, 4)
 
 
-def _abbreviated(ids: list[str]) -> str:
+def ids_in_short(ids: Sequence[str], sizes: dict[str, int] | None = None) -> str:
+    """*ids*, a group as ``sign.* (11)`` where all its members (as *sizes* has them) or too many to name are meant."""
     groups: dict[str, list[str]] = {}
     for one in ids:
         groups.setdefault(one.partition(".")[0], []).append(one)
-    if len(ids) > 12:
-        return ", ".join(f"{group}.* ({len(members)})" for group, members in groups.items())
-    return ", ".join(members[0] if len(members) == 1 else f"{group}.*" for group, members in groups.items())
+    if len(groups) > _FEW_GROUPS:
+        return f"{len(ids)} requirements in {len(groups)} groups"
+    parts: list[str] = []
+    for name, members in groups.items():
+        if sizes is not None and len(members) == sizes.get(name) and len(members) > 1:
+            parts.append(f"{name}.* ({len(members)})")
+        elif len(members) > _NAMED:
+            parts.append(f"{len(members)} of {name}.*")
+        else:
+            parts += members
+    return ", ".join(parts)
 
 
-def _verdict(finished: RunFinished, style: Style) -> str:
-    must, should = finished.count(Verdict.PASS, Level.MUST), finished.count(Verdict.PASS, Level.SHOULD)
-    failed, warned = finished.count(Verdict.FAIL), finished.count(Verdict.WARN)
-    counts = (
-        f"{failed} failed, {warned} warned, {finished.count(Verdict.PASS)} passed ({must} MUST, {should} SHOULD), "
-        f"{finished.count(Verdict.INFO)} noted, {finished.count(Verdict.NOT_JUDGED)} not judged "
-        f"in {finished.duration_s:.1f} s"
+def _summary(report: RunReport, style: Style) -> Iterator[str]:
+    verdict = style(OUTCOMES[report.verdict], OUTCOME_COLOURS[report.verdict])
+    if report.delivery.sent:
+        yield _axes(report, style)
+    if report.verdict is Outcome.UNREACHABLE:
+        yield f"{verdict}  {report.detail}"
+        if not report.detail.startswith("--exec"):
+            yield _START_IT
+    elif report.verdict is Outcome.NOTHING_RAN:
+        yield f"{verdict}  {report.detail}"
+    else:
+        ended = f"; the run ended early: {report.detail}" if report.detail else ""
+        yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s{ended}"
+        yield from _hint(report)
+
+
+def _hint(report: RunReport) -> Iterator[str]:
+    wanting = next((one.id for one in report.findings if one.verdict is not Verdict.INFO), None)
+    if wanting is not None:
+        strict = "; --strict fails on warnings" if report.count(Verdict.WARN) else ""
+        yield f"hint: roomhook explain {wanting} says why it matters, check --only {wanting} runs it alone{strict}"
+
+
+def _axes(report: RunReport, style: Style) -> str:
+    delivery, compliance = report.delivery, report.compliance
+    delivered, compliant = axes(report)
+    lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
+    return (
+        f"{_yes(delivered, 'delivered', style)}, {delivery.delivered} of {delivery.sent} by the Room backend's count"
+        f"{f' ({lost})' if lost else ''}   "
+        f"{_yes(compliant, 'compliant', style)}, {compliance.compliant} of {compliance.judged} answers"
     )
-    outcome = finished.summary.outcome
-    if outcome is Outcome.NOTHING_RAN:
-        return f"{style('NOTHING JUDGED', 'red')}  {finished.summary.detail}"
-    if outcome is Outcome.VIOLATES:
-        ended = f"; the run ended early: {finished.summary.detail}" if finished.summary.detail else ""
-        return f"{style('DOES NOT CONFORM', 'red')}  {counts}{ended}"
-    hint = "  (--strict fails on warnings)" if warned else ""
-    return f"{style('CONFORMS', 'green')}  {counts}{hint}"
+
+
+def _yes(holds: bool, axis: str, style: Style) -> str:
+    return style(f"{axis}: yes", "green") if holds else style(f"{axis}: NO", "red")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli import options
-from roomhook.schemas.errors import ConfigurationError
+from roomhook.cli.reporting import Reporter, ReportKind
+from roomhook.schemas.errors import ConfigurationError, UnreachableError
 
 if TYPE_CHECKING:
+    from roomhook.contract_tests.reports.document import RunReport
     from roomhook.contract_tests.settings import Settings
+    from roomhook.contract_tests.target_process import TargetProcess
+    from roomhook.contract_tests.verdicts import Event
 
 __all__ = ["app"]
 
@@ -25,13 +31,6 @@ class Refusal(StrEnum):
 
     EXPLICIT = "explicit"
     SILENT = "silent"
-
-
-class Report(StrEnum):
-    """A file that a pipeline reads."""
-
-    JSON = "json"
-    JUNIT = "junit"
 
 
 @app.command()
@@ -115,8 +114,8 @@ def check(  # noqa: PLR0917
     ] = 0.0,
     seed: options.Seed = None,
     report: Annotated[
-        list[Report] | None,
-        typer.Option("--report", help="Write roomhook.json or roomhook-junit.xml into --report-dir; repeatable."),
+        list[ReportKind] | None,
+        typer.Option("--report", help="Write a file into --report-dir, e.g. --report junit; repeatable."),
     ] = None,
     report_dir: Annotated[
         Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
@@ -131,6 +130,7 @@ def check(  # noqa: PLR0917
     roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
     """
     from roomhook.contract_tests.settings import Settings
+    from roomhook.contract_tests.target_process import TargetProcess
 
     if list_:
         _list(only or (), exclude or ())
@@ -164,9 +164,12 @@ def check(  # noqa: PLR0917
             enter_command=enter_command,
             settle_s=settle,
         )
-        reports = tuple(dict.fromkeys(report or ()))
-        _ensure_writable(report_dir, reports)
-        code = _run(settings, stack, exec_, port, wait_for, reports, report_dir, format_)
+        reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
+        process = None
+        if exec_ is not None:
+            process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for)
+            stack.callback(process.close)
+        code = _run(settings, reporter, process)
     raise typer.Exit(code)
 
 
@@ -180,88 +183,42 @@ def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int]:
     return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port
 
 
-def _run(  # noqa: PLR0917
-    settings: Settings,
-    stack: ExitStack,
-    command: str | None,
-    port: int,
-    wait_for: float | None,
-    reports: tuple[Report, ...],
-    report_dir: Path,
-    format_: options.OutputFormat,
-) -> int:
+def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
     from roomhook.cli.progress import progress_line
-    from roomhook.contract_tests.suite import run_suite
-    from roomhook.contract_tests.target_process import TargetProcess
-    from roomhook.contract_tests.verdicts import CaseJudged, RunFinished, RunStarted
+    from roomhook.contract_tests.verdicts import CaseJudged, RunStarted
 
-    process = None
-    if command is not None:
-        process = TargetProcess(command, port, wait_s=30 if wait_for is None else wait_for)
-        stack.callback(process.close)
-        process.__enter__()
-    started: RunStarted | None = None
-    finished: RunFinished | None = None
-    done = 0
+    report: RunReport | None = None
+    done = planned = 0
     with progress_line() as show:
-        for event in run_suite(settings):
+        for event in _events(settings, process):
             if isinstance(event, RunStarted):
-                started = event
+                planned = event.planned
             elif isinstance(event, CaseJudged):
                 done += 1
-                show(f"{done} of {started.planned if started else '?'}  {event.requirement.id}")
+                show(f"{done} of {planned}  {event.requirement.id}")
             else:
-                finished = event
-    assert started is not None
-    assert finished is not None
-    _print(started, finished, format_)
-    for one in reports:
-        _write(one, report_dir, started, finished)
-    code = finished.summary.outcome.exit_code
-    if process is not None and code:
+                show("")
+            report = reporter.feed(event)
+    assert report is not None
+    if process is not None and report.exit_code and process.last_lines not in report.detail:
         typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
-    return code
+    return report.exit_code
 
 
-def _print(started: object, finished: object, format_: options.OutputFormat) -> None:
-    from roomhook.cli.progress import style_for_stdout
-    from roomhook.contract_tests.reports import json_report, text
-    from roomhook.contract_tests.verdicts import RunFinished, RunStarted
+def _events(settings: Settings, process: TargetProcess | None) -> Iterator[Event]:
+    """The run; a target of ours that does not come up is as unreachable as any other, and every report says so."""
+    from roomhook.contract_tests.suite import run_suite
+    from roomhook.contract_tests.verdicts import Outcome, RunFinished, RunStarted, Summary
 
-    assert isinstance(started, RunStarted)
-    assert isinstance(finished, RunFinished)
-    if format_ is options.OutputFormat.JSON:
-        typer.echo(json_report.render(started, finished), nl=False)
-    else:
-        typer.echo(text.render(started, finished, style_for_stdout()), nl=False)
-
-
-def _write(report: Report, folder: Path, started: object, finished: object) -> None:
-    from roomhook.contract_tests.reports import json_report, junit
-    from roomhook.contract_tests.verdicts import RunFinished, RunStarted
-
-    assert isinstance(started, RunStarted)
-    assert isinstance(finished, RunFinished)
-    name, render = {
-        Report.JSON: ("roomhook.json", json_report.render),
-        Report.JUNIT: ("roomhook-junit.xml", junit.render),
-    }[report]
-    path = folder / name
-    path.write_text(render(started, finished), encoding="utf-8")
-    typer.echo(f"wrote {path}", err=True)
-
-
-def _ensure_writable(folder: Path, reports: tuple[Report, ...]) -> None:
-    """Find out before the run, not after it."""
-    if not reports:
-        return
+    started = time.time()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".roomhook").touch()
-        (folder / ".roomhook").unlink()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigurationError(f"--report-dir {folder} can't be written: {reason}; name another folder") from None
+        if process is not None:
+            process.__enter__()
+    except UnreachableError as error:
+        yield RunStarted(settings, started, 0)
+        yield RunFinished(Summary(Outcome.UNREACHABLE, detail=str(error)), (), time.time() - started)
+    else:
+        yield from run_suite(settings)
 
 
 def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...]) -> None:
