@@ -1,0 +1,169 @@
+"""Each example, started as its README.md says, is clean under a strict run, with a token and without."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+EXAMPLES: Final = Path(__file__).parent.parent / "examples"
+STACKS: Final = sorted(readme.parent.name for readme in EXAMPLES.glob("*/README.md"))
+START: Final = re.compile(r"^Start: `(.+)`$", re.MULTILINE)
+PROVE: Final = re.compile(r"^```sh\n(roomhook check .+?)\n```$", re.MULTILINE | re.DOTALL)
+
+Command = Callable[[Path], str | None]
+"""What a stack lacks in its folder, or None when it is complete."""
+
+
+def modules(*names: str) -> Command:
+    return lambda _: next(
+        (f"no {name}: pip install {name}" for name in names if not importlib.util.find_spec(name)), None
+    )
+
+
+def programs(*names: str) -> Command:
+    return lambda _: next((f"no {name} on this machine" for name in names if not shutil.which(name)), None)
+
+
+def php(_: Path) -> str | None:
+    if not shutil.which("php"):
+        return "no php on this machine"
+    return None if "pdo_sqlite" in output("php", "-m") else "php has no pdo_sqlite: apt-get install php-sqlite3"
+
+
+def java(_: Path) -> str | None:
+    if not shutil.which("java"):
+        return "no java on this machine"
+    version = re.search(r'version "(\d+)', output("java", "-version"))
+    return None if version and int(version[1]) >= 17 else "java is older than 17"
+
+
+def npm(folder: Path) -> str | None:
+    lack = programs("node", "npm")(folder)
+    if lack or (folder / "node_modules").exists():
+        return lack
+    installed = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, check=False, timeout=90
+    )
+    return None if installed.returncode == 0 else f"npm ci failed: {installed.stderr.strip()[-200:]}"
+
+
+def output(*command: str) -> str:
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ran.stdout + ran.stderr
+
+
+NEEDS: Final[dict[str, Command]] = {
+    "django": modules("django", "gunicorn"),
+    "express": npm,
+    "fastapi": modules("fastapi", "sqlalchemy", "uvicorn"),
+    "flask": modules("flask", "gunicorn"),
+    "go": programs("go"),
+    "jdk": java,
+    "node-http": programs("node"),
+    "php": php,
+}
+
+NOTED: Final = {"url.https", "sign.upper"}
+NOTED_OF: Final = {"django": {"http.chunked"}, "php": {"http.split-head"}}
+"""What a strict run may remark on, all of it INFO; each README.md explains its own."""
+
+
+def readme(stack: str) -> str:
+    return (EXAMPLES / stack / "README.md").read_text()
+
+
+def start(stack: str) -> str:
+    found = START.search(readme(stack))
+    assert found, f"examples/{stack}/README.md has no line Start: `...`"
+    return found[1]
+
+
+def prove(stack: str) -> str:
+    found = PROVE.search(readme(stack))
+    assert found, f"examples/{stack}/README.md has no roomhook check in a block of its own"
+    return found[1]
+
+
+@pytest.fixture
+def folder(stack: str, tmp_path: Path, pytestconfig: pytest.Config) -> Path:
+    """Where *stack* is started: a copy, so that the working tree stays as it is."""
+    if stack != "express":
+        return Path(shutil.copytree(EXAMPLES / stack, tmp_path / stack))
+    cache = pytestconfig.cache
+    assert cache is not None
+    kept = cache.mkdir("express")  # npm ci once a machine, not once a test
+    shutil.copytree(EXAMPLES / stack, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+    return kept
+
+
+def checked(stack: str, folder: Path, token: str) -> dict[str, Any]:
+    """The report of the README's own proof, run in *folder*."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    database = folder / f"rooms-{len(token)}.db"
+    env = {**os.environ, "PATH": path, "ROOMHOOK_TOKEN": token, "DATABASE": str(database), "SDKAPPID": "1400000001"}
+    ran = subprocess.run(
+        f"{prove(stack)} --format json",
+        shell=True,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert ran.stdout, ran.stderr
+    report: dict[str, Any] = json.loads(ran.stdout)
+    blamed = [
+        f"{one['id']}: {one['message']}; {one['actual']['text']}"
+        for one in report["findings"]
+        if one["verdict"] == "fail"
+    ]
+    assert (blamed, ran.returncode) == ([], 0), ran.stderr
+    return report
+
+
+def ids(report: dict[str, Any], verdict: str) -> set[str]:
+    return {one["id"] for one in report["requirements"] if one["verdict"] == verdict}
+
+
+@pytest.mark.examples
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stack", STACKS)
+def test_example_is_clean_under_a_strict_run(stack: str, folder: Path) -> None:
+    lack = NEEDS[stack](folder)
+    if lack:
+        pytest.skip(lack)
+
+    for token, unjudged in (("", {"sign", "tls"}), ("a token of its own", {"tls"})):
+        report = checked(stack, folder, token)
+
+        assert ids(report, "info") <= NOTED | NOTED_OF.get(stack, set())
+        assert {one.partition(".")[0] for one in ids(report, "not-judged")} == unjudged
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_example_is_one_file_that_starts_with_the_command_that_is_proven(stack: str) -> None:
+    sources = [
+        path.name for path in (EXAMPLES / stack).iterdir() if path.suffix in {".py", ".js", ".java", ".php", ".go"}
+    ]
+
+    assert len(sources) == 1
+    assert f"--exec '{start(stack).replace('8000', '{port}')}'" in prove(stack)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_example_imports_nothing_of_roomhook(stack: str) -> None:
+    (source,) = (path for path in (EXAMPLES / stack).glob("[aA]pp.*"))
+
+    assert "roomhook" not in source.read_text()
