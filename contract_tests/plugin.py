@@ -5,14 +5,24 @@ Installed as an entry point it is loaded by every pytest run, so it imports noth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.contract import Contract
+    from roomhook.contract_tests.testing import RoomCallbacks
 
-__all__ = ["contract_key", "pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "assert_conforms",
+    "contract_key",
+    "pytest_addoption",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "room_callbacks",
+]
 
 contract_key: pytest.StashKey[Contract] = pytest.StashKey()
 """Where a session keeps the contract that it holds its target to."""
@@ -53,6 +63,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--room-enter-first", action="store_true", help="send Room.CallbackAfterMemberEnter before each case")
     add("--room-room", metavar="ID", help="use this existing room")
     add("--room-member", action="append", default=[], metavar="ID", help="use this existing member")
+
+
+@pytest.fixture
+def room_callbacks() -> Iterator[RoomCallbacks]:
+    """Fire leave, kicked, expired and enter callbacks at a URL, or at an ASGI or WSGI app in this process."""
+    from roomhook.contract_tests.testing import RoomCallbacks  # noqa: PLC0415 (only those who ask pay for it)
+
+    with ExitStack() as stack:
+        yield RoomCallbacks(stack)
+
+
+@pytest.fixture
+def assert_conforms(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Hold an App backend, by URL or as an app, against the whole contract.
+
+    A fixture ``room_members(room_id) -> set[str]`` of the suite, if there is one, is the probe; a fixture
+    ``room_enter(room_id, accounts)`` brings people in.
+    """
+    from roomhook.contract_tests.testing import assert_conforms as hold  # noqa: PLC0415
+
+    functions: dict[str, Any] = {}
+    for option, fixture in (("probe", "room_members"), ("enter", "room_enter")):
+        with suppress(pytest.FixtureLookupError):
+            functions[option] = request.getfixturevalue(fixture)
+    return lambda url_or_app, **options: hold(url_or_app, **{**functions, **options})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
