@@ -18,8 +18,9 @@ Done = Callable[["Attempt"], object]
 
 
 class Attempt:
-    """One POST of a callback. All times are ns on the monotonic clock; 0 stands for "not yet".
+    """One POST of a callback. All times are ns on the monotonic clock.
 
+    The sender fills it in as it goes; what is not set in ``__init__`` is there once it has its outcome.
     ``request`` and ``received`` are the bytes as they travelled; ``body`` is the answer's, with any chunking undone.
     ``status`` is 0 without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet.
     ``reused`` tells of a kept-alive connection; ``resent`` that the target had closed it before any byte of an answer
@@ -40,26 +41,25 @@ class Attempt:
         "reused",
         "sent_ns",
         "status",
-        "tag",
         "when_done",
     )
 
-    def __init__(self, request: bytes, intended_ns: int = 0, tag: object = None) -> None:
+    body: bytes
+    breaches: tuple[str, ...]
+    complete: bool
+    done_ns: int
+    outcome: Outcome
+    reused: bool
+    when_done: Done
+
+    def __init__(self, request: bytes, intended_ns: int) -> None:
         self.request = request
         self.intended_ns = intended_ns
-        self.tag = tag
         self.sent_ns = 0
-        self.done_ns = 0
         self.status = 0
         self.received = b""
-        self.body = b""
-        self.complete = False
-        self.outcome = Outcome.CLOSED
-        self.breaches: tuple[str, ...] = ()
-        self.reused = False
         self.resent = False
         self.note = ""
-        self.when_done: Done | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt {self.outcome} status={self.status} {self.elapsed_ms:.1f} ms>"
@@ -72,7 +72,7 @@ class Attempt:
     @property
     def latency_ms(self) -> float:
         """From the intended moment of sending to the end of the attempt (ms)."""
-        return (self.done_ns - (self.intended_ns or self.sent_ns)) / 1e6
+        return (self.done_ns - self.intended_ns) / 1e6
 
     @property
     def delivered(self) -> bool:
@@ -101,9 +101,7 @@ class Attempt:
     def judgement(self, deadline_ms: float) -> Judgement:
         """Both axes in full, with what was expected and what came; ``breaches`` holds the ids of the same."""
         answer = self.answer
-        if answer is not None and self.outcome not in {Outcome.NOT_HTTP, Outcome.TIMEOUT}:
-            return judge(answer, deadline_ms=deadline_ms)
-        if answer is not None and self.complete:
+        if answer is not None and (self.complete or self.outcome is Outcome.INCOMPLETE):
             return judge(answer, deadline_ms=deadline_ms)
         expected = f"an answer within {deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
         said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")

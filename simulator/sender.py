@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.attempts import Attempt, Done
 from roomhook.simulator.compliance import ACK_MUST
-from roomhook.simulator.connection import Connection
+from roomhook.simulator.connection import BufferedConnection, Connection
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.target import Target
 
@@ -64,6 +64,8 @@ class Sender:
         connections: int = 64,
         keep_alive: bool = True,
     ) -> None:
+        if target.url.scheme == "https" and target.tls is None:
+            raise ConfigurationError(f"{target.url.host} is reached by https: give the target a TLS context")
         self.target = target
         self.deadline_ms = deadline_ms
         self.connections = connections
@@ -95,10 +97,10 @@ class Sender:
         connection = await self._connect_or_raise()
         self._idle.append(connection)
 
-    async def send(self, request: bytes, *, intended_ns: int = 0) -> Attempt:
+    async def send(self, request: bytes) -> Attempt:
         """Send *request*, as soon as a connection is free, and wait for its outcome."""
         answered: asyncio.Future[Attempt] = self._loop.create_future()
-        attempt = Attempt(request, intended_ns or time.monotonic_ns())
+        attempt = Attempt(request, time.monotonic_ns())
         self.start(attempt, lambda found: None if answered.done() else answered.set_result(found))
         return await answered
 
@@ -163,7 +165,7 @@ class Sender:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.open:
+            if connection.reusable:
                 self._write(connection, attempt)
                 return
         self._open_for(attempt)
@@ -200,16 +202,17 @@ class Sender:
 
     def _fail(self, attempt: Attempt, outcome: Outcome, note: str) -> None:
         attempt.done_ns = time.monotonic_ns()
-        attempt.sent_ns = attempt.sent_ns or attempt.done_ns
+        if not attempt.sent_ns:  # never got as far
+            attempt.sent_ns, attempt.reused = attempt.done_ns, False
+        if not attempt.received:
+            attempt.body, attempt.complete = b"", False
         attempt.outcome, attempt.note = outcome, note
         attempt.breaches = tuple(breach.requirement for breach in attempt.judgement(self.deadline_ms).breaches)
         self._conclude(attempt)
 
     def _conclude(self, attempt: Attempt) -> None:
         self.in_flight -= 1
-        done, attempt.when_done = attempt.when_done, None
-        if done is not None:
-            done(attempt)
+        attempt.when_done(attempt)
         while self._waiting and self.in_flight < self.connections:
             self.start(*self._waiting.popleft())
 
@@ -229,7 +232,7 @@ class Sender:
         except asyncio.CancelledError:
             self._fail(attempt, Outcome.CLOSED, "given up: the sender stopped")
             raise
-        if connection.open:
+        if connection.reusable:
             self._write(connection, attempt)
         else:
             self._fail(attempt, Outcome.CLOSED, "closed right after it was opened")
@@ -268,8 +271,10 @@ class Sender:
 
     async def _connect_to(self, address: tuple[str, int], host: str) -> Connection:
         tls = self.target.tls if self.target.url.scheme == "https" else None
+        plain_uvloop = tls is None and type(self._loop).__module__.startswith("uvloop")
+        kind = Connection if plain_uvloop else BufferedConnection
         _, connection = await self._loop.create_connection(
-            lambda: Connection(self), *address, ssl=tls, server_hostname=host if tls else None
+            lambda: kind(self), *address, ssl=tls, server_hostname=host if tls else None
         )
         self._open.add(connection)
         self.opened += 1

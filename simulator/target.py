@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import CallbackUrl, sign
@@ -43,15 +42,13 @@ class Target:
     _fields: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Raise ``ConfigurationError`` for https without a TLS context and for a header that can't be sent."""
-        if self.url.scheme == "https" and self.tls is None:
-            raise ConfigurationError(f"{self.url.host} is reached by https: give a TLS context")
+        """Raise ``ConfigurationError`` for a header that can't be sent."""
         object.__setattr__(self, "_fields", _header_lines(self._all_headers()))
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host name (as DNS knows it) and port."""
-        return _ascii_host(self.url.host), self.url.port
+        """Host name and port."""
+        return self.url.host, self.url.port
 
     def request(self, event: Event, request_time: int) -> bytes:
         """The whole request for *event*, signed at *request_time* (s since the epoch) if there is a token."""
@@ -63,9 +60,21 @@ class Target:
         body = event.body
         return b"%b%b%b%d\r\n\r\n%b" % (head, address, tail, len(body), body)
 
+    def request_with(self, event: Event, signature: str) -> bytes:
+        """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""
+        address = quote(event.client_ip, safe="")
+        line = f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
+        head = f"POST {self.url.target(line)} HTTP/1.1\r\n".encode()
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._fields, len(event.body), event.body)
+
+    def signature(self, request_time: int) -> str:
+        """``&Sign=…&RequestTime=…`` for *request_time* (s), or nothing without a token."""
+        return "" if self.token is None else f"&Sign={sign(self.token, request_time)}&RequestTime={request_time}"
+
     def callback(self, event: Event, request_time: int) -> Callback:
         """The same request as a value that can be shown, as a curl line for one."""
-        head, tail = self._before_address(event.command), self._after_address(event.platform, request_time)
+        head = self._before_address(event.command)
+        tail = self._after_address(event.platform, self.signature(request_time))
         query = f"{head}{quote(event.client_ip, safe='')}{tail}"
         return Callback(
             self.url.with_query(query), event.body, tuple(self._own_headers()), signed=self.token is not None
@@ -86,9 +95,8 @@ class Target:
         known = (("SdkAppid", str(self.sdkappid)), ("CallbackCommand", command), ("contenttype", self.contenttype))
         return "".join(f"{name}={quote(value, safe='')}&" for name, value in known) + "ClientIP="
 
-    def _after_address(self, platform: str, request_time: int) -> str:
-        signed = "" if self.token is None else f"&Sign={sign(self.token, request_time)}&RequestTime={request_time}"
-        return f"&OptPlatform={quote(platform, safe='')}{signed}"
+    def _after_address(self, platform: str, signature: str) -> str:
+        return f"&OptPlatform={quote(platform, safe='')}{signature}"
 
     def _head(self, command: str) -> bytes:
         if len(self._heads) >= _MOST_KEPT:
@@ -100,7 +108,7 @@ class Target:
     def _tail(self, platform: str, request_time: int) -> bytes:
         if len(self._tails) >= _MOST_KEPT:
             self._tails.clear()
-        after = self._after_address(platform, request_time).encode()
+        after = self._after_address(platform, self.signature(request_time)).encode()
         tail = b"%b HTTP/1.1\r\n%bContent-Length: " % (after, self._fields)
         self._tails[platform, request_time] = tail
         return tail
@@ -112,26 +120,12 @@ class Target:
         return [*own, *((name, value) for name, value in self.headers if value)]
 
     def _all_headers(self) -> list[tuple[str, str]]:
-        parts = urlsplit(f"//{self.url.netloc}")
-        host = _ascii_host(self.url.host)
-        host = f"[{host}]" if ":" in host else host
+        host = f"[{self.url.host}]" if ":" in self.url.host else self.url.host
         standard = (80, 443)[self.url.scheme == "https"]
         base = [("Host", host if self.url.port == standard else f"{host}:{self.url.port}")]
         base.append(("User-Agent", f"roomhook/{version('roomhook')}"))
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            base.append(("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
         mine = {name.lower() for name, _ in self.headers}
         return [*((name, value) for name, value in base if name.lower() not in mine), *self._own_headers()]
-
-
-def _ascii_host(host: str) -> str:
-    if host.isascii():
-        return host
-    try:
-        return host.encode("idna").decode()
-    except UnicodeError:
-        raise ConfigurationError(f"{host!r} is no host name") from None
 
 
 def _header_lines(headers: Sequence[tuple[str, str]]) -> bytes:

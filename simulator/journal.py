@@ -1,0 +1,295 @@
+"""The sender's journal: every event before it is sent, every attempt when it has ended, in batches, in SQLite.
+
+What makes it survive ``kill -9`` at any moment: events are written before any of them is sent, attempts under way are
+noted in ``roomhook.simulator.inflight``, and both are brought together when the journal is opened the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Self
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.callbacks import Callback, masked
+from roomhook.simulator.events import Event
+from roomhook.simulator.inflight import InFlight
+from roomhook.simulator.journal_schema import IN_DOUBT, Kind, connect, create, kind_of
+from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.run import Delivery, Sending
+from roomhook.simulator.target import Target
+
+__all__ = ["Journal", "JournalFile", "recover"]
+
+_BLOCK: Final = 256
+_BATCH: Final = 512
+_MOST_ANSWERS: Final = 4096
+_ROWS_A_CHECKPOINT: Final = 100_000
+_OUTCOMES: Final = tuple(Outcome)
+_CODES: Final = {outcome: code for code, outcome in enumerate(_OUTCOMES, 1)}
+_FINAL: Final = 1 << 8
+_STATUS_SHIFT: Final = 9
+
+
+class JournalFile:
+    """A journal open for writing: the lock, the connection, the row of this run, checkpoints in the background."""
+
+    def __init__(self, path: Path, kind: Kind, *, resume: bool) -> None:
+        """Make *path*, or with *resume* go on with it; raises ``ConfigurationError`` if that can't be."""
+        self.path = path
+        if path.exists() and not resume:
+            raise ConfigurationError(f"{path} exists; add --resume to go on with it, or choose another --journal")
+        self.note = InFlight.lock(path)
+        try:
+            self.connection = _opened(path, kind) if path.exists() else create(path, kind)
+        except ConfigurationError:
+            self.note.close(clean=not any(self.note.left_behind()))
+            raise
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+        recover(self.connection, self.note)
+        self.run = 0
+        self._rows = 0
+        self._checkpoint: threading.Thread | None = None
+
+    def begin_run(self, kind: Kind, target: Target | None, mode: str, options: Mapping[str, Any]) -> None:
+        """Write the row of this run; header values that look secret are masked."""
+        url, signed = "", False
+        headers: dict[str, str] = {}
+        if target is not None:
+            url = target.url.with_query("").replace(target.url.netloc, target.url.netloc.rpartition("@")[2], 1)
+            headers = dict(masked(Callback("", None, tuple(target.headers))).headers)
+            signed = target.token is not None
+        row = (
+            kind,
+            time.time_ns() // 1000,
+            url,
+            str(target.sdkappid if target else options.get("sdkappid", "")),
+            signed,
+            json.dumps(headers),
+            mode,
+            json.dumps(dict(options)),
+            version("roomhook"),
+        )
+        columns = "kind, started_us, url, sdkappid, signed, headers, mode, options, version"
+        sql = f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 (our own text)
+        self.run = self.connection.execute(sql, row).lastrowid or 0
+
+    def wrote(self, rows: int) -> None:
+        """Count rows; from time to time, move them from the write-ahead log into the file proper."""
+        self._rows += rows
+        if self._checkpoint is not None and not self._checkpoint.is_alive():
+            self._checkpoint.join()
+            self._checkpoint = None
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the little that came meanwhile
+        elif self._rows >= _ROWS_A_CHECKPOINT and self._checkpoint is None:
+            self._rows = 0
+            self._checkpoint = threading.Thread(target=self._check_point)
+            self._checkpoint.start()
+
+    def close(self) -> None:
+        """End the run; the journal is one file again."""
+        if self._checkpoint is not None:
+            self._checkpoint.join()
+        self.connection.execute("UPDATE runs SET ended_us = ? WHERE id = ?", (time.time_ns() // 1000, self.run))
+        self.connection.close()
+        self.note.close(clean=True)
+
+    def _check_point(self) -> None:
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            connection.close()
+
+
+@dataclass
+class Journal:
+    """What a run writes: ``schedule`` its events, ``begin``, ``end`` and ``write`` its attempts."""
+
+    file: JournalFile
+    target: Target
+    _wall_offset_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
+    _next_event: int = 1
+    _answers: dict[bytes, int] = field(default_factory=dict)
+    _new_answers: list[tuple[int, bytes]] = field(default_factory=list)
+    _next_answer: int = 1
+    _signed: set[int] = field(default_factory=set)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        target: Target,
+        *,
+        connections: int,
+        mode: str,
+        options: Mapping[str, Any],
+        resume: bool = False,
+    ) -> Self:
+        """A journal in *path* for a run with at most *connections* attempts in flight."""
+        file = JournalFile(path, "sender", resume=resume)
+        file.begin_run("sender", target, mode, options)
+        file.note.prepare(connections + 2 * _BATCH)
+        journal = cls(file, target)
+        (last,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+        (answer,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
+        journal._next_event, journal._next_answer = last + 1, answer + 1
+        return journal
+
+    @property
+    def scheduled(self) -> int:
+        """How many events the journal holds."""
+        return self._next_event - 1
+
+    def schedule(self, events: Iterable[Event]) -> Iterator[Delivery]:
+        """Deliveries for *events*, each written before it is handed out."""
+        source = iter(events)
+        while block := list(islice(source, _BLOCK)):
+            first = self._next_event
+            rows = [(i, e.time_ms, e.command, e.client_ip, e.platform, e.body) for i, e in enumerate(block, first)]
+            self._write("INSERT INTO events VALUES (?,?,?,?,?,?)", rows)
+            self._next_event += len(block)
+            for event_id, event in enumerate(block, first):
+                yield Delivery(event_id, event)
+
+    def unfinished(self) -> Iterator[Delivery]:
+        """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
+        sql = (
+            "SELECT id, time_ms, command, client_ip, platform, body,"
+            " (SELECT coalesce(max(number), 0) FROM attempts WHERE event = events.id) FROM events"
+            " WHERE id > ? AND NOT EXISTS"
+            " (SELECT 1 FROM attempts WHERE event = events.id AND (final OR outcome = 'delivered')) ORDER BY id LIMIT ?"
+        )
+        last, end = 0, self._next_event
+        while rows := self.file.connection.execute(sql, (last, _BLOCK)).fetchall():
+            for event_id, time_ms, command, client_ip, platform, body, number in rows:
+                if event_id >= end:
+                    return
+                last = event_id
+                yield Delivery(event_id, Event(time_ms, command, client_ip, platform, body), number)
+
+    def begin(self, sending: Sending) -> None:
+        """Note that *sending* is under way, before its first byte leaves."""
+        intended_us = (sending.intended_ns + self._wall_offset_ns) // 1000
+        sending.slot = self.file.note.begin(sending.delivery.id, sending.number, intended_us)
+
+    def end(self, sending: Sending) -> None:
+        """Note the outcome of *sending*."""
+        code = _CODES[sending.outcome] | sending.status << _STATUS_SHIFT
+        done_us = (sending.done_ns + self._wall_offset_ns) // 1000
+        self.file.note.end(sending.slot, done_us, code | _FINAL if sending.final else code)
+
+    def write(self, sendings: Sequence[Sending]) -> None:
+        """Write *sendings* down; from then on the note need not remember them."""
+        offset, run, answer = self._wall_offset_ns, self.file.run, self._answer
+        rows = [
+            (
+                one.delivery.id,
+                one.number,
+                run,
+                one.kind,
+                (one.intended_ns + offset) // 1000,
+                (one.sent_ns + offset) // 1000,
+                (one.done_ns + offset) // 1000,
+                one.request_time,
+                one.outcome,
+                one.status or None,
+                one.final,
+                one.resent,
+                " ".join(one.breaches) or None,
+                answer(one.received) if one.received else None,
+                one.note or None,
+            )
+            for one in sendings
+        ]
+        connection = self.file.connection
+        connection.execute("BEGIN")
+        self._write_signatures({one.request_time for one in sendings})
+        if self._new_answers:
+            connection.executemany("INSERT INTO answers VALUES (?,?)", self._new_answers)
+            self._new_answers.clear()
+        connection.executemany("INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        connection.execute("COMMIT")
+        self.file.note.free([one.slot for one in sendings])
+        self.file.wrote(len(rows))
+
+    def close(self) -> None:
+        """End the run; everything has been written."""
+        self.file.close()
+
+    def _write_signatures(self, request_times: set[int]) -> None:
+        """Keep what requests were signed with: the token itself is nowhere in the journal."""
+        new = request_times - self._signed if self.target.token is not None else set[int]()
+        rows = [(one, self.target.signature(one)) for one in new]
+        self.file.connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?,?)", rows)
+        self._signed |= new
+
+    def _answer(self, received: bytes) -> int:
+        """The id of an answer; equal ones are stored once."""
+        found = self._answers.get(received)
+        if found is None:
+            found = self._next_answer
+            self._next_answer += 1
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[received] = found
+            self._new_answers.append((found, received))
+        return found
+
+    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        connection = self.file.connection
+        connection.execute("BEGIN")
+        connection.executemany(sql, rows)
+        connection.execute("COMMIT")
+        self.file.wrote(len(rows))
+
+
+def _opened(path: Path, kind: Kind) -> sqlite3.Connection:
+    connection = connect(path)
+    if (found := kind_of(connection)) != kind:
+        connection.close()
+        raise ConfigurationError(f"{path} is the journal of a {found}; choose another --journal")
+    return connection
+
+
+def recover(connection: sqlite3.Connection, note: InFlight) -> int:
+    """Bring what a dead run had noted into its journal; returns how many of its attempts were in flight."""
+    left = list(note.left_behind())
+    if not left:
+        return 0
+    (run,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
+    rows: list[tuple[Any, ...]] = []
+    for one in left:
+        outcome = _OUTCOMES[(one.code & 0xFF) - 1] if one.code else IN_DOUBT
+        kind = "first" if one.number == 1 else "retry"
+        rows.append(
+            (
+                one.event,
+                one.number,
+                run,
+                kind,
+                one.intended_us,
+                one.done_us or None,
+                outcome,
+                one.code >> _STATUS_SHIFT or None,
+                bool(one.code & _FINAL),
+                "the sender died before it wrote this down" if one.code else "the sender died in the middle of it",
+            )
+        )
+    connection.execute("BEGIN")
+    connection.executemany(
+        "INSERT OR IGNORE INTO attempts"
+        " (event, number, run, kind, intended_us, done_us, outcome, status, final, note, resent)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,0)",
+        rows,
+    )
+    connection.execute("COMMIT")
+    return sum(not one.code for one in left)
