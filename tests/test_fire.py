@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +185,11 @@ class TestEditing:
         main(["fire", "leave", target.url, "--raw", "body.bin"])
         assert only(target).body == body
 
+    def test_raw_reads_stdin_too(self, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xffpiped")))
+        main(["fire", "leave", target.url, "--raw", "-"])
+        assert only(target).body == b"\xffpiped"
+
     @pytest.mark.parametrize(
         ("arguments", "remedy"),
         [
@@ -284,6 +291,19 @@ class TestTheVerdict:
         out = capsys.readouterr().out
         assert "--sdkappid" not in out
         assert "ROOMHOOK_TOKEN" not in out
+
+    @pytest.mark.parametrize(
+        ("status", "hint"),
+        [(308, "redirects to https://app.example/"), (404, "path in the URL"), (401, "ROOMHOOK_TOKEN"), (500, "")],
+    )
+    def test_a_status_is_hinted_at_where_it_tells_something(
+        self, target: Target, capsys: pytest.CaptureFixture[str], status: int, hint: str
+    ) -> None:
+        target.status, target.headers = status, {"Location": "https://app.example/"}
+        assert main(["fire", "leave", target.url]) == 1
+        shown = capsys.readouterr().out.partition("hint: ")[2]
+        assert hint in shown
+        assert bool(hint) is bool(shown)
 
     def test_an_answer_past_the_timeout(self, target: Target, capsys: pytest.CaptureFixture[str]) -> None:
         target.delay_s = 0.5
@@ -418,8 +438,6 @@ class TestTransport:
     def test_a_private_authority_is_trusted_when_named(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        import ssl
-
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -104,8 +105,6 @@ def test_the_wheel_carries_licence_and_type_marker(wheel: Path) -> None:
 
 
 def test_every_subpackage_is_named_in_pyproject() -> None:
-    import tomllib
-
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     on_disk = {
         ".".join([package.replace("/", "."), *path.parent.relative_to(ROOT / folder).parts])

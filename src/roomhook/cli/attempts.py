@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from roomhook.cli.options import OUR_SDKAPPID, PrintAs
 from roomhook.contract_tests.client import Exchange
 from roomhook.simulator.callbacks import Callback, curl, masked
-from roomhook.simulator.compliance import Breach
+from roomhook.simulator.compliance import Breach, header
 from roomhook.simulator.faking import Shot
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.packets import ENTER_COMMAND
@@ -68,7 +68,9 @@ def request_text(callback: Callback, print_as: PrintAs, body_file: Path | None =
     if print_as is PrintAs.JSON:
         return json.dumps(_request_json(callback), ensure_ascii=False)
     url = urlsplit(callback.url)
-    headers = [("Host", url.netloc.rpartition("@")[2]), *callback.headers]
+    headers = list(callback.headers)
+    if not any(name.lower() == "host" for name, _ in headers):
+        headers.insert(0, ("Host", url.netloc))
     if callback.body is not None:
         headers.append(("Content-Length", str(len(callback.body))))
     lines = [f"{callback.method} {url.path}?{url.query} HTTP/1.1"]
@@ -131,13 +133,20 @@ def advice(exchange: Exchange, shot: Shot) -> str:
         return ""
     if exchange.outcome in _WITHOUT_ANSWER:
         return _WITHOUT_ANSWER[exchange.outcome]
+    status = exchange.status or 0
+    if 300 <= status < 400 and exchange.answer:
+        location = _one_line(header(exchange.answer, "Location") or "nowhere")
+        return f"give the final URL: this one redirects to {location}, and no redirect is followed."
+    failed = exchange.judgement.action_status == "FAIL"
     found: list[str] = []
-    if exchange.outcome is Outcome.HTTP_STATUS or exchange.judgement.action_status == "FAIL":
+    if status in {404, 405}:
+        found.append("check the path in the URL: callbacks come by POST.")
+    if failed or status in {400, 401, 403, 404}:
         if shot.sdkappid == OUR_SDKAPPID:
             found.append(f"SdkAppid was {OUR_SDKAPPID}, our own default: give yours with --sdkappid.")
         if shot.token is None:
             found.append("If your App backend verifies Sign, give its token in ROOMHOOK_TOKEN.")
-    if exchange.judgement.action_status == "FAIL" and shot.command != ENTER_COMMAND:
+    if failed and shot.command != ENTER_COMMAND:
         found.append("If it knows only some rooms and members, fire enter with the same --room and --member first.")
     return " ".join(found)
 
