@@ -14,11 +14,14 @@ from roomhook.contract_tests.backends import (
     broken_url,
 )
 from roomhook.contract_tests.backends.registry import Broken, declared
+from roomhook.contract_tests.register import load_register
 
 __all__ = ["BROKEN", "GROUPS"]
 
 GROUPS: Final = (broken_ack, broken_packet, broken_url, broken_http, broken_bad, broken_sign, broken_effect)
 """The modules that declare them, which importing them does."""
 
-BROKEN: Final[dict[str, Broken]] = declared()
-"""Every broken App backend, by requirement id."""
+_DECLARED: Final = declared()
+
+BROKEN: Final[dict[str, Broken]] = {one: _DECLARED[one] for one in load_register() if one in _DECLARED}
+"""Every broken App backend, by requirement id, in the register's order."""

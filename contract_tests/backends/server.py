@@ -16,11 +16,11 @@ import uvicorn
 
 from roomhook.contract_tests.backends.site import Site, callback_path
 from roomhook.contract_tests.backends.wire import WireProtocol
+from roomhook.contract_tests.settings import DEFAULT_SDKAPPID
 from roomhook.schemas.errors import ConfigurationError
 
-__all__ = ["DEFAULT_SDKAPPID", "BackendServer", "serve"]
+__all__ = ["BackendServer", "serve"]
 
-DEFAULT_SDKAPPID: Final = 1400000001
 _BACKLOG: Final = 2048
 
 

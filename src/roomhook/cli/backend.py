@@ -58,7 +58,7 @@ def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
     if requirement in table:
         return table[requirement]
     close = difflib.get_close_matches(requirement, table, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "see 'roomhook backend --list'"
+    hint = f"did you mean {', '.join(close)}?" if close else "see 'roomhook backend --list'"
     raise ConfigurationError(f"no broken backend is named {requirement!r}: {hint}")
 
 
