@@ -15,9 +15,12 @@ from typing import Any, Final
 
 import pytest
 
+from roomhook.contract_tests.register import load_register
+
 EXAMPLES: Final = Path(__file__).parent.parent / "examples"
-STACKS: Final = sorted(readme.parent.name for readme in EXAMPLES.glob("*/README.md"))
 START: Final = re.compile(r"^Start: `(.+)`$", re.MULTILINE)
+HOWTO: Final = EXAMPLES.parent / "docs" / "howto-write-an-app-backend.md"
+SNIPPET: Final = re.compile(r"^<!-- (\S+) -->\n```\w+\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 PROVE: Final = re.compile(r"^```sh\n(roomhook check .+?)\n```$", re.MULTILINE | re.DOTALL)
 
 Command = Callable[[Path], str | None]
@@ -72,6 +75,8 @@ NEEDS: Final[dict[str, Command]] = {
     "node-http": programs("node"),
     "php": php,
 }
+
+STACKS: Final = sorted(NEEDS)
 
 NOTED: Final = {"url.https", "sign.upper"}
 NOTED_OF: Final = {"django": {"http.chunked"}, "php": {"http.split-head"}}
@@ -152,6 +157,12 @@ def test_example_is_clean_under_a_strict_run(stack: str, folder: Path) -> None:
         assert {one.partition(".")[0] for one in ids(report, "not-judged")} == unjudged
 
 
+def test_every_app_backend_of_the_examples_is_started() -> None:
+    started = [path.parent.name for path in EXAMPLES.glob("*/README.md") if START.search(path.read_text())]
+
+    assert sorted(started) == STACKS
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_example_is_one_file_that_starts_with_the_command_that_is_proven(stack: str) -> None:
     sources = [
@@ -167,3 +178,22 @@ def test_example_imports_nothing_of_roomhook(stack: str) -> None:
     (source,) = (path for path in (EXAMPLES / stack).glob("[aA]pp.*"))
 
     assert "roomhook" not in source.read_text()
+
+
+def test_every_snippet_of_the_how_to_is_cut_from_an_example() -> None:
+    howto = HOWTO.read_text()
+    snippets = SNIPPET.findall(howto)
+
+    assert howto.count("```") == 2 * len(snippets) > 0
+    assert [path for path, text in snippets if text not in (EXAMPLES.parent / path).read_text()] == []
+
+
+def test_how_to_names_only_requirements_that_exist() -> None:
+    register = set(load_register())
+    groups = {one.partition(".")[0] for one in register}
+    named = {
+        word for word in re.findall(r"`([a-z-]+\.[a-z0-9.-]+)`", HOWTO.read_text()) if word.partition(".")[0] in groups
+    }
+
+    assert len(named) > 20
+    assert {one for one in named - register if not any(known.startswith(f"{one}.") for known in register)} == set()
