@@ -301,6 +301,20 @@ def test_command_takes_the_token_from_the_environment() -> None:
     assert answer["ErrorInfo"] == "Sign and RequestTime are each needed once"
 
 
+def test_command_says_what_a_defect_needs_to_show() -> None:
+    said = {}
+    for requirement in ("sign.stale", "effect.kicked"):
+        command = [sys.executable, "-m", "roomhook", "backend", "--broken", requirement]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()
+            process.terminate()
+            said[requirement] = process.communicate(timeout=10)[1]
+
+    assert "its defect shows only with a token: set ROOMHOOK_TOKEN" in said["sign.stale"]
+    assert re.search(r"roomhook check \S+ --sdkappid 1400000001 --probe '\S+/rooms/{RoomId}'\n", said["effect.kicked"])
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [

@@ -70,15 +70,17 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:
+    """The URL on stdout, for scripts; on stderr what this backend is and how to try it."""
     requirement = broken.id if broken else None
     typer.echo(server.url(requirement))
-    hints = [f"breaks {broken.id}: {broken.defect}"] if broken else ["the reference App backend"]
+    hints = [f"breaks {broken.id}: {broken.defect}" if broken else "the reference App backend"]
     if broken and broken.needs_token and not signed:
-        hints.append("its defect shows only with --token")
-    token = " --token …" if signed else ""
+        hints.append("its defect shows only with a token: set ROOMHOOK_TOKEN, here and for the check")
+    probe = f" --probe '{server.probe(requirement)}'" if broken and broken.needs_probe else ""
+    token = "ROOMHOOK_TOKEN=… " if signed else ""
     hints += [
         f"rooms: {server.probe(requirement)}  (GET)",
-        f"try:   roomhook check {server.url(requirement)} --sdkappid {sdkappid}{token}",
+        f"try:   {token}roomhook check {server.url(requirement)} --sdkappid {sdkappid}{probe}",
         "Ctrl-C stops it",
     ]
     typer.echo("\n".join(hints), err=True)
