@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 (no password)
     FAIL = "fail"  # decides the exit code
     WARN = "warn"  # a SHOULD, without --strict
+    KNOWN = "known"  # a failure that --known expects
     INFO = "info"
     NOT_JUDGED = "not-judged"
 
@@ -77,7 +78,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class CaseJudged:
-    """One requirement has its verdict."""
+    """One requirement has its verdict; ``reason`` is why it was not judged, or why its failure is known."""
 
     requirement: Requirement
     verdict: Verdict

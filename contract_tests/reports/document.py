@@ -25,14 +25,14 @@ __all__ = [
     "found",
     "judged",
     "report_of",
+    "shortened",
     "sources_of",
-    "text_of_body",
 ]
 
 _LONGEST_BODY: Final = 4096
-"""Bytes of a body that a report shows."""
+"""Characters of an answer's body that a report keeps, and of a request's that a page shows."""
 
-_WEIGHT: Final = (Verdict.FAIL, Verdict.WARN, Verdict.INFO)
+_WEIGHT: Final = (Verdict.FAIL, Verdict.WARN, Verdict.KNOWN, Verdict.INFO)
 
 _Headers = Sequence[tuple[str, str]]
 
@@ -57,7 +57,7 @@ class Compliance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One requirement and how it came out; ``reason`` only for what was not judged."""
+    """One requirement and how it came out; ``reason`` only for what was not judged or is known."""
 
     id: str
     level: Level
@@ -74,7 +74,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """The request behind a finding, its secrets masked."""
+    """The request behind a finding, its secrets masked and its body whole."""
 
     curl: str
     method: str
@@ -202,7 +202,7 @@ def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, hea
             status=answer.status if answer else None,
             path=finding.path,
             headers=answer.headers if answer else None,
-            body=text_of_body(answer.body) if answer else None,
+            body=shortened(answer.body.decode(errors="backslashreplace")) if answer else None,
             elapsed_ms=round(exchange.elapsed_ms, 1) if exchange else None,
         ),
         fix=finding.fix,
@@ -217,10 +217,9 @@ def sources_of(keys: str) -> tuple[Source, ...]:
     return tuple(known.get(key) or Source(key, "") for key in keys.split(", ") if key)
 
 
-def text_of_body(body: bytes) -> str:
-    """*body* as text, cut where it would drown what it belongs to."""
-    shown = body[:_LONGEST_BODY].decode(errors="backslashreplace")
-    return f"{shown}… ({len(body)} bytes)" if len(body) > _LONGEST_BODY else shown
+def shortened(body: str) -> str:
+    """*body*, cut where it would drown what it belongs to."""
+    return f"{body[:_LONGEST_BODY]}… ({len(body)} characters)" if len(body) > _LONGEST_BODY else body
 
 
 def _delivery(summary: Summary) -> Delivery:
@@ -280,5 +279,5 @@ def _sent(finding: Finding, headers: _Headers) -> Sent | None:
         method=shown.method,
         url=shown.url,
         headers=shown.headers,
-        body=text_of_body(shown.body) if shown.body is not None else None,
+        body=shown.body.decode(errors="backslashreplace") if shown.body is not None else None,
     )

@@ -8,12 +8,14 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from roomhook.contract_tests.reports.document import Found, Judged, RunReport
-from roomhook.contract_tests.reports.words import LABELS
+from roomhook.contract_tests.reports.words import DONE, LABELS
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_SKIPPED: Final = (Verdict.NOT_JUDGED, Verdict.KNOWN)
 
 _NO_VERDICT: Final = {
     Outcome.UNREACHABLE: ("unreachable", "the target is reachable"),
@@ -41,7 +43,7 @@ def render(report: RunReport) -> str:
 def _suite(root: ET.Element, report: RunReport, group: str, members: Sequence[Judged]) -> None:
     suite = _empty_suite(root, report, group, tests=len(members))
     suite.set("failures", str(sum(one.verdict is Verdict.FAIL for one in members)))
-    suite.set("skipped", str(sum(one.verdict is Verdict.NOT_JUDGED for one in members)))
+    suite.set("skipped", str(sum(one.verdict in _SKIPPED for one in members)))
     suite.set("time", f"{sum(one.duration_ms for one in members) / 1000:.3f}")
     for one in members:
         _case(suite, one, [finding for finding in report.findings if finding.id == one.id])
@@ -70,8 +72,9 @@ def _case(suite: ET.Element, one: Judged, findings: Sequence[Found]) -> None:
         first = findings[0]
         message = _clean(f"{first.message}: expected {first.expected}, actual {first.actual.text}")
         ET.SubElement(element, "failure", type=one.id, message=message).text = text
-    elif one.verdict is Verdict.NOT_JUDGED:
-        ET.SubElement(element, "skipped", message=_clean(f"not judged: {one.reason}"))
+    elif one.verdict in _SKIPPED:
+        element = ET.SubElement(element, "skipped", message=_clean(f"{DONE[one.verdict]}: {one.reason}"))
+        element.text = text or None
     elif text:
         ET.SubElement(element, "system-out").text = f"{LABELS[one.verdict]}\n{text}"
 

@@ -21,7 +21,7 @@ from roomhook.contract_tests.reports.words import (
 )
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
-__all__ = ["Style", "finding_lines", "ids_in_short", "plain", "render"]
+__all__ = ["WIDTH", "Style", "finding_fields", "finding_lines", "ids_in_short", "plain", "render"]
 
 Style = Callable[[str, str], str]
 """Text and the name of a colour to the text in that colour."""
@@ -34,6 +34,7 @@ _START_IT: Final = (
 _MARGIN: Final = 6
 _LABEL: Final = 10
 _LONGEST_ANSWER: Final = 160
+_WANTING: Final = (Verdict.FAIL, Verdict.WARN)
 _NAMED: Final = 4
 """Ids of one group that are still named one by one."""
 _FEW_GROUPS: Final = 6
@@ -55,9 +56,12 @@ def _lines(report: RunReport, style: Style, width: int) -> Iterator[str]:
     yield f"        {_settings(report)}"
     shown: dict[str, str] = {}
     for finding in report.causes:
+        if finding.verdict is Verdict.KNOWN:
+            continue
         yield ""
         yield from finding_lines(finding, style, width=width, shown=shown)
     yield from _overview(report, style, width)
+    yield from _known(report, width)
     yield from _not_judged(report, width)
     yield ""
     yield from _summary(report, style)
@@ -77,34 +81,45 @@ def finding_lines(
 ) -> Iterator[str]:
     """One finding as the report prints it; *shown* remembers by their curl lines the requests shown before."""
     label, noted = LABELS[finding.verdict], finding.verdict is Verdict.INFO
-    title = _noted(finding) if noted else finding.requirement
-    first, *rest = _wrapped(f"{label}  {finding.id} ({finding.level})  {title}", width, _MARGIN)
+    title = f"{finding.id} ({finding.level})  {_noted(finding) if noted else finding.requirement}"
+    first, *rest = _wrapped(f"{label}  {title}", width, _MARGIN)
     yield style(label, COLOURS[finding.verdict]) + first.removeprefix(label)
     yield from rest
-    if noted:
-        return
-    yield from _field("seen", finding.message + (f" ({finding.count} times)" if finding.count > 1 else ""), width)
-    yield from _field("expected", finding.expected, width)
-    where = f" at {finding.actual.path}" if finding.actual.path else ""
-    yield from _field("actual", finding.actual.text + where, width)
-    yield from _field("answer", _answer(finding), width)
-    yield from _field("breaks", finding.cause if finding.cause != finding.id else None, width)
-    yield from _field("also", ids_in_short(finding.also) + _same(finding), width) if finding.also else ()
-    yield from _sent(finding, {} if shown is None else shown)
-    yield from _field("fix", finding.fix, width)
-    yield from _field("source", _source(finding), width)
+    if not noted:
+        yield from finding_fields(finding, width=width, shown=shown)
 
 
-def _sent(finding: Found, shown: dict[str, str]) -> Iterator[str]:
-    """The curl line stays in one piece, to be copied."""
+def finding_fields(
+    finding: Found, *, width: int = WIDTH, margin: int = _MARGIN, shown: dict[str, str] | None = None
+) -> Iterator[str]:
+    """What was seen, expected and sent, and how to fix it: a labelled paragraph each, *margin* columns in."""
+    at = f" at {finding.actual.path}" if finding.actual.path else ""
+    times = f" ({finding.count} times)" if finding.count > 1 else ""
+    also = f"{ids_in_short(finding.also)} ({'the same cause' if finding.cause else 'the same answer'})"
+    rows = (
+        ("seen", finding.message + times),
+        ("expected", finding.expected),
+        ("actual", finding.actual.text + at),
+        ("answer", _answer(finding)),
+        ("breaks", finding.cause if finding.cause != finding.id else None),
+        ("also", also if finding.also else None),
+        ("sent", _sent(finding, {} if shown is None else shown)),
+        ("fix", finding.fix),
+        ("source", _source(finding)),
+    )
+    for name, text in rows:
+        start = f"{'':{margin}}{name:{_LABEL}}"
+        if name == "sent" and text:
+            yield start + text  # in one piece, to be copied
+        elif text:
+            yield from _wrapped(start + text, width, len(start))
+
+
+def _sent(finding: Found, shown: dict[str, str]) -> str | None:
     if finding.sent is None:
-        return
+        return None
     before = shown.setdefault(finding.sent.curl, finding.id)
-    yield f"{'':{_MARGIN}}{'sent':{_LABEL}}{finding.sent.curl if before == finding.id else f'as for {before}'}"
-
-
-def _same(finding: Found) -> str:
-    return f" ({'the same cause' if finding.cause else 'the same answer'})"
+    return finding.sent.curl if before == finding.id else f"as for {before}"
 
 
 def _noted(finding: Found) -> str:
@@ -127,12 +142,6 @@ def _source(finding: Found) -> str:
     return f"{finding.source}  {address}".rstrip()
 
 
-def _field(name: str, text: str | None, width: int) -> list[str]:
-    if text is None:
-        return []
-    return _wrapped(f"{'':{_MARGIN}}{name:{_LABEL}}{text}", width, _MARGIN + _LABEL)
-
-
 def _wrapped(text: str, width: int, indent: int) -> list[str]:
     """*text* in lines of at most *width* columns; ids and addresses stay whole."""
     start = text[: len(text) - len(text.lstrip())]
@@ -143,7 +152,6 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
-        replace_whitespace=True,
     ) or [text]
 
 
@@ -169,6 +177,15 @@ def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
         words = f"{'':{signs - len(members)}}  {about.get(name, '')}".rstrip()
         fits = 2 + names + 2 + signs + 2 + len(about.get(name, "")) <= width
         yield f"  {name:{names}}  {row}{words if fits else ''}"
+
+
+def _known(report: RunReport, width: int) -> Iterator[str]:
+    known = [one for one in report.requirements if one.verdict is Verdict.KNOWN]
+    if known:
+        yield ""
+        yield f"known failures: {len(known)}"
+    for one in known:
+        yield from _wrapped(f"  {one.id} ({one.level}): {one.reason}", width, 4)
 
 
 def _not_judged(report: RunReport, width: int) -> Iterator[str]:
@@ -219,7 +236,7 @@ def _summary(report: RunReport, style: Style) -> Iterator[str]:
 
 
 def _hint(report: RunReport) -> Iterator[str]:
-    wanting = next((one.id for one in report.findings if one.verdict is not Verdict.INFO), None)
+    wanting = next((one.id for one in report.findings if one.verdict in _WANTING), None)
     if wanting is not None:
         strict = "; --strict fails on warnings" if report.count(Verdict.WARN) else ""
         yield f"hint: roomhook explain {wanting} says why it matters, check --only {wanting} runs it alone{strict}"

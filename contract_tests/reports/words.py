@@ -13,6 +13,7 @@ LABELS: Final = {
     Verdict.PASS: "PASS",
     Verdict.FAIL: "FAIL",
     Verdict.WARN: "WARN",
+    Verdict.KNOWN: "KNOWN",
     Verdict.INFO: "NOTE",
     Verdict.NOT_JUDGED: "----",
 }
@@ -21,6 +22,7 @@ LABELS: Final = {
 DONE: Final = {
     Verdict.FAIL: "failed",
     Verdict.WARN: "warned",
+    Verdict.KNOWN: "known",
     Verdict.PASS: "passed",
     Verdict.INFO: "noted",
     Verdict.NOT_JUDGED: "not judged",
@@ -31,6 +33,7 @@ SIGNS: Final = {
     Verdict.PASS: ".",
     Verdict.FAIL: "F",
     Verdict.WARN: "W",
+    Verdict.KNOWN: "k",
     Verdict.INFO: "n",
     Verdict.NOT_JUDGED: "-",
 }
@@ -40,6 +43,7 @@ COLOURS: Final = {
     Verdict.PASS: "green",
     Verdict.FAIL: "red",
     Verdict.WARN: "yellow",
+    Verdict.KNOWN: "magenta",
     Verdict.INFO: "cyan",
     Verdict.NOT_JUDGED: "",
 }
