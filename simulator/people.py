@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,16 +20,21 @@ from roomhook.simulator.chance import Chance
 
 __all__ = [
     "ADDRESSES",
+    "NETWORKS",
     "PLATFORM_SHARES",
+    "ROOM_PREFIXES",
     "People",
     "address",
     "draw_names",
     "names",
+    "network",
     "reasons",
     "shipped_locales",
     "stems",
     "weighted",
 ]
+
+T = TypeVar("T")
 
 PLATFORM_SHARES: Final[Mapping[str, float]] = {
     "Android": 38,
@@ -45,12 +50,16 @@ PLATFORM_SHARES: Final[Mapping[str, float]] = {
 ADDRESSES: Final = 1 << 16
 """How many public addresses there are; people behind one carrier share them."""
 
+NETWORKS: Final = 1 << 12
+"""How many networks those addresses are in, each with a /16 of its own."""
+
 _FIRST_OCTETS: Final = (1, 14, 27, 36, 42, 49, 58, 61, 66, 77, 84, 93, 101, 110, 121, 210)
 """Each starts a block that is public throughout."""
 
 _NAMES_A_LOCALE: Final = 24
 
-_ROOM_PREFIXES: Final = ("rid-", "room-", "live-", "meeting-", "class-", "standup-", "")
+ROOM_PREFIXES: Final = ("rid-", "room-", "live-", "meeting-", "class-", "standup-", "")
+"""What room ids begin with, before a number of their own: none ends in a digit."""
 
 
 class People:
@@ -71,7 +80,7 @@ class People:
 
     def room_id(self) -> str:
         """A RoomId of 48 bytes at most, such as ``meeting-2093``."""
-        return f"{self._chance.choice(_ROOM_PREFIXES)}{self._number()}"
+        return f"{self._chance.choice(ROOM_PREFIXES)}{self._number()}"
 
     def reason(self, kind: str) -> str:
         """A Reason for *kind*: ``Leave``, ``Kicked``, ``Expired`` or ``Dissolved``; in any script, at times empty."""
@@ -98,14 +107,22 @@ def address(number: int) -> str:
     return f"{first}.{number >> 4 & 255}.{scrambled >> 8}.{1 + (scrambled & 255) % 254}"
 
 
-def weighted(shares: Mapping[str, float], length: int) -> list[str]:
-    """The names in *shares*, each as often among *length* as its share has it: one draw from it is one index."""
+def network(client_ip: str) -> int:
+    """The number (0 to ``NETWORKS`` - 1) of the network to which one of our addresses belongs."""
+    first, second, _ = client_ip.split(".", 2)
+    return _FIRST_OCTETS.index(int(first)) << 8 | int(second)
+
+
+def weighted(shares: Mapping[T, float], length: int) -> list[T]:
+    """The keys of *shares*, each as often among *length* as its share has it; nothing if all shares are 0."""
     whole = sum(shares.values())
-    found: list[str] = []
+    if not whole:
+        return []
+    found: list[T] = []
     running = 0.0
-    for name, share in shares.items():
+    for key, share in shares.items():
         running += share
-        found += [name] * (round(running / whole * length) - len(found))
+        found += [key] * (round(running / whole * length) - len(found))
     return found
 
 

@@ -1,0 +1,102 @@
+"""Traffic: from what a user asks for to the stream of callbacks, in the order of time, made as they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from typing import Final
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.crowd import Crowd
+from roomhook.simulator.events import Event
+from roomhook.simulator.people import reasons, shipped_locales, stems
+from roomhook.simulator.plans import TABLE, Happening, Texts
+from roomhook.simulator.scenario import ReasonStyle, Scenario
+from roomhook.simulator.stages import Setting, Stage, stages
+from roomhook.simulator.world import UNHEARD, World
+
+__all__ = ["FIXED_START_MS", "Traffic", "events", "world"]
+
+FIXED_START_MS: Final = 1_767_376_800_000
+"""Friday, 2 January 2026, 18:00 UTC: the world's first moment where no other is asked for."""
+
+_KINDS: Final = {
+    Happening.LEAVE: "Leave",
+    Happening.LEAVE_AND_RETURN: "Leave",
+    Happening.KICK: "Kicked",
+    Happening.LOSE: "Expired",
+    Happening.EVICT: "Dissolved",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What is asked for.
+
+    ``start_ms`` is the world's first moment in ms since the epoch, ``offset_ms`` what the rooms' own time is ahead of
+    UTC. ``limit`` is the number of callbacks after which it ends; with it and no duration of one's own, the last phase
+    goes on until then. ``rooms`` and ``people`` are existing ids. ``shard`` is (I, N): the I-th of N disjoint parts of
+    the rooms. ``speed`` divides the time that passes.
+    """
+
+    scenario: Scenario
+    seed: int
+    start_ms: int = FIXED_START_MS
+    offset_ms: int = 0
+    limit: int | None = None
+    with_enter: bool = False
+    rooms: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    locales: tuple[str, ...] = ()
+    shard: tuple[int, int] = (1, 1)
+    speed: Fraction = Fraction(1)
+
+
+def events(traffic: Traffic) -> Iterator[Event]:
+    """The callbacks of *traffic*, lazily and in the order of their time; raises ``ConfigurationError`` at once."""
+    happening = world(traffic).events()
+    if traffic.limit is None:
+        return happening
+    return (event for event in islice(happening, traffic.limit) if event is not UNHEARD)
+
+
+def world(traffic: Traffic) -> World:
+    """The rooms of *traffic* in their first moment; raises ``ConfigurationError`` for what can't be."""
+    backend, (part, parts) = traffic.scenario.backend, traffic.shard
+    texts = _texts(traffic.locales or shipped_locales(), backend.reason)
+    setting = Setting(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
+    acts = stages(traffic.scenario.phases, traffic.start_ms, setting)
+    count = max(stage.phase.rooms for stage in acts)
+    mine = range(part - 1, count, parts)
+    return World(
+        acts,
+        _crowd(traffic, acts, count),
+        backend,
+        texts.reasons,
+        seed=traffic.seed,
+        mine=mine,
+        others=[number for number in range(count) if number not in mine] if traffic.limit is not None else (),
+        with_enter=traffic.with_enter,
+        speed=traffic.speed,
+    )
+
+
+def _crowd(traffic: Traffic, acts: list[Stage], count: int) -> Crowd:
+    if traffic.rooms and count > len(traffic.rooms):
+        raise ConfigurationError(f"{count} rooms are asked for and only {len(traffic.rooms)} exist; ask for fewer")
+    weights = [max(stage.size(room) for stage in acts) for room in range(count)]
+    if traffic.people and sum(weights) > len(traffic.people):
+        raise ConfigurationError(
+            f"{sum(weights)} members are asked for and only {len(traffic.people)} people exist; ask for fewer"
+        )
+    return Crowd(traffic.seed, count, people=traffic.people, room_ids=traffic.rooms, weights=weights)
+
+
+def _texts(locales: tuple[str, ...], style: ReasonStyle) -> Texts:
+    found: dict[int, list[str]] = {}
+    for what, kind in _KINDS.items():
+        texts = reasons(kind, locales) if style is ReasonStyle.TEXT or kind == "Kicked" else ("",)
+        found[what] = [texts[index * len(texts) // TABLE] for index in range(TABLE)]
+    return Texts(stems(locales), found)
