@@ -21,7 +21,7 @@ from roomhook.contract_tests.backends.presence import Presence
 from roomhook.simulator.callback_url import sign
 from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND, OK_RESPONSE, WIRE_NAMES, ResponsePacket, encode
 
-__all__ = ["SIGN_WINDOW_S", "Callback", "Event", "ReferenceBackend", "Refusal"]
+__all__ = ["SIGN_WINDOW_S", "Callback", "Command", "Event", "ReferenceBackend", "Refusal"]
 
 SIGN_WINDOW_S: Final = 60
 _Kind = TypeVar("_Kind")

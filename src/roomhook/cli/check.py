@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roomhook.contract_tests.target_process import TargetProcess
     from roomhook.contract_tests.verdicts import Event
 
-__all__ = ["app"]
+__all__ = ["Refusal", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
