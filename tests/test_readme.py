@@ -22,7 +22,7 @@ def options_of(name: str) -> set[str]:
 
 
 def test_the_table_lists_every_command() -> None:
-    assert re.findall(r"^\| `roomhook (\S+?)[ `]", README, re.MULTILINE) == list(COMMANDS)
+    assert sorted(re.findall(r"^\| `roomhook (\S+?)[ `]", README, re.MULTILINE)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES)
