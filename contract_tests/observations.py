@@ -14,12 +14,6 @@ __all__ = ["Observations", "Seen", "leak_in"]
 
 _FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
 
-_FAMILIES: Final = (
-    ({"code"}, 'TRTC engine events (39558): {"code": 0}'),
-    ({"errorcode", "errormessage"}, "legacy RoomKit (1690/92699): ErrorCode and ErrorMessage"),
-    ({"errormessage"}, "legacy RoomKit (1690/92699): ErrorCode and ErrorMessage"),
-)
-
 _LEAKS: Final = re.compile(
     r"Traceback \(most recent call last\)"
     r"|File \"[^\"]+\", line \d+"
@@ -90,9 +84,8 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
             )
         packet = _parsed(exchange)
         extra = sorted(set(packet) - _FIELDS) if isinstance(packet, dict) else []
-        foreign = [key for key in extra if key.lower() not in {"code", "msg", "message", "errormessage"}]
-        if foreign:
-            names = ", ".join(foreign)
+        if extra:
+            names = ", ".join(extra)
             yield (
                 "ack.extra",
                 Seen("an answer has members of its own (allowed)", "the three documented", names, exchange),
@@ -118,15 +111,6 @@ def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tupl
             "ack.consistent",
             Seen("a FAIL says not why", expected, actual, exchange, "$.ErrorCode" if code == 0 else "$.ErrorInfo"),
         )
-    keys = {key.lower() for key in packet}
-    for family, name in _FAMILIES:
-        if family <= keys and not {"code"} & family & ({"errorinfo"} if "code" not in keys else set()):
-            actual = f"the answer of {name}"
-            yield (
-                "ack.family",
-                Seen("the answer follows another document", "the response packet of the page", actual, exchange),
-            )
-            return
 
 
 def _parsed(exchange: Exchange) -> Any:

@@ -16,6 +16,15 @@ from roomhook.contract_tests.checks.registry import load_checks
 from roomhook.contract_tests.checks.tls import CERTIFICATE
 from roomhook.contract_tests.client import Client, Connection, Exchange
 from roomhook.contract_tests.drafts import Draft
+from roomhook.contract_tests.families import (
+    CHAT_GROUPS,
+    ENGINE_EVENTS,
+    Family,
+    answered_as,
+    chat_group_exit,
+    engine_exit,
+    understood_as_engine_event,
+)
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.observations import Observations
 from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
@@ -197,7 +206,7 @@ class Run:
         raise TargetLostError(self.lost)
 
     def let_it_catch_up(self, crowd: int = 1) -> bool:
-        """After *crowd* at once, wait until the target is in time again, for later cases' sake; False if it never is."""
+        """After *crowd* at once, wait until the target is in time again, for later cases; False if it never is."""
         case = Case(self, load_register()["ack.ok"])
         end = self._clock() + _CATCH_UP_S + 3 * crowd * self.latency_ms / 1000
         while (left_s := end - self._clock()) > 0 and not self.lost:
@@ -376,13 +385,36 @@ class Run:
         ids = ", ".join(finding.requirement.id for finding in blamed)
         self._unfounded = f"the baseline callback is not acknowledged ({ids})"
         judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
-        followed = self.observations.seen("ack.family")
-        if followed:
-            family = Case(self, load_register()["ack.family"])
-            for seen in followed:
-                family.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))
-            judged.append(CaseJudged(family.requirement, Verdict.INFO, tuple(family.findings)))
+        family = self._followed_family(exchange) if blamed[0].cause else None
+        if family is not None:
+            case = Case(self, load_register()["ack.family"])
+            breach = Breach("", "the response packet of the page", f"an App backend for {family.name}")
+            case.blame(exchange, "another document was followed", breach, hint=family.change)
+            judged.append(CaseJudged(case.requirement, Verdict.INFO, tuple(case.findings)))
         return judged
+
+    def _followed_family(self, exchange: Exchange) -> Family | None:
+        """The family that the target seems to be written for, by its answer or by what it does understand."""
+        packet = exchange.judgement.packet
+        if isinstance(packet, dict) and answered_as(packet):
+            return answered_as(packet)
+        if exchange.answer is None:
+            return None
+        settings, now_ms = self.settings, self.now_ms()
+        unknown = "Room.CallbackAfterSomethingNew"
+        anything = Case(self, load_register()["ack.family"]).build(
+            Draft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
+        )
+        if self._attempt(anything, None, settings.give_up_ms).acknowledged:
+            return None  # it acknowledges what it does not know, so that nothing follows
+        group = chat_group_exit(
+            self.url, sdkappid=settings.sdkappid, token=settings.token, now_ms=now_ms, client_ip=self.client_ip
+        )
+        if self._attempt(group, None, settings.give_up_ms).acknowledged:
+            return CHAT_GROUPS
+        event = engine_exit(self.url, sdkappid=settings.sdkappid, now_ms=now_ms)
+        understood = understood_as_engine_event(self._attempt(event, None, settings.give_up_ms).answer)
+        return ENGINE_EVENTS if understood else None
 
     def _blame_for_baseline(self, exchange: Exchange, case: Case) -> list[Finding]:
         """One value of the baseline, if only another in its place is acknowledged; else what the answer breaks."""
