@@ -108,9 +108,8 @@ class TargetProcess:
                 time.sleep(0.05)
             else:
                 return
-        raise UnreachableError(
-            f"--exec does not listen on {self._port} after {self._wait_s:g} s (--wait-for gives it longer){self._shown()}"
-        )
+        waited = f"after {self._wait_s:g} s (--wait-for gives it longer)"
+        raise UnreachableError(f"--exec does not listen on {self._port} {waited}{self._shown()}")
 
     def _shown(self) -> str:
         lines = self.last_lines

@@ -1,4 +1,4 @@
-"""One callback that is to be sent, on its way from whoever makes it (traffic, a file) to whoever sends or records it."""
+"""One callback that is to be sent, on its way from who makes it (traffic, a file) to who sends or records it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Event", "from_line", "read_lines", "to_line"]
 class Event(msgspec.Struct, frozen=True, array_like=True):
     """A callback as yet without a target: everything of it that does not depend on the callback URL.
 
-    ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is. ``command``,
-    ``client_ip`` and ``platform`` become the URL parameters of the same meaning.
+    ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.
+    ``command``, ``client_ip`` and ``platform`` become the URL parameters of the same meaning.
     """
 
     time_ms: int
