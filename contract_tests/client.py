@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
@@ -111,10 +111,8 @@ class Client:
     context: ssl.SSLContext = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Build the TLS context once: loading the authorities takes longer than a callback."""
-        context = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
-        context.sslsocket_class = _DeadlineTlsSocket
-        object.__setattr__(self, "context", context)
+        """Build the TLS context now, so that a bad file is refused before anything is sent."""
+        object.__setattr__(self, "context", _context(self.cacert, insecure=self.insecure, cert=self.cert))
 
     def send(self, callback: Callback, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* on a fresh connection and close it; wait *give_up_ms* at most, judge by *deadline_ms*."""
@@ -258,6 +256,14 @@ def _innermost(error: BaseException) -> str:
         reason = getattr(inner, "reason", None)
         inner = reason if isinstance(reason, BaseException) else arguments[0] if arguments else inner.__cause__
     return text.splitlines()[0][:200]
+
+
+@cache
+def _context(cacert: Path | None, *, insecure: bool, cert: Path | None) -> ssl.SSLContext:
+    """One context for all clients of the same options: loading the authorities takes as long as thirty callbacks."""
+    context = client_context(cacert=cacert, insecure=insecure, cert=cert)
+    context.sslsocket_class = _DeadlineTlsSocket
+    return context
 
 
 @contextmanager
