@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
@@ -87,23 +88,28 @@ class Reporter:
             return None
         assert self._started is not None
         report = report_of(self._started, event)
+        self._write(report)  # before stdout, which may be a pipe that is closed halfway
         self._print(report)
-        self._write(report)
         return report
 
     def _path(self, kind: ReportKind) -> Path:
         return self._folder / _FILES[kind][0]
 
     def _print(self, report: RunReport) -> None:
-        if self._stdout is OutputFormat.JSON:
-            typer.echo(_renderer("json_report")(report), nl=False)
-            return
         from roomhook.cli.progress import style_for_stdout, text_width
         from roomhook.contract_tests.reports import text
 
-        typer.echo(text.render(report, style_for_stdout(), width=text_width()), nl=False)
+        if self._stdout is OutputFormat.JSON:
+            typer.echo(_renderer("json_report")(report), nl=False)
+        else:
+            typer.echo(text.render(report, style_for_stdout(), width=text_width()), nl=False)
+        if os.environ.get("GITHUB_ACTIONS"):
+            self._annotate(report)
 
     def _write(self, report: RunReport) -> None:
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary and os.environ.get("GITHUB_ACTIONS"):
+            _append(Path(summary), _renderer("markdown")(report))
         for kind in self._kinds:
             path = self._path(kind)
             if kind is not ReportKind.NDJSON:
@@ -113,10 +119,26 @@ class Reporter:
                     raise ConfigurationError(f"{path} can't be written: {error.strerror or error}") from None
             typer.echo(f"wrote {path}", err=True)
 
+    def _annotate(self, report: RunReport) -> None:
+        """GitHub's runner reads commands from either stream, and stdout may be for JSON alone."""
+        from roomhook.contract_tests.reports.github import annotations
+
+        for line in annotations(report):
+            typer.echo(line, err=self._stdout is OutputFormat.JSON)
+
 
 def _renderer(module: str) -> Callable[[RunReport], str]:
     render: Callable[[RunReport], str] = importlib.import_module(f"roomhook.contract_tests.reports.{module}").render
     return render
+
+
+def _append(summary: Path, text: str) -> None:
+    """A summary that can't be written is no reason to hide the verdict."""
+    try:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        typer.echo(f"roomhook: GITHUB_STEP_SUMMARY can't be written: {error.strerror or error}", err=True)
 
 
 def _ensure_writable(folder: Path) -> None:
