@@ -176,6 +176,18 @@ class Run:
         return self._sender.in_flight
 
     def _pump(self) -> None:
+        """Send what is due; an error of our own ends the run, whoever has called."""
+        try:
+            self._send_due()
+        except Exception as error:  # noqa: BLE001 (in a callback of the loop, it would go unheard and the run hang)
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        self._exhausted = self._stopping = True
+        if not self._finished.done():
+            self._finished.set_exception(error)
+
+    def _send_due(self) -> None:
         """Send what is due, as far as there is room for it, and see to it that the next is sent in time."""
         now = time.monotonic_ns()
         sender = self._sender
@@ -230,7 +242,14 @@ class Run:
         self._sender.start(sending, self._done)
 
     def _done(self, attempt: Attempt) -> None:
-        sending = cast("Sending", attempt)
+        try:
+            self._end(cast("Sending", attempt))
+        except Exception as error:  # noqa: BLE001 (as in _pump)
+            self._break(error)
+        else:
+            self._pump()
+
+    def _end(self, sending: Sending) -> None:
         if sending.outcome is _DELIVERED and sending.kind == "first" and not sending.delivery.delivered:
             sending.final = sending.delivery.delivered = True
             self.tally.delivered += 1
@@ -241,7 +260,6 @@ class Run:
         self._ended.append(sending)
         if len(self._ended) >= _BATCH:
             self.flush()
-        self._pump()
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""
@@ -298,7 +316,10 @@ class Run:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self._mark()
+            try:
+                self._mark()
+            except Exception as error:  # noqa: BLE001 (as in _pump)
+                self._break(error)
 
     def _mark(self) -> None:
         self.flush()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, SdkAppId, Token
+from roomhook.cli.options import OUR_SDKAPPID, SdkAppId, Token, parse_address
 from roomhook.schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def backend(
             typer.echo(f"{one.id:{width}}  {one.defect}")
         raise typer.Exit
     chosen = _chosen(broken, BROKEN) if broken is not None else None
-    host, port = _address(listen)
+    host, port = parse_address(listen)
     serve(
         BackendServer(host, port, sdkappid=sdkappid, token=token),
         lambda server: _announce(server, chosen, sdkappid=sdkappid, signed=token is not None),
@@ -60,13 +60,6 @@ def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
     close = difflib.get_close_matches(requirement, table, n=3)
     hint = f"did you mean {', '.join(close)}?" if close else "see 'roomhook backend --list'"
     raise ConfigurationError(f"no broken backend is named {requirement!r}: {hint}")
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ConfigurationError(f"--listen {text!r} is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "Token",
     "Url",
     "chosen_seed",
+    "parse_address",
     "parse_headers",
     "parse_proxy",
     "parse_token",
@@ -124,6 +125,14 @@ def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
             raise ConfigurationError(f"--header {match[1]!r}: its value holds letters that no header can") from None
         found.append((match[1], match[2].rstrip()))
     return tuple(found)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``--listen``; raises ``ConfigurationError`` for what is no HOST:PORT."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigurationError(f"--listen {text!r} is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def parse_token(token: str | None) -> str | None:
