@@ -326,12 +326,13 @@ class _HttpsConnection(urllib3.connection.HTTPSConnection):
         return plain
 
 
+# urllib3 declares its connection classes by protocols that its own classes don't keep to in pyright's eyes.
 class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
+    ConnectionCls = _HttpConnection  # pyright: ignore[reportAssignmentType]
 
 
 class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
+    ConnectionCls = _HttpsConnection  # pyright: ignore[reportAssignmentType]
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

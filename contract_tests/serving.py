@@ -66,7 +66,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGISe
 
 
 class _QuietHandler(wsgiref.simple_server.WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's signature)
         """Keep a test's output to the test."""
 
 

@@ -44,7 +44,7 @@ def demo(seed: options.Seed = None) -> None:
         _title(4, f"The same suite on a backend with one defect: {BROKEN[_DEFECT].defect}")
         caught = _check(server, _DEFECT, chosen)
     found = {case.requirement.id for case in caught.cases if case.findings and case.requirement.level != "INFO"}
-    good = acknowledged and judged.summary.outcome.exit_code == 0 and found == BROKEN[_DEFECT].declares
+    good = acknowledged and judged.summary.outcome.exit_code == 0 and found == set(BROKEN[_DEFECT].declares)
     _title(5, "Now yours: roomhook check http://127.0.0.1:8000/callback --sdkappid N")
     raise typer.Exit(0 if good else 4)
 
@@ -110,7 +110,7 @@ def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
     from roomhook.contract_tests.reports.document import report_of
     from roomhook.contract_tests.settings import Settings
     from roomhook.contract_tests.suite import run_suite
-    from roomhook.contract_tests.verdicts import CaseJudged, RunFinished, RunStarted
+    from roomhook.contract_tests.verdicts import CaseJudged, RunStarted
 
     settings = Settings(server.url(broken), seed=seed, probe=server.probe(broken), settle_s=0.5)
     with progress_line() as show:
@@ -119,7 +119,7 @@ def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
                 started = event
             elif isinstance(event, CaseJudged):
                 show(event.requirement.id)
-            elif isinstance(event, RunFinished):
+            else:
                 finished = event
     report = text.render(report_of(started, finished), style_for_stdout(), width=97)
     typer.echo("\n".join(f"   {line}".rstrip() for line in report.splitlines()))
