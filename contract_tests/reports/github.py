@@ -9,7 +9,7 @@ from roomhook.contract_tests.reports.document import Found, RunReport
 from roomhook.contract_tests.reports.words import OUTCOMES
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
-__all__ = ["annotations"]
+__all__ = ["commands"]
 
 _COMMANDS: Final = {Verdict.FAIL: "error", Verdict.WARN: "warning"}
 
@@ -17,7 +17,7 @@ _MOST: Final = 10
 """GitHub shows that many errors and that many warnings of a step, and drops the rest silently."""
 
 
-def annotations(report: RunReport) -> Iterator[str]:
+def commands(report: RunReport) -> Iterator[str]:
     """A command for each cause of failure or warning, or for a run without a verdict; notes are no annotations."""
     if report.verdict in {Outcome.UNREACHABLE, Outcome.NOTHING_RAN}:
         yield _command("error", f"Roomhook: {OUTCOMES[report.verdict]}", report.detail)

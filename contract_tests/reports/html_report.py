@@ -233,8 +233,8 @@ def _requirements(report: RunReport) -> Iterator[str]:
     about = load_groups()
     places: dict[str, int] = {}
     for number, finding in enumerate(report.causes):
-        for one in (finding.id, *finding.also):
-            places.setdefault(one, number + 1)
+        for requirement in (finding.id, *finding.also):
+            places.setdefault(requirement, number + 1)
     for name, members in report.groups().items():
         yield f'<section><h3 class="group">{escape(name)} <small>{escape(about.get(name, ""))}</small></h3>'
         for one in members:

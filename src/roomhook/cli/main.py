@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("roomhook.cli.check", "Run the contract suite against an App backend: verdicts, findings, reports."),
     "listen": ("roomhook.cli.listen", "A recording App backend: validates, journals and prints whatever arrives."),
     "traffic": ("roomhook.cli.traffic", "The leave callbacks that a day of rooms makes, as NDJSON on stdout."),
+    "report": ("roomhook.cli.report", "Show JSON reports again: several backends side by side, or what has changed."),
     "fire": ("roomhook.cli.fire", "Send one leave callback to an App backend and show what came of it."),
     "requirements": ("roomhook.cli.requirements", "List what an App backend owes, by id and level."),
     "explain": ("roomhook.cli.explain", "Explain one requirement: text, why it matters, source, how to fix."),

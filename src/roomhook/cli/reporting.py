@@ -121,9 +121,9 @@ class Reporter:
 
     def _annotate(self, report: RunReport) -> None:
         """GitHub's runner reads commands from either stream, and stdout may be for JSON alone."""
-        from roomhook.contract_tests.reports.github import annotations
+        from roomhook.contract_tests.reports.github import commands
 
-        for line in annotations(report):
+        for line in commands(report):
             typer.echo(line, err=self._stdout is OutputFormat.JSON)
 
 
