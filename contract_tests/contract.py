@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from roomhook.contract_tests.known import load_known
 from roomhook.contract_tests.register import Requirement
 from roomhook.contract_tests.reports.document import found
 from roomhook.contract_tests.reports.text import finding_lines
@@ -54,6 +55,7 @@ def settings_from(config: pytest.Config) -> Settings:
             enter_first=option("enter-first"),
             room=option("room"),
             members=option("member"),
+            known=load_known(Path(option("known"))) if option("known") else (),
         )
     except RoomhookError as error:
         raise pytest.UsageError(str(error)) from None
@@ -90,7 +92,7 @@ class Contract:
             self._open = True
         if self._run.summary.outcome is Outcome.UNREACHABLE:
             pytest.exit(f"roomhook: {self._run.summary.detail}", returncode=pytest.ExitCode.TESTS_FAILED)
-        judged = self._run.judge(requirement)
+        judged = self._run.verdict_on(requirement)
         self._seen.append(judged)
         return judged
 
@@ -103,7 +105,9 @@ class Contract:
             f"compliant: {summary.compliant} of {summary.judged_answers} answers to them",
         ]
         for case in self._seen:
-            if case.verdict in {Verdict.WARN, Verdict.INFO}:
+            if case.verdict is Verdict.KNOWN:
+                lines.append(f"KNOWN {case.requirement.id}: {case.reason}")
+            elif case.verdict in {Verdict.WARN, Verdict.INFO}:
                 lines += [f"{case.verdict.upper()} {case.requirement.id}: {one.message}" for one in case.findings]
         return lines
 

@@ -53,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--room-only", action="append", default=[], metavar="ID", help="judge only these: ids, globs, groups")
     add("--room-exclude", action="append", default=[], metavar="ID", help="leave these out")
+    add("--room-known", metavar="FILE", help="tolerate the failures that this TOML file lists: id, reason, until")
     add("--room-seed", type=int, metavar="N", help="repeat the random choices of an earlier run")
     add("--room-header", action="append", default=[], metavar="'NAME: VALUE'", help="a header for a gateway in front")
     add("--room-cacert", metavar="FILE", help="a PEM file with the CA of the target's certificate")

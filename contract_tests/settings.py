@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from roomhook.contract_tests.known import KnownFailure
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import CallbackUrl
 
@@ -24,7 +25,8 @@ class Settings:
     is how far the target's clock is ahead of ours; ``room`` and ``members`` are existing ones to use.
 
     ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,
-    and ``settle_s`` is how long the target may take until an effect shows.
+    and ``settle_s`` is how long the target may take until an effect shows. ``known`` are the failures that do not fail
+    the run.
     """
 
     target: str
@@ -51,6 +53,7 @@ class Settings:
     probe_pointer: str = ""
     enter_command: str | None = None
     settle_s: float = 2.0
+    known: Sequence[KnownFailure] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -26,6 +27,7 @@ from roomhook.contract_tests.families import (
     understood_as_engine_event,
 )
 from roomhook.contract_tests.hints import hint_for
+from roomhook.contract_tests.known import weigh
 from roomhook.contract_tests.observations import Observations
 from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
 from roomhook.contract_tests.register import Level, Requirement, load_register, select
@@ -288,8 +290,9 @@ class Run:
         self.open()
         if self.summary.outcome is not Outcome.UNREACHABLE:
             for requirement in wanted:
-                yield self.judge(requirement)
-        cases = tuple(self._judged[one] for one in load_register() if one in self._judged and one in self._reported)
+                yield self.verdict_on(requirement)
+        reported = [one for one in load_register() if one in self._judged and one in self._reported]
+        cases = tuple(self._weighed(self._judged[one]) for one in reported)
         self._conclude({case.verdict for case in cases}, {case.reason for case in cases})
         yield RunFinished(self.summary, cases, self._clock() - started)
 
@@ -307,14 +310,21 @@ class Run:
                 self._report(judged)
         self._opened = True
 
+    def verdict_on(self, requirement: Requirement) -> CaseJudged:
+        """The verdict on one requirement as it is reported, known failures weighed; the run must be open."""
+        return self._weighed(self.judge(requirement))
+
     def judge(self, requirement: Requirement) -> CaseJudged:
-        """The verdict on one requirement; the run must be open."""
+        """What came out for one requirement, known or not; the run must be open."""
         known = self._judged.get(requirement.id)
         if known is None:
-            known = self._judged[requirement.id] = self._verdict_on(requirement)
+            known = self._judged[requirement.id] = self._first_verdict_on(requirement)
         return known
 
-    def _verdict_on(self, requirement: Requirement) -> CaseJudged:
+    def _weighed(self, judged: CaseJudged) -> CaseJudged:
+        return weigh(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())
+
+    def _first_verdict_on(self, requirement: Requirement) -> CaseJudged:
         checks = load_checks()
         reason = self._not_applicable(requirement) or self._unfounded or self.lost
         if not reason and requirement.id not in checks:

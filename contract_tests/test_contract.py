@@ -20,11 +20,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_requirement(requirement: Requirement, pytestconfig: pytest.Config) -> None:
-    """Fail for a finding that fails the run, expect-fail for a SHOULD, skip what is not judged."""
+    """Fail for a finding that fails the run, expect-fail for a SHOULD or a known failure, skip what is not judged."""
     judged = pytestconfig.stash[contract_key].judge(requirement)
     if judged.verdict is Verdict.NOT_JUDGED:
         pytest.skip(judged.reason)
     if judged.verdict is Verdict.FAIL:
         pytest.fail(failure_text(judged), pytrace=False)
+    if judged.verdict is Verdict.KNOWN:
+        pytest.xfail(judged.reason)
     if judged.verdict is Verdict.WARN:
         pytest.xfail(judged.findings[0].message)

@@ -103,6 +103,12 @@ def check(  # noqa: PLR0917
     settle: Annotated[
         float, typer.Option("--settle", metavar="SECONDS", min=0, help="How long an effect may take until it shows.")
     ] = 2.0,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--known", metavar="FILE", help="Tolerate the failures that this file lists, e.g. roomhook-known.toml."
+        ),
+    ] = None,
     header: options.Header = None,
     cacert: options.CaCert = None,
     insecure: options.Insecure = False,
@@ -129,6 +135,7 @@ def check(  # noqa: PLR0917
     Examples: roomhook check http://127.0.0.1:8000/callback --sdkappid 1400000001;
     roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
     """
+    from roomhook.contract_tests.known import load_known
     from roomhook.contract_tests.settings import Settings
     from roomhook.contract_tests.target_process import TargetProcess
 
@@ -163,6 +170,7 @@ def check(  # noqa: PLR0917
             probe_pointer=probe_pointer,
             enter_command=enter_command,
             settle_s=settle,
+            known=load_known(known) if known else (),
         )
         reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
         process = None
