@@ -21,6 +21,16 @@ from roomhook.schemas import loader
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import PLATFORMS, parameters, sign
 from roomhook.simulator.events import Event, from_line, to_line
+from roomhook.simulator.family import (
+    COMMANDS,
+    CreatedRoom,
+    CreatePacket,
+    DestroyPacket,
+    Seat,
+    SeatPacket,
+    UpdatedRoom,
+    UpdatePacket,
+)
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.packets import (
     ENTER_COMMAND,
@@ -40,6 +50,14 @@ EXAMPLES = loader.FOLDER / "examples"
 VALID = sorted(EXAMPLES.glob("valid/*/*.json"))
 INVALID = sorted(EXAMPLES.glob("invalid/*/*.json"))
 ALL_FILES = sorted(loader.FOLDER.glob("*.schema.json"))
+FAMILY: dict[str, type[msgspec.Struct]] = {
+    "leave": LeavePacket,
+    "enter": EnterPacket,
+    "create": CreatePacket,
+    "destroy": DestroyPacket,
+    "update": UpdatePacket,
+    "seat": SeatPacket,
+}
 ANNOTATIONS = {"title", "description", "default", "examples", "$comment"}
 TYPES: dict[str, Callable[[bytes], Packet]] = {
     "leave": decode_leave,
@@ -131,7 +149,7 @@ def test_a_schema_describes_itself_and_every_field_with_a_source_for_what_the_ve
     assert "Source: " in document["description"]
     for path, field in fields(document):
         assert field.get("description"), path
-        if name.partition(".")[0] in {"leave", "enter", "response", "url"}:
+        if name.partition(".")[0] in {*FAMILY, "response", "url"}:
             assert "Source: " in field["description"], path
 
 
@@ -171,7 +189,7 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
         yield from nodes(one)
 
 
-@pytest.mark.parametrize("name", ["leave", "enter", "response", "url"])
+@pytest.mark.parametrize("name", [*FAMILY, "response", "url"])
 def test_sent_is_closed_and_accepted_is_open_and_every_sent_example_is_accepted(name: str) -> None:
     assert loader.schema(name)["additionalProperties"] is False
     assert loader.schema(f"{name}.accepted")["additionalProperties"] is True
@@ -179,18 +197,39 @@ def test_sent_is_closed_and_accepted_is_open_and_every_sent_example_is_accepted(
         assert loader.problems(f"{name}.accepted", json.loads(path.read_bytes())) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "packet"), [("leave", LeavePacket), ("enter", EnterPacket), ("response", ResponsePacket)]
-)
+@pytest.mark.parametrize(("name", "packet"), [*FAMILY.items(), ("response", ResponsePacket)])
 def test_sent_has_exactly_the_fields_of_the_packet_type_in_its_order(name: str, packet: type[msgspec.Struct]) -> None:
     wire = [field.encode_name for field in msgspec.structs.fields(packet)]
     assert list(loader.schema(name)["properties"]) == loader.schema(name)["required"] == wire
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "packet"), [("create", "RoomInfo", CreatedRoom), ("update", "RoomInfo", UpdatedRoom)]
+)
+def test_what_is_nested_has_the_fields_of_its_type(name: str, key: str, packet: type[msgspec.Struct]) -> None:
+    wire = [field.encode_name for field in msgspec.structs.fields(packet)]
+    nested = loader.schema(name)["properties"][key]
+    assert list(nested["properties"]) == nested["required"] == wire
+
+
+def test_a_seat_has_the_fields_of_its_type() -> None:
+    seat = loader.schema("seat")["properties"]["SeatList"]["items"]
+    wire = [field.encode_name for field in msgspec.structs.fields(Seat)]
+    assert list(seat["properties"]) == seat["required"] == wire
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("valid/*/*.json")), ids=relative)
+def test_the_type_of_a_sibling_takes_every_valid_example_and_gives_it_back(path: Path) -> None:
+    packet = FAMILY.get(path.parent.name)
+    if packet in {CreatePacket, DestroyPacket, UpdatePacket, SeatPacket}:
+        document = json.loads(path.read_bytes())
+        assert msgspec.to_builtins(msgspec.convert(document, packet)) == document
+
+
 def test_the_schemas_know_the_values_that_the_simulator_uses() -> None:
     sent, report = loader.schema("url")["properties"], loader.schema("report")["properties"]
     assert set(sent["OptPlatform"]["enum"]) == {*PLATFORMS, "macOS"}
-    assert set(sent["CallbackCommand"]["enum"]) == {LEAVE_COMMAND, ENTER_COMMAND}
+    assert set(sent["CallbackCommand"]["enum"]) == set(COMMANDS)
     assert set(loader.schema("leave")["properties"]["Type"]["enum"]) == set(CheckOutMethod)
     actual = report["findings"]["items"]["properties"]["actual"]["properties"]
     assert set(actual["outcome"]["enum"]) == {*Outcome, None}
@@ -199,7 +238,7 @@ def test_the_schemas_know_the_values_that_the_simulator_uses() -> None:
 def test_an_unknown_schema_is_answered_with_what_may_have_been_meant() -> None:
     with pytest.raises(ConfigurationError, match=r"no schema 'Leave\.accept'; did you mean leave\.accepted"):
         loader.schema("Leave.accept")
-    with pytest.raises(ConfigurationError, match=r"there are enter, enter\.accepted"):
+    with pytest.raises(ConfigurationError, match=r"there are create, create\.accepted"):
         loader.problems("fields", {})
 
 
