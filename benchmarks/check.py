@@ -2,7 +2,7 @@
 
     python benchmarks/check.py [ROUNDS]
 
-Needs nothing but an environment with roomhook in it. The commands run in turn, so that a drifting machine drifts for all
+Needs nothing but an environment with roomhook. The commands run in turn, so that a drifting machine drifts for all
 of them; printed are medians in seconds, and each as a multiple of starting the same Python.
 """
 
