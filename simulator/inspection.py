@@ -18,6 +18,7 @@ import msgspec
 from roomhook.schemas.loader import problems
 from roomhook.simulator.callback_url import PLATFORMS, sign
 from roomhook.simulator.compliance import parse_json
+from roomhook.simulator.family import CREATE_COMMAND, DESTROY_COMMAND, SEAT_COMMAND, UPDATE_COMMANDS
 from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND, WIRE_NAMES
 
 __all__ = ["Inspected", "Inspector", "Refusal"]
@@ -26,7 +27,14 @@ Refusal = Literal["app-id", "sign", "command", "url", "packet", "method", "http"
 """What kind of problem it is."""
 
 _WINDOW_S: Final = 60
-_SCHEMAS: Final = {LEAVE_COMMAND: "leave", ENTER_COMMAND: "enter"}
+_SCHEMAS: Final = {
+    LEAVE_COMMAND: "leave",
+    ENTER_COMMAND: "enter",
+    CREATE_COMMAND: "create",
+    DESTROY_COMMAND: "destroy",
+    SEAT_COMMAND: "seat",
+    **dict.fromkeys(UPDATE_COMMANDS, "update"),
+}
 _PLATFORMS: Final = frozenset((*PLATFORMS, "macOS"))
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)", re.ASCII)
 _SIGN: Final = re.compile(r"[0-9a-f]{64}")
@@ -226,7 +234,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def _describe_loosely(found: Inspected, document: dict[str, Any], parameters: dict[str, str]) -> None:
     """What can be told of a packet that is not as documented."""
-    room, kind, members = document.get("RoomId"), document.get("Type"), document.get("MemberList_Account")
+    info, kind, members = document.get("RoomInfo"), document.get("Type"), document.get("MemberList_Account")
+    room = info.get("RoomId") if isinstance(info, dict) else document.get("RoomId")
     found.room = _text(room)
     found.type = _text(kind)
     found.operator = _text(document.get("Operator_Account")) or ""

@@ -22,7 +22,7 @@ from scripted_server import until
 
 from roomhook.cli.arrivals import as_json, as_line
 from roomhook.schemas.errors import ConfigurationError
-from roomhook.schemas.loader import problems
+from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.callback_url import CallbackUrl, parameters
 from roomhook.simulator.events import Event
 from roomhook.simulator.inspection import Inspected, Inspector
@@ -96,7 +96,8 @@ def test_a_documented_callback_is_taken_and_described() -> None:
         (query(), packet(Type="Displaced"), "$.Type"),
         (query(), packet(MemberList_Account=[]), "$.MemberList_Account"),
         (query(), packet(CallbackCommand="Room.CallbackAfterMemberEnter"), "$.CallbackCommand"),
-        (query(CallbackCommand="Room.CallbackAfterCreateRoom"), packet(), "must be one of"),
+        (query(CallbackCommand="Room.CallbackAfterCreateRoom"), packet(), "$.CallbackCommand"),
+        (query(CallbackCommand="Room.CallbackAfterNothing"), packet(), "must be one of"),
         (query(), b"not json", "not JSON"),
         (query(), b"\xff\xfe", "not JSON"),
         (query(), b"[" * 100_000, "not JSON"),
@@ -349,3 +350,11 @@ def test_lines_can_not_forge_lines() -> None:
     assert "\x1b" not in line
     assert "by boss" in line
     assert json.loads(as_json(Receipt(5, "p", b"", b"", found, b"")))["room"].startswith("a\n")
+
+
+@pytest.mark.parametrize("name", ["create", "destroy", "update", "seat"])
+def test_the_other_callbacks_of_the_family_are_taken_as_documented(name: str) -> None:
+    document = schema(name)["examples"][0]
+    found = inspected(query(CallbackCommand=document["CallbackCommand"]), json.dumps(document).encode())
+    assert (found.problem, found.command) == (None, document["CallbackCommand"])
+    assert found.room

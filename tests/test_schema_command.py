@@ -144,7 +144,7 @@ def test_a_stream_is_judged_as_it_comes(capsys: pytest.CaptureFixture[str], monk
     ("arguments", "error"),
     [
         (["leav"], "there is no schema 'leav'; did you mean leave"),
-        (["zzz"], "there is no schema 'zzz'; there are enter, enter.accepted, errata"),
+        (["zzz"], "there is no schema 'zzz'; there are create, create.accepted"),
         (["leav", "--validate", "nowhere.json"], "there is no schema 'leav'"),
         (["leave", "--validate", "nowhere.json"], "nowhere.json can't be read: No such file or directory"),
         (["leave", "--validate", "."], ". can't be read: Is a directory"),
