@@ -61,6 +61,8 @@ def read_document(path: Path) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any], name: str) -> Scenario:
     """The scenario in *document*; raises ``SchemaError``, which says in one line what is wrong in *name*."""
     _refuse_unknown_keys(document, schema("scenario"), name, "the top level")
+    for given in (document.get("defaults", {}), *document.get("phase", ())):
+        _refuse_bad_durations(given, name)
     for problem in problems("scenario", document)[:1]:
         raise SchemaError(f"{name}: {problem}; see `roomhook schema scenario`")
     common = document.get("defaults", {})
@@ -82,6 +84,16 @@ def _backend(given: Mapping[str, Any], name: str) -> Backend:
             raise ConfigurationError(f"{name}: heartbeat is to name the soonest first, as in 90s and 110s")
         habits["heartbeat_ms"] = (soonest, latest)
     return Backend(msgspec.convert(habits, Dialect), style)
+
+
+def _refuse_bad_durations(given: Any, name: str) -> None:
+    """Raise ``SchemaError`` for text that is no duration, in plainer words than the schema's pattern has for it."""
+    for key in _DURATIONS & set(given) if isinstance(given, dict) else ():
+        if isinstance(given[key], str):
+            try:
+                parse_duration(given[key])
+            except ConfigurationError as error:
+                raise SchemaError(f"{name}: {key}: {error}") from None
 
 
 def _refuse_unknown_keys(found: Any, rules: Mapping[str, Any], name: str, where: str) -> None:

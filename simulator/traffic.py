@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from typing import Final
 
@@ -13,6 +12,8 @@ from roomhook.simulator.crowd import Crowd
 from roomhook.simulator.events import Event
 from roomhook.simulator.people import reasons, shipped_locales, stems
 from roomhook.simulator.plans import TABLE, Happening, Texts
+from roomhook.simulator.profiles import Profile
+from roomhook.simulator.rooms import Dissolution
 from roomhook.simulator.scenario import ReasonStyle, Scenario
 from roomhook.simulator.stages import Setting, Stage, stages
 from roomhook.simulator.world import UNHEARD, World
@@ -51,7 +52,7 @@ class Traffic:
     people: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
     shard: tuple[int, int] = (1, 1)
-    speed: Fraction = Fraction(1)
+    speed: float = 1.0
 
 
 def events(traffic: Traffic) -> Iterator[Event]:
@@ -64,6 +65,7 @@ def events(traffic: Traffic) -> Iterator[Event]:
 
 def world(traffic: Traffic) -> World:
     """The rooms of *traffic* in their first moment; raises ``ConfigurationError`` for what can't be."""
+    _refuse_silence(traffic)
     backend, (part, parts) = traffic.scenario.backend, traffic.shard
     texts = _texts(traffic.locales or shipped_locales(), backend.reason)
     setting = Setting(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
@@ -81,6 +83,24 @@ def world(traffic: Traffic) -> World:
         with_enter=traffic.with_enter,
         speed=traffic.speed,
     )
+
+
+def _refuse_silence(traffic: Traffic) -> None:
+    """Raise ``ConfigurationError`` if nothing would ever be called back and the wait for it would not end."""
+    last = traffic.scenario.phases[-1]
+    if traffic.limit is None or last.duration is not None or traffic.with_enter or last.flow:
+        return
+    silent = {
+        Profile.EVENING: True,
+        Profile.STEADY: True,
+        Profile.DISSOLVE: traffic.scenario.backend.dialect.dissolution is Dissolution.NONE,
+        Profile.OUTAGE: not last.share,
+        Profile.KICK_WAVE: not last.share or last.members == last.rooms,
+    }
+    if silent[last.profile]:
+        raise ConfigurationError(
+            f"{last.profile}: nothing would ever be called back; give a duration, or other parameters"
+        )
 
 
 def _crowd(traffic: Traffic, acts: list[Stage], count: int) -> Crowd:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Final
 
 import msgspec
@@ -50,7 +49,7 @@ class World:
         mine: Sequence[int],
         others: Sequence[int] = (),
         with_enter: bool = False,
-        speed: Fraction = Fraction(1),
+        speed: float = 1.0,
     ) -> None:
         self._start = stages[0].start
         self._queue: CalendarQueue[Entry] = CalendarQueue(_width_bits(stages, len(mine) + len(others)))

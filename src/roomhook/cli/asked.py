@@ -1,0 +1,208 @@
+"""Options of ``roomhook traffic`` made into the traffic they ask for; a mistake is one line that names the remedy."""
+
+from __future__ import annotations
+
+import re
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.schemas.loader import schema
+from roomhook.schemas.suggestions import did_you_mean
+from roomhook.simulator.scenario import Scenario, from_document, read_document
+from roomhook.simulator.traffic import FIXED_START_MS, Traffic
+
+__all__ = ["Asked", "parse_range", "traffic_from"]
+
+_PHASE_OPTIONS: Final = ("profile", "members", "duration", "mix", "platforms", "stay", "size_tail")
+_LONGEST_ROOM_ID: Final = 48
+_LONGEST_ACCOUNT: Final = 32
+"""Bytes (protocol.md 4, IDs)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What stands on the command line, as text where a person writes text; None is what was not given.
+
+    ``phase`` has the options that are parameters of a phase, ``params`` those given as NAME=VALUE, and ``backend`` the
+    habits of the Room backend, each by the name that it has in a scenario file.
+    """
+
+    phase: Mapping[str, Any]
+    params: tuple[str, ...] = ()
+    backend: Mapping[str, Any]
+    scenario: Path | None = None
+    rooms: str | None = None
+    people: Path | None = None
+    events: int | None = None
+    with_enter: bool = False
+    locales: tuple[str, ...] = ()
+    start: str | None = None
+    shard: str | None = None
+    speed: float | None = None
+
+
+def traffic_from(asked: Asked, *, seed: int, sending: bool = False) -> Traffic:
+    """The traffic that is *asked* for; raises ``ConfigurationError``.
+
+    Without --start, the world begins now if its callbacks are for *sending*, and at a fixed moment if they are not.
+    """
+    room_ids = _room_ids(asked.rooms)
+    people = _ids(asked.people, "--people", _LONGEST_ACCOUNT) if asked.people else ()
+    start_ms, offset_ms = _start(asked.start or ("now" if sending else None))
+    return Traffic(
+        scenario=_scenario(asked, room_ids, people),
+        seed=seed,
+        start_ms=start_ms,
+        offset_ms=offset_ms,
+        limit=asked.events,
+        with_enter=asked.with_enter,
+        rooms=room_ids,
+        people=people,
+        locales=asked.locales,
+        shard=_shard(asked.shard),
+        speed=asked.speed or 1.0,
+    )
+
+
+def parse_range(text: str) -> list[str]:
+    """The two ends of a range of time such as ``90s-110s``; raises ``ConfigurationError``."""
+    ends = text.split("-")
+    if len(ends) != 2:
+        raise ConfigurationError(f"--heartbeat {text!r} is no range; write it as 90s-110s")
+    return ends
+
+
+def _scenario(asked: Asked, room_ids: tuple[str, ...], people: tuple[str, ...]) -> Scenario:
+    phase = {name: value for name, value in asked.phase.items() if value is not None}
+    backend = {name: value for name, value in asked.backend.items() if value is not None}
+    if asked.scenario is not None:
+        given = [*phase, *(["rooms"] if asked.rooms and not room_ids else []), *(["param"] if asked.params else [])]
+        if given:
+            option = given[0].replace("_", "-")
+            raise ConfigurationError(
+                f"--{option} and --scenario exclude each other: write {option} into the file's phases"
+            )
+        document = read_document(asked.scenario)
+        document["backend"] = {**document.get("backend", {}), **backend}
+        return from_document(document, asked.scenario.name)
+    settings = {
+        "profile": "evening",
+        **{name: _value(name, value) for name, value in phase.items()},
+        **_params(asked.params),
+    }
+    if asked.rooms is not None:
+        settings["rooms"] = len(room_ids) or int(asked.rooms)
+    if people:
+        settings.setdefault("members", len(people))
+    found = from_document({"phase": [settings], "backend": backend}, "the options")
+    if asked.events is None or "duration" in settings:
+        return found
+    endless = msgspec.structs.replace(found.phases[0], duration=None)
+    return Scenario((endless,), found.backend)
+
+
+def _params(given: tuple[str, ...]) -> dict[str, Any]:
+    known = schema("scenario")["properties"]["defaults"]["properties"]
+    found: dict[str, Any] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigurationError(f"--param {text!r} is not NAME=VALUE, as in reenter=0.2")
+        if name not in known:
+            hint = did_you_mean(name, known) or ";"
+            raise ConfigurationError(f"--param {name!r} is no parameter of a phase{hint} there are {', '.join(known)}")
+        found[name] = _value(name, value)
+    return found
+
+
+def _value(name: str, text: Any) -> Any:
+    """The value that *text* stands for: shares such as ``leave=90,kicked=10``, a number, or the text itself."""
+    if not isinstance(text, str):
+        return text
+    kind = schema("scenario")["properties"]["phase"]["items"]["properties"].get(name, {}).get("type")
+    if kind == "object":
+        return {
+            key.strip(): _share(name, text, value)
+            for key, _, value in (part.partition("=") for part in text.split(","))
+        }
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _share(name: str, whole: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        example = (
+            "Android=60,iOS=40"
+            if name == "platforms"
+            else "owner=2,rest=1"
+            if name == "kick_by"
+            else "leave=90,kicked=10"
+        )
+        raise ConfigurationError(f"{name} {whole!r} is no list of weights; write it as {example}") from None
+
+
+def _room_ids(rooms: str | None) -> tuple[str, ...]:
+    """The ids in the file that --rooms names; none if it gives a number or nothing."""
+    if rooms is None or re.fullmatch(r"-?\d+", rooms):
+        return ()
+    return _ids(Path(rooms), "--rooms", _LONGEST_ROOM_ID)
+
+
+def _ids(path: Path, option: str, longest: int) -> tuple[str, ...]:
+    """The ids in a file, one a line, blank lines and white space around them left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{option} {path} can't be read: {error}") from None
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        one = line.strip()
+        if not one:
+            continue
+        if len(one.encode()) > longest:
+            raise ConfigurationError(f"{option} {path}, line {number}: an id has at most {longest} bytes")
+        if one in found:
+            raise ConfigurationError(f"{option} {path}, line {number}: {one!r} stands in line {found[one]} already")
+        found[one] = number
+    if not found:
+        raise ConfigurationError(f"{option} {path} has no ids; write one a line")
+    return tuple(found)
+
+
+def _start(text: str | None) -> tuple[int, int]:
+    """The world's first moment (ms since the epoch) and what its time of day is ahead of UTC (ms)."""
+    if text is None:
+        return FIXED_START_MS, 0
+    if text == "now":
+        return time.time_ns() // 1_000_000, 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"--start {text!r} is no moment; write it as 2026-01-02T18:00:00+08:00 or now"
+        ) from None
+    offset = moment.utcoffset()
+    if offset is None:
+        return round(moment.replace(tzinfo=UTC).timestamp() * 1000), 0
+    return round(moment.timestamp() * 1000), round(offset.total_seconds() * 1000)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 1, 1
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigurationError(f"--shard {text!r} is no part of the rooms; write it as 1/4, 2/4, 3/4 or 4/4")
+    return int(match[1]), int(match[2])
