@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +32,15 @@ _SWITCHES: Final = (
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )
+_LAUNCHER: Final = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium wants its pipe's ends to be the file descriptors 3 and 4."""
+
 _PATIENCE_S: Final = 30.0
 
 
@@ -51,7 +61,9 @@ class Page:
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
         """Load the file at *path* in a window of *width* times *height* CSS pixels, and wait until it is there."""
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self.call(
@@ -131,17 +143,9 @@ def browser() -> Iterator[Page]:
     commands_read, commands = os.pipe()
     answers, answers_write = os.pipe()
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        data = f"--user-data-dir={profile}"
         process = subprocess.Popen(
-            # The pipe's ends have to be the file descriptors 3 and 4, which a shell arranges portably.
-            [
-                "sh",
-                "-c",
-                f'exec "$@" 3<&{commands_read} 4>&{answers_write}',
-                "sh",
-                program,
-                *_SWITCHES,
-                f"--user-data-dir={profile}",
-            ],
+            [sys.executable, "-c", _LAUNCHER, str(commands_read), str(answers_write), program, *_SWITCHES, data],
             pass_fds=(commands_read, answers_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

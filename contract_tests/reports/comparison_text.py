@@ -91,7 +91,7 @@ def _matrix(comparison: Comparison, style: Style, every: bool) -> Iterator[str]:
         yield "  ".join(f"{style(SIGNS[one], COLOURS[one])} {DONE[one]}" for one in used)
         ids = max(len(row.id) for row in rows)
         yield f"  {'':{ids}}          {''.join(f'{number:>3}' for number in range(1, len(comparison.columns) + 1))}"
-        yield from (f"  {row.id:{ids}}  {row.level:<6}  {_signs(row, style)}" for row in rows)
+        yield from (f"  {row.id:{ids}}  {row.level:<6}  {_signs(row, style)}".rstrip() for row in rows)
     left = [row for row in comparison.rows if row not in rows]
     if left:
         yield f"agreed on by all that judged them: {_totals(left)}  (--all lists them)"

@@ -160,20 +160,21 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(started: RunStarted, finished: RunFinished, *, version: str | None = None) -> RunReport:
     """The report of the run between two events; *version* is Roomhook's, by default the one installed."""
     settings, summary = started.settings, finished.summary
+    target = masked_url(settings.target)
     return RunReport(
         roomhook=version or version_of("roomhook"),
         kind="check",
-        target=masked_url(settings.target),
+        target=target,
         sdkappid=settings.sdkappid,
         started=datetime.fromtimestamp(started.started, UTC).isoformat(timespec="milliseconds"),
         duration_s=round(finished.duration_s, 3),
         seed=settings.seed,
         strict=settings.strict,
         refusal=settings.refusal,
-        deadline_ms=settings.deadline_ms,
+        deadline_ms=float(settings.deadline_ms),
         verdict=summary.outcome,
         exit_code=summary.outcome.exit_code,
-        detail=summary.detail,
+        detail=summary.detail.replace(settings.target, target),
         delivery=_delivery(summary),
         compliance=Compliance(judged=summary.judged_answers, compliant=summary.compliant),
         totals={verdict.value: finished.count(verdict) for verdict in Verdict},

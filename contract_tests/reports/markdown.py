@@ -41,8 +41,9 @@ def _lines(report: RunReport) -> Iterator[str]:
     if report.requirements:
         yield from _groups(report)
     shown = report.causes[:_MOST_FINDINGS]
+    reasons = {one.id: one.reason for one in report.requirements}
     for finding in shown:
-        yield from _finding(finding)
+        yield from _finding(finding, reasons[finding.id])
     left = len(report.causes) - len(shown)
     if left:
         yield f"… and {left} more findings: --report html or json holds them all.\n"
@@ -76,12 +77,15 @@ def _groups(report: RunReport) -> Iterator[str]:
     yield ""
 
 
-def _finding(finding: Found) -> Iterator[str]:
+def _finding(finding: Found, reason: str) -> Iterator[str]:
     """Folded up, in the words of the text report; a fence keeps what the target said from being markup."""
     folded = "<details open>" if finding.verdict in {Verdict.FAIL, Verdict.WARN} else "<details>"
     title = f"<b>{LABELS[finding.verdict]}</b> <code>{finding.id}</code> ({finding.level}) {_html(finding.requirement)}"
     yield f"{folded}<summary>{title}</summary>"
     yield ""
+    if reason:
+        yield f"Known: {_code(reason)}"
+        yield ""
     yield _fenced("\n".join(finding_fields(finding, margin=0)))
     yield ""
     links = [(one, link) for one in sources_of(finding.source) for link in one.addresses[:1] if "://" in link]

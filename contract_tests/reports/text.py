@@ -64,7 +64,7 @@ def _lines(report: RunReport, style: Style, width: int) -> Iterator[str]:
     yield from _known(report, width)
     yield from _not_judged(report, width)
     yield ""
-    yield from _summary(report, style)
+    yield from _summary(report, style, width)
 
 
 def _settings(report: RunReport) -> str:
@@ -219,27 +219,28 @@ def ids_in_short(ids: Sequence[str], sizes: dict[str, int] | None = None) -> str
     return ", ".join(parts)
 
 
-def _summary(report: RunReport, style: Style) -> Iterator[str]:
+def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
     verdict = style(OUTCOMES[report.verdict], OUTCOME_COLOURS[report.verdict])
     if report.delivery.sent:
         yield _axes(report, style)
     if report.verdict is Outcome.UNREACHABLE:
         yield f"{verdict}  {report.detail}"
         if not report.detail.startswith("--exec"):
-            yield _START_IT
+            yield from _wrapped(_START_IT, width, _MARGIN)
     elif report.verdict is Outcome.NOTHING_RAN:
         yield f"{verdict}  {report.detail}"
     else:
         ended = f"; the run ended early: {report.detail}" if report.detail else ""
         yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s{ended}"
-        yield from _hint(report)
+        yield from _hint(report, width)
 
 
-def _hint(report: RunReport) -> Iterator[str]:
+def _hint(report: RunReport, width: int) -> Iterator[str]:
     wanting = next((one.id for one in report.findings if one.verdict in _WANTING), None)
     if wanting is not None:
         strict = "; --strict fails on warnings" if report.count(Verdict.WARN) else ""
-        yield f"hint: roomhook explain {wanting} says why it matters, check --only {wanting} runs it alone{strict}"
+        hint = f"hint: roomhook explain {wanting} says why it matters, check --only {wanting} runs it alone{strict}"
+        yield from _wrapped(hint, width, _MARGIN)
 
 
 def _axes(report: RunReport, style: Style) -> str:

@@ -68,7 +68,7 @@ OUTCOME_COLOURS: Final = {
 def axes(report: RunReport) -> tuple[bool, bool]:
     """Whether every valid callback would count as delivered, and whether every answer to one is compliant."""
     delivery, compliance = report.delivery, report.compliance
-    return delivery.delivered == delivery.sent, 0 < compliance.judged == compliance.compliant
+    return 0 < delivery.delivered == delivery.sent, 0 < compliance.judged == compliance.compliant
 
 
 def counts(report: RunReport) -> str:

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -23,10 +24,12 @@ __all__ = ["COMMANDS", "command_line", "main"]
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("roomhook.cli.demo", "The first thing to run: an App backend, an evening of rooms, the contract suite."),
     "check": ("roomhook.cli.check", "Run the contract suite against an App backend: verdicts, findings, reports."),
+    "replay": ("roomhook.cli.replay", "Send the callbacks in a journal or NDJSON again, byte by byte."),
     "listen": ("roomhook.cli.listen", "A recording App backend: validates, journals and prints whatever arrives."),
     "traffic": ("roomhook.cli.traffic", "The leave callbacks that a day of rooms makes, as NDJSON on stdout."),
     "report": ("roomhook.cli.report", "Show JSON reports again: several backends side by side, or what has changed."),
     "fire": ("roomhook.cli.fire", "Send one leave callback to an App backend and show what came of it."),
+    "journal": ("roomhook.cli.journal", "Summarise, filter and export what --journal has written."),
     "requirements": ("roomhook.cli.requirements", "List what an App backend owes, by id and level."),
     "explain": ("roomhook.cli.explain", "Explain one requirement: text, why it matters, source, how to fix."),
     "backend": ("roomhook.cli.backend", "Start one of our own App backends: the reference, or a broken one."),
@@ -107,6 +110,9 @@ def command_line() -> TyperGroup:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on *argv* (default ``sys.argv[1:]``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # packets hold any letter, and some terminals only ASCII
     try:
         result: Any = command_line()(args=arguments, prog_name="roomhook", standalone_mode=False)
     except typer.TyperException as error:
