@@ -23,11 +23,14 @@ from roomhook.simulator.events import Event
 from roomhook.simulator.inflight import InFlight
 from roomhook.simulator.journal_schema import IN_DOUBT, Kind, connect, create, kind_of
 from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.recorded import Recorded, as_recorded
 from roomhook.simulator.run import Delivery, Sending
 from roomhook.simulator.target import Target
 
 __all__ = ["Journal", "JournalFile", "recover"]
 
+_EVENT: Final = "id, time_ms, command, client_ip, platform, body"
+_INSERT_EVENT: Final = f"INSERT INTO events ({_EVENT}) VALUES (?,?,?,?,?,?)"  # noqa: S608 (our own text)
 _BLOCK: Final = 256
 _BATCH: Final = 512
 _MOST_ANSWERS: Final = 4096
@@ -102,6 +105,13 @@ class JournalFile:
         self.connection.close()
         self.note.close(clean=True)
 
+    def abandon(self) -> None:
+        """Close without a word: the run has not ended in order."""
+        if self._checkpoint is not None:
+            self._checkpoint.join()
+        self.connection.close()
+        self.note.close(clean=False)
+
     def _check_point(self) -> None:
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
@@ -155,7 +165,9 @@ class Journal:
         while block := list(islice(source, _BLOCK)):
             first = self._next_event
             rows = [(i, e.time_ms, e.command, e.client_ip, e.platform, e.body) for i, e in enumerate(block, first)]
-            self._write("INSERT INTO events VALUES (?,?,?,?,?,?)", rows)
+            self._write(_INSERT_EVENT, rows)
+            if queries := [(e.query, i) for i, e in enumerate(block, first) if isinstance(e, Recorded)]:
+                self._write("UPDATE events SET query = ? WHERE id = ?", queries)
             self._next_event += len(block)
             for event_id, event in enumerate(block, first):
                 yield Delivery(event_id, event)
@@ -163,18 +175,17 @@ class Journal:
     def unfinished(self) -> Iterator[Delivery]:
         """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
         sql = (
-            "SELECT id, time_ms, command, client_ip, platform, body,"
+            f"SELECT {_EVENT}, query,"  # noqa: S608 (our own text)
             " (SELECT coalesce(max(number), 0) FROM attempts WHERE event = events.id) FROM events"
             " WHERE id > ? AND NOT EXISTS"
             " (SELECT 1 FROM attempts WHERE event = events.id AND (final OR outcome = 'delivered')) ORDER BY id LIMIT ?"
         )
         last, end = 0, self._next_event
         while rows := self.file.connection.execute(sql, (last, _BLOCK)).fetchall():
-            for event_id, time_ms, command, client_ip, platform, body, number in rows:
-                if event_id >= end:
+            for last, *fields, query, number in rows:
+                if last >= end:
                     return
-                last = event_id
-                yield Delivery(event_id, Event(time_ms, command, client_ip, platform, body), number)
+                yield Delivery(last, _event(fields, query), number)
 
     def begin(self, sending: Sending) -> None:
         """Note that *sending* is under way, before its first byte leaves."""
@@ -221,6 +232,16 @@ class Journal:
         self.file.note.free([one.slot for one in sendings])
         self.file.wrote(len(rows))
 
+    def last_event(self) -> Event | None:
+        """The event that was scheduled last."""
+        sql = f"SELECT {_EVENT}, query FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
+        row = self.file.connection.execute(sql).fetchone()
+        return _event(row[1:6], row[6]) if row else None
+
+    def abandon(self) -> None:
+        """Leave everything as a dying process would; the next one to open the journal brings it in order."""
+        self.file.abandon()
+
     def close(self) -> None:
         """End the run; everything has been written."""
         self.file.close()
@@ -250,6 +271,10 @@ class Journal:
         connection.executemany(sql, rows)
         connection.execute("COMMIT")
         self.file.wrote(len(rows))
+
+
+def _event(fields: Sequence[Any], query: str | None) -> Event:
+    return Event(*fields) if query is None else as_recorded(Event(*fields), query)
 
 
 def _opened(path: Path, kind: Kind) -> sqlite3.Connection:

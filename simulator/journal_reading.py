@@ -6,21 +6,24 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
+from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.events import Event
 from roomhook.simulator.inflight import InFlight, is_locked, note_of
 from roomhook.simulator.journal import recover
 from roomhook.simulator.journal_schema import IN_DOUBT, Kind, connect, kind_of
+from roomhook.simulator.recorded import Recorded, as_recorded, recorded_query
 from roomhook.simulator.target import Target
 
-__all__ = ["STATES", "Filters", "Reader", "reading"]
+__all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
 
 _FINISHED: Final = "EXISTS (SELECT 1 FROM attempts WHERE event = events.id AND {})"
 _DELIVERED: Final = _FINISHED.format("outcome = 'delivered'")
@@ -63,32 +66,35 @@ class Reader:
         """The runs that wrote it, the first one first; ``ended_us`` is None for one that died (or is alive)."""
         names = ("id", "kind", "started_us", "ended_us", "url", "sdkappid", "signed", "mode", "options", "version")
         rows = self.connection.execute(f"SELECT {', '.join(names)} FROM runs ORDER BY id")
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        return [one | {"options": json.loads(one["options"])} for one in found]
 
     def rows(self, filters: Filters) -> Iterator[dict[str, Any]]:
         """One JSON object an attempt (or a callback received), with the bytes that travelled."""
         return self._attempts(filters) if self.kind == "sender" else self._received(filters)
 
-    def events(self, filters: Filters) -> Iterator[Event]:
-        """The events that match, each once, in the order in which they were scheduled or received."""
+    def events(self, filters: Filters) -> Iterator[Recorded]:
+        """The events that match, each once and in order, at the time at which they were (first) sent or received."""
         where, values = _where(filters, self.kind)
         limit = "" if filters.limit is None else f" LIMIT {filters.limit:d}"
-        if self.kind == "sender":
-            sql = f"SELECT time_ms, command, client_ip, platform, body FROM events WHERE {where} ORDER BY id{limit}"
-            for row in self.connection.execute(sql, values):
-                yield Event(*row)
+        if self.kind == "listener":
+            sql = f"SELECT received_us, head, body FROM received WHERE {where} ORDER BY id{limit}"
+            for received_us, head, body in self.connection.execute(sql, values):
+                yield _from_request(received_us // 1000, head, body)
             return
-        sql = f"SELECT received_us, head, body FROM received WHERE {where} ORDER BY id{limit}"
-        for received_us, head, body in self.connection.execute(sql, values):
-            query = _query_of(head)
-            get = query.get
-            yield Event(
-                received_us // 1000,
-                get("CallbackCommand", ""),
-                get("ClientIP", ""),
-                get("OptPlatform", ""),
-                body,
-            )
+        sql = (
+            "SELECT intended_us, time_ms, command, client_ip, platform, body, events.query, attempts.run,"
+            " signatures.query FROM events LEFT JOIN attempts ON attempts.event = events.id AND attempts.number = 1"
+            f" LEFT JOIN signatures USING (request_time) WHERE {where} ORDER BY id{limit}"
+        )
+        targets = self._targets()
+        time_ms: int | None = None
+        for intended_us, own_ms, *fields, query, run, signature in self.connection.execute(sql, values):
+            if intended_us is not None:
+                time_ms = intended_us // 1000
+            event = Event(own_ms if time_ms is None else time_ms, *fields)
+            follows = "" if query is not None or run is None else targets[run].query_with(event, signature or "")
+            yield as_recorded(event, query or follows)
 
     def _sender_summary(self) -> dict[str, Any]:
         one = self.connection.execute
@@ -139,8 +145,8 @@ class Reader:
         extra, more = _attempt_conditions(filters)
         limit = "" if filters.limit is None else f" LIMIT {filters.limit:d}"
         sql = (
-            "SELECT events.id, time_ms, command, client_ip, platform, body, number, attempts.run, kind, intended_us,"
-            " sent_us, done_us, request_time, outcome, status, final, resent, requirements, note,"
+            "SELECT events.id, time_ms, command, client_ip, platform, body, events.query, number, attempts.run, kind,"
+            " intended_us, sent_us, done_us, request_time, outcome, status, final, resent, requirements, note,"
             " (SELECT bytes FROM answers WHERE answers.id = attempts.answer),"
             " (SELECT query FROM signatures WHERE signatures.request_time = attempts.request_time)"
             f" FROM events LEFT JOIN attempts ON attempts.event = events.id WHERE {where}{extra}"
@@ -148,27 +154,27 @@ class Reader:
         )
         targets = self._targets()
         for row in self.connection.execute(sql, (*values, *more)):
-            event = Event(*row[1:6])
-            found: dict[str, Any] = {"event": row[0], "time": event.time_ms, "attempt": row[6]}
-            if row[6] is None:
+            event, query, number = Event(*row[1:6]), row[6], row[7]
+            found: dict[str, Any] = {"event": row[0], "time": event.time_ms, "attempt": number}
+            if number is None:
                 yield found | {"state": "unsent", **_bytes("body", event.body)}
                 continue
-            target = targets[row[7]]
-            yield found | {
-                "run": row[7],
-                "kind": row[8],
-                "intended_us": row[9],
-                "sent_us": row[10],
-                "done_us": row[11],
-                "outcome": row[13],
-                "status": row[14],
-                "final": bool(row[15]),
-                "resent": bool(row[16]),
-                "requirements": (row[17] or "").split(),
-                "note": row[18] or "",
-                **_bytes("request", target.request_with(event, row[20] or "")),
-                **_bytes("answer", row[19] or b""),
-            }
+            target = targets[row[8]]
+            if query is None:
+                query = target.query_with(event, row[21] or "")
+            names = ("run", "kind", "intended_us", "sent_us", "done_us", "request_time", "outcome", "status")
+            yield (
+                found
+                | dict(zip(names, row[8:16], strict=True))
+                | {
+                    "final": bool(row[16]),
+                    "resent": bool(row[17]),
+                    "requirements": (row[18] or "").split(),
+                    "note": row[19] or "",
+                    **_bytes("request", target.request_of(query, event.body)),
+                    **_bytes("answer", row[20] or b""),
+                }
+            )
 
     def _received(self, filters: Filters) -> Iterator[dict[str, Any]]:
         where, values = _where(filters, "listener")
@@ -198,6 +204,29 @@ class Reader:
         for run, url, sdkappid, headers in self.connection.execute("SELECT id, url, sdkappid, headers FROM runs"):
             found[run] = Target(CallbackUrl.parse(url), sdkappid, headers=tuple(json.loads(headers).items()))
         return found
+
+
+def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The *summaries* of several journals of one kind as one; raises ``ConfigurationError`` if they are not."""
+    if len({one["kind"] for one in summaries}) > 1:
+        raise ConfigurationError("a sender's and a listener's journal can't be added up; give them one at a time")
+    total: dict[str, Any] = {
+        "journal": ", ".join(one["journal"] for one in summaries),
+        "kind": summaries[0]["kind"],
+        "live": any(one["live"] for one in summaries),
+        "runs": [run for one in summaries for run in one["runs"]],
+    }
+    for name, value in summaries[0].items():
+        if name in total:
+            continue
+        if isinstance(value, dict):
+            sums: Counter[str] = Counter()
+            for one in summaries:
+                sums.update(one[name])
+            total[name] = dict(sums.most_common())
+        else:
+            total[name] = sum(one[name] for one in summaries)
+    return total
 
 
 @contextmanager
@@ -256,7 +285,9 @@ def _bytes(name: str, data: bytes) -> dict[str, str]:
         return {f"{name}_base64": base64.b64encode(data).decode()}
 
 
-def _query_of(head: bytes) -> dict[str, str]:
-    """The URL parameters in the head of a request."""
-    target = head.split(b" ", 2)[1].decode("latin-1") if head.count(b" ") > 1 else ""
-    return dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
+def _from_request(time_ms: int, head: bytes, body: bytes) -> Recorded:
+    """The event in a request as it arrived."""
+    target = head.split(b" ", 2)[1] if head.count(b" ") > 1 else b""
+    query = recorded_query(target)
+    get = dict(parse_qsl(query, keep_blank_values=True)).get
+    return Recorded(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body, query)

@@ -41,7 +41,8 @@ CREATE TABLE events (
     command TEXT NOT NULL,
     client_ip TEXT NOT NULL,
     platform TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    query TEXT
 );
 CREATE TABLE attempts (
     event INTEGER NOT NULL,

@@ -166,6 +166,11 @@ class Run:
         self._pump()
 
     @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return (time.monotonic_ns() - self._start_ns) / 1e9
+
+    @property
     def waiting(self) -> int:
         """Callbacks that wait for a retry or out a delay."""
         return len(self._later)
@@ -323,5 +328,5 @@ class Run:
 
     def _mark(self) -> None:
         self.flush()
-        self.tally.elapsed_s = (time.monotonic_ns() - self._start_ns) / 1e9
+        self.tally.elapsed_s = self.elapsed_s
         self.tally.mark(round(self.tally.elapsed_s, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ LATE_MS: Final = 2.0
 
 _MOST_SPECIMENS: Final = 10
 _LONGEST_SHOWN: Final = 2048
+_TYPES: Final = {b"Le": "Leave", b"Ki": "Kicked", b"Ex": "Expired", b"En": "Enter"}
+_TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 _DELIVERED: Final = Outcome.DELIVERED
 
 
@@ -51,9 +54,9 @@ class Second:
 class Tally:
     """Counts of one run, or of several added up.
 
-    Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome each. ``latency`` counts from
-    the intended moment of sending, ``service`` from the actual one, ``lateness`` what lies between (µs); in the closed
-    loop nothing has a time to be late for.
+    Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome and one of ``check_outs``
+    each. ``latency`` counts from the intended moment of sending, ``service`` from the actual one; ``lateness``
+    is what lies between. In the closed loop nothing has a time to be late for.
     """
 
     mode: str = ""
@@ -103,6 +106,7 @@ class Tally:
         self.latency.record_all(latencies)
         self.lateness.record_all(latenesses)
         self.service.record_all(map(sub, latencies, latenesses))
+        self.check_outs.update(_check_out(one.request) for one in attempts)
         late_us = LATE_MS * 1000
         for attempt, latency, lateness in zip(attempts, latencies, latenesses, strict=True):
             if attempt.outcome is _DELIVERED and not attempt.breaches:
@@ -204,6 +208,16 @@ class Tally:
         else:
             heapq.heapreplace(self._slowest, entry)
             self._slow_us = self._slowest[0][0]
+
+
+def _check_out(request: bytes) -> str:
+    """The check-out method (Type) of the packet in *request*."""
+    start = request.rpartition(b'"Type":"')[2][:2]
+    found = _TYPES.get(start)
+    if found is None:
+        match = _TYPE.search(request)
+        found = match[1].decode(errors="replace") if match else "?"
+    return found
 
 
 def _specimen(attempt: Attempt) -> Specimen:

@@ -62,10 +62,17 @@ class Target:
 
     def request_with(self, event: Event, signature: str) -> bytes:
         """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""
+        return self.request_of(self.query_with(event, signature), event.body)
+
+    def query_with(self, event: Event, signature: str) -> str:
+        """The URL parameters of *event*, from SdkAppid on, with *signature* at their end."""
         address = quote(event.client_ip, safe="")
-        line = f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
-        head = f"POST {self.url.target(line)} HTTP/1.1\r\n".encode()
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._fields, len(event.body), event.body)
+        return f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
+
+    def request_of(self, query: str, body: bytes) -> bytes:
+        """The request with these URL parameters, as they are, and this body."""
+        head = f"POST {self.url.target(query)} HTTP/1.1\r\n".encode()
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._fields, len(body), body)
 
     def signature(self, request_time: int) -> str:
         """``&Sign=…&RequestTime=…`` for *request_time* (s), or nothing without a token."""
@@ -73,9 +80,7 @@ class Target:
 
     def callback(self, event: Event, request_time: int) -> Callback:
         """The same request as a value that can be shown, as a curl line for one."""
-        head = self._before_address(event.command)
-        tail = self._after_address(event.platform, self.signature(request_time))
-        query = f"{head}{quote(event.client_ip, safe='')}{tail}"
+        query = self.query_with(event, self.signature(request_time))
         return Callback(
             self.url.with_query(query), event.body, tuple(self._own_headers()), signed=self.token is not None
         )

@@ -1,0 +1,197 @@
+"""A sending session from its first check to its last row: target, journal, sender and run, brought together.
+
+An ``Order`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Protocol
+
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.events import Event
+from roomhook.simulator.journal import Journal
+from roomhook.simulator.pacing import Pace, constant_rate, own_times, poisson_rate
+from roomhook.simulator.recorded import ExactTarget
+from roomhook.simulator.retries import PROFILES, Disorder
+from roomhook.simulator.run import Delivery, Plan, Run, numbered
+from roomhook.simulator.sender import DEADLINE_MS, Sender
+from roomhook.simulator.tally import Tally
+from roomhook.simulator.target import Target
+from roomhook.simulator.tls import client_context
+
+__all__ = ["Order", "Source", "Watch", "carry_out"]
+
+_WATCHED_EVERY_S: Final = 0.25
+
+
+class Source(Protocol):
+    """Where events come from; the same source gives the same events again."""
+
+    def events(self) -> Iterator[Event]:
+        """All of them from the first one, in the order of time."""
+        ...
+
+    def alive(self) -> int | None:
+        """How many rooms are alive at the moment, if it knows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What somebody who looks on is shown: the counts so far, and what is under way."""
+
+    tally: Tally
+    in_flight: int
+    waiting: int
+    alive: int | None
+    elapsed_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be sent where and how.
+
+    ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``. ``deadline_ms`` is how
+    long an answer may take; ``max_late_ms`` how late a callback may leave; ``exact`` sends recorded events with the URL
+    parameters that they had. ``options`` are kept in the journal.
+    """
+
+    url: CallbackUrl
+    sdkappid: int | str
+    token: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    cacert: Path | None = None
+    insecure: bool = False
+    cert: Path | None = None
+    deadline_ms: float = DEADLINE_MS
+    connections: int = 64
+    rate: float | None = None
+    poisson: bool = False
+    speed: float | None = None
+    retry: str = "none"
+    disorder: Disorder = field(default_factory=Disorder)
+    max_late_ms: float | None = None
+    seed: int = 0
+    journal: Path | None = None
+    resume: bool = False
+    exact: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def target(self) -> Target:
+        """The target, with its TLS context; raises ``ConfigurationError`` for certificates that can't be used."""
+        tls = None
+        if self.url.scheme == "https":
+            tls = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
+        kind = ExactTarget if self.exact else Target
+        return kind(self.url, self.sdkappid, self.token, self.headers, tls=tls)
+
+    def plan(self) -> Plan:
+        """How the run sends."""
+        return Plan(self._pace(), PROFILES[self.retry], self.disorder, self.max_late_ms)
+
+    @property
+    def mode(self) -> str:
+        """The model of the load, as every report names it."""
+        pace = self._pace()
+        return pace.name if pace else f"closed loop, {self.connections} connections"
+
+    def _pace(self) -> Pace | None:
+        if self.rate is not None:
+            return poisson_rate(self.rate, Random(self.seed)) if self.poisson else constant_rate(self.rate)
+        return own_times(self.speed) if self.speed is not None else None
+
+
+async def carry_out(order: Order, source: Source, watch: Callable[[Watch], object] | None = None) -> tuple[Tally, bool]:
+    """Send what *source* gives; returns the tally, and whether a signal ended it early.
+
+    Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
+    a journal that can't be used. SIGINT and SIGTERM let what is in flight come home; a second one does not wait.
+    """
+    target = order.target()
+    async with Sender(target, deadline_ms=order.deadline_ms, connections=order.connections) as sender:
+        await sender.check_reachable()
+        if order.journal is None:
+            run = Run(sender, numbered(source.events()), order.plan(), Random(order.seed))
+            return await _looked_on(run, source, watch)
+        journal = Journal.open(
+            order.journal,
+            target,
+            connections=order.connections,
+            mode=order.mode,
+            options=order.options,
+            resume=order.resume,
+        )
+        try:
+            run = Run(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
+            found = await _looked_on(run, source, watch)
+        except BaseException:
+            journal.abandon()
+            raise
+        journal.close()
+        return found
+
+
+async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] | None) -> tuple[Tally, bool]:
+    interrupted = _Interruption(run)
+    watching = asyncio.ensure_future(_watch(run, source, watch)) if watch else None
+    try:
+        return await run.go(), interrupted.happened
+    finally:
+        interrupted.forget()
+        if watching is not None:
+            watching.cancel()
+
+
+def _deliveries(journal: Journal, source: Source) -> Iterator[Delivery]:
+    """What an earlier run has left, then what it had not come to."""
+    stream = source.events()
+    (last,) = deque(islice(stream, journal.scheduled), maxlen=1) or (None,)
+    if journal.scheduled and last != journal.last_event():
+        raise ConfigurationError(
+            f"{journal.file.path} was begun with other events than these; resume it with the options it was begun with"
+        )
+    return chain(journal.unfinished(), journal.schedule(stream))
+
+
+async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> None:
+    while True:
+        await asyncio.sleep(_WATCHED_EVERY_S)
+        run.flush()
+        watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s))
+
+
+class _Interruption:
+    """Turns the first SIGINT or SIGTERM into an orderly end, the next into an immediate one."""
+
+    def __init__(self, run: Run) -> None:
+        self.happened = False
+        self._run = run
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._signals: list[signal.Signals] = []
+        for each in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._loop.add_signal_handler(each, self._interrupt)
+            except (ValueError, RuntimeError):  # not in the main thread: whoever runs us there decides when to stop
+                break
+            self._signals.append(each)
+
+    def forget(self) -> None:
+        """Leave signals alone again."""
+        for each in self._signals:
+            self._loop.remove_signal_handler(each)
+
+    def _interrupt(self) -> None:
+        if self.happened and self._task is not None:
+            self._task.cancel()
+        self.happened = True
+        self._run.stop()

@@ -1,0 +1,304 @@
+"""What ``roomhook traffic URL`` and ``roomhook replay`` share: the options of sending, the run, and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import typer
+
+from roomhook.cli.options import (
+    OUR_SDKAPPID,
+    CaCert,
+    Cert,
+    Format,
+    Header,
+    Insecure,
+    OutputFormat,
+    SdkAppId,
+    Timeout,
+    Token,
+    parse_headers,
+    parse_token,
+)
+from roomhook.schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from roomhook.simulator.session import Order, Source
+
+__all__ = ["Arrivals", "Retry", "Sending", "SendingReport", "send", "with_sending_options"]
+
+_CLOSED_LOOP_CONNECTIONS: Final = 64
+_OPEN_LOOP_CONNECTIONS: Final = 1024
+_INTERRUPTED: Final = 130
+_TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?")
+_MS: Final = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, None: 1000.0}
+_SECRET: Final = frozenset({"token", "header"})
+_FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
+
+
+class Retry(StrEnum):
+    """When a callback that was not delivered is sent again."""
+
+    NONE = "none"
+    ON_TIMEOUT = "on-timeout"
+    TRTC = "trtc"
+
+
+class Arrivals(StrEnum):
+    """How callbacks at a --rate are spaced."""
+
+    CONSTANT = "constant"
+    POISSON = "poisson"
+
+
+class SendingReport(StrEnum):
+    """A file about the run."""
+
+    JSON = "json"
+    HTML = "html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """The options as they were given; ``order`` turns them into what is to be done."""
+
+    sdkappid: SdkAppId = OUR_SDKAPPID
+    token: Token = None
+    header: Header = None
+    timeout: Timeout = 2.0
+    cacert: CaCert = None
+    insecure: Insecure = False
+    cert: Cert = None
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="HOST", help="A target outside this machine that you may flood; repeatable."
+        ),
+    ] = None
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="RATE", help="Open loop at e.g. 2000/s or 90/min; max is the closed loop."),
+    ] = None
+    arrivals: Annotated[
+        Arrivals, typer.Option("--arrivals", help="Space callbacks at a --rate evenly, or as independent people would.")
+    ] = Arrivals.CONSTANT
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            "--connections",
+            metavar="N",
+            min=1,
+            help="At most N in flight, each on its own connection. [default: 64; open loop 1024]",
+        ),
+    ] = None
+    max_late: Annotated[
+        str | None,
+        typer.Option("--max-late", metavar="TIME", help="Leave unsent what can't leave within e.g. 5s of its time."),
+    ] = None
+    retry: Annotated[
+        Retry,
+        typer.Option("--retry", help="Send what was not delivered again; trtc: at once, then every 10 s for 1 min."),
+    ] = Retry.NONE
+    duplicate: Annotated[str, typer.Option("--duplicate", metavar="SHARE", help="Send e.g. 1% of callbacks twice.")] = (
+        "0%"
+    )
+    reorder: Annotated[
+        str, typer.Option("--reorder", metavar="SHARE", help="Let others overtake e.g. 5% of callbacks.")
+    ] = "0%"
+    delay: Annotated[
+        str, typer.Option("--delay", metavar="TIME", help="Send each callback e.g. 200ms, or 50ms-2s, after its time.")
+    ] = "0s"
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", min=1, help="Share the work out to N processes, e.g. one a core.")
+    ] = 1
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", metavar="FILE", help="Write every callback and attempt into this file, e.g. run.db"),
+    ] = None
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the --journal of a run that did not end, with its options.")
+    ] = False
+    report: Annotated[
+        list[SendingReport] | None,
+        typer.Option("--report", help="Write a file into --report-dir, e.g. --report html; repeatable."),
+    ] = None
+    report_dir: Annotated[
+        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+    ] = Path("roomhook-report")
+    output: Format = OutputFormat.TEXT
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Every option of the command as it was given, for the journal."""
+
+    def order(self, url: str, *, speed: float | None, seed: int, resolved: Mapping[str, Any]) -> Order:
+        """What is to be done at *speed* unless there is a --rate; *resolved* are options that were left to us.
+
+        Raises ``ConfigurationError`` for anything that can't be.
+        """
+        from roomhook.simulator.callback_url import CallbackUrl
+        from roomhook.simulator.pacing import parse_rate
+        from roomhook.simulator.retries import Disorder
+        from roomhook.simulator.safety import require_allowed
+        from roomhook.simulator.session import Order
+
+        target = CallbackUrl.parse(url)
+        require_allowed(target, self.allow_host or ())
+        rate = parse_rate(self.rate) if self.rate is not None else None
+        closed = self.rate == "max" or (rate is None and speed is None)
+        delay_ms = _range_ms(self.delay)
+        if closed and (delay_ms[1] or self.max_late or self.arrivals is Arrivals.POISSON):
+            option = "--delay" if delay_ms[1] else "--max-late" if self.max_late else "--arrivals"
+            raise ConfigurationError(
+                f"{option} needs callbacks that have a time: give a --rate such as 2000/s, or a --speed"
+            )
+        if self.resume and self.journal is None:
+            raise ConfigurationError("--resume needs the --journal that is to be gone on with")
+        return Order(
+            url=target,
+            sdkappid=self.sdkappid,
+            token=parse_token(self.token),
+            headers=parse_headers(self.header),
+            cacert=self.cacert,
+            insecure=self.insecure,
+            cert=self.cert,
+            deadline_ms=self.timeout * 1000,
+            connections=self.connections or (_CLOSED_LOOP_CONNECTIONS if closed else _OPEN_LOOP_CONNECTIONS),
+            rate=rate,
+            poisson=self.arrivals is Arrivals.POISSON,
+            speed=None if closed else speed,
+            retry=self.retry.value,
+            disorder=Disorder(_share("--duplicate", self.duplicate), _share("--reorder", self.reorder), delay_ms),
+            max_late_ms=_time_ms("--max-late", self.max_late) if self.max_late else None,
+            seed=seed,
+            journal=self.journal,
+            resume=self.resume,
+            options={**self.given, **resolved},
+        )
+
+
+def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """*command* with a parameter for each option of ``Sending``, which it gets together as ``sending``.
+
+    With --resume, options that are not given are those that the journal was begun with; given ones must agree with
+    them, except for how and where to send.
+    """
+    own = get_type_hints(command, include_extras=True)
+    ours = get_type_hints(Sending, include_extras=True)
+    names = [one.name for one in fields(Sending) if one.name != "given"]
+    taken = [one for name, one in inspect.signature(command).parameters.items() if name != "sending"]
+    parameters = [one.replace(annotation=own[one.name]) for one in taken if one.name != "context"]
+    parameters += [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=ours[one.name])
+        for one in fields(Sending)
+        if one.name != "given"
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    @functools.wraps(command)
+    def wrapped(context: typer.Context, **values: Any) -> Any:
+        if values["resume"] and values["journal"] is not None:
+            values = _resumed(context, values, frozenset(names))
+        given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
+        mine = {name: values[name] for name in names}
+        theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
+        return command(**theirs, sending=Sending(**mine, given=given))
+
+    del wrapped.__wrapped__  # its signature is not the one to look at
+    every = [context, *sorted(parameters, key=lambda one: one.kind)]
+    wrapped.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {one.name: one.annotation for one in every}
+    return wrapped
+
+
+def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
+    """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
+    from roomhook.cli.outcome import Outcome, progress
+    from roomhook.simulator.sender import run_loop
+    from roomhook.simulator.session import carry_out
+    from roomhook.simulator.workers import carry_out_together
+
+    outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output)
+    outcome.check_writable()
+    with progress() as watch:
+        if len(sources) == 1:
+            tally, interrupted = run_loop(carry_out(order, sources[0], watch))
+        else:
+            tally, interrupted = carry_out_together(order, list(sources), watch)
+    outcome.show(tally)
+    if interrupted:
+        return _INTERRUPTED
+    return 0 if tally.acknowledged == tally.attempts and not tally.unsent else 1
+
+
+def _resumed(context: typer.Context, values: dict[str, Any], free: frozenset[str]) -> dict[str, Any]:
+    from roomhook.simulator.journal_reading import reading
+    from roomhook.simulator.workers import journal_of_part
+
+    path: Path = values["journal"]
+    if not path.exists() and values["processes"] > 1:
+        path = journal_of_part(path, 1, values["processes"])
+    with reading(path) as reader:
+        runs = reader.runs()
+    stored: dict[str, Any] = runs[0]["options"] if runs else {}
+    merged = dict(values)
+    parameters: list[Any] = context.command.params
+    for parameter in parameters:
+        name = parameter.name or ""
+        if name not in stored or name in _FREE_ON_RESUME:
+            continue
+        source = context.get_parameter_source(name)
+        if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
+            converted = parameter.type_cast_value(context, stored[name])
+            merged[name] = converted
+        elif name not in free and _plain(values[name]) != stored[name]:
+            option = name.replace("_", "-")
+            raise ConfigurationError(
+                f"{path} was begun with --{option} {stored[name]}, not {_plain(values[name])}: leave it out to go on"
+            )
+    return {**merged, **{name: value for name, value in stored.items() if name not in merged}}
+
+
+def _default(one: Any) -> Any:
+    return inspect.Parameter.empty if one.default is MISSING else one.default
+
+
+def _plain(value: Any) -> Any:
+    """*value* as JSON can hold it, and as the option would be written."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _share(option: str, text: str) -> float:
+    """A share such as ``1%`` or ``0.01``, from 0 to 1."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(%)?", text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"{option} {text!r} is no share; write it as 1% or 0.01")
+    return share
+
+
+def _time_ms(option: str, text: str) -> float:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"{option} {text!r} is no time; write it as 200ms, 5s or 1m")
+    return float(match[1]) * _MS[match[2]]
+
+
+def _range_ms(text: str) -> tuple[float, float]:
+    first, separator, last = text.partition("-")
+    low = _time_ms("--delay", first)
+    high = _time_ms("--delay", last) if separator else low
+    if high < low:
+        raise ConfigurationError(f"--delay {text!r} ends before it begins; write it as 50ms-2s")
+    return low, high
