@@ -213,6 +213,12 @@ class Room(Generic[M]):
         self._must_be_in(account)
         self.owner = account
 
+    def resize(self, capacity: int) -> None:
+        """Change the capacity; nobody has to leave for that."""
+        self.capacity = capacity
+        if not self.closing:
+            self._places = capacity
+
     def close(self) -> None:
         """Begin to dissolve: from now on nobody enters, and ``evict`` empties the room."""
         self.closing = True
