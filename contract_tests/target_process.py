@@ -81,14 +81,15 @@ class TargetProcess:
         if process is None:
             return
         self._process = None
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            try:
-                process.wait(_STOP_S)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        end = time.monotonic() + _STOP_S
+        _signal_all(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_S)
+        # The shell may be gone before what it has started, which is gone once nobody listens.
+        while self._listens() and time.monotonic() < end:
+            time.sleep(0.02)
+        _signal_all(process, signal.SIGKILL)
+        process.wait()
 
     def close(self) -> None:
         """Stop, and forget what was printed."""
@@ -102,15 +103,24 @@ class TargetProcess:
                 raise UnreachableError(
                     f"--exec ended with exit code {process.returncode} before it listened{self._shown()}"
                 )
-            try:
-                socket.create_connection(("localhost", self._port), timeout=0.5).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
+            if self._listens():
                 return
+            time.sleep(0.05)
         waited = f"after {self._wait_s:g} s (--wait-for gives it longer)"
         raise UnreachableError(f"--exec does not listen on {self._port} {waited}{self._shown()}")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("localhost", self._port), timeout=0.5).close()
+        except OSError:
+            return False
+        return True
 
     def _shown(self) -> str:
         lines = self.last_lines
         return f"; its last lines:\n{lines}" if lines else "; it printed nothing"
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
