@@ -55,9 +55,12 @@ class Traffic:
     speed: float = 1.0
 
 
-def events(traffic: Traffic) -> Iterator[Event]:
-    """The callbacks of *traffic*, lazily and in the order of their time; raises ``ConfigurationError`` at once."""
-    happening = world(traffic).events()
+def events(traffic: Traffic, rooms: World | None = None) -> Iterator[Event]:
+    """The callbacks of *traffic*, lazily and in the order of their time; raises ``ConfigurationError`` at once.
+
+    *rooms* is its ``world``, if that has been made already.
+    """
+    happening = (rooms or world(traffic)).events()
     if traffic.limit is None:
         return happening
     return (event for event in islice(happening, traffic.limit) if event is not UNHEARD)

@@ -90,6 +90,11 @@ class World:
         """How many people are in rooms now."""
         return sum(len(life.room.members) for life in self._lives.values() if life.room is not None)
 
+    @property
+    def rooms_alive(self) -> int:
+        """How many rooms there are now."""
+        return sum(life.room is not None for life in self._lives.values())
+
     def _event(self, command: str, packet: LeavePacket | EnterPacket, client_ip: str, platform: str) -> Event:
         """As ``_plain_event``, with time compressed, and without a Reason where the backend would send none."""
         moment = self._start + int((packet.event_time - self._start) / self._speed)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hints
 
 import typer
 
@@ -32,7 +32,7 @@ from roomhook.schemas.errors import ConfigurationError
 if TYPE_CHECKING:
     from roomhook.simulator.session import Order, Source
 
-__all__ = ["Arrivals", "Retry", "Sending", "SendingReport", "send", "with_sending_options"]
+__all__ = ["Arrivals", "Retry", "Sending", "SendingReport", "first_given", "send", "with_sending_options"]
 
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
@@ -185,6 +185,7 @@ class Sending:
 def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """*command* with a parameter for each option of ``Sending``, which it gets together as ``sending``.
 
+    An option that the command declares itself is left to it.
     With --resume, options that are not given are those that the journal was begun with; given ones must agree with
     them, except for how and where to send.
     """
@@ -196,14 +197,14 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     parameters += [
         inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=ours[one.name])
         for one in fields(Sending)
-        if one.name != "given"
+        if one.name != "given" and one.name not in own
     ]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
     @functools.wraps(command)
     def wrapped(context: typer.Context, **values: Any) -> Any:
         if values["resume"] and values["journal"] is not None:
-            values = _resumed(context, values, frozenset(names))
+            values = _resumed(context, values, free=frozenset(names), hints=own | ours)
         given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
         mine = {name: values[name] for name in names}
         theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
@@ -214,6 +215,15 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     wrapped.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {one.name: one.annotation for one in every}
     return wrapped
+
+
+def first_given(context: typer.Context) -> str | None:
+    """The first option of sending that stands on the command line, or None."""
+    for one in fields(Sending):
+        source = context.get_parameter_source(one.name)
+        if one.name != "output" and source is not None and source.name == "COMMANDLINE":
+            return f"--{one.name.replace('_', '-')}"
+    return None
 
 
 def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
@@ -236,7 +246,10 @@ def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
     return 0 if tally.acknowledged == tally.attempts and not tally.unsent else 1
 
 
-def _resumed(context: typer.Context, values: dict[str, Any], free: frozenset[str]) -> dict[str, Any]:
+def _resumed(
+    context: typer.Context, values: dict[str, Any], *, free: frozenset[str], hints: Mapping[str, Any]
+) -> dict[str, Any]:
+    """*values* with those that the journal was begun with in place of defaults; *free* ones may have changed."""
     from roomhook.simulator.journal_reading import reading
     from roomhook.simulator.workers import journal_of_part
 
@@ -247,15 +260,10 @@ def _resumed(context: typer.Context, values: dict[str, Any], free: frozenset[str
         runs = reader.runs()
     stored: dict[str, Any] = runs[0]["options"] if runs else {}
     merged = dict(values)
-    parameters: list[Any] = context.command.params
-    for parameter in parameters:
-        name = parameter.name or ""
-        if name not in stored or name in _FREE_ON_RESUME:
-            continue
+    for name in (name for name in stored if name in values and name not in _FREE_ON_RESUME):
         source = context.get_parameter_source(name)
         if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
-            converted = parameter.type_cast_value(context, stored[name])
-            merged[name] = converted
+            merged[name] = _restored(hints[name], stored[name])
         elif name not in free and _plain(values[name]) != stored[name]:
             option = name.replace("_", "-")
             raise ConfigurationError(
@@ -276,6 +284,19 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
+    return value
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    """The value of an option of the type *hint* that ``_plain`` has made *value* of."""
+    if isinstance(value, list):
+        return [_restored(hint, one) for one in value]
+    if value is None or isinstance(hint, type):
+        rich = value is not None and issubclass(hint, Enum | Path)
+        return hint(value) if rich else value
+    inner = [one for one in get_args(hint) if isinstance(one, type) or get_args(one)]
+    for one in inner:
+        value = _restored(one, value)
     return value
 
 

@@ -1,23 +1,28 @@
-"""``roomhook traffic``: the leave callbacks that a day of rooms makes, as NDJSON on stdout."""
+"""``roomhook traffic``: the leave callbacks that a day of rooms makes, to an App backend or as NDJSON on stdout."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import Seed, chosen_seed
+from roomhook.cli.options import OutputFormat, Seed, chosen_seed
+from roomhook.cli.sending import Sending, first_given, send, with_sending_options
+from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.profiles import Profile
 from roomhook.simulator.rooms import BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.scenario import ReasonStyle
 
 if TYPE_CHECKING:
     from roomhook.simulator.events import Event
+    from roomhook.simulator.traffic import Traffic
 
 __all__ = ["app"]
 
@@ -25,9 +30,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class TrafficFormat(StrEnum):
-    """How callbacks are written to stdout."""
+    """What is written to stdout: callbacks, or with a URL what came of them."""
 
     NDJSON = "ndjson"
+    TEXT = "text"
+    JSON = "json"
 
 
 _Profile = Annotated[
@@ -72,7 +79,7 @@ _Start = Annotated[
     str | None,
     typer.Option(
         metavar="ISO|now",
-        help="The world's first moment, e.g. 2026-01-02T18:00:00+08:00. [default: 2026-01-02T18:00:00Z]",
+        help="The world's first moment, e.g. 2026-01-02T18:00:00+08:00. [default: now to a URL, else 2026-01-02T18Z]",
     ),
 ]
 _Shard = Annotated[
@@ -80,9 +87,16 @@ _Shard = Annotated[
     typer.Option(metavar="I/N", help="Only the I-th of N parts of the rooms, e.g. 1/4: N workers share them."),
 ]
 _Speed = Annotated[
-    str, typer.Option(metavar="X", help="Let time pass X times as fast, e.g. 1x or 60x; max doesn't wait for it.")
+    str | None,
+    typer.Option(
+        metavar="X",
+        help="Let time pass X times as fast, e.g. 60x; max doesn't wait for it. [default: 1x to a URL, max to stdout]",
+    ),
 ]
-_Format = Annotated[TrafficFormat, typer.Option("--format", help="How callbacks are written.")]
+_Format = Annotated[
+    TrafficFormat | None,
+    typer.Option("--format", help="ndjson: callbacks, without a URL; text, json: what came of them, with one."),
+]
 _ExpiredOperator = Annotated[
     ExpiredOperator | None, typer.Option(help="Operator_Account of Expired. [default: member]")
 ]
@@ -108,7 +122,12 @@ _Heartbeat = Annotated[
 
 
 @app.command()
+@with_sending_options
 def traffic(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Argument(metavar="[URL]", help="Your App backend's callback URL; without one, stdout.")
+    ] = None,
     *,
     profile: _Profile = None,
     scenario: _Scenario = None,
@@ -127,8 +146,8 @@ def traffic(
     start: _Start = None,
     seed: Seed = None,
     shard: _Shard = None,
-    speed: _Speed = "max",
-    output: _Format = TrafficFormat.NDJSON,
+    speed: _Speed = None,
+    output: _Format = None,
     expired_operator: _ExpiredOperator = None,
     member_count: _MemberCount = None,
     bulk_kick: _BulkKick = None,
@@ -136,16 +155,19 @@ def traffic(
     reason: _Reason = None,
     administrator: _Administrator = None,
     heartbeat: _Heartbeat = None,
+    sending: Sending,
 ) -> None:
-    """Write the leave callbacks that a day of rooms makes: NDJSON with packet, URL parameters and intended time.
+    """Send the leave callbacks that a day of rooms makes to URL, or without one write them as NDJSON.
 
     The same options, seed and version give the same bytes on every machine. docs/reference-traffic.md explains it all.
+    With a URL, the exit code is 0 if all were delivered and acknowledged, 1 if not, 2 bad option, 3 target unreachable.
     """
     from roomhook.cli.asked import Asked, parse_range, traffic_from
     from roomhook.simulator.pacing import parse_speed
     from roomhook.simulator.traffic import events as events_of
 
-    factor = parse_speed(speed)
+    _refuse_mixtures(context, url, output)
+    factor = parse_speed(speed or ("max" if url is None else "1x"))
     asked = Asked(
         phase={
             "profile": profile,
@@ -177,19 +199,46 @@ def traffic(
         speed=factor,
     )
     chosen = chosen_seed(seed)
-    wanted = traffic_from(asked, seed=chosen)
-    stream = events_of(wanted)
+    wanted = traffic_from(asked, seed=chosen, sending=url is not None)
     if seed is None:
         typer.echo(f"seed {chosen} (--seed {chosen} makes the same callbacks again)", err=True)
-    _write(stream if factor is None else _paced(stream, wanted.start_ms), output)
+    if url is None:
+        stream = events_of(wanted)
+        _write(stream if factor is None else _paced(stream, wanted.start_ms))
+    else:
+        raise typer.Exit(_send(wanted, url, sending, output, factor))
 
 
-def _write(stream: Iterable[Event], output: TrafficFormat) -> None:
+def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFormat | None) -> None:
+    """Options that only make sense with a URL, or without one, are not passed over in silence."""
+    if url is not None:
+        if output is TrafficFormat.NDJSON:
+            raise ConfigurationError("--format ndjson writes callbacks instead of sending them: leave out the URL")
+        return
+    if output in {TrafficFormat.TEXT, TrafficFormat.JSON}:
+        raise ConfigurationError(f"--format {output} tells what came of callbacks: give the URL to send them to")
+    if option := first_given(context):
+        raise ConfigurationError(
+            f"{option} is about sending: give the URL to send to, as in http://127.0.0.1:8000/callback"
+        )
+
+
+def _send(wanted: Traffic, url: str, sending: Sending, output: TrafficFormat | None, factor: float | None) -> int:
+    from roomhook.simulator.traffic_source import TrafficSource
+
+    moment = datetime.fromtimestamp(wanted.start_ms / 1000, timezone(timedelta(milliseconds=wanted.offset_ms)))
+    resolved = {"seed": wanted.seed, "start": moment.isoformat(timespec="milliseconds")}
+    order = sending.order(url, speed=None if factor is None else 1.0, seed=wanted.seed, resolved=resolved)
+    sources = [TrafficSource.part(wanted, part, sending.processes) for part in range(1, sending.processes + 1)]
+    return send(order, sources, replace(sending, output=OutputFormat(output or "text")))
+
+
+def _write(stream: Iterable[Event]) -> None:
     from roomhook.simulator.events import to_line
 
-    write, line = sys.stdout.buffer.write, {TrafficFormat.NDJSON: to_line}[output]
+    write = sys.stdout.buffer.write
     for event in stream:
-        write(line(event))
+        write(to_line(event))
     sys.stdout.buffer.flush()
 
 
