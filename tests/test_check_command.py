@@ -17,7 +17,9 @@ from chromium import browser
 
 from roomhook.cli.main import main
 from roomhook.cli.progress import style_for_stdout
+from roomhook.cli.reporting import FILES
 from roomhook.contract_tests.backends.server import BackendServer
+from roomhook.contract_tests.reports.words import SIGNS
 from roomhook.schemas import loader
 
 Golden = Callable[[str, str], None]
@@ -449,3 +451,11 @@ def test_the_pytest_package_comes_to_the_same_verdicts(
     assert set(told) == set(judged), done.stdout
     assert all(judged[one] in words[word] for one, word in told.items())
     assert done.returncode == code
+
+
+def test_the_reference_of_reports_names_every_kind_and_file() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference-reports.md").read_text(encoding="utf-8")
+    for kind, (file, _) in FILES.items():
+        assert f"| `{kind}` | {file} |" in page
+    for verdict, sign in SIGNS.items():
+        assert f"| `{verdict}` | `{sign}` |" in page

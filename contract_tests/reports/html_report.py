@@ -22,7 +22,7 @@ from roomhook.contract_tests.reports.html_page import (
     prose,
     source_links,
 )
-from roomhook.contract_tests.reports.words import DONE, axes
+from roomhook.contract_tests.reports.words import DONE, START_IT, axes
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
@@ -51,12 +51,15 @@ def _head(report: RunReport) -> Iterator[str]:
 
 
 def _lede(report: RunReport) -> str:
-    if report.verdict in {Outcome.UNREACHABLE, Outcome.NOTHING_RAN}:
+    if report.verdict is Outcome.UNREACHABLE:
+        return f'<p class="lede detail">{escape(report.detail)}</p><p>{escape(START_IT)}</p>'
+    if report.verdict is Outcome.NOTHING_RAN:
         return f'<p class="lede detail">{escape(report.detail)}</p>'
     judged = len(report.requirements) - report.count(Verdict.NOT_JUDGED)
     failed = report.count(Verdict.FAIL)
     must = report.count(Verdict.FAIL, Level.MUST)
-    kept = "Every MUST requirement that could be judged is kept."
+    known = ", or its failure is known" if report.count(Verdict.KNOWN) else ""
+    kept = f"Every {'' if report.strict else 'MUST '}requirement that could be judged is kept{known}."
     levels = f" ({must} MUST)" if failed != must else ""
     broken = f"{failed} of {judged} requirements judged {'is' if failed == 1 else 'are'} not kept{levels}."
     ended = f" The run ended early: {escape(report.detail)}." if report.detail else ""
@@ -86,7 +89,11 @@ def _delivered(report: RunReport) -> str:
     lost = "; ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
     words = f"{delivery.delivered} of {delivery.sent} valid callbacks{f' ({lost})' if lost else ''}"
     return _axis(
-        "Would the Room backend count them as delivered?", words, axes(report)[0], delivery.delivered, delivery.sent
+        "Would the Room backend count the callbacks as delivered?",
+        words,
+        axes(report)[0],
+        delivery.delivered,
+        delivery.sent,
     )
 
 
@@ -110,7 +117,7 @@ def _axis(question: str, words: str, holds: bool, part: int, whole: int) -> str:
 def _totals(report: RunReport) -> Iterator[str]:
     for verdict, done in DONE.items():
         number = report.count(verdict)
-        if number or verdict is Verdict.FAIL:
+        if number:
             yield f'<li class="{verdict}" data-verdict="{verdict}"><b>{number}</b> {done}</li>'
 
 

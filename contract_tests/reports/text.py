@@ -16,6 +16,7 @@ from roomhook.contract_tests.reports.words import (
     OUTCOME_COLOURS,
     OUTCOMES,
     SIGNS,
+    START_IT,
     axes,
     counts,
 )
@@ -28,9 +29,6 @@ Style = Callable[[str, str], str]
 
 WIDTH: Final = 100
 """Columns where no terminal says otherwise."""
-_START_IT: Final = (
-    "hint: start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start"
-)
 _MARGIN: Final = 6
 _LABEL: Final = 10
 _LONGEST_ANSWER: Final = 160
@@ -226,7 +224,7 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
     if report.verdict is Outcome.UNREACHABLE:
         yield f"{verdict}  {report.detail}"
         if not report.detail.startswith("--exec"):
-            yield from _wrapped(_START_IT, width, _MARGIN)
+            yield from _wrapped(f"hint: {START_IT}", width, _MARGIN)
     elif report.verdict is Outcome.NOTHING_RAN:
         yield f"{verdict}  {report.detail}"
     else:

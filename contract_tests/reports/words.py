@@ -7,7 +7,7 @@ from typing import Final
 from roomhook.contract_tests.reports.document import RunReport
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
-__all__ = ["COLOURS", "DONE", "LABELS", "OUTCOMES", "OUTCOME_COLOURS", "SIGNS", "axes", "counts"]
+__all__ = ["COLOURS", "DONE", "LABELS", "OUTCOMES", "OUTCOME_COLOURS", "SIGNS", "START_IT", "axes", "counts"]
 
 LABELS: Final = {
     Verdict.PASS: "PASS",
@@ -63,6 +63,10 @@ OUTCOME_COLOURS: Final = {
     Outcome.UNREACHABLE: "red",
     Outcome.NOTHING_RAN: "red",
 }
+
+
+START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."
+"""What to do about a target that is unreachable."""
 
 
 def axes(report: RunReport) -> tuple[bool, bool]:

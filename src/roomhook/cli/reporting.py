@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from roomhook.contract_tests.reports.ndjson import EventLines
     from roomhook.contract_tests.verdicts import Event, RunStarted
 
-__all__ = ["ReportKind", "Reporter"]
+__all__ = ["FILES", "ReportKind", "Reporter"]
 
 
 class ReportKind(StrEnum):
@@ -34,7 +34,7 @@ class ReportKind(StrEnum):
     MARKDOWN = "markdown"
 
 
-_FILES: Final = {
+FILES: Final = {
     ReportKind.JSON: ("roomhook.json", "json_report"),
     ReportKind.JUNIT: ("roomhook-junit.xml", "junit"),
     ReportKind.NDJSON: ("roomhook.ndjson", "ndjson"),
@@ -93,7 +93,7 @@ class Reporter:
         return report
 
     def _path(self, kind: ReportKind) -> Path:
-        return self._folder / _FILES[kind][0]
+        return self._folder / FILES[kind][0]
 
     def _print(self, report: RunReport) -> None:
         from roomhook.cli.progress import style_for_stdout, text_width
@@ -114,7 +114,7 @@ class Reporter:
             path = self._path(kind)
             if kind is not ReportKind.NDJSON:
                 try:
-                    path.write_text(_renderer(_FILES[kind][1])(report), encoding="utf-8")
+                    path.write_text(_renderer(FILES[kind][1])(report), encoding="utf-8")
                 except OSError as error:
                     raise ConfigurationError(f"{path} can't be written: {error.strerror or error}") from None
             typer.echo(f"wrote {path}", err=True)
