@@ -1,0 +1,141 @@
+"""How a load test ends: verdicts, the exit code that agrees with them in every mode, reports and our part of the HTML."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+import msgspec
+from locust.runners import MasterRunner
+
+from roomhook.loadtests.html_section import insert_section
+from roomhook.loadtests.session import Session
+from roomhook.loadtests.thresholds import judged
+from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
+from roomhook.simulator.callbacks import masked_url
+
+__all__ = ["PROGRESS_FD", "conclude", "extend_web_report"]
+
+PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
+"""The environment variable with a file descriptor for a line of JSON each second, for ``roomhook load``'s panel."""
+
+_log = logging.getLogger("roomhook")
+_LOST: Final = 4
+_COUNTED: Final = {
+    True: "from the intended moment of sending (open loop)",
+    False: "from the actual moment of sending (closed loop)",
+}
+
+
+def conclude(session: Session) -> None:
+    """Judge *session* when locust quits, and say how it goes until then to whoever has asked."""
+    concluded: list[Conclusion] = []
+
+    def quitting(**_: Any) -> None:
+        runner: Any = session.environment.runner
+        runner.quit() if isinstance(runner, MasterRunner) else runner.stop()
+        conclusion = conclusion_of(session)
+        concluded.append(conclusion)
+        if session.lost or session.thresholds:
+            session.environment.process_exit_code = conclusion.exit_code
+        _write(session, conclusion)
+
+    def quit_(**_: Any) -> None:
+        if concluded:
+            sys.stdout.write(table(concluded[-1]) + "\n")
+            sys.stdout.flush()
+            _extend_file(session, concluded[-1])
+
+    session.environment.events.quitting.add_listener(quitting)
+    session.environment.events.quit.add_listener(quit_)
+    descriptor = os.environ.get(PROGRESS_FD)
+    if descriptor:
+        gevent.spawn(_tell_progress, session, int(descriptor))
+
+
+def conclusion_of(session: Session) -> Conclusion:
+    """What *session* has come to so far."""
+    options, figures = session.options, session.total()
+    verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
+    code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
+    closed = not options.callback_rate or [one.__name__ for one in session.environment.user_classes] != ["FastLaneUser"]
+    return Conclusion(
+        figures=figures,
+        verdicts=verdicts,
+        exit_code=_LOST if session.lost else code,
+        asked=dict(session.asked) if options.callback_rate else {},
+        lost=tuple(session.lost),
+        notes=(*session.notes, *(() if figures.requests else ("nothing was sent",))),
+        facts={
+            "target": masked_url(str(session.environment.host)),
+            "sdkappid": options.sdkappid,
+            "seed": options.seed,
+            "profile": options.callback_profile,
+            "shape": options.shape,
+            "users": [one.__name__ for one in session.environment.user_classes],
+            "callbacks_per_user_per_s": options.callback_rate,
+            "counted": _COUNTED[not closed],
+        },
+    )
+
+
+def extend_web_report(session: Session, web_ui: Any) -> None:
+    """Add our part to the report that locust's web UI lets people download."""
+
+    def extend(response: Any) -> Any:
+        from flask import request  # noqa: PLC0415 (there is no request to ask for before)
+
+        if request.path.endswith("/stats/report") and response.status_code == 200:
+            response.direct_passthrough = False
+            response.set_data(insert_section(response.get_data(as_text=True), conclusion_of(session)))
+        return response
+
+    web_ui.app.after_request(extend)
+
+
+def _extend_file(session: Session, conclusion: Conclusion) -> None:
+    name = session.options.html_file
+    if name and Path(name).exists():
+        path = Path(name)
+        path.write_text(insert_section(path.read_text(encoding="utf-8"), conclusion), encoding="utf-8")
+
+
+def _write(session: Session, conclusion: Conclusion) -> None:
+    options = session.options
+    for name, content in ((options.verdict_json, document), (options.verdict_junit, junit)):
+        if name:
+            path = Path(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content(conclusion))
+            except OSError as error:
+                _log.error("%s can't be written: %s", path, error)  # noqa: TRY400 (no traceback for a wrong path)
+                session.environment.process_exit_code = 2
+
+
+def _tell_progress(session: Session, descriptor: int) -> None:
+    begun = time.monotonic()
+    while True:
+        gevent.sleep(1)
+        figures = session.total()
+        runner: Any = session.environment.runner
+        latency = figures.latency
+        seconds = list(figures.seconds.values())
+        line = {
+            "elapsed_s": time.monotonic() - begun,
+            "users": runner.user_count,
+            "rate": seconds[-2][0] if len(seconds) > 1 else 0,
+            "requests": figures.requests,
+            "noncompliant": figures.noncompliant,
+            "p50_ms": latency.percentile_ms(50),
+            "p99_ms": latency.percentile_ms(99),
+        }
+        try:
+            os.write(descriptor, msgspec.json.encode(line) + b"\n")
+        except OSError:
+            return

@@ -1,0 +1,147 @@
+"""``FastLaneUser``: a locust user whose callbacks are sent by the simulator's sender, in a process of its own.
+
+All fast-lane users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
+connection in the closed loop, so that locust's users, spawn rate and shapes mean what they always do.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import gevent
+import msgspec
+from gevent.event import Event as Signal
+from locust import User, events, task
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from roomhook.loadtests.figures import Figures
+from roomhook.loadtests.session import Session, session_of
+
+__all__ = ["FastLaneUser"]
+
+_log = logging.getLogger("roomhook")
+_SPARE_S: Final = 5.0
+_START_S: Final = 20.0
+
+
+class FastLaneUser(User):
+    """One user of the fast lane: while it runs, so does its share of the callbacks."""
+
+    @task
+    def drive(self) -> None:
+        """Take part in the sending until locust stops this user."""
+        session = session_of(self.environment)
+        lane = session.lane
+        if session.stopping or (isinstance(lane, _SenderProcess) and lane.ended.is_set()):
+            gevent.sleep(1)
+            return
+        if not isinstance(lane, _SenderProcess):
+            lane = session.lane = _SenderProcess(session)
+        lane.join()
+        try:
+            lane.ended.wait()
+        finally:
+            lane.leave()
+
+
+def _spawn() -> Any:
+    """A new process that waits for its settings."""
+    return subprocess.Popen(
+        # -P: nothing in the current folder hides one of our modules.
+        [sys.executable, "-P", "-m", "roomhook.loadtests.lane_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is locust's to handle
+    )
+
+
+@events.init.add_listener
+def _warm_up(environment: Environment, **_: Any) -> None:
+    """Have a sender ready before the run's time begins to count."""
+    options = environment.parsed_options
+    named = FastLaneUser.__name__ in (getattr(options, "user_classes", None) or ())
+    if not named and getattr(options, "engine", "") != "fast":
+        return
+    if isinstance(environment.runner, MasterRunner):
+        return
+    process = _spawn()
+    with gevent.Timeout(_START_S, exception=False):
+        _ready[environment] = (process, process.stdout.readline())
+
+
+_ready: WeakKeyDictionary[Environment, tuple[Any, bytes]] = WeakKeyDictionary()
+
+
+class _SenderProcess:
+    """The sender's process under this worker: told how many users there are, asked for figures."""
+
+    def __init__(self, session: Session) -> None:
+        self.ended = Signal()
+        self._session = session
+        self._users = 0
+        self._stopping = False
+        self._done = False
+        self._process: Any = _ready.pop(session.environment, (None, b""))[0] or _spawn()
+        self._write(msgspec.json.encode(session.settings))
+        self._reading = gevent.spawn(self._read)
+
+    def join(self) -> None:
+        """One more user."""
+        self._resize(1)
+
+    def leave(self) -> None:
+        """One user less."""
+        self._resize(-1)
+
+    def stop(self) -> None:
+        """End the sending; returns when its last figures have been counted."""
+        if not self._stopping:
+            self._stopping = True
+            self._write(b'{"stop":true}')
+        patience = self._session.settings.deadline_s + _SPARE_S
+        self._reading.join(timeout=patience)
+        if not self._reading.ready():
+            self._session.lose(f"the sender did not end within {patience:g} s; totals hold what it has reported")
+            self._process.kill()
+            self._reading.join()
+
+    def _resize(self, change: int) -> None:
+        self._users += change
+        if not self._stopping:
+            self._write(b'{"users":%d}' % self._users)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            _log.debug("the sender has gone; its reader tells")
+
+    def _read(self) -> None:
+        """Count what the sender tells, until it has told everything."""
+        error = ""
+        try:
+            for line in self._process.stdout:
+                if not line.endswith(b"\n"):
+                    break  # it was killed while it wrote
+                message: dict[str, Any] = msgspec.json.decode(line)
+                if "figures" in message:
+                    self._session.count(Figures.from_dict(message["figures"]))
+                self._done = self._done or "done" in message
+                error = message.get("error", error)
+        finally:
+            code = self._process.wait()
+            self._stopping = True
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self.ended.set()
+        if error:
+            self._session.lose(f"the sender stopped: {error}")
+        elif not self._done:
+            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            self._session.lose(f"the sender ended {how}; totals hold what it has reported")

@@ -1,0 +1,156 @@
+"""The fast lane itself: keeps a rate or a number of connections busy with callbacks, and counts what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final, cast
+
+from roomhook.loadtests.figures import Figures, Series
+from roomhook.loadtests.schedule import Schedule
+from roomhook.loadtests.stream import name_of, stamped
+from roomhook.simulator.alarm import Alarm
+from roomhook.simulator.attempts import Attempt
+from roomhook.simulator.events import Event
+from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.sender import Sender
+
+__all__ = ["Lane", "Shot"]
+
+_BATCH: Final = 256
+_A_TURN: Final = 512
+"""Callbacks that leave in one turn of the loop, so that answers are read meanwhile."""
+
+
+class Shot(Attempt):
+    """An attempt that knows what it is counted as."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, request: bytes, intended_ns: int, name: str) -> None:
+        # As Attempt's, spelt out: this runs once for every callback.
+        self.request = request
+        self.intended_ns = intended_ns
+        self.sent_ns = 0
+        self.status = 0
+        self.received = b""
+        self.resent = False
+        self.note = ""
+        self.name = name
+
+
+class Lane:
+    """Sends *events* through *sender* for a number of users that changes: each brings a *rate*, or one connection.
+
+    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Everything happens on the running loop. An error of our
+    own is kept in ``error`` and ends the sending.
+    """
+
+    def __init__(self, sender: Sender, events: Iterator[Event], rate: float) -> None:
+        self.error: Exception | None = None
+        self._sender = sender
+        self._events = events
+        self._rate = rate
+        self._most = sender.connections
+        self._limit = 0
+        self._stopping = False
+        self._ended: list[Shot] = []
+        self._figures = Figures()
+        self._wall_ns = time.time_ns() - time.monotonic_ns()
+        self._schedule = Schedule(time.monotonic_ns())
+        self._alarm = Alarm(self._pump)
+        self._idle = asyncio.Event()
+
+    def resize(self, users: int) -> None:
+        """Send for so many *users* from now on."""
+        if self._stopping:
+            return
+        if self._rate:
+            self._schedule.change(time.monotonic_ns(), users * self._rate)
+            self._limit = self._most
+        else:
+            self._limit = min(users, self._most)
+        self._pump()
+
+    async def stop(self) -> None:
+        """Send nothing more and wait until all that has left has its outcome."""
+        if not self._stopping:
+            self._stopping = True
+            if self._rate:
+                self._figures.unsent += self._schedule.backlog(time.monotonic_ns())
+            self._alarm.close()
+        if self._sender.in_flight:
+            await self._idle.wait()
+
+    def take(self) -> Figures:
+        """What has been counted since the last time."""
+        self._count()
+        taken, self._figures = self._figures, Figures()
+        return taken
+
+    def _pump(self) -> None:
+        try:
+            self._send_due()
+        except Exception as error:  # noqa: BLE001 (in a callback of the loop it would go unheard)
+            self.error = self.error or error
+            self._stopping = True
+
+    def _send_due(self) -> None:
+        if self._stopping:
+            return
+        sender, request, limit = self._sender, self._sender.target.request, self._limit
+        wall_ns, schedule = self._wall_ns, self._schedule
+        left = _A_TURN
+        while sender.in_flight < limit:
+            now = intended = time.monotonic_ns()
+            if self._rate:
+                due = schedule.due_ns()
+                if due is None:
+                    return
+                if due > now:
+                    self._alarm.set(due)
+                    return
+                intended = due
+                schedule.take()
+            if not left:
+                self._alarm.set(now)
+                return
+            left -= 1
+            wall = now + wall_ns
+            event = stamped(next(self._events), wall // 1_000_000)
+            sender.start(Shot(request(event, wall // 1_000_000_000), intended, name_of(event)), self._done)
+
+    def _done(self, attempt: Attempt) -> None:
+        self._ended.append(cast("Shot", attempt))
+        if len(self._ended) >= _BATCH:
+            self._count()
+        if self._stopping:
+            if not self._sender.in_flight:
+                self._idle.set()
+            return
+        self._pump()
+
+    def _count(self) -> None:
+        ended, self._ended = self._ended, []
+        figures, wall_ns = self._figures, self._wall_ns
+        groups: dict[str, list[Shot]] = defaultdict(list)
+        for shot in ended:
+            groups[shot.name].append(shot)
+        for name, shots in groups.items():
+            series = figures.series.get(name) or figures.series.setdefault(name, Series())
+            series.requests += len(shots)
+            series.latency.record_all([(shot.done_ns - shot.intended_ns) // 1000 for shot in shots])
+            for shot in shots:
+                series.answer_bytes += len(shot.body)
+                second = (shot.done_ns + wall_ns) // 1_000_000_000
+                cell = series.seconds.get(second) or series.seconds.setdefault(second, [0, 0])
+                cell[0] += 1
+                if shot.outcome is not Outcome.DELIVERED or shot.breaches:
+                    figures.outcomes[shot.outcome.value] += 1
+                    figures.fail(name, second, shot.outcome, shot.breaches, shot.status)
+                else:
+                    figures.outcomes["delivered"] += 1
+        if self._rate:
+            figures.lateness.record_all([(shot.sent_ns - shot.intended_ns) // 1000 for shot in ended])

@@ -1,0 +1,134 @@
+"""Our options in locust's own parser, command line and web form, and the settings that they make."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+
+from roomhook.loadtests.settings import ENGINES, LoadSettings
+from roomhook.loadtests.shape_names import SHAPES
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.profiles import Profile
+
+__all__ = ["settings_from"]
+
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
+
+
+@events.init_command_line_parser.add_listener
+def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    add: Any = parser.add_argument  # a group's does not know the web form
+    add("--sdkappid", type=int, default=1400000001, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
+    add(
+        "--token",
+        env_var="ROOMHOOK_TOKEN",
+        is_secret=True,
+        help="Sign callbacks with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+    )
+    add(
+        "--callback-profile",
+        choices=[one.value for one in Profile],
+        default="steady",
+        help="The traffic of the simulated rooms (locust's own --profile names a test run).",
+    )
+    add("--rooms", help="How many rooms, e.g. 50, or a file with their ids.")
+    add("--people", help="A file of existing accounts, one a line.", include_in_web_ui=False)
+    add("--with-enter", action="store_true", help="Also call back Room.CallbackAfterMemberEnter.")
+    add("--seed", type=int, help="Repeat an earlier run's people and rooms; every run prints its seed.")
+    add("--deadline", type=float, default=2.0, help="Seconds within which an answer must be whole.")
+    add(
+        "--callback-rate",
+        type=float,
+        default=1.0,
+        help="Callbacks/s of each user; 0 sends the next one as soon as the answer is there (closed loop).",
+    )
+    add(
+        "--callback-connections",
+        type=int,
+        default=256,
+        help="What one worker's fast lane keeps in flight at most, in the open loop.",
+    )
+    add("--engine", choices=ENGINES, default="gevent", help="What sends, unless users are named on the command line.")
+    add("--shape", choices=["none", *SHAPES], default="none", help="How the number of users moves up to --users.")
+    add(
+        "--header",
+        action="append",
+        default=[],
+        include_in_web_ui=False,
+        help="A header for a gateway, e.g. 'X-Api-Key: abc'; repeatable.",
+    )
+    add("--cacert", include_in_web_ui=False, help="A PEM file with the CA that signed the target's certificate.")
+    add("--insecure", action="store_true", include_in_web_ui=False, help="Accept any certificate.")
+    add("--cert", include_in_web_ui=False, help="A PEM file with our own client certificate and its key.")
+    add(
+        "--fail-if",
+        action="append",
+        default=[],
+        include_in_web_ui=False,
+        help="Exit with 1 if this holds, e.g. 'p99>500ms', 'noncompliant>0', 'delivered<99.9%%'; repeatable.",
+    )
+    add("--verdict-json", include_in_web_ui=False, help="Write figures and verdicts to this file, as JSON.")
+    add("--verdict-junit", include_in_web_ui=False, help="Write the verdicts to this file, as JUnit XML.")
+
+
+def settings_from(options: Namespace, host: str | None) -> LoadSettings:
+    """The settings that *options* and locust's *host* make; raises ``ConfigurationError``."""
+    if not host:
+        raise ConfigurationError("no callback URL: give --host http://127.0.0.1:8000/callback")
+    if options.deadline <= 0:
+        raise ConfigurationError("--deadline is to be a number of seconds above 0, as in 2.0")
+    if options.callback_rate < 0:
+        raise ConfigurationError("--callback-rate is callbacks/s of a user, as in 1.0, or 0 for the closed loop")
+    if options.callback_connections < 1:
+        raise ConfigurationError("--callback-connections is to be 1 or more")
+    rooms = str(options.rooms or "")
+    settings = LoadSettings(
+        url=host,
+        sdkappid=int(options.sdkappid),
+        seed=int(options.seed),
+        token=options.token or None,
+        headers=tuple(_header(line) for line in options.header),
+        profile=options.callback_profile,
+        rooms=_count(rooms) if rooms.lstrip("-").isdigit() else None,
+        room_ids=_ids("--rooms", rooms) if rooms and not rooms.lstrip("-").isdigit() else (),
+        people=_ids("--people", options.people) if options.people else (),
+        with_enter=bool(options.with_enter),
+        deadline_s=options.deadline,
+        rate=options.callback_rate,
+        connections=options.callback_connections,
+        cacert=options.cacert,
+        insecure=bool(options.insecure),
+        cert=options.cert,
+    )
+    settings.target()
+    return settings
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise ConfigurationError(f"--rooms {text} is no number of rooms; write it as 50")
+    return int(text)
+
+
+def _header(line: str) -> tuple[str, str]:
+    match = _HEADER.fullmatch(line.strip())
+    if match is None:
+        raise ConfigurationError(f"--header {line!r} is not 'Name: value', as in 'X-Api-Key: abc'")
+    return match[1], match[2].rstrip()
+
+
+def _ids(option: str, path: str) -> tuple[str, ...]:
+    try:
+        lines: Iterable[str] = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{option} {path} can't be read: {error}") from None
+    found = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not found:
+        raise ConfigurationError(f"{option} {path} has no ids; write one a line")
+    return found

@@ -1,0 +1,247 @@
+"""A load test in one locust process, from its start to its verdict: listens to locust's own events, nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import SystemRandom
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+import gevent
+import msgspec
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+from locust.stats import StatsEntry, StatsError
+
+from roomhook.loadtests.figures import Figures
+from roomhook.loadtests.load_options import settings_from
+from roomhook.loadtests.settings import LoadSettings
+from roomhook.loadtests.stream import callbacks
+from roomhook.loadtests.thresholds import Threshold, Verdict, parse_threshold
+from roomhook.schemas.errors import RoomhookError
+from roomhook.simulator.events import Event
+from roomhook.simulator.target import Target
+
+__all__ = ["Session", "merge_into_locust", "session_of"]
+
+_log = logging.getLogger("roomhook")
+_SPARE_S: Final = 5.0
+_USAGE: Final = 2
+
+
+class Lane(Protocol):
+    """The fast lane of this process, as far as the session is concerned."""
+
+    def stop(self) -> None:
+        """End it; returns when all that has left has its outcome and is counted."""
+
+
+class Session:
+    """What this process knows of the load test; there is one for each locust environment.
+
+    ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
+    ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
+    last step of a staircase.
+    """
+
+    def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
+        self.environment = environment
+        self.thresholds = thresholds
+        self.figures = Figures()
+        self.verdicts: tuple[Verdict, ...] | None = None
+        self.asked: dict[int, float] = {}
+        self.lost: list[str] = []
+        self.stopping = False
+        self.lane: Lane | None = None
+        self.notes: list[str] = []
+        self._past = Figures()
+        self._under_way = 0
+        self._shard = (1, 1)
+        self._world = 0
+        self._settings: LoadSettings | None = None
+        self._target: Target | None = None
+        self._events: Iterator[Event] | None = None
+
+    @property
+    def options(self) -> Namespace:
+        """Locust's options, ours among them."""
+        options = self.environment.parsed_options
+        assert options is not None
+        return options
+
+    @property
+    def settings(self) -> LoadSettings:
+        """What is sent where; raises ``ConfigurationError``."""
+        if self._settings is None:
+            settings = settings_from(self.options, self.environment.host)
+            self._settings = msgspec.structs.replace(settings, shard=self._shard, seed=settings.seed + self._world)
+        return self._settings
+
+    @property
+    def target(self) -> Target:
+        """The App backend."""
+        if self._target is None:
+            self._target = self.settings.target()
+        return self._target
+
+    def next_event(self) -> Event:
+        """The next callback of this process's rooms, which its users share."""
+        if self._events is None:
+            self._events = callbacks(self.settings)
+        return next(self._events)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Around each request, so that ``drain`` can wait for it."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    def begin(self) -> None:
+        """Forget an earlier run."""
+        self.forget()
+        self.lost.clear()
+        self.notes.clear()
+        self.verdicts = None
+        self.stopping = False
+        self.lane = None
+        self._settings = self._target = self._events = None
+
+    def forget(self) -> None:
+        """Count from here on, as locust does when its statistics are reset."""
+        self.figures, self._past = Figures(), Figures()
+        self.asked.clear()
+
+    def take(self) -> Figures:
+        """What has been counted since the last time."""
+        taken, self.figures = self.figures, Figures()
+        self._past.add(taken)
+        return taken
+
+    def total(self) -> Figures:
+        """What has been counted in the whole run."""
+        found = Figures()
+        found.add(self._past)
+        found.add(self.figures)
+        return found
+
+    def share(self, shard: tuple[int, int], world: int) -> None:
+        """Take part *shard* of the rooms of world number *world*."""
+        self._shard, self._world = shard, world
+
+    def count(self, figures: Figures) -> None:
+        """Count *figures*, which the fast lane has sent, here and in locust's statistics."""
+        self.figures.add(figures)
+        merge_into_locust(self.environment, figures)
+
+    def drain(self) -> None:
+        """Begin nothing new and wait for what is under way, so that the totals are exact."""
+        self.stopping = True
+        if self.lane is not None:
+            self.lane.stop()
+        patience = gevent.Timeout(self.options.deadline + _SPARE_S, exception=False)
+        with patience:
+            while self._under_way:
+                gevent.sleep(0.02)
+
+    def lose(self, why: str) -> None:
+        """Part of the load test is gone: say so and end the run, wherever its end is decided."""
+        if why in self.lost:
+            return
+        self.lost.append(why)
+        _log.error(why)
+        runner: Any = self.environment.runner
+        if isinstance(runner, WorkerRunner):
+            runner.send_message("roomhook-lost", {"why": why})
+            return
+        gevent.spawn(runner.quit if self.options.headless else runner.stop)
+
+
+_sessions: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
+
+
+def session_of(environment: Environment) -> Session:
+    """The session of *environment*, which has one as soon as locust has fired ``init``."""
+    return _sessions[environment]
+
+
+def merge_into_locust(environment: Environment, figures: Figures) -> None:
+    """Add *figures* to locust's own statistics, from which its tables, charts, CSV and HTML are made."""
+    stats, now = environment.stats, time.time()
+    for name, series in figures.series.items():
+        if not series.requests:
+            continue
+        entry = StatsEntry(stats, name, "POST")
+        entry.num_requests, entry.num_failures = series.requests, series.failures
+        # Locust rounds to two digits; its dictionary takes our finer buckets, and its percentiles with them.
+        entry.response_times = {bound / 1000: count for bound, count in series.latency.buckets()}  # type: ignore[misc]
+        entry.total_response_time = series.latency.total_us / 1000  # type: ignore[assignment]
+        entry.min_response_time = min(entry.response_times)
+        entry.max_response_time = series.latency.longest_us / 1000  # type: ignore[assignment]
+        entry.total_content_length = series.answer_bytes
+        entry.num_reqs_per_sec = {second: requests for second, (requests, _) in series.seconds.items()}
+        entry.num_fail_per_sec = {second: failures for second, (_, failures) in series.seconds.items() if failures}
+        entry.last_request_timestamp = min(now, max(series.seconds) + 1.0)
+        stats.total.extend(entry)
+        stats.entries[name, "POST"].extend(entry)
+    for (name, text), count in figures.errors.items():
+        key = StatsError.create_key("POST", name, text)
+        error = stats.errors.setdefault(key, StatsError("POST", name, text, first_seen=now))
+        error.occurrences += count
+        error.last_seen = now
+
+
+@events.init.add_listener
+def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
+    """Refuse what can't be before anything runs, choose users and shape, and listen to the rest."""
+    from roomhook.loadtests.conclusion import conclude, extend_web_report  # noqa: PLC0415 (they need sessions)
+    from roomhook.loadtests.coordination import coordinate  # noqa: PLC0415
+    from roomhook.loadtests.shapes import shape_for  # noqa: PLC0415
+
+    options = environment.parsed_options
+    if options is None or not hasattr(options, "callback_profile"):
+        return
+    worker = isinstance(runner, WorkerRunner)
+    try:
+        session = Session(environment, tuple(parse_threshold(text) for text in options.fail_if))
+        if options.seed is None and not worker:
+            options.seed = SystemRandom().randrange(1_000_000)
+        if environment.host and not worker:
+            callbacks(settings_from(options, environment.host))
+        shape = None if worker else shape_for(session)
+    except RoomhookError as error:
+        sys.stderr.write(f"roomhook: {error}\n")
+        sys.stderr.flush()
+        if isinstance(runner, MasterRunner):
+            runner.quit()
+        os._exit(_USAGE) if worker else sys.exit(_USAGE)
+    _sessions[environment] = session
+    if not worker:
+        _log.info("seed %d (--seed %d sends the same people and rooms again)", options.seed, options.seed)
+        _choose_users(environment, options)
+    if shape is not None:
+        environment.shape_class = shape
+        shape.runner = runner
+    coordinate(session, runner)
+    if web_ui is not None:
+        extend_web_report(session, web_ui)
+    if not worker:
+        conclude(session)
+
+
+def _choose_users(environment: Environment, options: Namespace) -> None:
+    """Without users named on the command line, or a picker for them, --engine says which of ours are to run."""
+    wanted = {"fast": "FastLaneUser", "gevent": "LeaveCallbackUser", "requests": "LeaveCallbackHttpUser"}
+    names = {one.__name__ for one in environment.user_classes}
+    if options.user_classes or options.class_picker or names != set(wanted.values()):
+        return
+    environment.user_classes = [one for one in environment.user_classes if one.__name__ == wanted[options.engine]]

@@ -1,0 +1,162 @@
+"""Load shapes for callbacks: how the number of users, and with it the rate, moves over the time of a run.
+
+In a locustfile of one's own, as a subclass: ``from roomhook.loadtests import shapes`` and ``class Friday(shapes.Spike)``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar, Final
+
+from locust import LoadTestShape
+
+from roomhook.loadtests.session import Session, session_of
+from roomhook.loadtests.thresholds import judged, rate_of
+from roomhook.schemas.errors import ConfigurationError
+
+__all__ = ["OutageSweep", "Ramp", "Soak", "Spike", "Staircase", "shape_for"]
+
+_log = logging.getLogger("roomhook")
+_AT_ONCE: Final = 100
+_USERS: Final = 10
+_SECONDS: Final = 60
+
+
+class _Shape(LoadTestShape):
+    """``peak`` users within ``duration`` s; without values of their own, locust's --users and --run-time."""
+
+    abstract = True
+    use_common_options = True
+    peak: ClassVar[int | None] = None
+    duration: ClassVar[float | None] = None
+
+    @property
+    def session(self) -> Session:
+        """The load test."""
+        runner: Any = self.runner
+        return session_of(runner.environment)
+
+    def tick(self) -> tuple[int, float] | None:
+        """As locust asks for each second: users, and users/s to get there."""
+        options = self.session.options
+        seconds = float(self.duration or options.run_time or _SECONDS)
+        passed = self.get_run_time() / seconds
+        if passed >= 1:
+            return None
+        peak = self.peak or options.num_users or _USERS
+        return max(0, round(peak * self.level(passed))), _AT_ONCE
+
+    def level(self, passed: float) -> float:
+        """The share of the peak when *passed* (0–1) of the time has gone."""
+        raise NotImplementedError
+
+
+class Ramp(_Shape):
+    """Up within a third of the time, then level."""
+
+    def level(self, passed: float) -> float:
+        """A straight line up."""
+        return min(1.0, max(0.01, passed * 3))
+
+
+class Soak(_Shape):
+    """Up within a twentieth of the time, then level to the end."""
+
+    def level(self, passed: float) -> float:
+        """A short line up."""
+        return min(1.0, max(0.01, passed * 20))
+
+
+class Spike(_Shape):
+    """A tenth of the peak; all of it for an eighth of each quarter of the time, as when rooms are dissolved."""
+
+    def level(self, passed: float) -> float:
+        """The end of each quarter is the spike."""
+        return 1.0 if passed * 4 % 1 >= 0.75 else 0.1
+
+
+class OutageSweep(_Shape):
+    """A third of the peak; then nobody can leave; then the backend notices that heartbeats are missing: all at once."""
+
+    def level(self, passed: float) -> float:
+        """Level, silence, the sweep, which ebbs away, and level again."""
+        if passed < 0.3:
+            return 1 / 3
+        if passed < 0.5:
+            return 0.0
+        return max(1 / 3, 1 - (passed - 0.5) * 2)
+
+
+class Staircase(_Shape):
+    """Ten steps up to the peak; ends at the first step that breaks a threshold, and says the last good rate."""
+
+    steps: ClassVar[int] = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._step = 0
+        self._good: float | None = None
+
+    def reset_time(self) -> None:
+        """Begin again."""
+        super().reset_time()
+        self._step, self._good = 0, None
+
+    def level(self, passed: float) -> float:
+        """A step higher each time."""
+        return (int(passed * self.steps) + 1) / self.steps
+
+    def tick(self) -> tuple[int, float] | None:
+        """As locust asks for each second; judges the step that has just ended."""
+        options = self.session.options
+        seconds = float(self.duration or options.run_time or _SECONDS)
+        step = min(self.steps, int(self.get_run_time() / seconds * self.steps))
+        if step > self._step:
+            self._step = step
+            if not self._held():
+                return None
+        return super().tick()
+
+    def _held(self) -> bool:
+        """Did the step that has just ended keep to all thresholds?"""
+        session = self.session
+        figures = session.take()
+        session.verdicts = judged(session.thresholds, figures)
+        rate, broken = rate_of(figures), [one for one in session.verdicts if one.broken]
+        if broken:
+            last = "none" if self._good is None else f"{self._good:,.0f}/s"
+            session.notes.append(
+                f"step {self._step} at {rate:,.0f}/s broke {', '.join(one.threshold.text for one in broken)}; "
+                f"last good rate: {last}"
+            )
+        else:
+            self._good = rate
+            if self._step == self.steps:
+                session.notes.append(f"no step broke a threshold; last good rate: {rate:,.0f}/s")
+        _log.info(
+            "step %d of %d: %.0f/s, %s",
+            self._step,
+            self.steps,
+            rate,
+            "; ".join(f"{one.threshold.text} is broken at {one.shown}" for one in broken) or "good",
+        )
+        return not broken
+
+
+_SHAPES: Final[dict[str, type[_Shape]]] = {
+    "ramp": Ramp,
+    "spike": Spike,
+    "outage": OutageSweep,
+    "soak": Soak,
+    "staircase": Staircase,
+}
+
+
+def shape_for(session: Session) -> LoadTestShape | None:
+    """The shape that --shape asks for; raises ``ConfigurationError`` for a staircase that nothing could end."""
+    name = session.options.shape
+    if name == "none":
+        return None
+    if name == "staircase" and not session.thresholds:
+        raise ConfigurationError("--shape staircase looks for a broken threshold: give --fail-if, as in 'p99>500ms'")
+    return _SHAPES[name]()

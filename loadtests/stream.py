@@ -1,0 +1,94 @@
+"""The endless stream of callbacks of a load test: the simulator's rooms, each event stamped when it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from roomhook.loadtests.settings import LoadSettings
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.events import Event
+from roomhook.simulator.profiles import Phase, Profile, defaults
+from roomhook.simulator.scenario import Scenario
+from roomhook.simulator.traffic import Traffic, events
+
+__all__ = ["NAMES", "callbacks", "name_of", "stamped"]
+
+NAMES: Final = ("Leave", "Kicked", "Expired", "Enter")
+"""The names under which requests are counted: the check-out methods, and the enter callback."""
+
+_ENDLESS: Final = frozenset({Profile.EVENING, Profile.STEADY})
+_ROOMS: Final = 100
+_WAVE_ROOMS: Final = 20
+_NEXT_WORLD: Final = 1_000_003
+_TIME: Final = b'"EventTime":'
+
+
+def callbacks(settings: LoadSettings) -> Iterator[Event]:
+    """Callbacks without end, the same from the same settings; raises ``ConfigurationError`` at once.
+
+    A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
+    """
+    phase = _phase(settings)
+    part, parts = settings.shard
+    if parts > phase.rooms:
+        raise ConfigurationError(f"{phase.rooms} rooms can't be shared by {parts} workers; ask for more --rooms")
+
+    def world(number: int) -> Iterator[Event]:
+        traffic = Traffic(
+            scenario=Scenario((phase,)),
+            seed=settings.seed + number * _NEXT_WORLD,
+            with_enter=settings.with_enter,
+            rooms=settings.room_ids,
+            people=settings.people,
+            shard=(part, parts),
+        )
+        return events(traffic)
+
+    return _chained(world(0), world)
+
+
+def _chained(first: Iterator[Event], world: object) -> Iterator[Event]:
+    assert callable(world)
+    number, stream, empty = 0, first, 0
+    while True:
+        sent = False
+        for event in stream:
+            sent = True
+            yield event
+        empty = 0 if sent else empty + 1
+        if empty == 10:
+            raise ConfigurationError("these rooms make no callbacks; ask for another profile or for more --rooms")
+        number += 1
+        stream = world(number)
+
+
+def _phase(settings: LoadSettings) -> Phase:
+    profile = Profile(settings.profile)
+    rooms = len(settings.room_ids) or settings.rooms or (_ROOMS if profile in _ENDLESS else _WAVE_ROOMS)
+    given: dict[str, object] = {"rooms": rooms}
+    if settings.people:
+        given["members"] = len(settings.people)
+    if profile in _ENDLESS:
+        given["duration"] = None
+    return msgspec.convert(defaults(profile, given), Phase)
+
+
+def stamped(event: Event, now_ms: int) -> Event:
+    """*event* as of *now_ms* (ms since the epoch): load runs at its own pace, and an App backend knows what time it is."""
+    body, mark, time = event.body.rpartition(_TIME)
+    if not mark or not time[:-1].isdigit():
+        return event
+    return Event(now_ms, event.command, event.client_ip, event.platform, b"%b%b%d}" % (body, mark, now_ms))
+
+
+def name_of(event: Event) -> str:
+    """What *event* is counted as. An unescaped ``"Type":"Kicked"`` can't stand inside a JSON string."""
+    body = event.body
+    if b'"Type":"Leave"' in body:
+        return "Leave"
+    if b'"Type":"Kicked"' in body:
+        return "Kicked"
+    return "Expired" if b'"Type":"Expired"' in body else "Enter"

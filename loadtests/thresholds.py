@@ -1,0 +1,149 @@
+"""Thresholds that decide: ``p99>500ms``, ``noncompliant>0``, ``delivered<99.9%``, ``rate<1000/s``.
+
+A threshold is METRIC, one of ``>`` ``>=`` ``<`` ``<=``, and a limit; the run fails if it holds. Metrics:
+
+- ``p50`` … ``p99.99``, ``mean``, ``max``: latency; the limit has ``ms`` or ``s``.
+- ``requests``: how many have their outcome; ``noncompliant``, ``delivered``, ``unsent`` and any requirement id such as
+  ``ack.deadline``: how many, or with ``%`` which share of all requests (of ``unsent``: of all that were due).
+- ``rate``: requests a second, from the first second with an answer to the last; the limit has ``/s``.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from roomhook.loadtests.figures import Figures
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.compliance import ACK_MUST
+
+__all__ = ["Threshold", "Verdict", "judged", "parse_threshold", "rate_of"]
+
+_FORM: Final = re.compile(
+    r"\s*(?P<metric>[a-z][a-z0-9.\-]*)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|%|/s)?\s*"
+)
+_PERCENTILE: Final = re.compile(r"p([0-9]{1,2}(?:\.[0-9]+)?)")
+_SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_COUNTS: Final = ("requests", "noncompliant", "delivered", "unsent", *ACK_MUST)
+_UNITS: Final = {"time": ("ms", "s"), "rate": ("/s",), "count": ("", "%")}
+_EXAMPLE: Final = {"time": "p99>500ms", "rate": "rate<1000/s", "count": "noncompliant>0 or delivered<99.9%"}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One threshold: the run fails if *metric* *sign* *limit* holds; ``unit`` is ms, %, /s or empty."""
+
+    text: str
+    metric: str
+    sign: str
+    limit: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A threshold held against figures: ``value`` is None if there was nothing to measure, which breaks it too."""
+
+    threshold: Threshold
+    value: float | None
+    broken: bool
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        if self.value is None:
+            return "nothing was answered"
+        unit = self.threshold.unit
+        digits = 3 if unit in {"ms", "%"} else 1 if unit == "/s" else 0
+        text = f"{self.value:,.{digits}f}"
+        return f"{text.rstrip('0').rstrip('.') if digits == 3 else text}{' ms' if unit == 'ms' else unit}"
+
+
+def parse_threshold(text: str) -> Threshold:
+    """The threshold that *text* stands for; raises ``ConfigurationError`` that names what is wrong with it."""
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise _refused(
+            text, "write METRIC>LIMIT, as in 'p99>500ms', 'noncompliant>0', 'delivered<99.9%', 'rate<1000/s'"
+        )
+    metric, limit, unit = match["metric"], float(match["limit"]), match["unit"] or ""
+    kind = _kind(metric)
+    if kind is None:
+        known = ", ".join(("p50, p99, p99.9 …", "mean", "max", "rate", *_COUNTS))
+        raise _refused(text, f"there is no metric {metric!r}; there are {known}")
+    if unit not in _UNITS[kind] or (metric == "requests" and unit):
+        raise _refused(text, f"{metric} takes a limit as in '{_EXAMPLE[kind]}'")
+    if unit == "%" and limit > 100:
+        raise _refused(text, "no share is above 100%")
+    if unit == "s":
+        limit, unit = limit * 1000, "ms"
+    return Threshold(text.strip(), metric, match["sign"], limit, unit)
+
+
+def judged(thresholds: Iterable[Threshold], figures: Figures) -> tuple[Verdict, ...]:
+    """*thresholds* held against *figures*."""
+    return tuple(_judged(one, figures) for one in thresholds)
+
+
+def rate_of(figures: Figures) -> float:
+    """Requests a second over whole seconds: the first and the last, which are cut, count only if there are no others."""
+    seconds = figures.seconds
+    if not seconds:
+        return 0.0
+    first, last = min(seconds), max(seconds)
+    if last - first < 2:
+        return figures.requests / (last - first + 1)
+    inner = sum(requests for second, (requests, _) in seconds.items() if first < second < last)
+    return inner / (last - first - 1)
+
+
+def _judged(threshold: Threshold, figures: Figures) -> Verdict:
+    value = _value(threshold, figures)
+    broken = value is None or _SIGNS[threshold.sign](value, threshold.limit)
+    return Verdict(threshold, value, broken)
+
+
+def _value(threshold: Threshold, figures: Figures) -> float | None:
+    metric, total = threshold.metric, figures.requests
+    if _kind(metric) == "time":
+        latency = figures.latency
+        if not latency.total:
+            return None
+        percentile = _PERCENTILE.fullmatch(metric)
+        if percentile:
+            return latency.percentile_ms(float(percentile[1]))
+        return latency.mean_ms if metric == "mean" else latency.longest_us / 1000
+    if metric == "rate":
+        return rate_of(figures)
+    counts = {
+        "requests": total,
+        "noncompliant": figures.noncompliant,
+        "delivered": figures.delivered,
+        "unsent": figures.unsent,
+    }
+    count = counts.get(metric, figures.requirements[metric])
+    whole = total + figures.unsent if metric == "unsent" else total
+    if threshold.unit == "%":
+        return 100 * count / whole if whole else None
+    return count
+
+
+def _kind(metric: str) -> str | None:
+    percentile = _PERCENTILE.fullmatch(metric)
+    if metric in {"mean", "max"} or (percentile and float(percentile[1]) > 0):
+        return "time"
+    if metric == "rate":
+        return "rate"
+    return "count" if metric in _COUNTS else None
+
+
+def _refused(text: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"--fail-if {text!r} is no threshold: {why}")
