@@ -17,6 +17,7 @@ from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.suite import Run
 from roomhook.contract_tests.verdicts import CaseJudged, Outcome, Verdict
 from roomhook.schemas.errors import RoomhookError
+from roomhook.simulator.callbacks import masked_url
 
 __all__ = ["Contract", "failure_text", "settings_from"]
 
@@ -91,16 +92,20 @@ class Contract:
             self._run.open()
             self._open = True
         if self._run.summary.outcome is Outcome.UNREACHABLE:
-            pytest.exit(f"roomhook: {self._run.summary.detail}", returncode=pytest.ExitCode.TESTS_FAILED)
+            pytest.exit(f"roomhook: {self._why_unreachable()}", returncode=pytest.ExitCode.TESTS_FAILED)
         judged = self._run.verdict_on(requirement)
         self._seen.append(judged)
         return judged
+
+    def _why_unreachable(self) -> str:
+        target = self._run.settings.target
+        return self._run.summary.detail.replace(target, masked_url(target))
 
     def summary_lines(self) -> list[str]:
         """The two axes, and what was found without failing."""
         summary, settings = self._run.summary, self._run.settings
         lines = [
-            f"target {settings.target} (your App backend), seed {settings.seed}",
+            f"target {masked_url(settings.target)} (your App backend), seed {settings.seed}",
             f"delivered: {summary.delivered} of {summary.sent} valid callbacks",
             f"compliant: {summary.compliant} of {summary.judged_answers} answers to them",
         ]
