@@ -23,14 +23,17 @@ __all__ = [
     "Seat",
     "SeatPacket",
     "TakeSeatMode",
+    "UpdateCommand",
     "UpdatePacket",
     "UpdatedRoom",
 ]
 
+UpdateCommand = Literal["Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdateRoomInfo"]
+
 CREATE_COMMAND: Final = "Room.CallbackAfterCreateRoom"
 DESTROY_COMMAND: Final = "Room.CallbackAfterDestroyRoom"
 SEAT_COMMAND: Final = "Mic.CallbackAfterSeatInfoChanged"
-UPDATE_COMMANDS: Final = ("Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdateRoomInfo")
+UPDATE_COMMANDS: Final[tuple[UpdateCommand, ...]] = ("Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdateRoomInfo")
 """Both spellings: as the lists and the configuration have it, and as the event's own page has it (protocol.md 2)."""
 
 COMMANDS: Final = (
@@ -136,7 +139,7 @@ class UpdatedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class UpdatePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
     """The request packet of the update callback, in either spelling of its command."""
 
-    callback_command: Literal["Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdateRoomInfo"]
+    callback_command: UpdateCommand
     operator_account: str
     room_info: UpdatedRoom
     event_time: int
