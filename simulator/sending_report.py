@@ -27,7 +27,8 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.25rem 3rem; background:
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.7rem; margin: .4rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .7rem; }
 section, table { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-section { padding: 1rem 1.2rem; } table { border-collapse: collapse; width: 100%; overflow: hidden; }
+section { padding: 1rem 1.2rem; margin-bottom: .8rem; }
+table { border-collapse: collapse; width: 100%; overflow: hidden; }
 th, td { text-align: left; padding: .45rem .9rem; border-top: 1px solid var(--line); vertical-align: top; }
 tr:first-child > * { border-top: 0; } th { color: var(--soft); font-weight: 400; width: 11rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }

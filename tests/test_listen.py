@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from listener_process import running_listener
 from scripted_server import until
 
 from roomhook.cli.arrivals import as_json, as_line
@@ -274,25 +272,6 @@ def test_an_answered_callback_is_in_the_journal_even_then(tmp_path: Path) -> Non
         summary = reader.summary()
     assert answered <= summary["distinct"] <= answered + 16
     assert summary["invalid"] == 0
-
-
-@dataclass(frozen=True)
-class RunningListener:
-    process: subprocess.Popen[str]
-    url: str
-
-
-@contextmanager
-def running_listener(*options: str) -> Generator[RunningListener]:
-    command = [sys.executable, "-m", "roomhook", "listen", "--listen", "127.0.0.1:0", *options]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROOMHOOK_")}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
-        assert process.stdout is not None
-        try:
-            yield RunningListener(process, process.stdout.readline().strip())
-        finally:
-            process.terminate()
 
 
 def fired(url: str, body: bytes) -> bytes:

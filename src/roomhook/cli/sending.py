@@ -291,9 +291,10 @@ def _restored(hint: Any, value: Any) -> Any:
     """The value of an option of the type *hint* that ``_plain`` has made *value* of."""
     if isinstance(value, list):
         return [_restored(hint, one) for one in value]
-    if value is None or isinstance(hint, type):
-        rich = value is not None and issubclass(hint, Enum | Path)
-        return hint(value) if rich else value
+    if value is None:
+        return None
+    if isinstance(hint, type):
+        return hint(value) if issubclass(hint, Enum | Path) else value
     inner = [one for one in get_args(hint) if isinstance(one, type) or get_args(one)]
     for one in inner:
         value = _restored(one, value)

@@ -1,0 +1,378 @@
+"""``roomhook traffic URL``, ``replay`` and ``journal`` as commands: options, byte-exactness, reports, complaints."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from listener_process import clean_environment, running_listener
+
+from roomhook.cli.main import main
+from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.inspection import Inspector
+from roomhook.simulator.listener import Listener, parse_answer
+from roomhook.simulator.receipts import Receipt
+from roomhook.simulator.sender import run_loop
+
+TOKEN = "t0ken"
+
+
+class Backend:
+    """A listener in a thread of this process; ``receipts`` are what it has taken."""
+
+    def __init__(self, answer: str = "ok", **options: Any) -> None:
+        import asyncio
+
+        self.receipts: list[Receipt] = []
+        self.url = ""
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        inspector = Inspector("1400000001", time.time, **options)
+        self._listener = Listener(inspector, parse_answer(answer), told=self.receipts.extend)
+        self._thread = threading.Thread(target=lambda: run_loop(self._serve()))
+
+    async def _serve(self) -> None:
+        import asyncio
+
+        self._loop = asyncio.get_running_loop()
+        host, port = await self._listener.start("127.0.0.1", 0)
+        self.url = f"http://{host}:{port}/hook?tenant=7"
+        self._ready.set()
+        await self._stop.wait()
+        await self._listener.stop()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def queries(self) -> list[str]:
+        return [one.head.split(b" ")[1].decode().partition("tenant=7&")[2] for one in self.receipts]
+
+    def bodies(self) -> list[bytes]:
+        return [one.body for one in self.receipts]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("ROOMHOOK_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    with Backend() as running:
+        yield running
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()[-1]
+
+
+def sent(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert main([*arguments, "--format", "json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_traffic_arrives_as_documented_and_is_told(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    found = sent(capsys, "traffic", backend.url, "--events", "300", "--seed", "7", "--rate", "max")
+    assert (found["scheduled"], found["delivered"], found["unsent"], found["seed"]) == (300, 300, 0, 7)
+    assert found["mode"] == "closed loop, 64 connections"
+    assert len(backend.receipts) == 300
+    assert all(one.inspected.problem is None for one in backend.receipts)
+    assert sum(found["check_outs"].values()) == 300
+    moments = [json.loads(body)["EventTime"] for body in backend.bodies()]
+    assert abs(min(moments) / 1000 - time.time()) < 3600
+
+
+def test_the_closing_table_reconciles(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", backend.url, "--events", "40", "--rate", "400/s"]) == 0
+    captured = capsys.readouterr()
+    assert "open loop, 400/s, constant" in captured.out
+    assert "40 scheduled = 40 delivered + 0 failed + 0 unsent" in captured.out
+    assert "(from the intended moment)" in captured.out
+    assert re.match(r"seed \d+ \(--seed", captured.err)
+
+
+def test_answers_that_are_no_acknowledgement_end_in_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with Backend("fail") as backend:
+        found = sent(capsys, "traffic", backend.url, "--events", "20", "--rate", "max", code=1)
+    assert (found["delivered"], found["acknowledged"], found["requirements"]) == (20, 0, {"ack.ok": 20})
+    assert found["failures"][0]["curl"].startswith("curl -sS -i")
+
+
+def test_a_token_signs_and_copies_and_retries_are_signed_afresh(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOMHOOK_TOKEN", TOKEN)
+    with Backend(token=TOKEN) as backend:
+        found = sent(capsys, "traffic", backend.url, "--events", "50", "--rate", "max", "--duplicate", "50%")
+    assert found["attempts"] == 50 + found["copies"] == len(backend.receipts)
+    assert found["acknowledged"] == found["attempts"]
+    assert found["copies"] > 5
+
+
+def test_several_processes_share_the_rooms(
+    backend: Backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.db"
+    options = ("--events", "400", "--seed", "3", "--rate", "max", "--start", "2026-01-02T18:00:00Z")
+    found = sent(capsys, "traffic", backend.url, *options, "--processes", "2", "--journal", str(journal))
+    assert (found["scheduled"], found["delivered"], found["connections"]) == (400, 400, 64)
+    assert main(["traffic", *options[:4], *options[6:]]) == 0
+    alone = {line.partition('"packet":')[2].removesuffix("}") for line in capsys.readouterr().out.splitlines()}
+    assert {body.decode() for body in backend.bodies()} == alone
+    assert main(["journal", "run.1-of-2.db", "run.2-of-2.db", "--format", "json"]) == 0
+    total = json.loads(capsys.readouterr().out)
+    assert (total["scheduled"], total["delivered"], total["attempts"]) == (400, 400, 400)
+
+
+def test_a_journal_is_replayed_byte_by_byte_with_its_old_signature(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOMHOOK_TOKEN", TOKEN)
+    assert main(["traffic", backend.url, "--events", "60", "--rate", "max", "--journal", "first.db"]) == 0
+    monkeypatch.delenv("ROOMHOOK_TOKEN")
+    bodies, queries = backend.bodies(), backend.queries()
+    assert all("&Sign=" in query for query in queries)
+    backend.receipts.clear()
+    assert main(["replay", "first.db", backend.url, "--speed", "max", "--journal", "second.db"]) == 0
+    assert sorted(backend.bodies()) == sorted(bodies)
+    assert sorted(backend.queries()) == sorted(queries)
+    backend.receipts.clear()
+    assert main(["replay", "second.db", backend.url, "--rate", "1000/s"]) == 0
+    assert sorted(backend.queries()) == sorted(queries)
+    capsys.readouterr()
+
+
+def test_what_a_listener_recorded_is_replayed_byte_by_byte(backend: Backend, tmp_path: Path) -> None:
+    strange = b'{ "CallbackCommand" : "Room.CallbackAfterMemberLeave",\r\n "x": "\xc3\xa9\xff" }'
+    with running_listener("--journal", str(tmp_path / "arrived.db")) as listener:
+        parts = CallbackUrl.parse(listener.url)
+        import http.client
+
+        connection = http.client.HTTPConnection(parts.host, parts.port)
+        connection.request("POST", "/?own=1&SdkAppid=1400000001&OptPlatform=i%4fS&CallbackCommand=x", strange)
+        connection.getresponse().read()
+        connection.close()
+    assert main(["replay", "arrived.db", backend.url]) == 1
+    assert backend.bodies() == [strange]
+    assert backend.queries() == ["SdkAppid=1400000001&OptPlatform=i%4fS&CallbackCommand=x"]
+
+
+def test_refresh_renews_event_time_and_sign_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Backend(token=TOKEN) as backend:
+        monkeypatch.setenv("ROOMHOOK_TOKEN", TOKEN)
+        packet = (
+            '{"CallbackCommand":"Room.CallbackAfterMemberLeave","Operator_Account":"a","RoomId":"r","MemberCount":1,'
+            '"Type":"Leave","MemberList_Account":["a"],"Reason":"","EventTime": 1670574414123}'
+        )
+        url = '{"CallbackCommand":"Room.CallbackAfterMemberLeave","ClientIP":"203.0.113.7","OptPlatform":"iOS"}'
+        lines = [f'{{"time":{moment},"parameters":{url},"packet":{packet}}}' for moment in (1, 501)]
+        Path("old.ndjson").write_text("\n".join(lines))
+        assert main(["replay", "old.ndjson", backend.url, "--refresh", "--speed", "10x"]) == 0
+    first, second = (json.loads(body) for body in backend.bodies())
+    assert abs(first["EventTime"] / 1000 - time.time()) < 30
+    assert second["EventTime"] - first["EventTime"] == 50
+    assert re.sub(rb"\d{13}", b"T", backend.bodies()[0]) == re.sub(r"\d{13}", "T", packet).encode()
+    assert all(one.inspected.problem is None for one in backend.receipts)
+    capsys.readouterr()
+
+
+def test_only_what_failed_is_replayed_when_asked(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    with Backend("status:500") as broken:
+        assert main(["traffic", broken.url, "--events", "15", "--rate", "max", "--journal", "run.db"]) == 1
+    assert main(["replay", "run.db", backend.url, "--only-failed", "--speed", "max"]) == 0
+    assert len(backend.receipts) == 15
+    backend.receipts.clear()
+    assert main(["replay", "run.db", backend.url, "--speed", "max", "--journal", "good.db"]) == 0
+    capsys.readouterr()
+    assert main(["replay", "good.db", backend.url, "--only-failed"]) == 0
+    assert "0 scheduled" in capsys.readouterr().out
+
+
+def test_traffic_pipes_into_replay(backend: Backend) -> None:
+    ours = f"{sys.executable} -m roomhook"
+    command = f"{ours} traffic --events 25 --seed 5 | {ours} replay - {backend.url} --speed max"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(backend.receipts) == 25
+
+
+def test_control_c_ends_in_order_and_the_journal_resumes(backend: Backend, tmp_path: Path) -> None:
+    order = [
+        "traffic",
+        backend.url,
+        "--events",
+        "2000",
+        "--rate",
+        "500/s",
+        "--seed",
+        "1",
+        "--journal",
+        str(tmp_path / "run.db"),
+    ]
+    command = [sys.executable, "-m", "roomhook", *order]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
+    ) as sender:
+        deadline = time.monotonic() + 30
+        while len(backend.receipts) < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        sender.send_signal(signal.SIGINT)
+        out, _ = sender.communicate(timeout=20)
+        assert sender.returncode == 130
+    scheduled, delivered, failed, unsent = (
+        int(one) for one in re.findall(r"(\d+) (?:scheduled|delivered|failed|unsent)\b", out.replace(",", ""))[:4]
+    )
+    assert scheduled == delivered + failed + unsent
+    assert main(["traffic", "--resume", "--journal", "run.db", backend.url, "--rate", "max"]) == 0
+    assert len(backend.receipts) == 2000
+    assert len(set(backend.bodies())) == 2000
+
+
+def test_resuming_with_other_events_is_refused(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", backend.url, "--events", "20", "--seed", "4", "--rate", "max", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    said = complaint(capsys, "traffic", backend.url, "--seed", "5", "--journal", "run.db", "--resume")
+    assert said == "roomhook: run.db was begun with --seed 4, not 5: leave it out to go on"
+    Path("other.ndjson").write_text('{"time":1,"parameters":{},"packet":{}}\n')
+    assert main(["replay", "other.ndjson", backend.url, "--journal", "replayed.db"]) == 1
+    Path("other.ndjson").write_text('{"time":1,"parameters":{},"packet":{"changed":1}}\n')
+    capsys.readouterr()
+    assert "begun with other events" in complaint(
+        capsys, "replay", "other.ndjson", backend.url, "--journal", "replayed.db", "--resume"
+    )
+
+
+def test_reports_are_written_and_need_no_network(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    with Backend("status:500") as broken:
+        arguments = ["traffic", broken.url, "--events", "30", "--rate", "500/s", "--report", "html", "--report", "json"]
+        assert main(arguments) == 1
+    data = json.loads(Path("roomhook-report/roomhook-sending.json").read_text())
+    assert data["outcomes"] == {"http-status": 30}
+    assert data["late"] >= 0
+    page = Path("roomhook-report/roomhook-sending.html").read_text()
+    assert page.startswith("<!doctype html>")
+    for shown in (
+        "Latency, from the intended moment",
+        "Outcomes over time",
+        "Check-out methods",
+        "Slowest callbacks",
+        "curl -sS",
+        "<svg",
+        "ack.status",
+    ):
+        assert shown in page
+    assert not re.search(r"(?:src|href)\s*=", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "wrote roomhook-report/roomhook-sending.html" in capsys.readouterr().err
+    assert backend.receipts == []
+
+
+def test_the_report_shows_what_a_target_sends_as_text_only(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = '{"time":1,"parameters":{"CallbackCommand":"<script>alert(1)</script>"},"packet":{"Type":"<img src=x>"}}\n'
+    Path("evil.ndjson").write_text(evil)
+    with Backend() as backend:
+        assert main(["replay", "evil.ndjson", backend.url, "--report", "html"]) == 1
+    page = Path("roomhook-report/roomhook-sending.html").read_text()
+    assert "<script" not in page
+    assert "<img" not in page
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["traffic", "http://203.0.113.9/"], "203.0.113.9 is not this machine; add --allow-host 203.0.113.9"),
+        (["replay", "-", "http://203.0.113.9/"], "add --allow-host"),
+        (["traffic", "127.0.0.1:8000"], "must start with http://"),
+        (["traffic", "http://127.0.0.1:9/", "--rate", "fast"], "--rate 'fast' is no rate; write it as 2000/s"),
+        (["traffic", "http://127.0.0.1:9/", "--duplicate", "1.5"], "--duplicate '1.5' is no share; write it as 1%"),
+        (["traffic", "http://127.0.0.1:9/", "--delay", "2s-1s"], "ends before it begins"),
+        (["traffic", "http://127.0.0.1:9/", "--delay", "soon"], "--delay 'soon' is no time"),
+        (
+            ["traffic", "http://127.0.0.1:9/", "--rate", "max", "--delay", "1s"],
+            "--delay needs callbacks that have a time",
+        ),
+        (["traffic", "http://127.0.0.1:9/", "--resume"], "--resume needs the --journal"),
+        (["traffic", "http://127.0.0.1:9/", "--resume", "--journal", "none.db"], "there is no journal none.db"),
+        (["traffic", "http://127.0.0.1:9/", "--format", "ndjson"], "leave out the URL"),
+        (["traffic", "--rate", "5/s"], "--rate is about sending: give the URL"),
+        (["traffic", "--format", "json"], "give the URL to send them to"),
+        (["traffic", "https://127.0.0.1:9/", "--cacert", "none.pem"], "--cacert none.pem can't be used"),
+        (["replay", "none.ndjson", "http://127.0.0.1:9/"], "none.ndjson can't be read"),
+        (["replay", "-", "http://127.0.0.1:9/", "--only-failed"], "--only-failed needs a journal"),
+        (["replay", "-", "http://127.0.0.1:9/", "--resume", "--journal", "x.db"], "there is no journal x.db"),
+        (["journal", "none.db"], "there is no journal none.db"),
+        (["journal", "none.db", "--state", "lost"], "--state 'lost' is none of delivered, failed, unsent"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in complaint(capsys, *arguments)
+    assert not list(Path().iterdir())
+
+
+def test_a_dead_target_is_told_before_anything_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", "http://127.0.0.1:9/", "--seed", "1", "--journal", "run.db"]) == 3
+    assert "refused the connection" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+def test_a_bad_line_is_named_and_what_came_before_is_counted(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("half.ndjson").write_text('{"time":1,"parameters":{},"packet":{}}\nnonsense\n')
+    assert main(["replay", "half.ndjson", backend.url, "--journal", "run.db"]) == 2
+    assert "half.ndjson, line 2" in capsys.readouterr().err
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["scheduled"] == found["delivered"] + found["failed"] + found["unsent"]
+
+
+def test_a_journal_lists_filters_and_exports(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", backend.url, "--events", "30", "--seed", "2", "--rate", "max", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["journal", "run.db"]) == 0
+    assert "30 scheduled = 30 delivered + 0 failed + 0 unsent" in capsys.readouterr().out
+    assert main(["journal", "run.db", "--format", "ndjson"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["request"].partition("\r\n\r\n")[2].encode() for row in rows} == set(backend.bodies())
+    assert main(["journal", "run.db", "--limit", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["journal", "run.db", "--format", "events"]) == 0
+    exported = capsys.readouterr().out
+    Path("events.ndjson").write_text(exported)
+    backend.receipts.clear()
+    assert main(["replay", "events.ndjson", backend.url, "--rate", "max"]) == 0
+    assert len(backend.receipts) == 30
+    connection = sqlite3.connect("run.db")
+    assert connection.execute("SELECT count(*) FROM deliveries WHERE state = 'delivered'").fetchone() == (30,)
+    connection.close()
