@@ -1,4 +1,4 @@
-"""How a load test ends: verdicts, the exit code that agrees with them in every mode, reports and our part of the HTML."""
+"""How a load test ends: verdicts, the exit code that agrees with them in every mode, reports, our part of the HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,15 +15,13 @@ import msgspec
 from locust.runners import MasterRunner
 
 from roomhook.loadtests.html_section import insert_section
+from roomhook.loadtests.progress import PROGRESS_FD
 from roomhook.loadtests.session import Session
 from roomhook.loadtests.thresholds import judged
 from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
 from roomhook.simulator.callbacks import masked_url
 
-__all__ = ["PROGRESS_FD", "conclude", "extend_web_report"]
-
-PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
-"""The environment variable with a file descriptor for a line of JSON each second, for ``roomhook load``'s panel."""
+__all__ = ["conclude", "extend_web_report"]
 
 _log = logging.getLogger("roomhook")
 _LOST: Final = 4
@@ -35,6 +34,7 @@ _COUNTED: Final = {
 def conclude(session: Session) -> None:
     """Judge *session* when locust quits, and say how it goes until then to whoever has asked."""
     concluded: list[Conclusion] = []
+    descriptor = int(os.environ[PROGRESS_FD]) if PROGRESS_FD in os.environ else None
 
     def quitting(**_: Any) -> None:
         runner: Any = session.environment.runner
@@ -47,15 +47,18 @@ def conclude(session: Session) -> None:
 
     def quit_(**_: Any) -> None:
         if concluded:
-            sys.stdout.write(table(concluded[-1]) + "\n")
+            text = table(concluded[-1])
+            sys.stdout.write(text + "\n")
             sys.stdout.flush()
             _extend_file(session, concluded[-1])
+            if descriptor is not None:
+                _tell(descriptor, {"table": text})
 
-    session.environment.events.quitting.add_listener(quitting)
-    session.environment.events.quit.add_listener(quit_)
-    descriptor = os.environ.get(PROGRESS_FD)
-    if descriptor:
-        gevent.spawn(_tell_progress, session, int(descriptor))
+    events: Any = session.environment.events
+    events.quitting.add_listener(quitting)
+    events.quit.add_listener(quit_)
+    if descriptor is not None:
+        gevent.spawn(_tell_progress, session, descriptor)
 
 
 def conclusion_of(session: Session) -> Conclusion:
@@ -114,7 +117,7 @@ def _write(session: Session, conclusion: Conclusion) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content(conclusion))
             except OSError as error:
-                _log.error("%s can't be written: %s", path, error)  # noqa: TRY400 (no traceback for a wrong path)
+                _log.error("%s can't be written: %s", path, error)
                 session.environment.process_exit_code = 2
 
 
@@ -135,7 +138,9 @@ def _tell_progress(session: Session, descriptor: int) -> None:
             "p50_ms": latency.percentile_ms(50),
             "p99_ms": latency.percentile_ms(99),
         }
-        try:
-            os.write(descriptor, msgspec.json.encode(line) + b"\n")
-        except OSError:
-            return
+        _tell(descriptor, line)
+
+
+def _tell(descriptor: int, line: dict[str, Any]) -> None:
+    with suppress(OSError):  # whoever has asked may have gone
+        os.write(descriptor, msgspec.json.encode(line) + b"\n")

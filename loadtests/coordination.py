@@ -35,7 +35,7 @@ class _Local:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        events = session.environment.events
+        events: Any = session.environment.events
         events.test_start.add_listener(self._start)
         events.test_stopping.add_listener(self._stopping)
         events.reset_stats.add_listener(lambda **_: session.forget())
@@ -59,7 +59,7 @@ class _Master:
         self._worlds = 0
         runner.register_message("roomhook-drained", self._drained)
         runner.register_message("roomhook-lost", self._lost)
-        events = session.environment.events
+        events: Any = session.environment.events
         events.test_start.add_listener(self._start)
         events.test_stopping.add_listener(self._stopping)
         events.worker_report.add_listener(self._report)
@@ -86,7 +86,7 @@ class _Master:
         for client in self._undrained:
             self._session.lose(f"worker {client} did not end in time; totals hold what it has reported")
 
-    def _report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
             self._session.figures.add(Figures.from_dict(data[_KEY]))
 
@@ -127,7 +127,7 @@ class _Worker:
         self._told = False
         runner.register_message("roomhook-world", self._world)
         runner.register_message("roomhook-drain", self._drain, concurrent=True)
-        events = session.environment.events
+        events: Any = session.environment.events
         events.test_start.add_listener(self._start)
         events.test_stopping.add_listener(lambda **_: session.drain())
         events.report_to_master.add_listener(self._report)

@@ -60,7 +60,6 @@ def _spawn() -> Any:
     )
 
 
-@events.init.add_listener
 def _warm_up(environment: Environment, **_: Any) -> None:
     """Have a sender ready before the run's time begins to count."""
     options = environment.parsed_options
@@ -145,3 +144,7 @@ class _SenderProcess:
         elif not self._done:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             self._session.lose(f"the sender ended {how}; totals hold what it has reported")
+
+
+_events: Any = events
+_events.init.add_listener(_warm_up)

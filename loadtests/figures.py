@@ -102,6 +102,7 @@ class Figures:
         second: int,
         outcome: Outcome,
         breaches: tuple[str, ...],
+        *,
         status: int,
         size: int,
     ) -> None:

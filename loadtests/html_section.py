@@ -1,4 +1,4 @@
-"""Our part of locust's HTML report: verdicts, latency histogram, outcomes, requirements, rate asked and reached. Pure."""
+"""Our part of locust's HTML report: verdicts, latency, outcomes, requirements, rate asked and reached. Pure."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def insert_section(page: str, conclusion: Conclusion) -> str:
 def _section(conclusion: Conclusion) -> str:
     figures, facts = conclusion.figures, conclusion.facts
     passed = conclusion.exit_code == 0
+    said = {name: escape(str(facts.get(name, ""))) for name in ("target", "profile", "shape", "seed", "counted")}
+    word = "passed" if passed else "FAILED"
     parts = [
-        f"<style>{_STYLE}</style><section id='roomhook'><h2>Room callbacks: "
-        f"<span class='{'passed' if passed else 'failed'}'>{'passed' if passed else 'FAILED'}</span></h2>",
-        f"<p>Target {escape(str(facts.get('target', '')))}, profile {escape(str(facts.get('profile', '')))}, "
-        f"shape {escape(str(facts.get('shape', '')))}, seed {escape(str(facts.get('seed', '')))}. "
-        f"Latency counts {escape(str(facts.get('counted', '')))}.</p>",
+        f"<style>{_STYLE}</style><section id='roomhook'>",
+        f"<h2>Room callbacks: <span class='{word.lower()}'>{word}</span></h2>",
+        f"<p>Target {said['target']}, profile {said['profile']}, shape {said['shape']}, seed {said['seed']}. ",
+        f"Latency counts {said['counted']}.</p>",
     ]
     parts += [f"<p class='failed'>{escape(one)}</p>" for one in conclusion.lost]
     parts += [f"<p>{escape(one)}</p>" for one in conclusion.notes]
@@ -52,7 +53,7 @@ def _section(conclusion: Conclusion) -> str:
             ("callback", "requests", "not compliant", "p50 ms", "p99 ms", "p99.9 ms", "max ms"),
             [
                 (name, f"{one.requests:,}", f"{one.failures:,}", *_times(one.latency))
-                for name, one in _sorted(conclusion)
+                for name, one in sorted(figures.series.items())
             ],
         ),
         _table("Outcomes", ("outcome", "requests", "share"), _shares(figures.outcomes.most_common(), total)),
@@ -61,7 +62,8 @@ def _section(conclusion: Conclusion) -> str:
         _histogram(figures.latency),
         "<h3>Rate: asked (line) and reached (bars)</h3>",
         _rates(conclusion),
-        f"<p>{rate_of(figures):,.1f} callbacks/s reached on average; {figures.unsent:,} were due and could not leave.</p>",
+        f"<p>{rate_of(figures):,.1f} callbacks/s reached on average; ",
+        f"{figures.unsent:,} were due and could not leave.</p>",
     ]
     if figures.lateness.total:
         p50, p99, p999, longest = _times(figures.lateness)
@@ -70,10 +72,6 @@ def _section(conclusion: Conclusion) -> str:
             "If this is much of the latency, the sender or its bound of connections was the limit.</p>"
         )
     return "".join([*parts, "</section>"])
-
-
-def _sorted(conclusion: Conclusion) -> list[tuple[str, object]]:
-    return sorted(conclusion.figures.series.items())  # type: ignore[return-value]
 
 
 def _times(histogram: Histogram) -> tuple[str, str, str, str]:

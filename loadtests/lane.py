@@ -44,8 +44,8 @@ class Shot(Attempt):
 class Lane:
     """Sends *events* through *sender* for a number of users that changes: each brings a *rate*, or one connection.
 
-    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Everything happens on the running loop. An error of our
-    own is kept in ``error`` and ends the sending.
+    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Everything happens on the running loop. An error of
+    our own is kept in ``error`` and ends the sending.
     """
 
     def __init__(self, sender: Sender, events: Iterator[Event], rate: float) -> None:

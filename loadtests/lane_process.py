@@ -1,7 +1,8 @@
 """The fast lane's process: ``python -m roomhook.loadtests.lane_process``, settings and commands in, figures out.
 
-Lines of JSON. Out: ``{"ready": true}``. In: the settings, then ``{"users": n}`` as often as it changes, then ``{"stop": true}``; the end of input
-stops too, so that no sender outlives its worker. Out: figures every half second; the last line says ``done`` or ``error``.
+Lines of JSON. In: the settings, then ``{"users": n}`` as often as it changes, then ``{"stop": true}``; the end of input
+stops too, so that no sender outlives its worker. Out: ``{"ready": true}``, then figures every half second; the last
+line says ``done`` or ``error``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ __all__ = ["settings_from"]
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
 
 
-@events.init_command_line_parser.add_listener
 def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add: Any = parser.add_argument  # a group's does not know the web form
     add("--sdkappid", type=int, default=1400000001, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
@@ -132,3 +131,7 @@ def _ids(option: str, path: str) -> tuple[str, ...]:
     if not found:
         raise ConfigurationError(f"{option} {path} has no ids; write one a line")
     return found
+
+
+_events: Any = events
+_events.init_command_line_parser.add_listener(_add_options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 __all__ = ["Schedule"]
 
@@ -47,7 +48,7 @@ class Schedule:
         count = 0
         steps = [(self._from, self._rate), *self._changes, (float(now_ns), 0.0)]
         missing = self._missing
-        for (begin, rate), (end, _) in zip(steps, steps[1:], strict=False):
+        for (begin, rate), (end, _) in pairwise(steps):
             covered = (min(end, now_ns) - begin) / _SECOND * rate
             if covered < missing or rate == 0:
                 missing -= max(0.0, covered)

@@ -73,7 +73,7 @@ class Session:
     def options(self) -> Namespace:
         """Locust's options, ours among them."""
         options = self.environment.parsed_options
-        assert options is not None
+        assert isinstance(options, Namespace)
         return options
 
     @property
@@ -200,7 +200,6 @@ def merge_into_locust(environment: Environment, figures: Figures) -> None:
         error.last_seen = now
 
 
-@events.init.add_listener
 def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
     """Refuse what can't be before anything runs, choose users and shape, and listen to the rest."""
     from roomhook.loadtests.conclusion import conclude, extend_web_report  # noqa: PLC0415 (they need sessions)
@@ -245,3 +244,7 @@ def _choose_users(environment: Environment, options: Namespace) -> None:
     if options.user_classes or options.class_picker or names != set(wanted.values()):
         return
     environment.user_classes = [one for one in environment.user_classes if one.__name__ == wanted[options.engine]]
+
+
+_events: Any = events
+_events.init.add_listener(_on_init)

@@ -1,6 +1,6 @@
 """Load shapes for callbacks: how the number of users, and with it the rate, moves over the time of a run.
 
-In a locustfile of one's own, as a subclass: ``from roomhook.loadtests import shapes`` and ``class Friday(shapes.Spike)``.
+In a locustfile of one's own: ``from roomhook.loadtests import shapes`` and ``class Friday(shapes.Spike)``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ class _Shape(LoadTestShape):
     peak: ClassVar[int | None] = None
     duration: ClassVar[float | None] = None
 
+    def passed(self) -> float:
+        """The share of the time (0–1, and beyond) that has gone."""
+        me: Any = self  # locust's own methods have no types
+        return float(me.get_run_time()) / float(self.duration or self.session.options.run_time or _SECONDS)
+
     @property
     def session(self) -> Session:
         """The load test."""
@@ -38,12 +43,10 @@ class _Shape(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """As locust asks for each second: users, and users/s to get there."""
-        options = self.session.options
-        seconds = float(self.duration or options.run_time or _SECONDS)
-        passed = self.get_run_time() / seconds
+        passed = self.passed()
         if passed >= 1:
             return None
-        peak = self.peak or options.num_users or _USERS
+        peak = self.peak or self.session.options.num_users or _USERS
         return max(0, round(peak * self.level(passed))), _AT_ONCE
 
     def level(self, passed: float) -> float:
@@ -93,13 +96,15 @@ class Staircase(_Shape):
     steps: ClassVar[int] = 10
 
     def __init__(self) -> None:
-        super().__init__()
+        parent: Any = super()
+        parent.__init__()
         self._step = 0
         self._good: float | None = None
 
     def reset_time(self) -> None:
         """Begin again."""
-        super().reset_time()
+        parent: Any = super()
+        parent.reset_time()
         self._step, self._good = 0, None
 
     def level(self, passed: float) -> float:
@@ -108,9 +113,7 @@ class Staircase(_Shape):
 
     def tick(self) -> tuple[int, float] | None:
         """As locust asks for each second; judges the step that has just ended."""
-        options = self.session.options
-        seconds = float(self.duration or options.run_time or _SECONDS)
-        step = min(self.steps, int(self.get_run_time() / seconds * self.steps))
+        step = min(self.steps, int(self.passed() * self.steps))
         if step > self._step:
             self._step = step
             if not self._held():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -50,8 +50,7 @@ def callbacks(settings: LoadSettings) -> Iterator[Event]:
     return _chained(world(0), world)
 
 
-def _chained(first: Iterator[Event], world: object) -> Iterator[Event]:
-    assert callable(world)
+def _chained(first: Iterator[Event], world: Callable[[int], Iterator[Event]]) -> Iterator[Event]:
     number, stream, empty = 0, first, 0
     while True:
         sent = False
@@ -77,7 +76,7 @@ def _phase(settings: LoadSettings) -> Phase:
 
 
 def stamped(event: Event, now_ms: int) -> Event:
-    """*event* as of *now_ms* (ms since the epoch): load runs at its own pace, and an App backend knows what time it is."""
+    """*event* as of *now_ms* (ms since the epoch): load runs at a pace of its own, and App backends know the time."""
     body, mark, time = event.body.rpartition(_TIME)
     if not mark or not time[:-1].isdigit():
         return event

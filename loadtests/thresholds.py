@@ -71,9 +71,7 @@ def parse_threshold(text: str) -> Threshold:
     """The threshold that *text* stands for; raises ``ConfigurationError`` that names what is wrong with it."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise _refused(
-            text, "write METRIC>LIMIT, as in 'p99>500ms', 'noncompliant>0', 'delivered<99.9%', 'rate<1000/s'"
-        )
+        raise _refused(text, "write it as 'p99>500ms', 'noncompliant>0' or 'rate<1000/s'")
     metric, limit, unit = match["metric"], float(match["limit"]), match["unit"] or ""
     kind = _kind(metric)
     if kind is None:
@@ -94,7 +92,7 @@ def judged(thresholds: Iterable[Threshold], figures: Figures) -> tuple[Verdict, 
 
 
 def rate_of(figures: Figures) -> float:
-    """Requests a second over whole seconds: the first and the last, which are cut, count only if there are no others."""
+    """Requests a second over whole seconds; the first and the last, which are cut, count only without others."""
     seconds = figures.seconds
     if not seconds:
         return 0.0

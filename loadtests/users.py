@@ -70,7 +70,9 @@ class _Caller:
             status, body = int(response.status_code or 0), bytes(response.content or b"")
             error = getattr(response, "error", None)
             outcome, breaches = _judged(status, body, elapsed_ms, error, session.settings.deadline_ms)
-            session.figures.record(name, int(elapsed_ms * 1000), int(time.time()), outcome, breaches, status, len(body))
+            session.figures.record(
+                name, int(elapsed_ms * 1000), int(time.time()), outcome, breaches, status=status, size=len(body)
+            )
             if breaches:
                 response.failure(CatchResponseError(failure_text(outcome, breaches, status)))
             else:
@@ -113,7 +115,8 @@ class LeaveCallbackHttpUser(_Caller, HttpUser):
     wait_time = _wait_time
 
     def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
+        parent: Any = super()
+        parent.__init__(environment)
         settings = session_of(environment).settings
         self._timeout = settings.deadline_s
         self.client.verify = False if settings.insecure else settings.cacert or True

@@ -34,17 +34,15 @@ class Conclusion:
 def table(conclusion: Conclusion) -> str:
     """Thresholds with what was measured, and what else is to be said, as lines of text."""
     figures = conclusion.figures
-    lines = [
-        "",
-        f"Callbacks: {figures.requests:,} with an outcome, {figures.delivered:,} delivered, "
-        f"{figures.noncompliant:,} not compliant, {figures.unsent:,} due but unsent; {rate_of(figures):,.1f}/s",
-    ]
+    counts = (
+        f"{figures.delivered:,} delivered, {figures.noncompliant:,} not compliant, {figures.unsent:,} due but unsent"
+    )
+    lines = ["", f"Callbacks: {figures.requests:,} with an outcome, {counts}; {rate_of(figures):,.1f}/s"]
     latency = figures.latency
     if latency.total:
         times = "  ".join(f"p{one:g} {latency.percentile_ms(one):.2f}" for one in _PERCENTILES)
-        lines.append(
-            f"Latency (ms): {times}  max {latency.longest_us / 1000:.2f}; {conclusion.facts.get('counted', '')}"
-        )
+        longest = f"max {latency.longest_us / 1000:.2f}"
+        lines.append(f"Latency (ms): {times}  {longest}; {conclusion.facts.get('counted', '')}")
     lines += [f"  {count:>8,}  {text}" for (_, text), count in _by_text(figures)]
     if conclusion.verdicts:
         lines += ["", f"{'fails if':<28} {'measured':>20}  verdict"]
@@ -125,7 +123,8 @@ def junit(conclusion: Conclusion) -> bytes:
     if conclusion.lost:
         ET.SubElement(case, "error", message="; ".join(conclusion.lost))
     ET.indent(suite)
-    return ET.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
