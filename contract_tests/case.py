@@ -217,7 +217,7 @@ class Case:
             f"{note or 'a valid callback'} was not acknowledged",
             breach,
             cause=breach.requirement,
-            hint=hint_for(exchange, self.run.settings),
+            hint=hint_for(exchange, self.run.settings, acknowledged_before=self.run.summary.acknowledged > 0),
         )
 
     def refuses(self, draft: Draft, what: str, *, server_error_ok: bool = True) -> Exchange:

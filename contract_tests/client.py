@@ -206,7 +206,7 @@ class _StalledError(Exception):
 
     def __init__(self, body: bytes, response: requests.Response) -> None:
         length = response.headers.get("Content-Length")
-        super().__init__(f"{len(body)} bytes of the body came, and then nothing")
+        super().__init__(f"{len(body)} bytes of the body had come by then")
         announced = f"{length} bytes announced by Content-Length" if length else "a last chunk, of no bytes"
         self.breach = Breach("ack.complete", announced, str(self)) if _is_json(body) else None
 

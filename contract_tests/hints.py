@@ -24,11 +24,26 @@ _BY_STATUS: Final = {
 }
 
 
-def hint_for(exchange: Exchange, settings: Settings) -> str:
-    """What to look at first, or an empty string."""
+_WITHOUT_ANSWER: Final = {
+    Outcome.TIMEOUT: "Answer first and process afterwards; if the target is only slow to start, say --wait-for 30.",
+    Outcome.TLS: "For a certificate of your own authority, say --cacert FILE.",
+    Outcome.REFUSED: "The target listens no longer: look into its log for what has ended it.",
+    Outcome.NOT_HTTP: "Check the port and the scheme, http or https.",
+}
+_CUT_OFF: Final = "Look into the target's log for a crash in the handler, and check the scheme, http or https."
+_CUT_OFF_TLS: Final = "Look into the target's log; one that asks for a client certificate needs --cert FILE."
+
+_ABOUT_THE_TARGET: Final = (401, 403, 404, 405)
+"""Whoever has acknowledged a callback before has the right path, SDKAppID and token."""
+
+
+def hint_for(exchange: Exchange, settings: Settings, *, acknowledged_before: bool = False) -> str:
+    """What to look at first, or an empty string; *acknowledged_before* says that the set-up is right."""
     answer = exchange.answer
     if answer is None:
-        return _without_answer(exchange.outcome)
+        return _without_answer(exchange)
+    if acknowledged_before and (answer.status in _ABOUT_THE_TARGET or answer.status == 200):
+        return ""
     if 300 <= answer.status < 400:
         location = header(answer, "Location") or "nowhere"
         return f"Give the final URL: it redirects to {location}, and no redirect is followed."
@@ -42,9 +57,7 @@ def hint_for(exchange: Exchange, settings: Settings) -> str:
     return ""
 
 
-def _without_answer(outcome: Outcome) -> str:
-    if outcome is Outcome.TIMEOUT:
-        return "Answer first and process afterwards; if the target is only slow to start, say --wait-for 30."
-    if outcome is Outcome.TLS:
-        return "For a certificate of your own authority, say --cacert FILE."
-    return ""
+def _without_answer(exchange: Exchange) -> str:
+    if exchange.outcome in {Outcome.CLOSED, Outcome.RESET}:
+        return _CUT_OFF_TLS if exchange.callback.url.startswith("https:") else _CUT_OFF
+    return _WITHOUT_ANSWER.get(exchange.outcome, "")

@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
 
@@ -32,21 +33,31 @@ class TargetProcess:
     """Starts *command* in a shell with ``{port}`` replaced (and PORT set), and stops it with all its children.
 
     Entering waits until *port* on loopback accepts connections, *wait_s* at most; raises ``UnreachableError`` with the
-    command's last lines if it ends or never listens.
+    command's last lines if it ends or never listens. A *fixed* port is the user's own: the command need not be told of
+    it, and whatever listens there already would be judged in its place, which is a ``ConfigurationError``. SIGTERM, by
+    which a CI server cancels a job, ends this process with the command stopped as well.
     """
 
-    def __init__(self, command: str, port: int, *, wait_s: float) -> None:
-        if "{port}" not in command and "$PORT" not in command:
+    def __init__(self, command: str, port: int, *, wait_s: float, fixed: bool = False) -> None:
+        if not fixed and "{port}" not in command and "$PORT" not in command:
             raise ConfigurationError(
                 f"--exec {command!r} must take its port from us: write {{port}} where it belongs, or $PORT"
             )
         self._command = command.replace("{port}", str(port))
         self._port = port
         self._wait_s = wait_s
+        if fixed and self._listens():
+            raise ConfigurationError(
+                f"something listens on port {port} already and would be judged in place of --exec: stop it, or write "
+                "{port} into the URL and the command"
+            )
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process: subprocess.Popen[bytes] | None = None
+        self._sigterm: Any = None
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._sigterm = signal.signal(signal.SIGTERM, _end)
         self._process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
             self._command,
             shell=True,
@@ -90,6 +101,8 @@ class TargetProcess:
             time.sleep(0.02)
         _signal_all(process, signal.SIGKILL)
         process.wait()
+        if self._sigterm is not None:
+            signal.signal(signal.SIGTERM, self._sigterm)
 
     def close(self) -> None:
         """Stop, and forget what was printed."""
@@ -119,6 +132,12 @@ class TargetProcess:
     def _shown(self) -> str:
         lines = self.last_lines
         return f"; its last lines:\n{lines}" if lines else "; it printed nothing"
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Leave in order, so that what was started is stopped; the exit code is the one that a shell shows."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

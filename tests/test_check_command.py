@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,6 +22,7 @@ from roomhook.cli.progress import style_for_stdout
 from roomhook.cli.reporting import FILES
 from roomhook.contract_tests.backends.server import BackendServer
 from roomhook.contract_tests.reports.words import SIGNS
+from roomhook.contract_tests.target_process import free_port
 from roomhook.schemas import loader
 
 Golden = Callable[[str, str], None]
@@ -353,6 +356,15 @@ def test_the_list_names_what_would_be_judged_and_sends_nothing(capsys: pytest.Ca
     assert [line.split()[0] for line in out.splitlines()] == ["type.leave", "type.kicked", "type.expired"]
 
 
+def test_a_set_up_that_was_right_before_is_not_doubted(
+    server: BackendServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["check", server.url("count.large"), "--only", "count.large", "--deadline", "10"])
+    assert "--enter-first" not in capsys.readouterr().out
+    main(["check", server.url("ack.ok"), "--only", "ack.ok", "--deadline", "10"])
+    assert "--enter-first" in capsys.readouterr().out
+
+
 # ── --exec ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 BACKEND = f"{PYTHON} -m roomhook backend --listen 127.0.0.1:{{port}}"
@@ -390,6 +402,31 @@ def test_a_target_of_ours_that_dies_at_once_is_unreachable_in_every_report(
 def test_a_target_of_ours_that_never_listens_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--exec", "echo up; sleep 60  # {port}", "--wait-for", "0.5"]) == 3
     assert "(--wait-for gives it longer); its last lines:\nup" in capsys.readouterr().out
+
+
+def test_a_target_of_ours_may_listen_on_the_port_that_the_url_names() -> None:
+    port = str(free_port())
+    url = f"http://127.0.0.1:{port}/reference"
+    assert main(["check", "--exec", BACKEND.replace("{port}", port), url, "--only", "ack.ok"]) == 0
+
+
+def test_a_port_that_is_taken_is_told_before_another_target_is_judged_in_place_of_ours(
+    server: BackendServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "or write {port} into the URL" in fails(capsys, "--exec", "sleep 60", server.url("reference"))
+
+
+def test_a_target_of_ours_is_stopped_when_the_job_is_cancelled(tmp_path: Path) -> None:
+    command = f"echo $$ > {tmp_path}/pid; exec sleep 60  # {{port}}"
+    with subprocess.Popen([PYTHON, "-m", "roomhook", "check", "--exec", command]) as cancelled:
+        pid = tmp_path / "pid"
+        while not (pid.exists() and pid.read_text()):
+            assert cancelled.poll() is None
+            time.sleep(0.02)
+        cancelled.terminate()
+        assert cancelled.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 # ── whatever stands around it ───────────────────────────────────────────────────────────────────────────────────────

@@ -324,6 +324,12 @@ class TestTheVerdict:
         assert "roomhook backend" in out
         assert "2 attempts: 2 refused, no answer" in out
 
+    def test_https_to_a_port_that_speaks_http_is_told_so(
+        self, target: Target, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["fire", "leave", target.url.replace("http:", "https:")]) == 1
+        assert "hint: the port speaks no TLS" in capsys.readouterr().out
+
     def test_a_name_that_does_not_resolve_is_unreachable(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["fire", "leave", "http://nowhere.invalid/"]) == 3
         assert "does not resolve" in capsys.readouterr().out

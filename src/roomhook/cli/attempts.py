@@ -131,6 +131,8 @@ def advice(exchange: Exchange, shot: Shot) -> str:
     """What to try if *exchange* was not acknowledged, or an empty string."""
     if exchange.acknowledged:
         return ""
+    if exchange.outcome is Outcome.TLS and "WRONG_VERSION" in exchange.detail:
+        return "the port speaks no TLS: check the port and the scheme, http or https."
     if exchange.outcome in _WITHOUT_ANSWER:
         return _WITHOUT_ANSWER[exchange.outcome]
     status = exchange.status or 0

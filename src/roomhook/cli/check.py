@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -144,7 +145,7 @@ def check(  # noqa: PLR0917
     if url is None and exec_ is None:
         raise ConfigurationError("check needs your callback URL, as in: roomhook check http://127.0.0.1:8000/callback")
     with ExitStack() as stack:
-        target, port = _target(url, started_by_us=exec_ is not None)
+        target, port, fixed = _target(url, started_by_us=exec_ is not None)
         settings = Settings(
             target=target,
             sdkappid=sdkappid,
@@ -175,20 +176,26 @@ def check(  # noqa: PLR0917
         reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
         process = None
         if exec_ is not None:
-            process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for)
+            process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for, fixed=fixed)
             stack.callback(process.close)
         code = _run(settings, reporter, process)
     raise typer.Exit(code)
 
 
-def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int]:
+def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
+    """The target's URL, the port that --exec is to listen on, and whether that is the one that the user's URL names."""
     if not started_by_us:
         assert url is not None
-        return url, 0
+        return url, 0, False
     from roomhook.contract_tests.target_process import free_port
 
+    if url is not None and "{port}" not in url:
+        with suppress(ValueError):  # a malformed URL is told of by the settings
+            named = urlsplit(url).port
+            if named:
+                return url, named, True
     port = free_port()
-    return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port
+    return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port, False
 
 
 def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
