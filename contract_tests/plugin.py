@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.contract import Contract
+    from roomhook.contract_tests.room_backend import LocalRoomBackend
     from roomhook.contract_tests.testing import RoomCallbacks
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "pytest_addoption",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "room_backend",
     "room_callbacks",
 ]
 
@@ -53,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--room-only", action="append", default=[], metavar="ID", help="judge only these: ids, globs, groups")
     add("--room-exclude", action="append", default=[], metavar="ID", help="leave these out")
+    add("--room-fuzz", type=int, default=0, metavar="N", help="judge fuzz.* too, with N generated packets each")
     add("--room-known", metavar="FILE", help="tolerate the failures that this TOML file lists: id, reason, until")
     add("--room-seed", type=int, metavar="N", help="repeat the random choices of an earlier run")
     add("--room-header", action="append", default=[], metavar="'NAME: VALUE'", help="a header for a gateway in front")
@@ -73,6 +76,24 @@ def room_callbacks() -> Iterator[RoomCallbacks]:
 
     with ExitStack() as stack:
         yield RoomCallbacks(stack)
+
+
+@pytest.fixture
+def room_backend(request: pytest.FixtureRequest) -> Iterator[LocalRoomBackend]:
+    """A mock Room backend in this process, with a virtual clock that begins now.
+
+    ``--room-sdkappid`` and ``--room-token`` (or ROOMHOOK_TOKEN) are its app's.
+    """
+    import os  # noqa: PLC0415 (as above)
+    import time  # noqa: PLC0415
+
+    from roomhook.contract_tests.room_backend import local_room_backend  # noqa: PLC0415
+
+    option = request.config.getoption
+    token = option("--room-token") or os.environ.get("ROOMHOOK_TOKEN") or None
+    start_ms = time.time_ns() // 1_000_000
+    with local_room_backend(sdkappid=option("--room-sdkappid"), token=token, start_ms=start_ms) as backend:
+        yield backend
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ Refusal = Literal["app-id", "sign", "command", "url", "packet", "method", "http"
 """What kind of problem it is."""
 
 _WINDOW_S: Final = 60
-_SCHEMAS: Final = {
+_SCHEMAS: Final[dict[str, str]] = {
     LEAVE_COMMAND: "leave",
     ENTER_COMMAND: "enter",
     CREATE_COMMAND: "create",

@@ -15,6 +15,7 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """The moment."""
+        raise NotImplementedError
 
 
 class RealClock:

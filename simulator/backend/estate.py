@@ -23,6 +23,7 @@ from roomhook.simulator.family import (
     CreatePacket,
     DestroyPacket,
     FamilyPacket,
+    UpdateCommand,
     UpdatePacket,
 )
 from roomhook.simulator.packets import LEAVE_COMMAND, LeavePacket
@@ -189,7 +190,7 @@ class Estate:
     def _updated(self, hall: Hall, by: By) -> None:
         config = self.configs.get(hall.sdkappid)
         listed = config.commands if config else ()
-        command = next((name for name in UPDATE_COMMANDS if name in listed), UPDATE_COMMANDS[0])
+        command: UpdateCommand = next((name for name in UPDATE_COMMANDS if name in listed), UPDATE_COMMANDS[0])
         packet = UpdatePacket(
             callback_command=command,
             operator_account=by.operator,

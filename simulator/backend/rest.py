@@ -163,7 +163,7 @@ class Rest:
             sdkappid, packet, api = self._admit(method, path, query, body)
             response = self.service.act(lambda engine, now: api.handler(engine, sdkappid, packet, self._by(now)))
         except BackendError as error:
-            answer = fail(error.code, error.info)
+            answer: dict[str, Any] = fail(error.code, error.info)
         else:
             answer = {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
             if response is not None:

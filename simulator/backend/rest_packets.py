@@ -13,11 +13,13 @@ from roomhook.simulator.backend.estate import NewRoom
 
 __all__ = [
     "Account",
+    "AskedRoom",
     "CreateRoom",
     "Empty",
     "KickUserOut",
     "MemberListAsked",
     "Named",
+    "NewRoomInfo",
     "RoomId",
     "SetCallback",
     "UpdateRoom",

@@ -15,7 +15,23 @@ from roomhook.simulator.backend.estate import NewRoom
 from roomhook.simulator.backend.halls import By, Guest, Via, Where
 from roomhook.simulator.backend.rest_packets import Account, RoomId, check_bytes
 
-__all__ = ["ACTIONS", "Action", "Planned", "act", "decoded"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "ChangeSeat",
+    "ClientRoom",
+    "DestroyRoom",
+    "Enter",
+    "Kick",
+    "Leave",
+    "LeaveSeat",
+    "OfMember",
+    "Planned",
+    "SetAdmin",
+    "TakeSeat",
+    "act",
+    "decoded",
+]
 
 _Ip = Annotated[str, Meta(min_length=1, max_length=45, description="ClientIP, e.g. 203.0.113.7")]
 _Platform = Annotated[str, Meta(min_length=1, max_length=32, description="OptPlatform, e.g. iOS")]
@@ -69,7 +85,7 @@ class Leave(_Asked, kw_only=True, forbid_unknown_fields=True):
 
 
 class Kick(_Asked, kw_only=True, forbid_unknown_fields=True):
-    """The owner, an admin, or whoever *operator* is, puts people out."""
+    """The owner if he is there, else the administrator, puts people out; or *operator*, who must be allowed to."""
 
     accounts: Annotated[list[Account], Meta(min_length=1, max_length=20)]
     reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "kicked"
@@ -167,7 +183,9 @@ def _leave(engine: Engine, where: Where, packet: Leave, now: int) -> None:
 
 
 def _kick(engine: Engine, where: Where, packet: Kick, now: int) -> None:
-    engine.kick(where, packet.accounts, packet.reason, _by(engine, where, packet.operator, now))
+    room = engine.hall(where).room
+    operator = packet.operator or (room.owner if room.owner in room.members else engine.habits.dialect.administrator)
+    engine.kick(where, packet.accounts, packet.reason, _by(engine, where, operator, now))
 
 
 def _heartbeat(engine: Engine, where: Where, packet: OfMember, now: int) -> None:

@@ -56,7 +56,10 @@ def _unpacked(usersig: str) -> dict[str, Any]:
         packed = base64.b64decode(usersig.translate(str.maketrans("*-_", "+/=")), validate=True)
     except binascii.Error:
         raise ValueError("not base64") from None
-    claims = json.loads(zlib.decompressobj().decompress(packed, _LONGEST))
+    unpacking = zlib.decompressobj()
+    claims = json.loads(unpacking.decompress(packed, _LONGEST))
+    if not unpacking.eof:
+        raise ValueError("cut short")
     if not isinstance(claims, dict):
         raise TypeError("not an object")
     return claims
