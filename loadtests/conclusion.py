@@ -13,6 +13,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 from locust.runners import MasterRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from roomhook.loadtests.html_section import insert_section
 from roomhook.loadtests.progress import PROGRESS_FD
@@ -25,6 +26,7 @@ __all__ = ["conclude", "extend_web_report"]
 
 _log = logging.getLogger("roomhook")
 _LOST: Final = 4
+_CSV_S: Final = CSV_STATS_INTERVAL_SEC + 0.2
 _COUNTED: Final = {
     True: "from the intended moment of sending (open loop)",
     False: "from the actual moment of sending (closed loop)",
@@ -39,7 +41,9 @@ def conclude(session: Session) -> None:
     def quitting(**_: Any) -> None:
         runner: Any = session.environment.runner
         runner.quit() if isinstance(runner, MasterRunner) else runner.stop()
-        conclusion = conclusion_of(session)
+        if session.options.csv_prefix:
+            gevent.sleep(_CSV_S)  # locust's writer comes by once more, and its last figures are the totals
+        conclusion = _conclusion_of(session)
         concluded.append(conclusion)
         if session.lost or session.thresholds:
             session.environment.process_exit_code = conclusion.exit_code
@@ -61,7 +65,7 @@ def conclude(session: Session) -> None:
         gevent.spawn(_tell_progress, session, descriptor)
 
 
-def conclusion_of(session: Session) -> Conclusion:
+def _conclusion_of(session: Session) -> Conclusion:
     """What *session* has come to so far."""
     options, figures = session.options, session.total()
     verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
@@ -95,7 +99,7 @@ def extend_web_report(session: Session, web_ui: Any) -> None:
 
         if request.path.endswith("/stats/report") and response.status_code == 200:
             response.direct_passthrough = False
-            response.set_data(insert_section(response.get_data(as_text=True), conclusion_of(session)))
+            response.set_data(insert_section(response.get_data(as_text=True), _conclusion_of(session)))
         return response
 
     web_ui.app.after_request(extend)

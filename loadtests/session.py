@@ -36,7 +36,7 @@ _SPARE_S: Final = 5.0
 _USAGE: Final = 2
 
 
-class Lane(Protocol):
+class _Lane(Protocol):
     """The fast lane of this process, as far as the session is concerned."""
 
     def stop(self) -> None:
@@ -59,7 +59,7 @@ class Session:
         self.asked: dict[int, float] = {}
         self.lost: list[str] = []
         self.stopping = False
-        self.lane: Lane | None = None
+        self.lane: _Lane | None = None
         self.notes: list[str] = []
         self._past = Figures()
         self._under_way = 0

@@ -216,7 +216,7 @@ def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | 
 
 
 def _run(arguments: list[str], folder: Path, token: str | None, seconds: float) -> tuple[int, str, bool]:
-    """Run locust with *arguments* and show how it goes; its exit code, the table of verdicts, whether it was cut off."""
+    """Run locust with *arguments*, show how it goes; its exit code, the table of verdicts, whether it was cut off."""
     from roomhook.cli.progress import progress_line
     from roomhook.loadtests.progress import PROGRESS_FD
 

@@ -1,0 +1,85 @@
+"""A target quick enough for load tests that counts every callback it has answered, by room."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httptools
+
+__all__ = ["CountingTarget", "counting_target"]
+
+_ROOM = re.compile(rb'"RoomId":"([^"]*)"')
+
+
+@dataclass
+class CountingTarget:
+    """``answers`` counts them; ``rooms`` how many callbacks each room had; ``times`` has each EventTime (ms)."""
+
+    url: str = ""
+    body: bytes = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+    answers: int = 0
+    rooms: Counter[str] = field(default_factory=Counter)
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, target: CountingTarget) -> None:
+        self._target = target
+        self._parser = httptools.HttpRequestParser(self)
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        self._body = b""
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        target = self._target
+        found = _ROOM.search(self._body)
+        if found:
+            target.rooms[found[1].decode()] += 1
+        target.answers += 1
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        self._transport.write(head % len(target.body) + target.body)
+
+
+@contextmanager
+def counting_target() -> Iterator[CountingTarget]:
+    """A target on a free port of loopback, served by a thread."""
+    target = CountingTarget()
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        server = await loop.create_server(lambda: _Protocol(target), "127.0.0.1", 0)
+        target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback"
+        ready.set()
+        await stop.wait()
+        server.close()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield target
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)

@@ -1,0 +1,297 @@
+"""Locust for real, in processes of its own: importing it here would monkey-patch the whole test run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import browser
+from counting_target import CountingTarget, counting_target
+
+from roomhook.contract_tests.backends.server import BackendServer
+
+ROOT = Path(__file__).parent.parent
+LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "ROOMHOOK_"))}
+
+pytestmark = pytest.mark.alone
+
+
+def command(url: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", url, *options]
+
+
+def locust(url: str, folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    """Run headless; the exit code, the verdict as JSON, and everything that was printed."""
+    verdict = folder / "verdict.json"
+    arguments = ("--headless", "--only-summary", "--seed", "5", "--verdict-json", str(verdict), *options)
+    done = subprocess.run(
+        command(url, *arguments), capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False, cwd=folder
+    )
+    document: dict[str, Any] = json.loads(verdict.read_text()) if verdict.exists() else {}
+    return done.returncode, document, done.stdout + done.stderr
+
+
+@pytest.fixture
+def target() -> Iterator[CountingTarget]:
+    with counting_target() as found:
+        yield found
+
+
+class TestOneProcess:
+    def test_the_fast_lane_counts_what_the_target_counts(self, target: CountingTarget, tmp_path: Path) -> None:
+        code, verdict, text = locust(
+            target.url, tmp_path, "--engine", "fast", "-u", "20", "-r", "20", "-t", "3s",
+            *("--callback-rate", "25", "--fail-if", "noncompliant>0", "--html", "report.html", "--csv", "run"),
+        )  # fmt: skip
+        assert code == 0, text
+        assert verdict["requests"] == verdict["delivered"] == target.answers > 500
+        assert verdict["seed"] == 5
+        assert re.search(rf"Aggregated +{target.answers} +0\(0.00%\)", text)
+        assert f",Aggregated,{target.answers},0," in (tmp_path / "run_stats.csv").read_text()
+        assert "id='roomhook'" in (tmp_path / "report.html").read_text()
+        assert set(verdict["check_outs"]) <= {"Leave", "Kicked", "Expired"}
+
+    def test_the_closed_loop_keeps_a_connection_a_user_busy(self, target: CountingTarget, tmp_path: Path) -> None:
+        code, verdict, text = locust(
+            target.url, tmp_path, "FastLaneUser", "-u", "8", "-r", "8", "-t", "2s", "--callback-rate", "0",
+            *("--fail-if", "p99>5s", "--fail-if", "rate<1000000/s"),
+        )  # fmt: skip
+        assert code == 1, text
+        assert [one["verdict"] for one in verdict["thresholds"]] == ["passed", "failed"]
+        assert verdict["requests"] == target.answers > 1000
+
+    @pytest.mark.parametrize("engine", ["fast", "gevent", "requests"])
+    def test_an_answer_that_breaks_the_contract_is_named(self, engine: str, tmp_path: Path) -> None:
+        with BackendServer() as server:
+            code, verdict, text = locust(
+                server.url("ack.error-code"), tmp_path, "--engine", engine, "-u", "4", "-r", "4", "-t", "2s",
+                *("--callback-rate", "10", "--fail-if", "noncompliant>0", "--fail-if", "delivered<99%"),
+            )  # fmt: skip
+        assert code == 1, text
+        assert [one["verdict"] for one in verdict["thresholds"]] == ["failed", "passed"]
+        assert verdict["requirements"] == {"ack.error-code": verdict["requests"]}
+        assert verdict["outcomes"] == {"delivered": verdict["requests"]}
+        assert re.search(r"ack\.error-code: delivered, but its response packet is not compliant", text)
+
+    def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
+        code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
+        assert (code, verdict, target.answers) == (2, {}, 0)
+        assert "roomhook: --fail-if 'p99>500' is no threshold: p99 takes a limit as in 'p99>500ms'" in text
+
+    def test_a_sender_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
+        with running(
+            target.url, tmp_path, "--headless", "--engine", "fast", "-u", "5", "-r", "5", "-t", "60s"
+        ) as process:
+            wait_for(lambda: target.answers > 20)
+            os.kill(sender_of(process.pid), signal.SIGKILL)
+            assert process.wait(20) == 4
+        assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
+
+
+class TestSeveralProcesses:
+    def test_two_workers_share_one_world_and_their_totals_are_exact(
+        self, target: CountingTarget, tmp_path: Path
+    ) -> None:
+        code, verdict, text = locust(
+            target.url, tmp_path, "--engine", "fast", "--processes", "2", "-u", "20", "-r", "20", "-t", "4s",
+            *("--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
+        )  # fmt: skip
+        assert code == 0, text
+        assert verdict["requests"] == target.answers > 500
+        assert {int(room[-5:]) % 10 for room in target.rooms} == set(range(10)), "each room is somebody's"
+        assert re.search(rf"Aggregated +{target.answers} ", text)
+
+    def test_gevent_users_finish_what_they_have_begun(self, target: CountingTarget, tmp_path: Path) -> None:
+        code, verdict, text = locust(
+            target.url, tmp_path, "--processes", "2", "-u", "6", "-r", "6", "-t", "3s",
+            *("--callback-rate", "20", "--fail-if", "requests>10"),
+        )  # fmt: skip
+        assert code == 1, text
+        assert verdict["requests"] == target.answers
+
+    def test_a_worker_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
+        port = free_port()
+        verdict = tmp_path / "verdict.json"
+        master = ("--master", "--master-bind-port", str(port), "--headless", "--expect-workers", "2", "-t", "60s")
+        users = ("-u", "20", "-r", "20", "--callback-rate", "10", "--verdict-json", str(verdict))
+        worker = ("--worker", "--master-port", str(port), "FastLaneUser")
+        with ExitStack() as stack:
+            leader = stack.enter_context(running(target.url, tmp_path, *master, *users, "FastLaneUser"))
+            first, _ = (stack.enter_context(running(target.url, tmp_path, *worker, name=f"w{n}")) for n in (1, 2))
+            wait_for(lambda: target.answers > 300)
+            first.kill()
+            assert leader.wait(30) == 4
+        found = json.loads(verdict.read_text())
+        assert found["exit_code"] == 4
+        assert len(found["lost"]) == 1
+        assert "is gone; totals hold what it has reported" in found["lost"][0]
+        assert 0 < found["requests"] <= target.answers
+        assert found["requests"] == sum(one["answered"] for one in found["seconds"])
+
+
+class TestTheWebUi:
+    def test_starts_shows_live_numbers_stops_and_exits_with_the_verdict(
+        self, target: CountingTarget, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        verdict = tmp_path / "verdict.json"
+        with running(
+            target.url, tmp_path, "--engine", "fast", "--web-host", "127.0.0.1", "--web-port", str(port),
+            *("-u", "10", "-r", "10", "--callback-rate", "20", "--seed", "7"),
+            *("--fail-if", "requests>0", "--verdict-json", str(verdict)),
+        ) as process:  # fmt: skip
+            site = f"http://127.0.0.1:{port}"
+            wait_for(lambda: get(site))
+            with browser() as page:
+                page.call("Page.navigate", url=site)
+                wait_for(lambda: page.evaluate("document.querySelector('button[type=submit]') !== null"))
+                assert page.evaluate("document.body.innerText.includes('Callback Profile')")
+                page.evaluate("document.querySelector('button[type=submit]').click()")
+                wait_for(lambda: page.evaluate("/POST\\s+Leave\\s+[1-9]/.test(document.body.innerText)"))
+                page.evaluate(
+                    "[...document.querySelectorAll('button')].find(one => /^stop$/i.test(one.innerText)).click()"
+                )
+                wait_for(lambda: json.loads(get(f"{site}/stats/requests"))["state"] == "stopped")
+            report = get(f"{site}/stats/report?download=1")
+            answers = target.answers
+            assert "id='roomhook'" in report
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 1
+        found = json.loads(verdict.read_text())
+        assert found["requests"] == answers == target.answers > 0
+        assert (found["exit_code"], found["seed"]) == (1, 7)
+
+
+class TestTheCommand:
+    def test_a_staircase_ends_at_the_first_broken_step_and_says_the_last_good_rate(
+        self, target: CountingTarget, tmp_path: Path
+    ) -> None:
+        done = roomhook(
+            target.url, tmp_path, "--shape", "staircase", "--rate", "200/s", "--duration", "15s",
+            *("--fail-if", "requests>100", "--format", "json"),
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        found = json.loads(done.stdout)
+        assert re.search(r"step \d at \d+/s broke requests>100; last good rate: \d+/s", found["notes"][0])
+        assert found["requests"] == target.answers
+
+    def test_writes_its_reports_and_ends_with_where_they_are(self, target: CountingTarget, tmp_path: Path) -> None:
+        done = roomhook(target.url, tmp_path, "--duration", "3s", "--rate", "100/s", "--with-enter", "--seed", "4")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'load.html'}"
+        assert {one.name for one in (tmp_path / "out").iterdir()} >= {"load.html", "load.json", "load.xml"}
+        found = json.loads((tmp_path / "out" / "load.json").read_text())
+        assert found["requests"] == target.answers
+        assert found["shape"] == "ramp"
+        assert "seed 4" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("options", "complaint"),
+        [
+            (("--fail-if", "p99>5"), "is no threshold"),
+            (("--rate", "fast"), "is no rate"),
+            (("--rate", "max", "--users", "3", "--connections", "4"), "each user is one connection"),
+            (("--duration", "100ms"), "is too short"),
+            (("--rooms", "nowhere.txt"), "can't be read"),
+            (("--shape", "soak", "--rooms", "0"), "is no number of rooms"),
+        ],
+    )
+    def test_a_mistake_is_one_line(
+        self, target: CountingTarget, tmp_path: Path, options: tuple[str, ...], complaint: str
+    ) -> None:
+        done = roomhook(target.url, tmp_path, *options)
+        assert done.returncode == 2
+        assert complaint in done.stderr.splitlines()[-1]
+        assert target.answers == 0
+
+    @pytest.mark.parametrize(
+        ("options", "remedy"),
+        [((), "--allow-host 192.0.2.1"), (("--allow-host", "192.0.2.1", "--rate", "1001/s"), "add --yes")],
+    )
+    def test_another_machine_has_to_be_named(self, tmp_path: Path, options: tuple[str, ...], remedy: str) -> None:
+        done = roomhook("http://192.0.2.1/callback", tmp_path, *options)
+        assert done.returncode == 2
+        assert remedy in done.stderr
+
+    def test_nobody_there_is_code_3(self, tmp_path: Path) -> None:
+        assert roomhook(f"http://127.0.0.1:{free_port()}/", tmp_path).returncode == 3
+
+
+def test_only_load_tests_import_gevent() -> None:
+    modules = [
+        ".".join(("roomhook", *path.relative_to(ROOT / folder).with_suffix("").parts))
+        for folder in (".", "src/roomhook")
+        for path in (ROOT / folder).glob("*/*.py")
+        if path.parent.name in {"schemas", "simulator", "cli"}
+    ]
+    code = f"import importlib, sys; [importlib.import_module(one) for one in {modules!r}]; sys.exit('gevent' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)
+
+
+def roomhook(url: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "roomhook", "load", url, "--report-dir", str(folder / "out"), *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        check=False,
+        cwd=folder,
+    )
+
+
+@contextmanager
+def running(url: str, folder: Path, *options: str, name: str = "log") -> Iterator[subprocess.Popen[bytes]]:
+    """Locust in the background, what it prints in the file *name*."""
+    with (
+        (folder / name).open("wb") as log,
+        subprocess.Popen(command(url, *options), stdout=log, stderr=log, env=ENVIRONMENT, cwd=folder) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def sender_of(pid: int) -> int:
+    """The sender's process under the locust process *pid*."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "lane_process"], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+def wait_for(condition: Any, patience_s: float = 25.0) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+def get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+    except urllib.error.URLError:
+        return ""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
