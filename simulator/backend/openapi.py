@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -64,7 +65,7 @@ def document() -> dict[str, Any]:
         if path in _LISTS:
             operation["parameters"] = [_list_parameter(name) for name in _LISTS[path]]
         paths.setdefault(path, {})[method] = operation
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {
             "title": "Roomhook's mock Room backend",
@@ -84,6 +85,8 @@ def document() -> dict[str, Any]:
             }
         },
     }
+    plain: dict[str, Any] = json.loads(json.dumps(made))  # as a reader gets it: arrays for tuples
+    return plain
 
 
 _REFUSAL: Final = {

@@ -41,6 +41,10 @@ def schema(
     everything: Annotated[
         bool, typer.Option("--all", help="With --validate: every problem, not just the best.")
     ] = False,
+    openapi: Annotated[
+        bool,
+        typer.Option("--openapi", help="Print the OpenAPI 3.1 document of roomhook serve, callbacks as webhooks."),
+    ] = False,
 ) -> None:
     """List the JSON Schemas, print the one called NAME, or validate documents against it.
 
@@ -50,6 +54,9 @@ def schema(
 
     Exit code of --validate: 0 all match, 1 one does not or is not JSON, 2 unknown schema or unreadable file.
     """
+    if openapi:
+        _print_openapi(alone=name is None and validate is None and not more and not everything)
+        raise typer.Exit
     if validate is not None:
         if name is None:
             raise ConfigurationError("name the schema too, as in 'roomhook schema leave --validate packet.json'")
@@ -62,6 +69,14 @@ def schema(
     else:
         typer.echo(json.dumps(loader.schema(name), ensure_ascii=False, indent=2))
     raise typer.Exit
+
+
+def _print_openapi(*, alone: bool) -> None:
+    from roomhook.simulator.backend.openapi import document
+
+    if not alone:
+        raise ConfigurationError("--openapi prints one document and takes nothing else; leave the rest out")
+    typer.echo(json.dumps(document(), ensure_ascii=False, indent=2))
 
 
 def _list() -> None:
