@@ -36,6 +36,9 @@ _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _PIECE: Final = 65536
 """Bytes that are read at once."""
 
+_CONNECT_S: Final = 5.0
+"""How long a connection may take to come about, whatever patience the answer deserves."""
+
 _give_up_at: contextvars.ContextVar[float] = contextvars.ContextVar("give_up_at", default=float("inf"))
 """When the current thread stops waiting, on the monotonic clock (s)."""
 
@@ -158,7 +161,7 @@ class Connection:
                     prepared,
                     stream=True,
                     allow_redirects=False,
-                    timeout=give_up_ms / 1000,
+                    timeout=(min(give_up_ms / 1000, _CONNECT_S), give_up_ms / 1000),
                     proxies=proxies,
                     verify=True,
                 )
@@ -168,8 +171,12 @@ class Connection:
                 answer = Answer(response.status_code, headers, body, elapsed_ms, complete)
             except _StalledError as error:
                 outcome, detail, breach = Outcome.TIMEOUT, str(error), error.breach
+            except requests.ConnectTimeout:
+                outcome, detail = Outcome.REFUSED, "nobody takes connections there: a wrong host, or a firewall"
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 outcome, detail = outcome_of_error(error), _innermost(error)
+                if isinstance(error, requests.exceptions.ProxyError) and proxy:
+                    detail = f"at the proxy {proxy.rpartition('@')[2]}: {detail}"
         elapsed_ms = (time.monotonic() - started) * 1000
         exchange = Exchange(
             callback,

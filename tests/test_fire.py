@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -323,6 +324,24 @@ class TestTheVerdict:
         assert "refused the connection" in out
         assert "roomhook backend" in out
         assert "2 attempts: 2 refused, no answer" in out
+
+    def test_a_target_that_takes_no_connection_is_unreachable(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, ExitStack() as queue:
+            for _ in range(4):  # more than the backlog holds, so that the kernel drops what comes after
+                waiting = queue.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(deaf.getsockname())
+            assert main(["fire", "leave", f"http://127.0.0.1:{deaf.getsockname()[1]}/", "--timeout", "0.3"]) == 3
+        assert "nobody takes connections there" in capsys.readouterr().out
+
+    def test_a_proxy_that_is_down_is_told_from_a_target_that_is(
+        self, target: Target, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            proxy = f"127.0.0.1:{taken.getsockname()[1]}"
+            assert main(["fire", "leave", target.url, "--proxy", f"http://{proxy}"]) == 3
+        assert f"at the proxy http://{proxy}" in capsys.readouterr().out
 
     def test_https_to_a_port_that_speaks_http_is_told_so(
         self, target: Target, capsys: pytest.CaptureFixture[str]
