@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -181,9 +181,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.alone
 def test_help_is_there_within_0_4_seconds() -> None:
+    """In the processor's time, which is what is left of the wall clock's on a machine with nothing else to do."""
+
     def taken() -> float:
-        started = time.perf_counter()
+        before = os.times()
         roomhook("--help")
-        return time.perf_counter() - started
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
     assert statistics.median(taken() for _ in range(5)) <= 0.4
