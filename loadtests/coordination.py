@@ -75,16 +75,16 @@ class _Master:
 
     def _stopping(self, **_: Any) -> None:
         """Ask every worker to finish; its last report comes before its answer."""
-        self._undrained = {one.id for one in self._present()}
+        self._undrained = self._present_ids()
         for client in self._undrained:
             self._send("roomhook-drain", client, {})
-        with gevent.Timeout(self._session.options.deadline + _SPARE_S, exception=False):
-            while self._undrained & {one.id for one in self._present()}:
-                gevent.sleep(0.02)
-                self._note_missing()
-            self._undrained.clear()
-        for client in self._undrained:
-            self._session.lose(f"worker {client} did not end in time; totals hold what it has reported")
+        end = time.monotonic() + self._session.options.deadline + _SPARE_S
+        while self._undrained & self._present_ids() and time.monotonic() < end:
+            gevent.sleep(0.02)
+            self._note(self._missing())
+        late = sorted(self._undrained & self._present_ids())
+        self._note([f"worker {one} did not end in time; totals hold what it has reported" for one in late])
+        self._undrained.clear()
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
@@ -100,9 +100,9 @@ class _Master:
         for why in self._missing():
             self._session.lose(why)
 
-    def _note_missing(self) -> None:
+    def _note(self, losses: list[str]) -> None:
         """The run ends already: say it, don't end it twice."""
-        for why in self._missing():
+        for why in losses:
             if why not in self._session.lost:
                 self._session.lost.append(why)
                 _log.error(why)
@@ -113,6 +113,9 @@ class _Master:
     def _present(self) -> list[Any]:
         clients = self._runner.clients
         return [*clients.ready, *clients.spawning, *clients.running]
+
+    def _present_ids(self) -> set[str]:
+        return {one.id for one in self._present()}
 
     def _send(self, kind: str, client: str, data: dict[str, Any]) -> None:
         self._runner.send_message(kind, data, client)
@@ -155,7 +158,8 @@ class _Worker:
         self._report_now()
 
     def _report_now(self) -> None:
-        self._runner._send_stats()  # noqa: SLF001 (there is no public way to report before the interval ends)
+        runner: Any = self._runner  # there is no public way to report before the interval ends
+        runner._send_stats()  # noqa: SLF001
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         data[_KEY] = self._session.take().to_dict()

@@ -69,11 +69,11 @@ def _warm_up(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
         return
     process = _spawn()
-    with gevent.Timeout(_START_S, exception=False):
-        _ready[environment] = (process, process.stdout.readline())
+    gevent.with_timeout(_START_S, process.stdout.readline, timeout_value=b"")
+    _ready[environment] = process
 
 
-_ready: WeakKeyDictionary[Environment, tuple[Any, bytes]] = WeakKeyDictionary()
+_ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
 
 
 class _SenderProcess:
@@ -85,7 +85,7 @@ class _SenderProcess:
         self._users = 0
         self._stopping = False
         self._done = False
-        self._process: Any = _ready.pop(session.environment, (None, b""))[0] or _spawn()
+        self._process: Any = _ready.pop(session.environment, None) or _spawn()
         self._write(msgspec.json.encode(session.settings))
         self._reading = gevent.spawn(self._read)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final, TextIO, cast
 
 from roomhook.loadtests.figures import Figures, Series
 from roomhook.loadtests.schedule import Schedule
@@ -17,7 +17,10 @@ from roomhook.simulator.events import Event
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.sender import Sender
 
-__all__ = ["Lane", "Shot"]
+__all__ = ["COLUMNS", "Lane", "Shot"]
+
+COLUMNS: Final = "check_out,intended_us,lateness_us,latency_us,outcome,status\n"
+"""What stands in a line about an attempt: its intended moment since the epoch, and times from there."""
 
 _BATCH: Final = 256
 _A_TURN: Final = 512
@@ -44,11 +47,12 @@ class Shot(Attempt):
 class Lane:
     """Sends *events* through *sender* for a number of users that changes: each brings a *rate*, or one connection.
 
-    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Everything happens on the running loop. An error of
-    our own is kept in ``error`` and ends the sending.
+    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Every attempt becomes a line in *attempts*. Everything
+    happens on the running loop. An error of our own is kept in ``error`` and ends the sending.
     """
 
-    def __init__(self, sender: Sender, events: Iterator[Event], rate: float) -> None:
+    def __init__(self, sender: Sender, events: Iterator[Event], rate: float, attempts: TextIO | None = None) -> None:
+        self._attempts = attempts
         self.error: Exception | None = None
         self._sender = sender
         self._events = events
@@ -152,5 +156,13 @@ class Lane:
                     figures.fail(name, second, shot.outcome, shot.breaches, shot.status)
                 else:
                     figures.outcomes["delivered"] += 1
+        if self._attempts is not None:
+            self._attempts.writelines(_line(shot, wall_ns) for shot in ended)
         if self._rate:
             figures.lateness.record_all([(shot.sent_ns - shot.intended_ns) // 1000 for shot in ended])
+
+
+def _line(shot: Shot, wall_ns: int) -> str:
+    intended, lateness = (shot.intended_ns + wall_ns) // 1000, (shot.sent_ns - shot.intended_ns) // 1000
+    latency = (shot.done_ns - shot.intended_ns) // 1000
+    return f"{shot.name},{intended},{lateness},{latency},{shot.outcome.value},{shot.status}\n"

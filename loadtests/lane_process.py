@@ -14,14 +14,17 @@ import os
 import resource
 import signal
 import sys
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, TextIO
 
 import msgspec
 
-from roomhook.loadtests.lane import Lane
+from roomhook.loadtests.lane import COLUMNS, Lane
 from roomhook.loadtests.settings import LoadSettings
 from roomhook.loadtests.stream import callbacks
-from roomhook.schemas.errors import RoomhookError
+from roomhook.schemas.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.sender import Sender, run_loop
 
 __all__ = ["main"]
@@ -61,8 +64,10 @@ async def _serve() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard - _SPARE_FILES)
-    async with Sender(target, deadline_ms=settings.deadline_ms, connections=most) as sender:
-        lane = Lane(sender, events, settings.rate)
+    async with AsyncExitStack() as stack:
+        attempts = stack.enter_context(_attempts_file(settings.attempts_file))
+        sender = await stack.enter_async_context(Sender(target, deadline_ms=settings.deadline_ms, connections=most))
+        lane = Lane(sender, events, settings.rate, attempts)
         gc.freeze()
         telling = loop.create_task(_tell(lane))
         listening = loop.create_task(_listen(commands, lane))
@@ -79,6 +84,20 @@ async def _serve() -> None:
             _say({**last, "error": str(lane.error) or type(lane.error).__name__})
         else:
             _say({**last, "done": True})
+
+
+@contextmanager
+def _attempts_file(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--attempts {path} can't be written: {error.strerror}") from None
+    with file:
+        file.write(COLUMNS)
+        yield file
 
 
 async def _listen(commands: asyncio.StreamReader, lane: Lane) -> None:

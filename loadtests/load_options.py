@@ -72,6 +72,11 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         include_in_web_ui=False,
         help="Exit with 1 if this holds, e.g. 'p99>500ms', 'noncompliant>0', 'delivered<99.9%%'; repeatable.",
     )
+    add(
+        "--attempts",
+        include_in_web_ui=False,
+        help="Let the fast lane write every attempt to this file, as CSV; of several workers, each to FILE.N.",
+    )
     add("--verdict-json", include_in_web_ui=False, help="Write figures and verdicts to this file, as JSON.")
     add("--verdict-junit", include_in_web_ui=False, help="Write the verdicts to this file, as JUnit XML.")
 
@@ -104,6 +109,7 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
         cacert=options.cacert,
         insecure=bool(options.insecure),
         cert=options.cert,
+        attempts=str(Path(options.attempts).absolute()) if options.attempts else None,
     )
     settings.target()
     return settings

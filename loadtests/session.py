@@ -148,10 +148,9 @@ class Session:
         self.stopping = True
         if self.lane is not None:
             self.lane.stop()
-        patience = gevent.Timeout(self.options.deadline + _SPARE_S, exception=False)
-        with patience:
-            while self._under_way:
-                gevent.sleep(0.02)
+        end = time.monotonic() + self.options.deadline + _SPARE_S
+        while self._under_way and time.monotonic() < end:
+            gevent.sleep(0.02)
 
     def lose(self, why: str) -> None:
         """Part of the load test is gone: say so and end the run, wherever its end is decided."""

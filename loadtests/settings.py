@@ -22,7 +22,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rate`` is callbacks/s of each user, 0 for the closed loop: the next one as soon as the answer is there.
     ``connections`` bounds what one worker's sender has in flight. ``shard`` is (I, N): this worker's part of the rooms.
-    ``rooms`` of None leaves their number to the profile.
+    ``rooms`` of None leaves their number to the profile. ``attempts`` is a file for a line about every attempt.
     """
 
     url: str
@@ -41,12 +41,21 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     cacert: str | None = None
     insecure: bool = False
     cert: str | None = None
+    attempts: str | None = None
     shard: tuple[int, int] = (1, 1)
 
     @property
     def deadline_ms(self) -> float:
         """How late an answer may be (ms)."""
         return self.deadline_s * 1000
+
+    @property
+    def attempts_file(self) -> Path | None:
+        """Where this worker writes its attempts: with several workers, each into a file of its own."""
+        if self.attempts is None:
+            return None
+        part, parts = self.shard
+        return Path(self.attempts if parts == 1 else f"{self.attempts}.{part}")
 
     def tls(self) -> ssl.SSLContext | None:
         """The TLS context that reaches the target, None for http; raises ``ConfigurationError`` for a bad file."""

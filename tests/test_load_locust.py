@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -239,7 +238,8 @@ def test_only_load_tests_import_gevent() -> None:
         for path in (ROOT / folder).glob("*/*.py")
         if path.parent.name in {"schemas", "simulator", "cli"}
     ]
-    code = f"import importlib, sys; [importlib.import_module(one) for one in {modules!r}]; sys.exit('gevent' in sys.modules)"
+    code = f"import importlib, sys; [importlib.import_module(one) for one in {modules!r}]"
+    code += "; sys.exit('gevent' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)
 
 
