@@ -13,10 +13,15 @@ from roomhook.simulator.rooms import Member
 __all__ = ["Crowd", "Visitor"]
 
 
-class Visitor(Member, gc=False):
-    """A member with plans: ``due`` is the moment (ms) of what is to happen to him next, -1 if nothing is planned."""
+class Visitor(Member, gc=False, eq=False):
+    """A member with a plan: ``what`` is to happen to him at the moment ``due`` (ms, -1 for never) in his ``place``.
 
+    Visitors without an account stand for what is to happen to a place itself.
+    """
+
+    place: int
     due: int = -1
+    what: int = 0
     reason: str = ""
 
 
@@ -50,13 +55,13 @@ class Crowd:
             return self._room_ids[slot]
         return f"{ROOM_PREFIXES[slot % len(ROOM_PREFIXES)]}{10_000 + nth * self.slots + slot}"
 
-    def own_people(self, slot: int, lots: Sequence[Lot]) -> list[Visitor] | None:
+    def own_people(self, slot: int, place: int, lots: Sequence[Lot]) -> list[Visitor] | None:
         """The existing people of a slot, or None if people are made up; address and platform stay with the account."""
         if not self._people:
             return None
         chance = Chance(self._seed, f"people/{slot}")
         accounts = self._people[self._bounds[slot] : self._bounds[slot + 1]]
         return [
-            Visitor(account, lot.client_ip, lot.platform)
+            Visitor(account, lot.client_ip, lot.platform, place)
             for account, lot in ((account, lots[chance.lot()]) for account in accounts)
         ]

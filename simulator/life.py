@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from roomhook.simulator.crowd import Visitor
 from roomhook.simulator.events import Event
@@ -16,14 +16,16 @@ from roomhook.simulator.rooms import KICK_LIMIT, Member, Room
 
 __all__ = ["HANDLERS", "Life"]
 
+_LEAVE: Final = CheckOutMethod.LEAVE
+
 
 class Life(Place):
     """The whole life in one place. Handlers are called at the moments that were planned for them, as in ``Place``."""
 
     __slots__ = ("_closed_by", "_kick_pause", "_owner_deadline", "_to_kick")
 
-    def __init__(self, number: int, seed: int, around: Surroundings) -> None:
-        super().__init__(number, seed, around)
+    def __init__(self, number: int, place: int, seed: int, around: Surroundings) -> None:
+        super().__init__(number, place, seed, around)
         self._closed_by: Member = around.rest
         self._owner_deadline = -1
         self._to_kick = self._kick_pause = 0
@@ -34,15 +36,15 @@ class Life(Place):
         """The visitor goes by himself; an owner may end the room with that, or hands it over."""
         room = self.room
         assert room is not None
-        packet = room.leave(visitor.account, visitor.reason, now)
+        account = visitor.account
+        packet = room.check_out(_LEAVE, account, account, visitor.reason, now)
         if not room.members:
             self.room = None
-        elif visitor.account == room.owner:
+        elif account == room.owner:
             self._owner_left(room, visitor, now)
-        visitor.due = -1
         if self._free is not None:
             self._free.append(visitor)
-        event = self._event
+        event = self._around.event
         return (event(LEAVE_COMMAND, packet, visitor.client_ip, visitor.platform),)
 
     def leave_and_return(self, visitor: Visitor, now: int) -> Sequence[Event]:
@@ -52,17 +54,17 @@ class Life(Place):
         if not room.members:
             self.room = None
         self._plan_return(visitor, now)
-        return (self._event(LEAVE_COMMAND, packet, visitor.client_ip, visitor.platform),)
+        return (self._around.event(LEAVE_COMMAND, packet, visitor.client_ip, visitor.platform),)
 
     def lose(self, visitor: Visitor, now: int) -> Sequence[Event]:
         """The visitor's heartbeat stops; it recovers in time, or expires."""
         soonest, latest = self._around.dialect.heartbeat_ms
         self._open_room.lose(visitor.account, now)
-        if self._chance.hit(self.stage.phase.recover):
-            self._plan(now + self._chance.between(1, max(1, soonest - 1)), Happening.RECOVER, visitor)
+        if self.hit(self.stage.phase.recover):
+            self._plan(visitor, Happening.RECOVER, now + self.between(1, max(1, soonest - 1)))
         else:
-            visitor.reason = self._chance.choice(self._around.reasons[Happening.LOSE])
-            self._plan(now + self._chance.between(soonest, latest), Happening.EXPIRE, visitor)
+            visitor.reason = self.choice(self._around.reasons[Happening.LOSE])
+            self._plan(visitor, Happening.EXPIRE, now + self.between(soonest, latest))
         return NOTHING
 
     def recover(self, visitor: Visitor, now: int) -> Sequence[Event]:
@@ -79,20 +81,20 @@ class Life(Place):
             self.room = None
         elif visitor.account == room.owner and self.stage.phase.owner_grace:
             self._owner_deadline = now + self.stage.phase.owner_grace
-            self._plan(self._owner_deadline, Happening.OWNER_GONE)
-        if self._chance.hit(self.stage.phase.reenter):
+            self._plan_here(Happening.OWNER_GONE, self._owner_deadline)
+        if self.hit(self.stage.phase.reenter):
             self._plan_return(visitor, now)
         else:
             self._release(visitor)
-        return (self._event(LEAVE_COMMAND, packet, visitor.client_ip, visitor.platform),)
+        return (self._around.event(LEAVE_COMMAND, packet, visitor.client_ip, visitor.platform),)
 
     def kick_out(self, visitor: Visitor, now: int) -> Sequence[Event]:
         """The visitor is kicked, at times with others; an owner can't be kicked, and leaves."""
         room = self._open_room
         if visitor.account == room.owner:
-            visitor.reason = self._chance.choice(self._around.reasons[Happening.LEAVE])
+            visitor.reason = self.choice(self._around.reasons[Happening.LEAVE])
             return self.leave(visitor, now)
-        bulk = self._chance.between(1, KICK_LIMIT - 1) if self._chance.hit(self.stage.phase.kick_bulk) else 0
+        bulk = self.between(1, KICK_LIMIT - 1) if self.hit(self.stage.phase.kick_bulk) else 0
         others = (one for one in _kickable(room) if one is not visitor)
         return self._kick(room, [visitor, *islice(others, bulk)], visitor.reason, now)
 
@@ -104,18 +106,18 @@ class Life(Place):
             self.room = None
         for victim in victims:
             self._release(victim)
-        return [self._event(LEAVE_COMMAND, packet, by.client_ip, by.platform) for packet in packets]
+        return [self._around.event(LEAVE_COMMAND, packet, by.client_ip, by.platform) for packet in packets]
 
     def _kicker(self, room: Room[Visitor], accounts: Sequence[str]) -> Member:
         """The owner or an admin, if it is his turn and he is there; else whoever calls REST."""
-        who = self._chance.choice(self.stage.kick_by)
+        who = self.choice(self.stage.kick_by)
         admin = min(room.admins.difference(accounts), default="")
         account = {"owner": room.owner, "admin": admin, "rest": ""}[who]
         return room.members.get(account, self._around.rest)
 
     # The end of a room
 
-    def owner_stays_away(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def owner_stays_away(self, _: Visitor, now: int) -> Sequence[Event]:
         """The room has waited for its owner for long enough and is dissolved."""
         room = self.room
         if room is not None and now == self._owner_deadline and room.owner not in room.members and not room.closing:
@@ -132,12 +134,12 @@ class Life(Place):
         if packet is None:
             return NOTHING
         client = by if packet.type is CheckOutMethod.KICKED else visitor
-        return (self._event(LEAVE_COMMAND, packet, client.client_ip, client.platform),)
+        return (self._around.event(LEAVE_COMMAND, packet, client.client_ip, client.platform),)
 
     def _owner_left(self, room: Room[Visitor], owner: Visitor, now: int) -> None:
         if room.closing:
             return
-        if self._chance.hit(self.stage.phase.owner_ends):
+        if self.hit(self.stage.phase.owner_ends):
             self._close(room, owner, now)
         else:
             room.hand_over(next(iter(room.members)))
@@ -146,12 +148,12 @@ class Life(Place):
         room.close()
         self._closed_by = by
         for visitor in room.members.values():
-            visitor.reason = self._chance.choice(self._around.reasons[Happening.EVICT])
-            self._plan(now + self._chance.between(1, self.stage.phase.sweep), Happening.EVICT, visitor)
+            visitor.reason = self.choice(self._around.reasons[Happening.EVICT])
+            self._plan(visitor, Happening.EVICT, now + self.between(1, self.stage.phase.sweep))
 
     # Waves
 
-    def shock(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def shock(self, _: Visitor, now: int) -> Sequence[Event]:
         """The wave of the phase begins: the room ends, a region's network drops, or kicks come one upon another."""
         room = self.room
         if room is None or room.closing:
@@ -166,12 +168,12 @@ class Life(Place):
             case Profile.KICK_WAVE:
                 self._to_kick = round(self.stage.phase.share * sum(1 for _ in _kickable(room)))
                 self._kick_pause = max(1, self.stage.phase.sweep * KICK_LIMIT // max(1, self._to_kick))
-                return self.kick_some(None, now)
+                return self.kick_some(_, now)
             case _:
                 pass
         return NOTHING
 
-    def kick_some(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def kick_some(self, _: Visitor, now: int) -> Sequence[Event]:
         """The next of a wave of kicks."""
         room = self.room
         victims = [] if room is None else list(islice(_kickable(room), min(KICK_LIMIT, self._to_kick)))
@@ -179,8 +181,8 @@ class Life(Place):
             return NOTHING
         self._to_kick -= len(victims)
         if self._to_kick:
-            self._plan(now + self._kick_pause, Happening.WAVE)
-        return self._kick(room, victims, self._chance.choice(self._around.reasons[Happening.KICK]), now)
+            self._plan_here(Happening.WAVE, now + self._kick_pause)
+        return self._kick(room, victims, self.choice(self._around.reasons[Happening.KICK]), now)
 
     @property
     def _open_room(self) -> Room[Visitor]:
@@ -193,7 +195,7 @@ def _kickable(room: Room[Visitor]) -> Iterator[Visitor]:
     return (visitor for visitor in reversed(room.members.values()) if visitor.account != room.owner)
 
 
-HANDLERS: Final[Mapping[int, Callable[[Life, Any, int], Sequence[Event]]]] = {
+HANDLERS: Final[Mapping[int, Callable[[Life, Visitor, int], Sequence[Event]]]] = {
     Happening.STAGE: Life.begin_stage,
     Happening.PERIOD: Life.begin_period,
     Happening.FILL: Life.fill,

@@ -15,14 +15,10 @@ from roomhook.simulator.plans import Happening, Lot
 from roomhook.simulator.rooms import Dialect, Member, RefusedError, Room
 from roomhook.simulator.stages import Stage
 
-__all__ = ["NOTHING", "Entry", "Place", "Surroundings"]
-
-Entry = tuple[int, int, int, Visitor | None]
-"""What is to happen: when (ms since the epoch), in which place, which happening, and to whom."""
+__all__ = ["NOTHING", "Place", "Surroundings"]
 
 NOTHING: Final[Sequence[Event]] = ()
 
-_ARRIVE: Final = Happening.ARRIVE
 _SOON: Final = 1000
 _AWAY: Final = exponential(30_000)
 
@@ -31,141 +27,137 @@ _AWAY: Final = exponential(30_000)
 class Surroundings:
     """What all places share.
 
-    ``reasons`` has texts for each happening that ends a visit, ``rest`` is whoever calls REST, and ``event`` makes a
-    packet ready to send, given its command and the ClientIP and OptPlatform that go with it.
+    ``reasons`` has texts for each happening that ends a visit, ``rest`` is whoever calls REST, ``slots`` is how many
+    places there are, and ``event`` makes a packet ready to send, given its command, ClientIP and OptPlatform.
     """
 
-    queue: CalendarQueue[Entry]
+    queue: CalendarQueue[Visitor]
     stages: Sequence[Stage]
     crowd: Crowd
     dialect: Dialect
     rest: Member
     reasons: Mapping[int, Sequence[str]]
+    slots: int
     with_enter: bool
     event: Callable[[str, LeavePacket | EnterPacket, str, str], Event]
 
 
-class Place:
+class Place(Chance):
     """One room after another: ``room`` is the one that is open, None between two.
 
-    A place has randomness and people of its own, so that places live apart from one another. Its handlers take the
-    moment ``now`` in ms and, where somebody is concerned, the visitor; they return the callbacks that follow.
+    ``number`` tells it from all others, *place* is where the world has it. A place has randomness and people of its
+    own, so that places live apart from one another. Its handlers take who it is about (nobody, where it is about the
+    place) and the moment ``now`` in ms, and return the callbacks that follow. Places and what hangs on them are small,
+    because there can be hundreds of thousands.
     """
 
     __slots__ = (
         "_around",
-        "_arrival",
-        "_chance",
         "_clock",
-        "_event",
         "_fill_count",
         "_fill_offset",
         "_fill_start",
         "_free",
         "_gap",
-        "_lots",
-        "_moment",
-        "_next_person",
-        "_queue",
+        "_made",
+        "_next",
+        "_place",
         "_rooms",
-        "_slots",
         "_to_fill",
-        "_with_enter",
         "number",
         "room",
         "stage",
     )
 
-    def __init__(self, number: int, seed: int, around: Surroundings) -> None:
+    def __init__(self, number: int, place: int, seed: int, around: Surroundings) -> None:
+        super().__init__(seed, f"room/{number}")
         self.number = number
+        self._place = place
         self.room: Room[Visitor] | None = None
-        self.stage = stage = around.stages[0]
+        self.stage = around.stages[0]
         self._around = around
-        # What is needed for every visit is kept at hand.
-        self._queue, self._event, self._with_enter = around.queue, around.event, around.with_enter
-        self._lots, self._moment, self._slots = stage.lots, stage.moment, around.crowd.slots
-        self._chance = Chance(seed, f"room/{number}")
-        self._free = around.crowd.own_people(number, stage.lots)
-        self._next_person = number + 1 - self._slots
-        self._rooms = 0
-        self._arrival = -1
+        self._free = around.crowd.own_people(number, place, self.stage.lots)
+        self._next = self._nobody(Happening.ARRIVE)
+        self._made = self._rooms = 0
         self._clock = self._gap = self._fill_offset = 0.0
         self._fill_start = self._fill_count = self._to_fill = 0
+        self._plan_here(Happening.STAGE, self.stage.start)
 
     # Stretches of time
 
-    def begin_stage(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def begin_stage(self, _: Visitor, now: int) -> Sequence[Event]:
         """Another phase begins: arrivals change their pace, and those who had no plans make some."""
         stages = self._around.stages
         self.stage = stage = next(one for one in reversed(stages) if one.start <= now)
-        self._lots, self._moment = stage.lots, stage.moment
         self._gap = stage.gap_ms(self.number)
         following = stages.index(stage) + 1
         if following < len(stages):
-            self._plan(stages[following].start, Happening.STAGE)
+            self._plan_here(Happening.STAGE, stages[following].start)
         for visitor in self.room.members.values() if self.room is not None else ():
             if visitor.due < 0:
                 self._plan_rest(visitor, now)
-        return self.begin_period(None, now)
+        return self.begin_period(_, now)
 
-    def begin_period(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def begin_period(self, _: Visitor, now: int) -> Sequence[Event]:
         """People come until the room is as full as it should be; if the phase has waves, the next one is planned."""
         stage = self.stage
         present = len(self.room.members) if self.room is not None else 0
         self._fill_start = now
         self._fill_count = self._to_fill = max(0, stage.goal(self.number, now) - present)
-        self._fill_offset = self._chance.below(1 << 30) / (1 << 30)
+        self._fill_offset = self.below(1 << 30) / (1 << 30)
         filled = now + (stage.phase.fill if self._to_fill else 0)
-        self._clock = stage.operational(filled) + self._gap * self._lots[self._chance.lot()].gap
+        self._clock = stage.operational(filled) + self._gap * stage.lots[self.lot()].gap
         self._plan_fill()
         if stage.has_waves and stage.size(self.number):
-            self._plan(stage.shock(now, self._chance), Happening.SHOCK)
+            self._plan_here(Happening.SHOCK, stage.shock(now, self))
             if now + 2 * stage.every <= stage.end:
-                self._plan(now + stage.every, Happening.PERIOD)
+                self._plan_here(Happening.PERIOD, now + stage.every)
         return NOTHING
 
     # Coming
 
-    def fill(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def fill(self, _: Visitor, now: int) -> Sequence[Event]:
         """Somebody enters a room that is to be filled, evenly spread over the time that takes."""
-        if now != self._arrival:
-            return NOTHING
-        lot = self._lots[self._chance.lot()]
+        lot = self.stage.lots[self.lot()]
         self._to_fill -= 1
         self._plan_fill()
-        return self._enter(None, lot, now, lot.rest)
+        return self._enter(self._somebody(lot), lot, now, lot.rest)
 
-    def arrive(self, _: Visitor | None, now: int) -> Sequence[Event]:
+    def arrive(self, following: Visitor, now: int) -> Sequence[Event]:
         """Somebody enters, as people do at any time, and the next one is planned."""
-        if now != self._arrival:
-            return NOTHING
-        lot = self._lots[self._chance.lot()]
+        stage = self.stage
+        lot = stage.lots[self.lot()]
         self._clock = clock = self._clock + lot.gap * self._gap
-        moment_of = self._moment
-        self._arrival = moment = moment_of(clock)
-        self._queue.push((moment, self.number, _ARRIVE, None))
-        return self._enter(None, lot, now, lot.stay)
+        moment_of = stage.moment
+        self._around.queue.plan(following, moment_of(clock))
+        return self._enter(self._somebody(lot), lot, now, lot.stay)
 
     def come_back(self, visitor: Visitor, now: int) -> Sequence[Event]:
         """Somebody who left or was lost enters again, if the room still exists."""
-        visitor.due = -1
         if self.room is None or not self.stage.size(self.number):
             self._release(visitor)
             return NOTHING
-        lot = self._lots[self._chance.lot()]
+        lot = self.stage.lots[self.lot()]
         return self._enter(visitor, lot, now, lot.stay)
 
+    def _somebody(self, lot: Lot) -> Visitor | None:
+        """Somebody new, or one of the existing people who is free; None if none is."""
+        free = self._free
+        if free is None:
+            self._made = made = self._made + 1
+            account = f"{lot.stem}{made * self._around.slots + self.number}"
+            return Visitor(account, lot.client_ip, lot.platform, self._place)
+        if not free:
+            return None
+        index = self.below(len(free))
+        free[index], free[-1] = free[-1], free[index]
+        return free.pop()
+
     def _enter(self, visitor: Visitor | None, lot: Lot, now: int, stay: int) -> Sequence[Event]:
-        """The visitor, or if that is None somebody new, enters for *stay* ms."""
+        """The visitor, if there is one, enters for *stay* ms."""
         if visitor is None:
-            if self._free is None:
-                self._next_person = number = self._next_person + self._slots
-                visitor = Visitor(f"{lot.stem}{number}", lot.client_ip, lot.platform)
-            elif self._free:
-                visitor = self._take(self._free)
-            else:
-                return NOTHING
-        room = self.room
+            return NOTHING
+        room, around = self.room, self._around
         if room is None:
             room = self.room = self._open(visitor.account)
         try:
@@ -177,11 +169,11 @@ class Place:
             room.promote(visitor.account)
         if self._gap:
             visitor.reason = lot.reason
-            visitor.due = due = now + stay
-            self._queue.push((due, self.number, lot.ending, visitor))
-        if self._with_enter:
+            visitor.what = lot.ending
+            around.queue.plan(visitor, now + stay)
+        if around.with_enter:
             packet = room.entered(visitor.account)
-            return (self._around.event(ENTER_COMMAND, packet, visitor.client_ip, visitor.platform),)
+            return (around.event(ENTER_COMMAND, packet, visitor.client_ip, visitor.platform),)
         return NOTHING
 
     def _open(self, owner: str) -> Room[Visitor]:
@@ -189,43 +181,40 @@ class Place:
         self._rooms += 1
         return Room(room_id, owner, self.stage.capacity(self.number), self._around.dialect)
 
-    def _take(self, free: list[Visitor]) -> Visitor:
-        index = self._chance.below(len(free))
-        free[index], free[-1] = free[-1], free[index]
-        return free.pop()
-
     def _release(self, visitor: Visitor) -> None:
         """Nothing more is planned for the visitor; one of the existing people may be drawn again."""
-        visitor.due = -1
+        self._around.queue.cancel(visitor)
         if self._free is not None:
             self._free.append(visitor)
 
     # Plans
 
-    def _plan(self, moment: int, what: int, visitor: Visitor | None = None) -> None:
-        if visitor is not None:
-            visitor.due = moment
-        self._queue.push((moment, self.number, what, visitor))
+    def _nobody(self, what: int) -> Visitor:
+        return Visitor("", "", "", self._place, what=what)
+
+    def _plan_here(self, what: int, moment: int) -> None:
+        self._around.queue.plan(self._nobody(what), moment)
+
+    def _plan(self, visitor: Visitor, what: int, moment: int) -> None:
+        visitor.what = what
+        self._around.queue.plan(visitor, moment)
 
     def _plan_fill(self) -> None:
         """The next of those who fill the room; after the last, people come as they will."""
         if self._to_fill:
             part = 1 - (self._to_fill - self._fill_offset) / self._fill_count
-            self._arrival = self._fill_start + int(self.stage.phase.fill * part)
-            self._plan(self._arrival, Happening.FILL)
+            self._plan(self._next, Happening.FILL, self._fill_start + int(self.stage.phase.fill * part))
         elif self._gap:
-            self._arrival = self._moment(self._clock)
-            self._plan(self._arrival, Happening.ARRIVE)
+            self._plan(self._next, Happening.ARRIVE, self.stage.moment(self._clock))
         else:
-            self._arrival = -1
+            self._around.queue.cancel(self._next)
 
     def _plan_rest(self, visitor: Visitor, now: int) -> None:
         """What will end the visit of somebody who is in the room for whatever reason, and when."""
-        visitor.due = -1
         if self._gap:
-            lot = self._lots[self._chance.lot()]
+            lot = self.stage.lots[self.lot()]
             visitor.reason = lot.reason
-            self._plan(now + lot.stay, lot.ending, visitor)
+            self._plan(visitor, lot.ending, now + lot.stay)
 
     def _plan_return(self, visitor: Visitor, now: int) -> None:
-        self._plan(now + _SOON + _AWAY[self._chance.below(len(_AWAY))], Happening.RETURN, visitor)
+        self._plan(visitor, Happening.RETURN, now + _SOON + self.choice(_AWAY))

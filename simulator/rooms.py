@@ -92,6 +92,7 @@ class Member(msgspec.Struct, gc=False):
 M = TypeVar("M", bound=Member)
 
 _LEAVE: Final = CheckOutMethod.LEAVE
+_NOBODY_LOST: Final[dict[str, int]] = {}  # shared by the rooms where nobody is; never written to
 
 
 class Refusal(StrEnum):
@@ -142,7 +143,7 @@ class Room(Generic[M]):
         self.dialect = dialect
         self.members: dict[str, M] = {}
         self.admins: frozenset[str] = frozenset()
-        self.lost: dict[str, int] = {}
+        self.lost = _NOBODY_LOST
         self.clock = 0
         self.closing = False
         self._places = capacity
@@ -167,9 +168,32 @@ class Room(Generic[M]):
             event_time=self.clock,
         )
 
+    def check_out(self, method: CheckOutMethod, account: str, operator: str, reason: str, now: int) -> LeavePacket:
+        """The member is out, by whatever *method*; the other methods are this one and their rules."""
+        members = self.members
+        try:
+            del members[account]
+        except KeyError:
+            raise RefusedError(Refusal.NOT_A_MEMBER, account) from None
+        if now > self.clock:  # noqa: PLR1730 (max() takes longer, and every visit comes by here)
+            self.clock = now
+        if self.lost:
+            self.lost.pop(account, None)
+        if account in self.admins:
+            self.admins -= {account}
+        return LeavePacket(
+            operator_account=operator,
+            room_id=self.room_id,
+            member_count=len(members) + self._counted,
+            type=method,
+            member_list_account=(account,),
+            reason=reason,
+            event_time=self.clock,
+        )
+
     def leave(self, account: str, reason: str, now: int) -> LeavePacket:
         """The member goes by himself."""
-        return self._check_out(_LEAVE, account, account, reason, now)
+        return self.check_out(_LEAVE, account, account, reason, now)
 
     def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
         """*operator* (the owner, an admin, or the administrator behind REST) puts 1 to 20 members out."""
@@ -178,7 +202,7 @@ class Room(Generic[M]):
         self._must_be_allowed(operator, accounts)
         for account in accounts:
             self._must_be_in(account)
-        packets = [self._check_out(CheckOutMethod.KICKED, account, operator, reason, now) for account in accounts]
+        packets = [self.check_out(CheckOutMethod.KICKED, account, operator, reason, now) for account in accounts]
         if self.dialect.bulk_kick is BulkKick.EACH:
             return tuple(packets)
         count = packets[0].member_count if self._counted else packets[-1].member_count
@@ -188,20 +212,23 @@ class Room(Generic[M]):
         """The member's heartbeat stops; he counts as present until it expires."""
         self._must_be_in(account)
         self.clock = max(self.clock, now)
+        if not self.lost:
+            self.lost = {}
         self.lost.setdefault(account, self.clock)
 
     def recover(self, account: str, now: int) -> None:
         """The member's heartbeat is back in time, and nobody is told."""
         self._must_be_in(account)
         self.clock = max(self.clock, now)
-        self.lost.pop(account, None)
+        if self.lost:
+            self.lost.pop(account, None)
 
     def expire(self, account: str, reason: str, now: int) -> LeavePacket:
         """The member has been silent for too long and is out."""
         self._must_be_in(account)
         if now - self.lost.get(account, now) < self.dialect.heartbeat_ms[0]:
             raise RefusedError(Refusal.NOT_LOST, account)
-        return self._check_out(CheckOutMethod.EXPIRED, account, self._expired_operator(account), reason, now)
+        return self.check_out(CheckOutMethod.EXPIRED, account, self._expired_operator(account), reason, now)
 
     def promote(self, account: str) -> None:
         """Make the member an admin, who may kick."""
@@ -228,11 +255,11 @@ class Room(Generic[M]):
         """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
         match self.dialect.dissolution:
             case Dissolution.LEAVE:
-                return self._check_out(_LEAVE, account, account, reason, now)
+                return self.check_out(_LEAVE, account, account, reason, now)
             case Dissolution.KICKED:
-                return self._check_out(CheckOutMethod.KICKED, account, operator, reason, now)
+                return self.check_out(CheckOutMethod.KICKED, account, operator, reason, now)
             case Dissolution.NONE:
-                self._check_out(_LEAVE, account, account, reason, now)
+                self.check_out(_LEAVE, account, account, reason, now)
                 return None
 
     def dissolve(self, operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
@@ -240,28 +267,6 @@ class Room(Generic[M]):
         self.close()
         packets = [self.evict(account, operator, reason, now) for account in list(self.members)]
         return tuple(packet for packet in packets if packet is not None)
-
-    def _check_out(self, method: CheckOutMethod, account: str, operator: str, reason: str, now: int) -> LeavePacket:
-        members = self.members
-        try:
-            del members[account]
-        except KeyError:
-            raise RefusedError(Refusal.NOT_A_MEMBER, account) from None
-        if now > self.clock:  # noqa: PLR1730 (max() takes longer, and every visit comes by here)
-            self.clock = now
-        if self.lost:
-            self.lost.pop(account, None)
-        if account in self.admins:
-            self.admins -= {account}
-        return LeavePacket(
-            operator_account=operator,
-            room_id=self.room_id,
-            member_count=len(members) + self._counted,
-            type=method,
-            member_list_account=(account,),
-            reason=reason,
-            event_time=self.clock,
-        )
 
     def _why_not(self, account: str) -> tuple[Refusal, str]:
         if self.closing:

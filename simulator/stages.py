@@ -59,6 +59,7 @@ class Stage:
         self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), TABLE)
         self.lots = draw_lots(phase, setting.texts, Chance(setting.seed, f"{self._stream}/lots"))
         self._sizes = _sizes(phase, setting.seed)
+        self._gaps: dict[float, float] = {}  # shared, since a million floats are heavy
 
     def size(self, room: int) -> int:
         """How many people the room is for, in the busiest hour."""
@@ -76,7 +77,7 @@ class Stage:
     def gap_ms(self, room: int) -> float:
         """The mean time (ms, in the busiest hour) between arrivals that keep the room full; 0 if nobody comes."""
         flow = self.size(room) * self.phase.flow
-        return self.mean_stay_ms / flow if flow else 0
+        return self._gaps.setdefault(flow, self.mean_stay_ms / flow) if flow else 0.0
 
     @property
     def mean_stay_ms(self) -> float:

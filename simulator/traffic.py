@@ -74,15 +74,14 @@ def world(traffic: Traffic) -> World:
     setting = Setting(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
     acts = stages(traffic.scenario.phases, traffic.start_ms, setting)
     count = max(stage.phase.rooms for stage in acts)
-    mine = range(part - 1, count, parts)
     return World(
         acts,
         _crowd(traffic, acts, count),
         backend,
         texts.reasons,
         seed=traffic.seed,
-        mine=mine,
-        others=[number for number in range(count) if number not in mine] if traffic.limit is not None else (),
+        mine=range(part - 1, count, parts),
+        others_live=traffic.limit is not None,
         with_enter=traffic.with_enter,
         speed=traffic.speed,
     )

@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from roomhook.simulator.calendar_queue import CalendarQueue
-from roomhook.simulator.crowd import Crowd
+from roomhook.simulator.crowd import Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.life import HANDLERS, Life
 from roomhook.simulator.packets import CheckOutMethod, EnterPacket, LeavePacket, encode
-from roomhook.simulator.place import Entry, Surroundings
+from roomhook.simulator.place import Surroundings
 from roomhook.simulator.plans import Happening
 from roomhook.simulator.rooms import Member
 from roomhook.simulator.scenario import Backend, ReasonStyle
@@ -23,8 +23,11 @@ __all__ = ["UNHEARD", "World"]
 
 _encode = msgspec.json.Encoder().encode  # one call less than packets.encode, which makes the same bytes
 _END: Final = Happening.END
-_BUCKET: Final = 16
-"""Happenings that should share a bucket of the calendar."""
+_BUCKET: Final = 512
+"""Visits that should share a bucket of the calendar, at the most."""
+
+_WIDEST_BITS: Final = 13
+"""A bucket is 8 s wide at the most, lest much of what is planned belongs into the one at hand."""
 
 
 UNHEARD: Final = Event(0, "", "", "", b"")
@@ -32,7 +35,7 @@ UNHEARD: Final = Event(0, "", "", "", b"")
 
 
 class World:
-    """The rooms with the numbers in *mine*, and those in *others*, which live along and of which nothing is heard.
+    """The rooms with the numbers in *mine*, and if *others_live*, all others too, of which nothing is heard.
 
     *reasons* has texts for each happening that ends a visit. *speed* divides all time that has passed since the start:
     at 60, what happens in an hour is told as of a minute.
@@ -46,13 +49,13 @@ class World:
         reasons: Mapping[int, Sequence[str]],
         *,
         seed: int,
-        mine: Sequence[int],
-        others: Sequence[int] = (),
+        mine: range,
+        others_live: bool = False,
         with_enter: bool = False,
         speed: float = 1.0,
     ) -> None:
         self._start = stages[0].start
-        self._queue: CalendarQueue[Entry] = CalendarQueue(_width_bits(stages, len(mine) + len(others)))
+        self._queue: CalendarQueue[Visitor] = CalendarQueue(_width_bits(stages))
         self._speed = speed
         self._absent = backend.reason is ReasonStyle.ABSENT
         around = Surroundings(
@@ -62,38 +65,39 @@ class World:
             dialect=backend.dialect,
             rest=Member(backend.dialect.administrator, "0.0.0.0", "RESTAPI"),  # noqa: S104 (protocol.md 1.1)
             reasons=reasons,
+            slots=crowd.slots,
             with_enter=with_enter,
             event=self._event if self._absent or speed != 1 else _plain_event,
         )
-        self._lives = {number: Life(number, seed, around) for number in mine}
+        self._queue.plan(Visitor("", "", "", -1, what=Happening.END), stages[-1].end)
         elsewhere = replace(around, event=_unheard)
-        self._lives.update((number, Life(number, seed, elsewhere)) for number in others)
-        self._queue.push((stages[-1].end, 0, Happening.END, None))
-        for number in self._lives:
-            self._queue.push((self._start, number, Happening.STAGE, None))
+        self._lives = [
+            Life(number, place, seed, around if number in mine else elsewhere)
+            for place, number in enumerate(range(crowd.slots) if others_live else mine)
+        ]
 
     def events(self) -> Iterator[Event]:
         """The callbacks in the order of their EventTime, with ``UNHEARD`` in place of each of the others'."""
         lives = self._lives
         for bucket in self._queue.buckets():
-            for now, number, what, visitor in bucket:
-                if visitor is not None and visitor.due != now:
-                    continue  # something else has happened to him since this was planned
+            for visitor in bucket:
+                now, what = visitor.due, visitor.what
+                visitor.due = -1
                 if what == _END:
                     return
-                happened = HANDLERS[what](lives[number], visitor, now)
+                happened = HANDLERS[what](lives[visitor.place], visitor, now)
                 if happened:
                     yield from happened
 
     @property
     def alive(self) -> int:
         """How many people are in rooms now."""
-        return sum(len(life.room.members) for life in self._lives.values() if life.room is not None)
+        return sum(len(life.room.members) for life in self._lives if life.room is not None)
 
     @property
     def rooms_alive(self) -> int:
         """How many rooms there are now."""
-        return sum(life.room is not None for life in self._lives.values())
+        return sum(life.room is not None for life in self._lives)
 
     def _event(self, command: str, packet: LeavePacket | EnterPacket, client_ip: str, platform: str) -> Event:
         """As ``_plain_event``, with time compressed, and without a Reason where the backend would send none."""
@@ -114,8 +118,8 @@ def _unheard(*_: object) -> Event:
     return UNHEARD
 
 
-def _width_bits(stages: Sequence[Stage], rooms: int) -> int:
-    """How wide the calendar's buckets should be: narrow where much happens in a ms (every visit has two happenings)."""
-    share = rooms / max(stage.phase.rooms for stage in stages)
-    densest = max(2 * share * stage.phase.members / stage.mean_stay_ms for stage in stages)
-    return min(16, max(3, int(_BUCKET / densest).bit_length()))
+def _width_bits(stages: Sequence[Stage]) -> int:
+    """How wide the calendar's buckets should be: narrow where much happens in a ms, in a wave above all."""
+    quickest = min(stage.phase.sweep if stage.has_waves else stage.mean_stay_ms for stage in stages)
+    densest = max(stage.phase.members for stage in stages) / quickest
+    return min(_WIDEST_BITS, int(_BUCKET / densest).bit_length())
