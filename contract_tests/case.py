@@ -23,7 +23,7 @@ from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND
 if TYPE_CHECKING:
     from roomhook.contract_tests.suite import Run
 
-__all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "taken_as_valid"]
+__all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "is_server_error", "taken_as_valid"]
 
 
 class NotJudgedError(Exception):
@@ -332,10 +332,10 @@ class Case:
     def _patiently(self, draft: Draft) -> Exchange:
         """Send, and again if the answer hangs or is a server error: once proves nothing."""
         exchange = self.send(draft)
-        return self.send(draft) if exchange.hung or _is_server_error(exchange) else exchange
+        return self.send(draft) if exchange.hung or is_server_error(exchange) else exchange
 
     def _blame_server_error(self, exchange: Exchange, what: str) -> None:
-        if _is_server_error(exchange):
+        if is_server_error(exchange):
             self.run.check_pulse()
             self.blame(
                 exchange, f"{what} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
@@ -347,7 +347,8 @@ def taken_as_valid(exchange: Exchange) -> bool:
     return exchange.answer is not None and not judge(exchange.answer, deadline_ms=float("inf")).refused
 
 
-def _is_server_error(exchange: Exchange) -> bool:
+def is_server_error(exchange: Exchange) -> bool:
+    """Whether the answer is a 5xx."""
     return exchange.status is not None and exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

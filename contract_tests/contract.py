@@ -56,6 +56,7 @@ def settings_from(config: pytest.Config) -> Settings:
             enter_first=option("enter-first"),
             room=option("room"),
             members=option("member"),
+            fuzz=option("fuzz"),
             known=load_known(Path(option("known"))) if option("known") else (),
         )
     except RoomhookError as error:

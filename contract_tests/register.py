@@ -26,6 +26,7 @@ __all__ = [
     "load_options",
     "load_register",
     "load_sources",
+    "planned",
     "select",
 ]
 
@@ -56,6 +57,7 @@ _NEEDS: Final = {
     "token": "the callback token (ROOMHOOK_TOKEN)",
     "https": "a target that is reached by https",
     "probe": "a probe that tells who is in a room",
+    "fuzz": "--fuzz N: packets are generated only for those who ask for them",
 }
 
 
@@ -74,7 +76,7 @@ class Requirement:
     """One thing that an App backend owes.
 
     ``text`` is the duty as a sentence, ``case`` what is sent and what passes, ``needs`` what must be given before it
-    can be judged ("", "token", "https" or "probe"), ``options`` what changes how it is judged.
+    can be judged ("", "token", "https", "probe" or "fuzz"), ``options`` what changes how it is judged.
     """
 
     id: str
@@ -161,6 +163,12 @@ def select(only: Sequence[str] = (), exclude: Sequence[str] = ()) -> tuple[Requi
     if not left:
         raise ConfigurationError(f"no requirement is left once {', '.join(exclude)} is excluded; exclude less")
     return tuple(requirement for requirement in register.values() if requirement.id in left)
+
+
+def planned(only: Sequence[str] = (), exclude: Sequence[str] = (), *, fuzz: bool = False) -> tuple[Requirement, ...]:
+    """What a run judges: as ``select``, but of ``fuzz.*`` nothing unless *fuzz* or *only* asks for it."""
+    chosen = select(only, exclude)
+    return chosen if fuzz or only else tuple(one for one in chosen if one.needs != "fuzz")
 
 
 def _named(entries: Sequence[str]) -> set[str]:

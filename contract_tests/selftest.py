@@ -21,6 +21,8 @@ REFERENCE: Final = "reference"
 """The name of the backend that nothing is wrong with."""
 
 _TOKEN: Final = "selftest-token"  # noqa: S105 (known to both ends, which are ours)
+_GENERATED: Final = 200
+"""Packets that show a defect which only generated ones can show."""
 _SUITES_PER_CORE: Final = 3
 """Suites at once on a core: they spend much of their time waiting on purpose."""
 
@@ -77,7 +79,12 @@ def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None 
 def _judge(name: str, origin: str, seed: int) -> Result:
     path = "/reference" if name == REFERENCE else f"/broken/{name}"
     settings = Settings(
-        f"{origin}{path}", token=_TOKEN, seed=seed, probe=f"{origin}{path}/rooms/{{RoomId}}", settle_s=0.3
+        f"{origin}{path}",
+        token=_TOKEN,
+        seed=seed,
+        probe=f"{origin}{path}/rooms/{{RoomId}}",
+        settle_s=0.3,
+        fuzz=_GENERATED if name in BROKEN and BROKEN[name].needs_fuzz else 0,
     )
     finished = list(run_suite(settings))[-1]
     assert isinstance(finished, RunFinished)

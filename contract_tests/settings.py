@@ -26,7 +26,7 @@ class Settings:
 
     ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,
     and ``settle_s`` is how long the target may take until an effect shows. ``known`` are the failures that do not fail
-    the run.
+    the run; ``fuzz`` is how many packets each ``fuzz.*`` requirement generates, 0 for a run without them.
     """
 
     target: str
@@ -54,6 +54,7 @@ class Settings:
     enter_command: str | None = None
     settle_s: float = 2.0
     known: Sequence[KnownFailure] = ()
+    fuzz: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""
@@ -66,6 +67,8 @@ class Settings:
             raise ConfigurationError("--sdkappid is the number that the console shows, as in --sdkappid 1400000001")
         if self.probe and self.probe_command:
             raise ConfigurationError("--probe and --probe-command both tell who is in a room; give one of them")
+        if self.fuzz < 0:
+            raise ConfigurationError("--fuzz is how many packets to generate, as in --fuzz 500")
         if self.token == "":
             raise ConfigurationError("the token is empty; leave it out, or give the one that the console shows")
 

@@ -30,7 +30,7 @@ from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.known import weigh
 from roomhook.contract_tests.observations import Observations
 from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
-from roomhook.contract_tests.register import Level, Requirement, load_register, select
+from roomhook.contract_tests.register import Level, Requirement, load_register, planned
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.verdicts import (
     CaseJudged,
@@ -41,6 +41,7 @@ from roomhook.contract_tests.verdicts import (
     RunStarted,
     Summary,
     Verdict,
+    merged,
 )
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
@@ -64,7 +65,7 @@ _BACK_OFF_S: Final = 1.0
 _MOST_BACK_OFFS: Final = 10
 _SLOWEST_GAP_S: Final = 0.1
 
-_DEFERRED: Final = ("http.half-request", "http.burst", *OBSERVED, *ACK_MUST)
+_DEFERRED: Final = ("http.half-request", "http.burst", "fuzz.valid", "fuzz.near-miss", *OBSERVED, *ACK_MUST)
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
 
 _EVENT_TIME_STEP_MS: Final = 1
@@ -256,7 +257,7 @@ class Run:
         if not self._opened or any(self._verdict_of(one) is Verdict.FAIL for one in since):
             return
         breach = exchange.judgement.breaches[0]
-        after_bad_input = any(one.startswith("bad.") for one in since)
+        after_bad_input = any(one.startswith(("bad.", "fuzz.near-miss")) for one in since)
         requirement = load_register()["bad.alive" if after_bad_input else breach.requirement]
         finding = Finding(
             requirement,
@@ -299,7 +300,7 @@ class Run:
     def wanted(self) -> tuple[Requirement, ...]:
         """What is selected, in the order in which it is best judged."""
         order = {one: number for number, one in enumerate(_DEFERRED)}
-        selected = select(self.settings.only, self.settings.exclude)
+        selected = planned(self.settings.only, self.settings.exclude, fuzz=self.settings.fuzz > 0)
         return tuple(sorted(selected, key=lambda one: order.get(one.id, -1)))
 
     def open(self) -> None:
@@ -361,7 +362,7 @@ class Run:
             reason = "" if case.findings else str(error)
         duration_ms = (time.monotonic() - started) * 1000
         if case.findings:
-            findings = _merged(case.findings)
+            findings = merged(case.findings)
             return CaseJudged(requirement, self._verdict(requirement), findings, duration_ms=duration_ms)
         if reason:
             return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason, duration_ms=duration_ms)
@@ -378,6 +379,8 @@ class Run:
             return "no token given (ROOMHOOK_TOKEN)"
         if requirement.needs == "https" and self.url.scheme != "https":
             return "the target is not https"
+        if requirement.needs == "fuzz" and not self.settings.fuzz:
+            return "not asked for (--fuzz N)"
         if requirement.needs == "probe":
             return "no probe given" if self.probe is None else self.setup_failure
         return ""
@@ -487,12 +490,3 @@ def _probe_of(settings: Settings) -> Probe | None:
         verify = not settings.insecure and (str(settings.cacert) if settings.cacert else True)
         return http_probe(settings.probe, pointer=settings.probe_pointer, headers=settings.headers, verify=verify)
     return command_probe(settings.probe_command, pointer=settings.probe_pointer) if settings.probe_command else None
-
-
-def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
-    """One finding for each cause, counting what was seen more than once."""
-    merged: dict[object, Finding] = {}
-    for finding in findings:
-        before = merged.get(finding.kinship)
-        merged[finding.kinship] = replace(before, count=before.count + 1) if before else finding
-    return tuple(merged.values())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from roomhook.contract_tests.client import Exchange
 from roomhook.contract_tests.register import Level, Requirement
 from roomhook.contract_tests.settings import Settings
 
-__all__ = ["CaseJudged", "Event", "Finding", "Outcome", "RunFinished", "RunStarted", "Summary", "Verdict"]
+__all__ = ["CaseJudged", "Event", "Finding", "Outcome", "RunFinished", "RunStarted", "Summary", "Verdict", "merged"]
 
 
 class Verdict(StrEnum):
@@ -65,6 +66,15 @@ class Finding:
         """What findings of one cause share."""
         status = self.exchange.status if self.exchange else None
         return (self.cause, self.expected, self.actual, status)
+
+
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each cause, counting what was seen more than once."""
+    found: dict[object, Finding] = {}
+    for finding in findings:
+        before = found.get(finding.kinship)
+        found[finding.kinship] = replace(before, count=before.count + 1) if before else finding
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Job:
     seed: int
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    fuzz: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def run(job: Job) -> Result:
         strict=job.seed == STRICT,
         only=job.only,
         exclude=job.exclude,
+        fuzz=job.fuzz,
     )
     last = list(run_suite(settings))[-1]
     assert isinstance(last, RunFinished)
@@ -105,9 +107,11 @@ def job_for(backend: BackendProcess, broken: str | None, seed: int) -> Job:
     """The whole suite under one seed, in turns; under the two others what the backend declares."""
     if broken is None:
         return Job(backend.target(), seed)
+    fuzz = 200 if BROKEN[broken].needs_fuzz else 0
     if SEEDS[list(BROKEN).index(broken) % len(SEEDS)] == seed:
-        return Job(backend.target(broken), seed, exclude=() if broken.startswith("http.") else COSTLY)
-    return Job(backend.target(broken), seed, only=(*sorted(BROKEN[broken].declares), *SHOWN_BY.get(broken, ())))
+        return Job(backend.target(broken), seed, exclude=() if broken.startswith("http.") else COSTLY, fuzz=fuzz)
+    only = (*sorted(BROKEN[broken].declares), *SHOWN_BY.get(broken, ()))
+    return Job(backend.target(broken), seed, only=only, fuzz=fuzz)
 
 
 def test_every_requirement_has_its_broken_backend() -> None:

@@ -35,7 +35,7 @@ url.platform.restapi url.platform.web url.platform.android url.platform.ios url.
 url.platform.unknown url.contenttype.json url.client-ip.v4
 app-id.wrong app-id.missing app-id.empty app-id.near app-id.recovers http.reuse http.parallel bad.alive
 sign.valid sign.missing sign.wrong sign.other-token sign.time-swapped tls.chain tls.hostname tls.expiry
-effect.leave effect.kicked effect.expired effect.all-members effect.app-id
+effect.leave effect.kicked effect.expired effect.all-members effect.app-id fuzz.valid
 """,
     Level.SHOULD: """
 ack.consistent ack.content-type ack.margin type.unknown members.twenty count.huge reason.long reason.absent reason.nul
@@ -52,7 +52,7 @@ bad.field-type.callback-command bad.field-type.operator-account bad.field-type.r
 bad.field-type.type bad.field-type.member-list-account bad.field-type.reason bad.field-type.event-time
 bad.no-leak bad.no-echo packet.extra-field packet.key-order packet.whitespace duplicate.ack duplicate.parallel
 sign.stale sign.ahead sign.not-a-number sign.empty sign.duplicate tls.version
-effect.bad-input effect.duplicate effect.duplicate-parallel effect.rejoin
+effect.bad-input effect.duplicate effect.duplicate-parallel effect.rejoin fuzz.near-miss
 """,
     Level.INFO: """
 ack.extra ack.family app-id.packet http.chunked http.slow-body http.split-head http.idle url.https bad.duplicate-key
@@ -81,10 +81,10 @@ class TestContents:
         order = list(dict.fromkeys(one.group for one in load_register().values()))
         assert order == list(load_groups())
         assert list(load_register())[:2] == ["ack.status", "ack.complete"]
-        assert list(load_register())[-1] == "effect.rejoin"
+        assert list(load_register())[-1] == "fuzz.near-miss"
 
     def test_knows_what_must_be_given_before_a_requirement_can_be_judged(self) -> None:
-        needs = {"sign": "token", "tls": "https", "effect": "probe"}
+        needs = {"sign": "token", "tls": "https", "effect": "probe", "fuzz": "fuzz"}
         assert {one.id: one.needs for one in load_register().values()} == {
             one.id: needs.get(one.group, "") for one in load_register().values()
         }
@@ -285,7 +285,7 @@ class TestRequirements:
         listed = re.findall(r"^  (\S+) +(MUST|SHOULD|INFO) +The App backend.*[.]$", out, re.MULTILINE)
         assert sorted(listed) == sorted((one.id, one.level.value) for one in select())
         assert re.findall(r"^([a-z-]+) · .+$", out, re.MULTILINE) == list(load_groups())
-        assert out.endswith("\n144 requirements: 53 MUST, 81 SHOULD, 10 INFO\n")
+        assert out.endswith("\n146 requirements: 54 MUST, 82 SHOULD, 10 INFO\n")
 
     def test_shows_a_selection_in_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

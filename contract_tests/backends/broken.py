@@ -8,6 +8,7 @@ from roomhook.contract_tests.backends import (
     broken_ack,
     broken_bad,
     broken_effect,
+    broken_fuzz,
     broken_http,
     broken_packet,
     broken_sign,
@@ -18,7 +19,16 @@ from roomhook.contract_tests.register import load_register
 
 __all__ = ["BROKEN", "GROUPS"]
 
-GROUPS: Final = (broken_ack, broken_packet, broken_url, broken_http, broken_bad, broken_sign, broken_effect)
+GROUPS: Final = (
+    broken_ack,
+    broken_packet,
+    broken_url,
+    broken_http,
+    broken_bad,
+    broken_sign,
+    broken_effect,
+    broken_fuzz,
+)
 """The modules that declare them, which importing them does."""
 
 _DECLARED: Final = declared()

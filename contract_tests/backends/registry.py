@@ -36,6 +36,11 @@ class Broken:
         """Whether the defect shows only to a probe of the rooms."""
         return self.id.startswith("effect.")
 
+    @property
+    def needs_fuzz(self) -> bool:
+        """Whether the defect shows only to generated packets."""
+        return self.id.startswith("fuzz.")
+
 
 def breaks(requirement: str, *, also: Iterable[str] = ()) -> Callable[[_Backend], _Backend]:
     """Declare that the decorated backend breaks *requirement*, and *also* what follows; its docstring tells how."""

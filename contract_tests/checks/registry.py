@@ -26,6 +26,7 @@ GROUPS: Final = (
     "signatures",
     "effects",
     "tls",
+    "fuzz",
 )
 """The modules of this package that hold checks."""
 

@@ -236,8 +236,9 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
 def _hint(report: RunReport, width: int) -> Iterator[str]:
     wanting = next((one.id for one in report.findings if one.verdict in _WANTING), None)
     if wanting is not None:
+        alone = f"{wanting} --fuzz 500" if wanting.startswith("fuzz.") else wanting
         strict = "; --strict fails on warnings" if report.count(Verdict.WARN) else ""
-        hint = f"hint: roomhook explain {wanting} says why it matters, check --only {wanting} runs it alone{strict}"
+        hint = f"hint: roomhook explain {wanting} says why it matters, check --only {alone} runs it alone{strict}"
         yield from _wrapped(hint, width, _MARGIN)
 
 

@@ -70,10 +70,11 @@ def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, si
     if broken and broken.needs_token and not signed:
         hints.append("its defect shows only with a token: set ROOMHOOK_TOKEN, here and for the check")
     probe = f" --probe '{server.probe(requirement)}'" if broken and broken.needs_probe else ""
+    fuzz = " --fuzz 500" if broken and broken.needs_fuzz else ""
     token = "ROOMHOOK_TOKEN=… " if signed else ""
     hints += [
         f"rooms: {server.probe(requirement)}  (GET)",
-        f"try:   {token}roomhook check {server.url(requirement)} --sdkappid {sdkappid}{probe}",
+        f"try:   {token}roomhook check {server.url(requirement)} --sdkappid {sdkappid}{probe}{fuzz}",
         "Ctrl-C stops it",
     ]
     typer.echo("\n".join(hints), err=True)

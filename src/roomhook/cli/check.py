@@ -104,6 +104,10 @@ def check(  # noqa: PLR0917
     settle: Annotated[
         float, typer.Option("--settle", metavar="SECONDS", min=0, help="How long an effect may take until it shows.")
     ] = 2.0,
+    fuzz: Annotated[
+        int,
+        typer.Option("--fuzz", metavar="N", min=0, help="Judge fuzz.* too, with N generated packets each, e.g. 500."),
+    ] = 0,
     known: Annotated[
         Path | None,
         typer.Option(
@@ -141,7 +145,7 @@ def check(  # noqa: PLR0917
     from roomhook.contract_tests.target_process import TargetProcess
 
     if list_:
-        _list(only or (), exclude or ())
+        _list(only or (), exclude or (), fuzz=fuzz > 0)
     if url is None and exec_ is None:
         raise ConfigurationError("check needs your callback URL, as in: roomhook check http://127.0.0.1:8000/callback")
     with ExitStack() as stack:
@@ -171,6 +175,7 @@ def check(  # noqa: PLR0917
             probe_pointer=probe_pointer,
             enter_command=enter_command,
             settle_s=settle,
+            fuzz=fuzz,
             known=load_known(known) if known else (),
         )
         reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
@@ -236,9 +241,9 @@ def _events(settings: Settings, process: TargetProcess | None) -> Iterator[Event
         yield from run_suite(settings)
 
 
-def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...]) -> None:
-    from roomhook.contract_tests.register import select
+def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...], *, fuzz: bool) -> None:
+    from roomhook.contract_tests.register import planned
 
-    for requirement in select(only, exclude):
+    for requirement in planned(only, exclude, fuzz=fuzz):
         typer.echo(f"{requirement.id:<38} {requirement.level:<6}  {requirement.text}")
     raise typer.Exit

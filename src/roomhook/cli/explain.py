@@ -107,7 +107,8 @@ def _has_check(one: Requirement) -> bool:
 
 def _command(one: Requirement) -> str:
     """The command line that checks this requirement alone."""
-    return f"roomhook check URL --sdkappid N --only {one.id}"
+    fuzz = " --fuzz 500" if one.needs == "fuzz" else ""
+    return f"roomhook check URL --sdkappid N --only {one.id}{fuzz}"
 
 
 def _levels(found: Sequence[Requirement]) -> list[Level]:
