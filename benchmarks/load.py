@@ -8,8 +8,9 @@
 
 Installs nothing. Needs Linux with two cores and nginx; what is missing of wrk and hey is left out and named. nginx is
 pinned to one core, every client with all its processes to another. wrk and hey repeat one request and look at no
-answer; locust's users repeat one and read the answer's JSON; the fast lane makes every callback from living rooms and judges
-every answer. After each run of the fast lane its count is compared with the lines of nginx's access log.
+answer; locust's users repeat one and read the answer's JSON; the fast lane plays the callbacks of living rooms and
+judges every answer. A CPU second is one of the client with all its processes, their start included: on a machine that
+others use, too, it says more than a rate. After each run of the fast lane its count is compared with nginx's log.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -78,6 +80,7 @@ class Bench:
     folder: Path
     seconds: float
     core: int
+    cpu_s: float = 0.0
 
     def start(self, *command: str, pinned: bool = True) -> subprocess.Popen[str]:
         """*command*, on the clients' core with all that it starts."""
@@ -88,8 +91,11 @@ class Bench:
 
     def run(self, *command: str, pinned: bool = True) -> str:
         """What *command* prints."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = self.start(*command, pinned=pinned)
         said, _ = process.communicate()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if process.returncode not in {0, 1}:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
         return said
@@ -166,16 +172,21 @@ CLIENTS: dict[str, tuple[str, Callable[[Bench], float]]] = {
 def compare(bench: Bench, names: list[str], rounds: int) -> None:
     """Print medians of interleaved rounds, and ratios to FastHttpUser."""
     rates: dict[str, list[float]] = {name: [] for name in names}
+    cheap: dict[str, list[float]] = {name: [] for name in names}
     for number_ in range(rounds):
         for name in names:
+            before = bench.logged()
             rates[name].append(CLIENTS[name][1](bench))
-            print(f"round {number_ + 1}: {name} {rates[name][-1]:,.0f}/s", file=sys.stderr)
-    base = statistics.median(rates["FastHttpUser"]) if "FastHttpUser" in rates else None
+            cheap[name].append((bench.logged() - before) / bench.cpu_s)
+            said = f"{rates[name][-1]:,.0f}/s, {cheap[name][-1]:,.0f} a CPU second"
+            print(f"round {number_ + 1}: {name} {said}", file=sys.stderr)
     for name in names:
-        median = statistics.median(rates[name])
-        ratios = [mine / other for mine, other in zip(rates[name], rates.get("FastHttpUser", []), strict=False)]
-        ratio = f"  {statistics.median(ratios):6.1f} x FastHttpUser" if base else ""
-        print(f"{name:<14} {median:>10,.0f}/s{ratio}")
+        shown = [f"{name:<14}"]
+        for figures, unit in ((rates, "/s"), (cheap, " a CPU second")):
+            ratios = [mine / other for mine, other in zip(figures[name], figures.get("FastHttpUser", []), strict=False)]
+            ratio = f" ({statistics.median(ratios):.1f} x FastHttpUser)" if ratios else ""
+            shown.append(f"{statistics.median(figures[name]):>9,.0f}{unit}{ratio}")
+        print("  ".join(shown))
 
 
 def exact(bench: Bench) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Final, TextIO, cast
 
 from roomhook.loadtests.figures import Figures, Series
+from roomhook.loadtests.prepared import Prepared
 from roomhook.loadtests.schedule import Schedule
-from roomhook.loadtests.stream import name_of, stamped
 from roomhook.simulator.alarm import Alarm
 from roomhook.simulator.attempts import Attempt
 from roomhook.simulator.events import Event
@@ -47,15 +47,15 @@ class Shot(Attempt):
 class Lane:
     """Sends *events* through *sender* for a number of users that changes: each brings a *rate*, or one connection.
 
-    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Every attempt becomes a line in *attempts*. Everything
-    happens on the running loop. An error of our own is kept in ``error`` and ends the sending.
+    With a *rate* (callbacks/s of a user) of 0 the loop is closed. Every attempt becomes a line in
+    *attempts*. Everything happens on the running loop. An error of our own is kept in ``error`` and ends the sending.
     """
 
     def __init__(self, sender: Sender, events: Iterator[Event], rate: float, attempts: TextIO | None = None) -> None:
         self._attempts = attempts
         self.error: Exception | None = None
         self._sender = sender
-        self._events = events
+        self._prepared = Prepared(events, sender.target)
         self._rate = rate
         self._most = sender.connections
         self._limit = 0
@@ -104,7 +104,7 @@ class Lane:
     def _send_due(self) -> None:
         if self._stopping:
             return
-        sender, request, limit = self._sender, self._sender.target.request, self._limit
+        sender, take, limit = self._sender, self._prepared.take, self._limit
         wall_ns, schedule = self._wall_ns, self._schedule
         left = _A_TURN
         while sender.in_flight < limit:
@@ -122,9 +122,8 @@ class Lane:
                 self._alarm.set(now)
                 return
             left -= 1
-            wall = now + wall_ns
-            event = stamped(next(self._events), wall // 1_000_000)
-            sender.start(Shot(request(event, wall // 1_000_000_000), intended, name_of(event)), self._done)
+            request, name = take(now + wall_ns)
+            sender.start(Shot(request, intended, name), self._done)
 
     def _done(self, attempt: Attempt) -> None:
         self._ended.append(cast("Shot", attempt))

@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 from roomhook.loadtests.figures import Figures, failure_text
 from roomhook.loadtests.html_section import insert_section
+from roomhook.loadtests.prepared import Prepared
 from roomhook.loadtests.schedule import Schedule
 from roomhook.loadtests.settings import LoadSettings
 from roomhook.loadtests.stream import callbacks, name_of, stamped
 from roomhook.loadtests.thresholds import judged, parse_threshold, rate_of
 from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.callback_url import CallbackUrl, sign
 from roomhook.simulator.outcomes import Outcome
+from roomhook.simulator.target import Target
 
 SETTINGS = LoadSettings(url="http://127.0.0.1:1/callback", sdkappid=1400000001, seed=5)
 
@@ -180,6 +183,22 @@ class TestTheSchedule:
         whole += rate
         assert abs(taken + prompt.backlog(end) - whole) <= 1.01
         assert abs(tardy.backlog(end) - whole) <= 1.01
+
+
+class TestPreparedRequests:
+    @pytest.mark.parametrize("token", [None, "secret"])
+    def test_come_again_and_differ_in_their_time_alone(self, token: str | None) -> None:
+        target = Target(CallbackUrl.parse(SETTINGS.url), 1400000001, token)
+        prepared = Prepared(callbacks(SETTINGS), target, kept=3)
+        shots = [prepared.take((1_700_000_000 + second) * 1_000_000_000) for second in range(7)]
+        packets = [json.loads(request.partition(b"\r\n\r\n")[2]) for request, _ in shots]
+        assert [packet.pop("EventTime") for packet in packets] == [(1_700_000_000 + one) * 1000 for one in range(7)]
+        assert packets[:3] == packets[3:6]
+        assert packets[6] == packets[0] != packets[1]
+        assert [name for _, name in shots[:3]] == [packet["Type"] for packet in packets[:3]]
+        for second, (request, _) in enumerate(shots):
+            signed = f"Sign={sign('secret', 1_700_000_000 + second)}&RequestTime={1_700_000_000 + second} ".encode()
+            assert (signed in request) == (token is not None)
 
 
 class TestTheStream:
