@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.backend.service import Service
@@ -23,12 +24,25 @@ __all__ = ["running", "serve_until_stopped"]
 _STOP_S: Final = 10
 
 
+class _Protocol(HttpToolsProtocol):
+    """Stays with HTTP/1.1 for clients that offer HTTP/2, as Java's does: uvicorn would drop the body of such a call."""
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's."""
+        if b"h2c" in data:
+            head, blank, body = data.partition(b"\r\n\r\n")
+            data = head.replace(b"\r\nUpgrade: h2c", b"") + blank + body
+        super().data_received(data)
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own handling of signals, which says when it has started."""
 
     def __init__(self, app: Starlette, told: Callable[[], object]) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+            uvicorn.Config(
+                app, http=_Protocol, log_level="error", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
+            )
         )
         self._told = told
 
