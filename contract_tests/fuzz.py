@@ -37,8 +37,6 @@ def fuzz_near_misses(case: Case) -> None:
 class _Fuzz:
     """One requirement's search: sends departures, and remembers how those that fail were answered."""
 
-    what: str
-
     def __init__(self, case: Case) -> None:
         settings = case.run.settings
         self.case = case
@@ -51,8 +49,8 @@ class _Fuzz:
         """The exchange to be blamed, or None for a departure that the target copes with."""
         raise NotImplementedError
 
-    def breach(self, exchange: Exchange) -> Breach:
-        """What *exchange* breaks."""
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        """What happened, in words, and what *exchange* breaks."""
         raise NotImplementedError
 
     def blame(self, departures: Iterable[Departure]) -> None:
@@ -97,11 +95,11 @@ class _Fuzz:
         settings, requirement = self.case.run.settings, self.case.requirement.id
         small = "as it was generated" if self.search.stopped else "made as small as it gets"
         after = f"; after it, {self.case.run.lost}" if self.case.run.lost else ""
-        breach = self.breach(exchange)
+        what, breach = self.breach(exchange)
         again = f"Search again: --only {requirement} --fuzz {settings.fuzz} --seed {settings.seed}."
         self.case.blame(
             exchange,
-            f"{self.what}; {small}, it departs from the baseline in {point}{after}",
+            f"{what}; {small}, it departs from the baseline in {point}{after}",
             Breach(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
             cause=breach.requirement or None,
             hint=f"{hint_for(exchange, settings) if breach.requirement else ''} {again}".strip(),
@@ -109,8 +107,6 @@ class _Fuzz:
 
 
 class _Valid(_Fuzz):
-    what = "a generated valid callback was not acknowledged"
-
     def attempt(self, departure: Departure) -> Exchange | None:
         run = self.case.run
         first = exchange = self._counted(departure)
@@ -126,8 +122,8 @@ class _Valid(_Fuzz):
             run.saw_flaky(first)
         return None
 
-    def breach(self, exchange: Exchange) -> Breach:
-        return exchange.judgement.breaches[0]
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        return "a generated valid callback was not acknowledged", exchange.judgement.breaches[0]
 
     def _counted(self, departure: Departure) -> Exchange:
         exchange = self.send(departure)
@@ -136,8 +132,6 @@ class _Valid(_Fuzz):
 
 
 class _NearMisses(_Fuzz):
-    what = "a generated packet that is just not valid did harm"
-
     def attempt(self, departure: Departure) -> Exchange | None:
         run = self.case.run
         comebacks = run.comebacks
@@ -149,7 +143,10 @@ class _NearMisses(_Fuzz):
         gone = bool(run.lost) or run.comebacks > comebacks
         return first if gone or exchange.hung or is_server_error(exchange) else None
 
-    def breach(self, exchange: Exchange) -> Breach:
-        if exchange.status is not None:
-            return Breach("", "any answer below 500", f"HTTP {exchange.status}")
-        return Breach("", "any answer below 500, and a target that goes on", f"it {exchange.outcome.explained}")
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        packet = "a generated packet that is just not valid"
+        if is_server_error(exchange):
+            return f"{packet} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
+        what = f"{packet} got no answer" if exchange.hung else f"{packet} took the target away"
+        actual = f"it {exchange.outcome.explained}" if exchange.answer is None else f"HTTP {exchange.status}"
+        return what, Breach("", "any answer below 500, from a target that goes on", actual)
