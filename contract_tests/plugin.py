@@ -91,8 +91,9 @@ def room_backend(request: pytest.FixtureRequest) -> Iterator[LocalRoomBackend]:
 
     option = request.config.getoption
     token = option("--room-token") or os.environ.get("ROOMHOOK_TOKEN") or None
+    sdkappid = int(option("--room-sdkappid") or 1400000001)
     start_ms = time.time_ns() // 1_000_000
-    with local_room_backend(sdkappid=option("--room-sdkappid"), token=token, start_ms=start_ms) as backend:
+    with local_room_backend(sdkappid=sdkappid, token=token, start_ms=start_ms) as backend:
         yield backend
 
 

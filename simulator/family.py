@@ -33,7 +33,10 @@ UpdateCommand = Literal["Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdate
 CREATE_COMMAND: Final = "Room.CallbackAfterCreateRoom"
 DESTROY_COMMAND: Final = "Room.CallbackAfterDestroyRoom"
 SEAT_COMMAND: Final = "Mic.CallbackAfterSeatInfoChanged"
-UPDATE_COMMANDS: Final[tuple[UpdateCommand, ...]] = ("Room.CallbackUpdateRoomInfo", "Room.CallbackAfterUpdateRoomInfo")
+UPDATE_COMMANDS: Final[tuple[UpdateCommand, UpdateCommand]] = (
+    "Room.CallbackUpdateRoomInfo",
+    "Room.CallbackAfterUpdateRoomInfo",
+)
 """Both spellings: as the lists and the configuration have it, and as the event's own page has it (protocol.md 2)."""
 
 COMMANDS: Final = (

@@ -278,6 +278,26 @@ class TestDelivery:
             assert callback["state"] == "delivered"
             assert callback["outcomes"] == ["http-status"] * 3 + ["delivered"]
 
+    def test_what_does_not_fit_into_memory_waits_in_the_store_in_its_order(
+        self, backend: LocalRoomBackend, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("roomhook.simulator.backend.service._MOST_CARRIED", 10)
+        room = backend.room("r1")
+        target.delay_s = 0.005
+        backend.wait = False
+        people = [f"u{number}" for number in range(100)]
+        backend.batch([{"do": "enter", "room": "r1", "account": one} for one in people])
+        backend.faults(drop=1, callbacks=3)
+        backend.wait = True
+        room.leave("u0")
+        assert backend.settle()
+        came = [one[1] for one in short(target) if one[0] == "MemberEnter"]
+        lost = [one for one in backend.callbacks() if one["state"] == "dropped"]
+        assert len(lost) == 3
+        assert [one for one in people if one in came] == came
+        assert len(came) + len(lost) >= 100
+        assert all(one["state"] in {"delivered", "dropped"} for one in backend.callbacks())
+
     def test_nothing_is_retried_by_default(self, backend: LocalRoomBackend, target: Target) -> None:
         target.status = 500
         backend.room("r1")

@@ -23,7 +23,6 @@ from roomhook.simulator.family import (
     CreatePacket,
     DestroyPacket,
     FamilyPacket,
-    UpdateCommand,
     UpdatePacket,
 )
 from roomhook.simulator.packets import LEAVE_COMMAND, LeavePacket
@@ -190,7 +189,8 @@ class Estate:
     def _updated(self, hall: Hall, by: By) -> None:
         config = self.configs.get(hall.sdkappid)
         listed = config.commands if config else ()
-        command: UpdateCommand = next((name for name in UPDATE_COMMANDS if name in listed), UPDATE_COMMANDS[0])
+        in_lists, on_its_page = UPDATE_COMMANDS
+        command = on_its_page if on_its_page in listed and in_lists not in listed else in_lists
         packet = UpdatePacket(
             callback_command=command,
             operator_account=by.operator,
