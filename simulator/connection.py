@@ -16,6 +16,9 @@ __all__ = ["LARGEST_ANSWER", "BufferedConnection", "Connection", "Owner"]
 LARGEST_ANSWER: Final = 4 * 1024 * 1024
 """Bytes of an answer that are read; a response packet has about 50."""
 
+_LONGEST_KNOWN: Final = 4096
+_MOST_KNOWN: Final = 256
+
 _NEVER: Final = 1 << 63
 _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
@@ -25,6 +28,9 @@ class Owner(Protocol):
 
     buffer: memoryview
     """What all connections of one loop read into: each hands its bytes on before the next one reads."""
+
+    known: dict[bytes, tuple[bytes, int, bytes]]
+    """Whole answers of kept-alive connections that have been parsed: the bytes, status and body."""
 
     def answered(self, connection: Connection, attempt: Attempt) -> None:
         """The whole answer is in *attempt*."""
@@ -49,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_size",
         "_status",
         "_transport",
+        "_write",
         "attempt",
         "give_up_ns",
         "gone",
@@ -74,12 +81,11 @@ class Connection(asyncio.Protocol):
 
     def send(self, attempt: Attempt, give_up_ns: int) -> None:
         """Write *attempt*'s request; its answer reaches the owner."""
-        assert self._transport is not None
         self.attempt = attempt
         self.give_up_ns = give_up_ns
         attempt.reused = self.used
         self.used = True
-        self._transport.write(attempt.request)
+        self._write(attempt.request)
 
     def abort(self, outcome: Outcome, note: str) -> None:
         """Close at once; an attempt under way ends with *outcome*."""
@@ -99,6 +105,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the *transport* to write to."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of asyncio's
+        self._write = self._transport.write
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -106,7 +113,13 @@ class Connection(asyncio.Protocol):
         if attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
             self.abort(Outcome.CLOSED, "")
             return
-        self._chunks.append(data)
+        if not self._begun and not self._chunks and (known := self._owner.known.get(data)) is not None:
+            attempt.received, attempt.status, attempt.body = known
+            attempt.complete = True
+            self.attempt = None
+            self.give_up_ns = _NEVER
+            self._owner.answered(self, attempt)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -114,16 +127,20 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self.reusable = False
             if not self._finished:
+                self._chunks.append(data)
                 self._take(attempt)
                 self.abort(Outcome.NOT_HTTP, str(error))
                 return
-        if self._finished:
+        if not self._finished:
+            self._wait_for_more(attempt, data)
+        elif self._chunks or self._begun != 1:
+            self._chunks.append(data)
             self._finish(attempt)
-        elif len(data) > LARGEST_ANSWER - self._size:
-            self._take(attempt)
-            self.abort(Outcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes")
         else:
-            self._size += len(data)
+            if self.reusable and len(data) <= _LONGEST_KNOWN:
+                self._remember(data)
+            self._chunks.append(data)
+            self._finish(attempt)
 
     def eof_received(self) -> None:
         """Send nothing more; asyncio closes, and ``connection_lost`` follows."""
@@ -176,6 +193,20 @@ class Connection(asyncio.Protocol):
         self._finished = True
         if not self._parser.should_keep_alive():
             self.reusable = False
+
+    def _remember(self, data: bytes) -> None:
+        """Parsing is a matter of the bytes alone: the same answer in one piece need not be parsed again."""
+        known = self._owner.known
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[data] = data, self._status, bytes(self._body)
+
+    def _wait_for_more(self, attempt: Attempt, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > LARGEST_ANSWER:
+            self._take(attempt)
+            self.abort(Outcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes")
 
     def _take(self, attempt: Attempt) -> None:
         """Move what has come so far into *attempt*."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -21,15 +21,13 @@ __all__ = ["Begun", "InFlight", "is_locked", "note_of"]
 
 _FIELDS: Final = 4  # key, intended (µs), done (µs), code: 8 bytes each
 _SLOT: Final = _FIELDS * 8
-_NUMBER_BITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that a dead sender has left: ``code`` is 0 if it was in flight, else how it had ended."""
+    """An attempt that a dead sender has left; its ``key`` is not 0, its ``code`` is what was noted last."""
 
-    event: int
-    number: int
+    key: int
     intended_us: int
     done_us: int
     code: int
@@ -91,10 +89,8 @@ class InFlight:
         content = memoryview(os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0))
         cells = content[: len(content) // _SLOT * _SLOT].cast("q")
         for at in range(0, len(cells), _FIELDS):
-            key = cells[at]
-            if key:
-                number = key & ((1 << _NUMBER_BITS) - 1)
-                yield Begun(key >> _NUMBER_BITS, number, cells[at + 1], cells[at + 2], cells[at + 3])
+            if cells[at]:
+                yield Begun(*cells[at : at + _FIELDS])
 
     def prepare(self, slots: int) -> None:
         """Forget what was left behind and make room for *slots* attempts."""
@@ -104,26 +100,26 @@ class InFlight:
         self._cells = memoryview(self._map).cast("q")
         self._free = list(range(0, slots * _FIELDS, _FIELDS))
 
-    def begin(self, event: int, number: int, intended_us: int) -> int:
+    def begin(self, key: int, intended_us: int, code: int) -> int:
         """Take a slot for an attempt that is about to start; raises ``IndexError`` if there is none."""
         slot = self._free.pop()
         cells = self._cells
-        cells[slot + 3] = 0
+        cells[slot + 3] = code
         cells[slot + 1] = intended_us
-        cells[slot] = event << _NUMBER_BITS | number  # last: a slot without a key is free
+        cells[slot] = key  # last: a slot without a key is free
         return slot
 
     def end(self, slot: int, done_us: int, code: int) -> None:
-        """Note that the attempt in *slot* ended; *code* is not 0."""
+        """Note how the attempt in *slot* ended."""
         self._cells[slot + 2] = done_us
         self._cells[slot + 3] = code
 
-    def free(self, slots: Iterable[int]) -> None:
+    def free(self, slots: Sequence[int]) -> None:
         """Free *slots*, whose attempts the journal holds."""
         cells = self._cells
         for slot in slots:
             cells[slot] = 0
-            self._free.append(slot)
+        self._free.extend(slots)
 
     def close(self, *, clean: bool) -> None:
         """Unlock; a *clean* end removes the file."""

@@ -19,18 +19,28 @@ from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.events import Event
 from roomhook.simulator.inflight import InFlight, is_locked, note_of
 from roomhook.simulator.journal import recover
-from roomhook.simulator.journal_schema import IN_DOUBT, Kind, connect, kind_of
+from roomhook.simulator.journal_schema import (
+    DELIVERED,
+    FINAL,
+    IN_DOUBT,
+    NUMBER_BITS,
+    OF_EVENT,
+    Kind,
+    connect,
+    decoded,
+    kind_of,
+)
 from roomhook.simulator.recorded import Recorded, as_recorded, recorded_query
 from roomhook.simulator.target import Target
 
 __all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
 
-_FINISHED: Final = "EXISTS (SELECT 1 FROM attempts WHERE event = events.id AND {})"
-_DELIVERED: Final = _FINISHED.format("outcome = 'delivered'")
+_ENDED: Final = f"EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {{}})"
+_DELIVERED: Final = _ENDED.format(DELIVERED)
 _STATES: Final = {
     "delivered": _DELIVERED,
-    "failed": f"NOT {_DELIVERED} AND {_FINISHED.format('final')}",
-    "unsent": "NOT " + _FINISHED.format("(final OR outcome = 'delivered')"),
+    "failed": f"NOT {_DELIVERED} AND {_ENDED.format(FINAL)}",
+    "unsent": "NOT " + _ENDED.format(f"({FINAL} OR {DELIVERED})"),
 }
 STATES: Final = tuple(_STATES)
 """What may have become of an event."""
@@ -83,8 +93,8 @@ class Reader:
                 yield _from_request(received_us // 1000, head, body)
             return
         sql = (
-            "SELECT intended_us, time_ms, command, client_ip, platform, body, events.query, attempts.run,"
-            " signatures.query FROM events LEFT JOIN attempts ON attempts.event = events.id AND attempts.number = 1"
+            "SELECT intended_us, time_ms, command, client_ip, platform, body, events.query, ends.run,"
+            f" signatures.query FROM events LEFT JOIN ends ON ends.key = (events.id << {NUMBER_BITS} | 1)"
             f" LEFT JOIN signatures USING (request_time) WHERE {where} ORDER BY id{limit}"
         )
         targets = self._targets()
@@ -101,14 +111,15 @@ class Reader:
         (scheduled,) = one("SELECT count(*) FROM events").fetchone()
         delivered, failed, attempts = one(
             "SELECT coalesce(sum(d), 0), coalesce(sum(f AND NOT d), 0), coalesce(sum(n), 0) FROM"
-            " (SELECT max(outcome = 'delivered') AS d, max(final) AS f, count(*) AS n FROM attempts GROUP BY event)"
+            f" (SELECT max({DELIVERED}) AS d, max({FINAL}) > 0 AS f, count(*) AS n FROM ends"
+            f" GROUP BY key >> {NUMBER_BITS})"
         ).fetchone()
         outcomes = dict(one("SELECT outcome, count(*) FROM attempts GROUP BY outcome ORDER BY count(*) DESC"))
         kinds = dict(one("SELECT kind, count(*) FROM attempts GROUP BY kind"))
         (resent,) = one("SELECT count(*) FROM attempts WHERE resent").fetchone()
         requirements: dict[str, int] = {}
         for ids, count in one(
-            "SELECT requirements, count(*) FROM attempts WHERE requirements IS NOT NULL GROUP BY requirements"
+            "SELECT requirements, count(*) FROM ends WHERE requirements IS NOT NULL GROUP BY requirements"
         ):
             for requirement in ids.split():
                 requirements[requirement] = requirements.get(requirement, 0) + count
@@ -145,36 +156,35 @@ class Reader:
         extra, more = _attempt_conditions(filters)
         limit = "" if filters.limit is None else f" LIMIT {filters.limit:d}"
         sql = (
-            "SELECT events.id, time_ms, command, client_ip, platform, body, events.query, number, attempts.run, kind,"
-            " intended_us, sent_us, done_us, request_time, outcome, status, final, resent, requirements, note,"
-            " (SELECT bytes FROM answers WHERE answers.id = attempts.answer),"
-            " (SELECT query FROM signatures WHERE signatures.request_time = attempts.request_time)"
-            f" FROM events LEFT JOIN attempts ON attempts.event = events.id WHERE {where}{extra}"
-            f" ORDER BY events.id, number{limit}"
+            "SELECT events.id, time_ms, command, client_ip, platform, body, events.query, ends.key, ends.run,"
+            " intended_us, sent_us, done_us, ends.code, requirements, note,"
+            " (SELECT bytes FROM answers WHERE answers.id = ends.answer),"
+            " (SELECT query FROM signatures WHERE signatures.request_time = ends.request_time)"
+            f" FROM events LEFT JOIN ends ON {OF_EVENT} WHERE {where}{extra} ORDER BY events.id, ends.key{limit}"
         )
         targets = self._targets()
         for row in self.connection.execute(sql, (*values, *more)):
-            event, query, number = Event(*row[1:6]), row[6], row[7]
-            found: dict[str, Any] = {"event": row[0], "time": event.time_ms, "attempt": number}
-            if number is None:
-                yield found | {"state": "unsent", **_bytes("body", event.body)}
+            event, query, key, run = Event(*row[1:6]), row[6], row[7], row[8]
+            found: dict[str, Any] = {"event": row[0], "time": event.time_ms}
+            if key is None:
+                yield found | {"attempt": None, "state": "unsent", **_bytes("body", event.body)}
                 continue
-            target = targets[row[8]]
+            intended_us, sent_us, done_us, code, requirements, note, answer, signature = row[9:]
+            target = targets[run]
             if query is None:
-                query = target.query_with(event, row[21] or "")
-            names = ("run", "kind", "intended_us", "sent_us", "done_us", "request_time", "outcome", "status")
-            yield (
-                found
-                | dict(zip(names, row[8:16], strict=True))
-                | {
-                    "final": bool(row[16]),
-                    "resent": bool(row[17]),
-                    "requirements": (row[18] or "").split(),
-                    "note": row[19] or "",
-                    **_bytes("request", target.request_of(query, event.body)),
-                    **_bytes("answer", row[20] or b""),
-                }
-            )
+                query = target.query_with(event, signature or "")
+            yield found | {
+                "attempt": key & ((1 << NUMBER_BITS) - 1),
+                "run": run,
+                "intended_us": intended_us,
+                "sent_us": sent_us,
+                "done_us": done_us,
+                **decoded(code),
+                "requirements": (requirements or "").split(),
+                "note": note or "",
+                **_bytes("request", target.request_of(query, event.body)),
+                **_bytes("answer", answer or b""),
+            }
 
     def _received(self, filters: Filters) -> Iterator[dict[str, Any]]:
         where, values = _where(filters, "listener")
@@ -252,7 +262,7 @@ def _where(filters: Filters, kind: Kind) -> tuple[str, list[str]]:
         conditions += [_STATES[filters.state]] if filters.state else []
         extra, values = _attempt_conditions(filters)
         if extra:
-            conditions.append(f"EXISTS (SELECT 1 FROM attempts WHERE event = events.id{extra})")
+            conditions.append(f"EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT}{extra})")
     elif filters.state or filters.outcome or filters.requirement:
         conditions.append("problem IS NOT NULL" if filters.state == "failed" else "problem IS NULL")
     packet = "CASE WHEN json_valid(CAST(body AS TEXT)) THEN CAST(body AS TEXT) END"
@@ -269,11 +279,11 @@ def _attempt_conditions(filters: Filters) -> tuple[str, list[str]]:
     extra = ""
     values: list[str] = []
     if filters.outcome is not None:
-        extra += " AND outcome = ?"
+        extra += " AND ends.code & 255 = (SELECT code FROM outcomes WHERE name = ?)"
         values.append(filters.outcome)
     if filters.requirement is not None:
-        extra += " AND ' ' || requirements || ' ' LIKE ?"
-        values.append(f"% {filters.requirement} %")
+        extra += " AND instr(' ' || requirements || ' ', ?)"
+        values.append(f" {filters.requirement} ")
     return extra, values
 
 

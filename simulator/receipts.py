@@ -44,32 +44,29 @@ class Receipts:
     def write(self, receipts: Sequence[Receipt]) -> None:
         """Write *receipts* in one transaction."""
         run = self._file.run
-        connection = self._file.connection
-        connection.execute("BEGIN")
-        rows = [
-            (
-                run,
-                one.received_us,
-                one.peer,
-                one.head,
-                one.body,
-                one.inspected.natural_key,
-                one.inspected.command,
-                one.inspected.room,
-                one.inspected.type,
-                one.inspected.problem,
-                self._answers.get(one.answer) or self._new_answer(one.answer),
+        with self._file.writing(len(receipts)) as connection:
+            rows = [
+                (
+                    run,
+                    one.received_us,
+                    one.peer,
+                    one.head,
+                    one.body,
+                    one.inspected.natural_key,
+                    one.inspected.command,
+                    one.inspected.room,
+                    one.inspected.type,
+                    one.inspected.problem,
+                    self._answers.get(one.answer) or self._new_answer(one.answer),
+                )
+                for one in receipts
+            ]
+            connection.executemany(
+                "INSERT INTO received"
+                " (run, received_us, peer, head, body, natural_key, command, room, type, problem, answer)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                rows,
             )
-            for one in receipts
-        ]
-        connection.executemany(
-            "INSERT INTO received"
-            " (run, received_us, peer, head, body, natural_key, command, room, type, problem, answer)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            rows,
-        )
-        connection.execute("COMMIT")
-        self._file.wrote(len(rows))
 
     def close(self) -> None:
         """End the run."""

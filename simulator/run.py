@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from random import Random
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from roomhook.simulator.alarm import Alarm
 from roomhook.simulator.attempts import Attempt
@@ -52,12 +52,15 @@ class Delivery:
 class Sending(Attempt):
     """An attempt of a delivery, signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
-    ``final`` says, once it has its outcome, that the delivery needs no further attempt; ``slot`` is the journal's.
+    ``final`` says, once it has its outcome, that the delivery needs no further attempt.
+    ``key``, ``code`` and ``slot`` are the journal's.
     """
 
-    __slots__ = ("delivery", "final", "kind", "number", "request_time", "slot")
+    __slots__ = ("code", "delivery", "final", "key", "kind", "number", "request_time", "slot")
 
     final: bool
+    code: int
+    key: int
     slot: int
 
     def __init__(self, request: bytes, intended_ns: int, delivery: Delivery, kind: str, request_time: int) -> None:
@@ -128,8 +131,10 @@ class Run:
         self._max_late_ns = int((plan.max_late_ms if plan.max_late_ms is not None else 1e12) * 1e6)
         copied: Iterator[bool] = repeat(False)
         delays: Iterator[float] = repeat(0.0)
-        in_order: Iterator[Step[Delivery]] = zip(deliveries, copied, delays, strict=False)
-        self._steps = in_order if plan.disorder.none else plan.disorder.apply(deliveries, random)
+        self._deliveries = iter(deliveries)
+        in_order: Iterator[Step[Delivery]] = zip(self._deliveries, copied, delays, strict=False)
+        self._steps = in_order if plan.disorder.none else plan.disorder.apply(self._deliveries, random)
+        self._in_turn = plan.disorder.none and plan.pace is None
         self._next: tuple[int, Step[Delivery]] | None = None
         self._later: list[tuple[int, int, Delivery, str]] = []
         self._ended: list[Sending] = []
@@ -244,26 +249,44 @@ class Run:
             delivery.first_ns = now
         if self._ledger is not None:
             self._ledger.begin(sending)
-        self._sender.start(sending, self._done)
+        self._sender.start(sending, self._done, now)
 
     def _done(self, attempt: Attempt) -> None:
+        sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
         try:
-            self._end(cast("Sending", attempt))
+            self._end(sending)
+            if self._in_turn and not self._later and not self._exhausted:
+                self._send_next(sending.done_ns)
+            else:
+                self._send_due()
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self._break(error)
+
+    def _send_next(self, now: int) -> None:
+        """As _send_due, in a closed loop in which one callback ends and the next begins."""
+        try:
+            delivery = next(self._deliveries, None)
+        except Exception as error:  # noqa: BLE001 (as in _take)
+            self._error, delivery = error, None
+        if delivery is None:
+            self._exhausted = True
+            self._send_due()
         else:
-            self._pump()
+            self.tally.scheduled += 1
+            self._begin(delivery, "first", now, now)
 
     def _end(self, sending: Sending) -> None:
-        if sending.outcome is _DELIVERED and sending.kind == "first" and not sending.delivery.delivered:
-            sending.final = sending.delivery.delivered = True
+        delivery = sending.delivery
+        if sending.outcome is _DELIVERED and sending.kind == "first" and not delivery.delivered:
+            sending.final = delivery.delivered = True
             self.tally.delivered += 1
         else:
             self._settle(sending)
         if self._ledger is not None:
             self._ledger.end(sending)
-        self._ended.append(sending)
-        if len(self._ended) >= _BATCH:
+        ended = self._ended
+        ended.append(sending)
+        if len(ended) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:

@@ -72,6 +72,7 @@ class Sender:
         self.in_flight = 0
         self.opened = 0
         self.buffer = memoryview(bytearray(256 * 1024))
+        self.known: dict[bytes, tuple[bytes, int, bytes]] = {}
         self._deadline_ns = int(deadline_ms * 1e6)
         self._give_up_ns = int(max(give_up_ms or 0, deadline_ms) * 1e6)
         self._keep_alive = keep_alive
@@ -104,14 +105,23 @@ class Sender:
         self.start(attempt, lambda found: None if answered.done() else answered.set_result(found))
         return await answered
 
-    def start(self, attempt: Attempt, done: Done) -> None:
-        """Send *attempt* and call *done* with it when it has its outcome; beyond *connections* it waits its turn."""
+    def start(self, attempt: Attempt, done: Done, now_ns: int = 0) -> None:
+        """Send *attempt* and call *done* with it when it has its outcome; beyond *connections* it waits its turn.
+
+        *now_ns* is the time, for who knows it already.
+        """
         if self.in_flight >= self.connections:
             self._waiting.append((attempt, done))
             return
         self.in_flight += 1
         attempt.when_done = done
-        self._dispatch(attempt)
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.reusable:
+                self._write(connection, attempt, now_ns)
+                return
+        self._open_for(attempt)
 
     async def close(self) -> None:
         """Close all connections; attempts under way end as closed."""
@@ -147,12 +157,17 @@ class Sender:
             self._idle.append(connection)
         else:
             connection.close()
-        self._conclude(attempt)
+        self.in_flight -= 1
+        attempt.when_done(attempt)
+        if self._waiting:
+            self._let_in()
 
     def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str) -> None:
         """Forget the connection; send the attempt again if only its kept-alive connection was stale."""
         self._open.discard(connection)
         if attempt is None:
+            if connection in self._idle:
+                self._idle.remove(connection)
             return
         stale = outcome in {Outcome.CLOSED, Outcome.RESET} and not attempt.received
         if stale and attempt.reused and not attempt.resent and not self._closing:
@@ -161,19 +176,9 @@ class Sender:
             return
         self._fail(attempt, outcome, note)
 
-    def _dispatch(self, attempt: Attempt) -> None:
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.reusable:
-                self._write(connection, attempt)
-                return
-        self._open_for(attempt)
-
-    def _write(self, connection: Connection, attempt: Attempt) -> None:
-        now = time.monotonic_ns()
+    def _write(self, connection: Connection, attempt: Attempt, now_ns: int = 0) -> None:
         if not attempt.sent_ns:
-            attempt.sent_ns = now
+            attempt.sent_ns = now_ns or time.monotonic_ns()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         connection.send(attempt, attempt.sent_ns + self._give_up_ns)
@@ -213,6 +218,9 @@ class Sender:
     def _conclude(self, attempt: Attempt) -> None:
         self.in_flight -= 1
         attempt.when_done(attempt)
+        self._let_in()
+
+    def _let_in(self) -> None:
         while self._waiting and self.in_flight < self.connections:
             self.start(*self._waiting.popleft())
 

@@ -81,6 +81,7 @@ class Tally:
     failures: list[Specimen] = field(default_factory=list)
     _slowest: list[tuple[int, int, Specimen]] = field(default_factory=list)
     _slow_us: int = 0
+    _serial: int = 0
     _shown: Counter[str] = field(default_factory=Counter)
     _last: tuple[int, int, int, list[int]] | None = None
 
@@ -102,23 +103,23 @@ class Tally:
     def record(self, attempts: Sequence[Attempt]) -> None:
         """Count *attempts*, which have their outcomes; many at a time cost half as much."""
         latencies = [(one.done_ns - one.intended_ns) // 1000 for one in attempts]
-        latenesses = [(one.sent_ns - one.intended_ns) // 1000 for one in attempts]
         self.latency.record_all(latencies)
-        self.lateness.record_all(latenesses)
-        self.service.record_all(map(sub, latencies, latenesses))
+        if self.open_loop:
+            self._record_lateness(attempts, latencies)
         self.check_outs.update(_check_out(one.request) for one in attempts)
-        late_us = LATE_MS * 1000
-        for attempt, latency, lateness in zip(attempts, latencies, latenesses, strict=True):
+        acknowledged = 0
+        slow_us = self._slow_us
+        for attempt, latency in zip(attempts, latencies, strict=True):
             if attempt.outcome is _DELIVERED and not attempt.breaches:
-                self.acknowledged += 1
+                acknowledged += 1
             else:
                 self._record_trouble(attempt)
             if attempt.resent:
                 self.resent += 1
-            if lateness > late_us and self.open_loop:
-                self.late += 1
-            if latency > self._slow_us:
+            if latency > slow_us:
                 self._record_slow(attempt, latency)
+                slow_us = self._slow_us
+        self.acknowledged += acknowledged
 
     def outcome_counts(self) -> dict[str, int]:
         """All outcomes by name, delivered first."""
@@ -180,8 +181,7 @@ class Tally:
             "requirements": dict(self.breaches.most_common()),
             "check_outs": dict(self.check_outs.most_common()),
             "latency_ms": _times(self.latency),
-            "service_ms": _times(self.service),
-            **({"lateness_ms": _times(self.lateness)} if self.open_loop else {}),
+            **({name: _times(times) for name, times in self._open_loop_times()}),
             "histogram_ms": [[bound / 1000, count] for bound, count in self.latency.buckets()],
             "seconds": [
                 {
@@ -191,6 +191,15 @@ class Tally:
                 for second in self.seconds
             ],
         }
+
+    def _open_loop_times(self) -> list[tuple[str, Histogram]]:
+        return [("service_ms", self.service), ("lateness_ms", self.lateness)] if self.open_loop else []
+
+    def _record_lateness(self, attempts: Sequence[Attempt], latencies: Sequence[int]) -> None:
+        latenesses = [(one.sent_ns - one.intended_ns) // 1000 for one in attempts]
+        self.lateness.record_all(latenesses)
+        self.service.record_all(map(sub, latencies, latenesses))
+        self.late += sum(lateness > LATE_MS * 1000 for lateness in latenesses)
 
     def _record_trouble(self, attempt: Attempt) -> None:
         outcome = str(attempt.outcome)
@@ -202,7 +211,8 @@ class Tally:
             self.failures.append(_specimen(attempt))
 
     def _record_slow(self, attempt: Attempt, latency: int) -> None:
-        entry = latency, self.attempts, _specimen(attempt)
+        self._serial += 1
+        entry = latency, self._serial, _specimen(attempt)
         if len(self._slowest) < _MOST_SPECIMENS:
             heapq.heappush(self._slowest, entry)
         else:

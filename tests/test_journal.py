@@ -216,12 +216,12 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
 def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
     note = InFlight.lock(tmp_path / "x")
     note.prepare(2)
-    note.free([note.begin(1, 1, 0)])
-    note.begin(2, 1, 0)
-    note.begin(3, 1, 0)
+    note.free([note.begin(1, 5, 0)])
+    note.begin(2, 6, 0)
+    note.begin(3, 7, 0)
     with pytest.raises(IndexError):
-        note.begin(4, 1, 0)
-    assert {(one.event, one.number, one.code) for one in note.left_behind()} == {(2, 1, 0), (3, 1, 0)}
+        note.begin(4, 8, 0)
+    assert {(one.key, one.intended_us) for one in note.left_behind()} == {(2, 6), (3, 7)}
     note.close(clean=True)
 
 

@@ -220,6 +220,29 @@ def test_a_second_answer_to_one_request_is_never_taken_for_the_next_ones(run: Ru
     assert not second.reused
 
 
+def test_an_answer_that_came_before_is_known_and_an_interim_one_before_it_still_not_mixed_up(run: Run) -> None:
+    async def script(peer: Peer) -> None:
+        for interim in (b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"", b""):
+            await peer.read()
+            if interim:
+                await peer.write(interim)
+                await asyncio.sleep(0.02)
+            await peer.write(OK_ANSWER)
+        await peer.read()
+        await peer.write(OK_ANSWER[:70])
+        await asyncio.sleep(0.02)
+        await peer.write(OK_ANSWER[70:])
+        await peer.serve(OK_ANSWER.replace(b'"OK"', b'"NO"'))
+
+    found = run(attempts(script, count=7))
+    assert [one.breaches for one in found] == [()] * 6 + [("ack.action-status",)]
+    assert [one.received for one in found[:2]] == [OK_ANSWER] * 2
+    assert found[2].received == b"HTTP/1.1 100 Continue\r\n\r\n" + OK_ANSWER
+    assert [one.received for one in found[3:6]] == [OK_ANSWER] * 3
+    assert all(one.body == OK_BODY for one in found[:6])
+    assert found[2].headers == found[0].headers
+
+
 def test_a_target_that_goes_away_and_comes_back_fails_only_what_fell_into_the_gap(run: Run) -> None:
     async def main() -> list[Outcome]:
         async with scripted(Peer.serve) as (url, _):

@@ -13,7 +13,7 @@ import typer
 
 from roomhook.schemas.errors import ConfigurationError
 
-__all__ = ["app"]
+__all__ = ["JournalFormat", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

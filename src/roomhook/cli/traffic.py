@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from roomhook.simulator.events import Event
     from roomhook.simulator.traffic import Traffic
 
-__all__ = ["app"]
+__all__ = ["TrafficFormat", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

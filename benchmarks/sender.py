@@ -1,0 +1,323 @@
+"""The sender beside wrk, hey and locust against one nginx: callbacks a second on one core, with and without a journal.
+
+    python benchmarks/sender.py                  # rounds in turn, medians, ratios to wrk; about 5 minutes
+    python benchmarks/sender.py --https          # the same over TLS 1.3
+    python benchmarks/sender.py --only ours --rounds 1
+
+Installs nothing. Needs Linux with two cores and nginx; what is missing of wrk, hey and locust is left out and named.
+nginx is pinned to one core and every client to another. wrk and hey repeat one request and look at no answer; locust's
+FastHttpUser reads the answer's JSON; ours makes every callback from living rooms, unlike any other, parses every answer
+and judges it by requirement id. All times include opening connections, and ours closing the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.scenario import from_document
+from roomhook.simulator.sender import run_loop
+from roomhook.simulator.session import Order, carry_out
+from roomhook.simulator.traffic import FIXED_START_MS, Traffic
+from roomhook.simulator.traffic_source import TrafficSource
+from roomhook.simulator.workers import carry_out_together
+
+CONNECTIONS = 64
+PORT = 18321
+QUERY = (
+    "SdkAppid=1400000001&CallbackCommand=Room.CallbackAfterMemberLeave&contenttype=json&ClientIP=203.0.113.7"
+    "&OptPlatform=iOS"
+)
+PACKET = (
+    '{"CallbackCommand":"Room.CallbackAfterMemberLeave","Operator_Account":"user1","RoomId":"rid-123","MemberCount":20,'
+    '"Type":"Leave","MemberList_Account":["user1"],"Reason":"xxxx","EventTime":1670574414123}'
+)
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; multi_accept on; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 600; client_body_in_single_buffer on;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; ssl_protocols TLSv1.3;
+  server {{
+    listen 127.0.0.1:{port}{tls};
+    {certificate}
+    default_type application/json;
+    location / {{ return 200 '{{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}}'; }}
+  }}
+}}
+"""
+LOCUST = """
+from locust import FastHttpUser, task
+class Sender(FastHttpUser):
+    insecure = True
+    @task
+    def leave(self):
+        headers = {{"Content-Type": "application/json"}}
+        with self.client.post({path!r}, data={packet!r}, headers=headers, catch_response=True) as answer:
+            if answer.json()["ActionStatus"] != "OK":
+                answer.failure("not OK")
+"""
+
+
+@dataclass
+class Bench:
+    """Where everybody sends to, for how long, and on which core."""
+
+    folder: Path
+    url: str
+    seconds: float
+    core: int
+    https: bool
+    missing: list[str] = field(default_factory=list)
+
+    def run(self, *command: str, pinned: bool = True) -> str:
+        """What *command* prints, run on the clients' core."""
+
+        def pin() -> None:
+            if pinned:
+                os.sched_setaffinity(0, {self.core})
+
+        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pin)
+        if done.returncode not in {0, 1}:
+            raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
+        return done.stdout
+
+
+def wrk(bench: Bench) -> float:
+    """Requests a second by wrk."""
+    script = bench.folder / "post.lua"
+    script.write_text(f"wrk.method='POST'\nwrk.body='{PACKET}'\nwrk.headers['Content-Type']='application/json'\n")
+    said = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds:g}s", "-s", str(script), bench.url)
+    return _number(r"Requests/sec:\s+([\d.]+)", said)
+
+
+def hey(bench: Bench) -> float:
+    """Requests a second by hey."""
+    body = bench.folder / "packet.json"
+    body.write_text(PACKET)
+    options = ("-m", "POST", "-D", str(body), "-T", "application/json", "-cpus", "1")
+    said = bench.run("hey", "-z", f"{bench.seconds:g}s", "-c", str(CONNECTIONS), *options, bench.url)
+    return _number(r"Requests/sec:\s+([\d.]+)", said)
+
+
+def locust(bench: Bench) -> float:
+    """Requests a second by locust's FastHttpUser, all users started before the count begins."""
+    host, _, path = bench.url.partition(f":{PORT}")
+    file = bench.folder / "locustfile.py"
+    file.write_text(LOCUST.format(path=path, packet=PACKET))
+    options = ("--headless", "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "--reset-stats", "--json")
+    ours = (sys.executable, "-m", "locust", "-f", str(file), "--host", f"{host}:{PORT}")
+    rows = json.loads(bench.run(*ours, *options, "-t", f"{bench.seconds:g}s"))
+    (row,) = [one for one in rows if one["num_requests"]]
+    return float(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
+
+
+def ours(*arguments: str) -> Callable[[Bench], float]:
+    """Callbacks a second by our sender, in a process of its own."""
+
+    def measure(bench: Bench) -> float:
+        pinned = "--processes" not in arguments
+        said = bench.run(sys.executable, __file__, "--sender", bench.url, str(bench.seconds), *arguments, pinned=pinned)
+        return float(json.loads(said)["rate"])
+
+    return measure
+
+
+PEERS: dict[str, tuple[str, Callable[[Bench], float]]] = {
+    "wrk": ("wrk", wrk),
+    "hey": ("hey", hey),
+    "locust FastHttpUser": ("locust", locust),
+    "ours": ("", ours()),
+    "ours, with a journal": ("", ours("--journal")),
+}
+
+
+def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float | None) -> dict[str, Any]:
+    """Send from living rooms for so long; the rate (1/s) from the first connection to the closed journal."""
+    scenario = from_document({"phase": [{"profile": "steady", "members": 10_000, "duration": "3650d"}]}, "benchmark")
+    traffic = Traffic(scenario=scenario, seed=7, start_ms=FIXED_START_MS, limit=None)
+    sources = [_Timed(traffic, (part, processes), seconds) for part in range(1, processes + 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        order = Order(
+            url=CallbackUrl.parse(url),
+            sdkappid=1400000001,
+            insecure=True,
+            connections=CONNECTIONS if rate is None else 256,
+            rate=rate,
+            journal=Path(folder) / "run.db" if journal else None,
+        )
+        if processes == 1:
+            sources[0].prepare()
+        begun = time.perf_counter()
+        if processes == 1:
+            tally, _ = run_loop(carry_out(order, sources[0]))
+        else:
+            tally, _ = carry_out_together(order, list(sources))
+        took = time.perf_counter() - begun if processes == 1 else tally.elapsed_s
+    assert tally.acknowledged == tally.attempts, tally.outcome_counts()
+    lateness = {f"p{percent:g}": tally.lateness.percentile_ms(percent) for percent in (50, 99, 99.9)}
+    within = sum(count for bound, count in tally.lateness.buckets() if bound <= 2000) / max(1, tally.lateness.total)
+    return {"rate": tally.attempts / took, "lateness_ms": lateness, "within_2_ms": within}
+
+
+class _Timed(TrafficSource):
+    """Traffic that ends after a while."""
+
+    def __init__(self, traffic: Traffic, part: tuple[int, int], seconds: float) -> None:
+        super().__init__(TrafficSource.part(traffic, *part).traffic)
+        self._seconds = seconds
+        self._stream: Iterator[Any] | None = None
+
+    def prepare(self) -> None:
+        """Fill the rooms before the count begins."""
+        stream = super().events()
+        self._stream = chain([next(stream)], stream)
+
+    def events(self) -> Iterator[Any]:
+        if self._stream is None:
+            self.prepare()
+        assert self._stream is not None
+        clock = time.monotonic
+        end = clock() + self._seconds
+        for event in self._stream:
+            yield event
+            if clock() > end:
+                return
+
+
+@contextmanager
+def nginx(folder: Path, core: int, *, https: bool) -> Iterator[str]:
+    """Nginx on a core of its own; the callback URL."""
+    certificate = ""
+    if https:
+        pair = ("-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem")
+        make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *pair)
+        subprocess.run((*make, "-days", "2", "-subj", "/CN=localhost"), check=True, capture_output=True)
+        certificate = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=PORT, tls=" ssl" if https else "", certificate=certificate))
+    command = ["nginx", "-c", str(config), "-e", f"{folder}/error.log"]
+    with subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, {core})) as process:  # noqa: PLW1509
+        try:
+            time.sleep(0.5)
+            if process.poll() is not None:
+                raise SystemExit(f"nginx did not start: {(folder / 'error.log').read_text()[-500:]}")
+            yield f"{'https' if https else 'http'}://127.0.0.1:{PORT}/?{QUERY}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _number(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    if match is None:
+        raise SystemExit(f"nothing like {pattern!r} in: {text[-500:]}")
+    return float(match[1])
+
+
+def _available(only: list[str]) -> tuple[dict[str, Callable[[Bench], float]], list[str]]:
+    chosen: dict[str, Callable[[Bench], float]] = {}
+    missing: list[str] = []
+    for name, (program, measure) in PEERS.items():
+        if only and not any(name.startswith(one) for one in only):
+            continue
+        there = not program or (shutil.which(program) if program != "locust" else _has_locust())
+        if there:
+            chosen[name] = measure
+        else:
+            missing.append(f"{program} (Debian: apt-get install {program}; locust: pip install 'roomhook[load]')")
+    return chosen, missing
+
+
+def _has_locust() -> bool:
+    done = subprocess.run([sys.executable, "-c", "import locust"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def compare(bench: Bench, peers: dict[str, Callable[[Bench], float]], rounds: int) -> None:
+    """Everybody in turn, *rounds* times; medians, and ratios within the rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in peers}
+    for number in range(1, rounds + 1):
+        for name, measure in peers.items():
+            rates[name].append(measure(bench))
+            print(f"round {number}: {name:<22} {rates[name][-1]:>10,.0f}/s", file=sys.stderr)
+    base = "wrk" if "wrk" in rates else next(iter(rates))
+    print(f"\n{'':<22} {'median':>10}   {'lowest':>10} {'highest':>10}   {'× ' + base:>7}")
+    for name, found in rates.items():
+        ratio = statistics.median(one / other for one, other in zip(found, rates[base], strict=True))
+        print(
+            f"{name:<22} {statistics.median(found):>8,.0f}/s {min(found):>10,.0f} {max(found):>10,.0f}   {ratio:>7.2f}"
+        )
+    for mine, theirs, wanted in (
+        ("ours", "wrk", 0.5),
+        ("ours, with a journal", "wrk", 0.3),
+        ("ours, with a journal", "locust FastHttpUser", 10),
+        ("ours, with a journal", "hey", 1.2),
+    ):
+        if mine in rates and theirs in rates:
+            ratio = statistics.median(one / other for one, other in zip(rates[mine], rates[theirs], strict=True))
+            print(
+                f"{mine} / {theirs}: {ratio:.2f} (wanted: at least {wanted:g}){'' if ratio >= wanted else '  MISSED'}"
+            )
+
+
+def precision(bench: Bench) -> None:
+    """How far from their time callbacks leave at 5,000/s, and what two processes reach on all cores."""
+    said = bench.run(sys.executable, __file__, "--sender", bench.url, str(bench.seconds), "--rate", "5000")
+    found = json.loads(said)
+    times = ", ".join(f"{name} {ms:.2f} ms" for name, ms in found["lateness_ms"].items())
+    print(f"open loop at 5,000/s: {found['within_2_ms']:.2%} leave within 2 ms of their time ({times})")
+    two = ours("--processes", "2")(bench)
+    one = ours("--processes", "1")(bench)
+    print(f"--processes 2, unpinned: {two:,.0f}/s, {two / one:.2f} × one process ({one:,.0f}/s)")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long everybody sends in a round")
+    parser.add_argument("--https", action="store_true")
+    parser.add_argument("--only", action="append", default=[], help="wrk, hey, locust or ours; repeatable")
+    parser.add_argument("--sender", nargs=2, metavar=("URL", "SECONDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--journal", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--processes", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--rate", type=float, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.sender:
+        url, seconds = given.sender
+        found = send(url, float(seconds), journal=given.journal, processes=given.processes, rate=given.rate)
+        print(json.dumps(found))
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2 or shutil.which("nginx") is None:
+        raise SystemExit("this needs two cores, and nginx (Debian: apt-get install nginx-light)")
+    peers, missing = _available(given.only)
+    for one in missing:
+        print(f"left out: {one}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as name, nginx(Path(name), cores[1], https=given.https) as url:
+        bench = Bench(Path(name), url, given.seconds, cores[0], given.https)
+        with contextlib.suppress(KeyboardInterrupt):
+            compare(bench, peers, given.rounds)
+            precision(bench)
+
+
+if __name__ == "__main__":
+    main()
