@@ -9,8 +9,9 @@
 Installs nothing. Needs Linux with two cores and nginx; what is missing of wrk and hey is left out and named. nginx is
 pinned to one core, every client with all its processes to another. wrk and hey repeat one request and look at no
 answer; locust's users repeat one and read the answer's JSON; the fast lane plays the callbacks of living rooms and
-judges every answer. A CPU second is one of the client with all its processes, their start included: on a machine that
-others use, too, it says more than a rate. After each run of the fast lane its count is compared with nginx's log.
+judges every answer. All are measured alike, by the growth of nginx's log once they are under way. A CPU second is one
+of the client with all its processes: on a machine that others use, too, it says more than a rate. After each run of the
+fast lane its own count is compared with nginx's log.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import csv
 import json
 import os
 import re
-import resource
 import shutil
 import statistics
 import subprocess
@@ -33,8 +33,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 CONNECTIONS = 64
 PORT = 18322
+WARM_S = 3.0
+FIRST_CALLBACKS = 20_000
+"""The fast lane makes so many from living rooms, and plays those again."""
 PATH = (
     "/callback?SdkAppid=1400000001&CallbackCommand=Room.CallbackAfterMemberLeave&contenttype=json"
     "&ClientIP=203.0.113.7&OptPlatform=iOS"
@@ -47,7 +52,7 @@ NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; multi_accept on; }}
 http {{
-  log_format one "x"; access_log {folder}/access.log one buffer=64k flush=1s;
+  log_format one "x"; access_log {folder}/access.log one buffer=2k flush=1s;
   keepalive_requests 1000000000; keepalive_timeout 600; client_body_in_single_buffer on;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
@@ -80,7 +85,6 @@ class Bench:
     folder: Path
     seconds: float
     core: int
-    cpu_s: float = 0.0
 
     def start(self, *command: str, pinned: bool = True) -> subprocess.Popen[str]:
         """*command*, on the clients' core with all that it starts."""
@@ -91,11 +95,8 @@ class Bench:
 
     def run(self, *command: str, pinned: bool = True) -> str:
         """What *command* prints."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = self.start(*command, pinned=pinned)
         said, _ = process.communicate()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if process.returncode not in {0, 1}:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
         return said
@@ -103,6 +104,10 @@ class Bench:
     def logged(self) -> int:
         """How many requests nginx has logged; it writes within a second."""
         time.sleep(1.5)
+        return self.counted()
+
+    def counted(self) -> int:
+        """How many requests nginx's log holds by now, within about a thousand."""
         return (self.folder / "access.log").stat().st_size // 2
 
 
@@ -125,67 +130,93 @@ def fast(bench: Bench, *more: str, pinned: bool = True) -> dict[str, Any]:
     return found
 
 
-def fast_rate(bench: Bench) -> float:
-    """Callbacks a second by the fast lane."""
-    return float(fast(bench)["rate_per_s"])
+def fast_client(bench: Bench) -> list[str]:
+    """The fast lane until it is told to stop."""
+    return fast_command(bench, "-t", "1h")
 
 
-def plain(user: str) -> Callable[[Bench], float]:
-    """Requests a second by a user of locust's own."""
+def plain(user: str) -> Callable[[Bench], list[str]]:
+    """A user of locust's own until it is told to stop."""
 
-    def measure(bench: Bench) -> float:
+    def command(bench: Bench) -> list[str]:
         file = bench.folder / f"{user}.py"
         file.write_text(LOCUSTFILE.format(user=user, path=PATH, packet=PACKET))
-        options = ("--headless", "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "--reset-stats", "--json")
+        users = ("-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "-t", "1h")
         locust = (sys.executable, "-m", "locust", "-f", str(file), "--host", ORIGIN)
-        rows = json.loads(bench.run(*locust, *options, "-t", f"{bench.seconds:g}s"))
-        (row,) = [one for one in rows if one["num_requests"]]
-        return float(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
+        return [*locust, "--headless", "--only-summary", *users]
 
-    return measure
+    return command
 
 
-def hey(bench: Bench) -> float:
-    """Requests a second by hey."""
+def hey(_: Bench) -> list[str]:
+    """Hey until it is told to stop."""
     options = ("-m", "POST", "-d", PACKET, "-T", "application/json", "-cpus", "1", "-c", str(CONNECTIONS))
-    said = bench.run("hey", "-z", f"{bench.seconds:g}s", *options, ORIGIN + PATH)
-    return number(r"Requests/sec:\s+([\d.]+)", said)
+    return ["hey", "-z", "1h", *options, ORIGIN + PATH]
 
 
-def wrk(bench: Bench) -> float:
-    """Requests a second by wrk."""
+def wrk(bench: Bench) -> list[str]:
+    """Wrk until it is told to stop."""
     script = bench.folder / "post.lua"
     script.write_text(f"wrk.method='POST'\nwrk.body='{PACKET}'\nwrk.headers['Content-Type']='application/json'\n")
-    said = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds:g}s", "-s", str(script), ORIGIN + PATH)
-    return number(r"Requests/sec:\s+([\d.]+)", said)
+    return ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", "-s", str(script), ORIGIN + PATH]
 
 
-CLIENTS: dict[str, tuple[str, Callable[[Bench], float]]] = {
-    "wrk": ("wrk", wrk),
-    "hey": ("hey", hey),
-    "HttpUser": ("", plain("HttpUser")),
-    "FastHttpUser": ("", plain("FastHttpUser")),
-    "fast": ("", fast_rate),
+CLIENTS: dict[str, Callable[[Bench], list[str]]] = {
+    "wrk": wrk,
+    "hey": hey,
+    "HttpUser": plain("HttpUser"),
+    "FastHttpUser": plain("FastHttpUser"),
+    "fast": fast_client,
 }
+
+
+def steady(bench: Bench, name: str) -> tuple[float, float]:
+    """Requests a second, and a CPU second, of client *name* once it is under way, by nginx's log."""
+    before = bench.logged()
+    process = bench.start(*CLIENTS[name](bench))
+    try:
+        while bench.logged() - before <= (FIRST_CALLBACKS if name == "fast" else 0):
+            assert process.poll() is None, f"{name} has ended"
+        time.sleep(WARM_S)
+        samples = []
+        for pause in (bench.seconds, 0):
+            samples.append((time.monotonic(), cpu_of(process.pid), bench.counted()))
+            time.sleep(pause)
+    finally:
+        process.terminate()
+        process.communicate()
+    if name == "fast":
+        found = json.loads((bench.folder / "verdict.json").read_text())
+        logged = bench.logged() - before
+        assert found["requests"] == logged, f"{found['requests']} counted, {logged} in nginx's log"
+    (begin, cpu_before, count_before), (end, cpu_after, count_after) = samples
+    count = count_after - count_before
+    return count / (end - begin), count / (cpu_after - cpu_before)
+
+
+def cpu_of(pid: int) -> float:
+    """CPU time of *pid* and all below it (s)."""
+    root = psutil.Process(pid)
+    times = [one.cpu_times() for one in (root, *root.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def compare(bench: Bench, names: list[str], rounds: int) -> None:
     """Print medians of interleaved rounds, and ratios to FastHttpUser."""
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    cheap: dict[str, list[float]] = {name: [] for name in names}
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for number_ in range(rounds):
         for name in names:
-            before = bench.logged()
-            rates[name].append(CLIENTS[name][1](bench))
-            cheap[name].append((bench.logged() - before) / bench.cpu_s)
-            said = f"{rates[name][-1]:,.0f}/s, {cheap[name][-1]:,.0f} a CPU second"
+            measured[name].append(steady(bench, name))
+            said = "{:,.0f}/s, {:,.0f} a CPU second".format(*measured[name][-1])
             print(f"round {number_ + 1}: {name} {said}", file=sys.stderr)
     for name in names:
         shown = [f"{name:<14}"]
-        for figures, unit in ((rates, "/s"), (cheap, " a CPU second")):
-            ratios = [mine / other for mine, other in zip(figures[name], figures.get("FastHttpUser", []), strict=False)]
+        for which, unit in ((0, "/s"), (1, " a CPU second")):
+            mine = [one[which] for one in measured[name]]
+            others = [one[which] for one in measured.get("FastHttpUser", [])]
+            ratios = [one / other for one, other in zip(mine, others, strict=False)]
             ratio = f" ({statistics.median(ratios):.1f} x FastHttpUser)" if ratios else ""
-            shown.append(f"{statistics.median(figures[name]):>9,.0f}{unit}{ratio}")
+            shown.append(f"{statistics.median(mine):>9,.0f}{unit}{ratio}")
         print("  ".join(shown))
 
 
@@ -226,9 +257,7 @@ def two(bench: Bench, rounds: int) -> None:
 def memory(bench: Bench, requests: int) -> None:
     """Print what worker and sender hold (MiB), from the first tenth of so many requests to the last."""
     before = bench.logged()
-    command = fast_command(bench)
-    command[command.index("-t") + 1] = "1h"
-    worker = bench.start(*command)
+    worker = bench.start(*fast_client(bench))
     milestones = [requests * tenth // 10 for tenth in (1, 4, 7, 10)]
     try:
         for milestone in milestones:
@@ -283,7 +312,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1_000_000, help="for --memory")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    names = [name for name in options.only or CLIENTS if not CLIENTS[name][0] or shutil.which(CLIENTS[name][0])]
+    names = [name for name in options.only or CLIENTS if name not in {"wrk", "hey"} or shutil.which(name)]
     for name in set(options.only or CLIENTS) - set(names):
         print(f"{name} is not installed", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder, nginx(Path(folder), cores[-1]):

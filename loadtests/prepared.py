@@ -11,7 +11,7 @@ from roomhook.simulator.target import Target
 
 __all__ = ["KEPT", "Prepared"]
 
-KEPT: Final = 50_000
+KEPT: Final = 20_000
 """Callbacks of the rooms' life that are played before they are played again."""
 
 _TIME: Final = b'"EventTime":'
