@@ -14,12 +14,23 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("schemas", "simulator", "contract_tests", "loadtests", "src/roomhook")
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PURE = (
+    "simulator/backend/codes.py",
+    "simulator/backend/engine.py",
+    "simulator/backend/estate.py",
+    "simulator/backend/habits.py",
+    "simulator/backend/halls.py",
+    "simulator/backend/presence.py",
+    "simulator/backend/rest.py",
+    "simulator/backend/rest_packets.py",
+    "simulator/backend/sim.py",
+    "simulator/backend/usersig.py",
     "simulator/callback_url.py",
     "simulator/callbacks.py",
     "simulator/chance.py",
     "simulator/compliance.py",
     "simulator/edits.py",
     "simulator/events.py",
+    "simulator/family.py",
     "simulator/faking.py",
     "simulator/outcomes.py",
     "simulator/packets.py",
