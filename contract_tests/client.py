@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import http.client
 import io
 import socket
 import ssl
@@ -28,7 +29,7 @@ from roomhook.simulator.compliance import Answer, Breach, Judgement, header, jud
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.tls import client_context
 
-__all__ = ["Client", "Connection", "Exchange", "uncompressed"]
+__all__ = ["Client", "Connection", "Exchange", "FinalResponse", "uncompressed"]
 
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes of an answer that are kept; what goes beyond is read no further."""
@@ -311,7 +312,21 @@ class _DeadlineTlsSocket(ssl.SSLSocket):
         super().sendall(*args, **kwargs)
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """The final answer: interim ones (102, 103) are passed over as Python's own client passes over 100 only."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while 100 < status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            while self.fp.readline(65537) not in {b"\r\n", b"\n", b""}:
+                pass
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, status, reason
+
+
 class _HttpConnection(urllib3.connection.HTTPConnection):
+    response_class = FinalResponse
+
     def connect(self) -> None:
         _opened.set(_opened.get() + 1)
         super().connect()
@@ -322,6 +337,8 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
 
 class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    response_class = FinalResponse
+
     def connect(self) -> None:
         _opened.set(_opened.get() + 1)
         super().connect()

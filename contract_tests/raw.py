@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from roomhook.contract_tests.client import Client, Exchange, uncompressed
+from roomhook.contract_tests.client import Client, Exchange, FinalResponse, uncompressed
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Answer, judge
@@ -63,7 +63,7 @@ def send_pieces(
                 sleep(pause)
             started = time.monotonic()
             connection.settimeout(give_up_ms / 1000)
-            with closing(http.client.HTTPResponse(connection, method=callback.method)) as response:
+            with closing(FinalResponse(connection, method=callback.method)) as response:
                 response.begin()
                 body = response.read()
                 elapsed_ms = (time.monotonic() - started) * 1000

@@ -65,6 +65,10 @@ class Settings:
             raise ConfigurationError("--deadline is a number of seconds above 0, as in --deadline 2")
         if self.sdkappid <= 0:
             raise ConfigurationError("--sdkappid is the number that the console shows, as in --sdkappid 1400000001")
+        for option, ids, longest in (("--room", [self.room], 48), ("--member", self.members, 32)):
+            for one in ids:
+                if one is not None and not 0 < len(one.encode()) <= longest:
+                    raise ConfigurationError(f"{option} {one!r} is no id: it has 1 to {longest} bytes")
         if self.probe and self.probe_command:
             raise ConfigurationError("--probe and --probe-command both tell who is in a room; give one of them")
         if self.fuzz < 0:

@@ -322,6 +322,11 @@ class Run:
             known = self._judged[requirement.id] = self._first_verdict_on(requirement)
         return known
 
+    def has_judged(self, requirement: str) -> bool:
+        """Whether *requirement* has its verdict already, its callbacks having been sent."""
+        known = self._judged.get(requirement)
+        return known is not None and known.verdict is not Verdict.NOT_JUDGED
+
     def _weighed(self, judged: CaseJudged) -> CaseJudged:
         return weigh(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())
 

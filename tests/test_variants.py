@@ -532,3 +532,29 @@ def stdlib(kind: type[HTTPServer], version: str) -> Iterator[str]:
 def test_passes_the_servers_of_the_standard_library(kind: type[HTTPServer], version: str) -> None:
     with stdlib(kind, version) as url:
         assert check(url, exclude=SLOW_CHECKS) == ([], [])
+
+
+@pytest.mark.parametrize("only", ["ack,type", "http.parallel,http.chunked"])
+def test_interim_answers_before_the_final_one_pass(only: str) -> None:
+    final = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(final)
+
+    class Early(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if self.headers.get("Transfer-Encoding") is None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+            else:
+                while size := int(self.rfile.readline(), 16):
+                    self.rfile.read(size + 2)
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + head + final)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Early) as server:
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        finished = list(run_suite(Settings(f"http://127.0.0.1:{server.server_port}", only=(only,))))[-1]
+        server.shutdown()
+
+    assert isinstance(finished, RunFinished)
+    assert not [case.requirement.id for case in finished.cases if case.findings]

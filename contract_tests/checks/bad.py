@@ -157,8 +157,9 @@ def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
 @check("bad.no-leak")
 def no_leak(case: Case) -> None:
     """Nothing of the inside in any answer of the whole run, and none to the bad inputs."""
-    for _, draft in _all_inputs(case):
-        case.send(draft)  # looked at in passing, like every other answer
+    if not case.run.has_judged("bad.alive"):  # which has sent them all
+        for _, draft in _all_inputs(case):
+            case.send(draft)  # looked at in passing, like every other answer
     for seen in case.run.observations.seen("bad.no-leak"):
         case.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))
 

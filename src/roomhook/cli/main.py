@@ -123,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         typer.echo(f"roomhook: {error}", err=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
+        typer.echo("roomhook: interrupted", err=True)
         return _INTERRUPTED
     except Exception as error:
         if os.environ.get("ROOMHOOK_DEBUG"):
