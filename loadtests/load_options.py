@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from argparse import Namespace
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from typing import Any
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 
+from roomhook.loadtests.progress import HEADERS
 from roomhook.loadtests.settings import ENGINES, LoadSettings
 from roomhook.loadtests.shape_names import SHAPES
 from roomhook.schemas.errors import ConfigurationError
@@ -58,7 +61,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--header",
         action="append",
-        default=[],
+        default=json.loads(os.environ.get(HEADERS, "[]")),
         include_in_web_ui=False,
         help="A header for a gateway, e.g. 'X-Api-Key: abc'; repeatable.",
     )

@@ -18,7 +18,7 @@ from roomhook.cli import options
 from roomhook.schemas.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.profiles import Profile
 
-__all__ = ["app"]
+__all__ = ["Engine", "Shape", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -148,7 +148,6 @@ def load(
         *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
         *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
         *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
-        *(word for line in header or () for word in ("--header", line)),
         *(word for text in thresholds for word in ("--fail-if", text)),
         *(("--rooms", _path_or_number(rooms)) if rooms else ()),
         *(("--people", str(people.resolve())) if people else ()),
@@ -161,7 +160,7 @@ def load(
         *("--verdict-junit", str(folder / "load.xml")),
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
-    code, table, interrupted = _run(arguments, folder, options.parse_token(token), seconds)
+    code, table, interrupted = _run(arguments, folder, _secrets(token, header), seconds)
     if output is options.OutputFormat.JSON:
         typer.echo((folder / "load.json").read_text(encoding="utf-8"), nl=False)
     else:
@@ -215,7 +214,19 @@ def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | 
     run_loop(check())
 
 
-def _run(arguments: list[str], folder: Path, token: str | None, seconds: float) -> tuple[int, str, bool]:
+def _secrets(token: str | None, headers: list[str] | None) -> dict[str, str]:
+    """What must not stand where `ps` shows it, as environment variables."""
+    import msgspec
+
+    from roomhook.loadtests.progress import HEADERS
+
+    found = {HEADERS: msgspec.json.encode(headers or []).decode()}
+    if options.parse_token(token) is not None:
+        found["ROOMHOOK_TOKEN"] = str(token)
+    return found
+
+
+def _run(arguments: list[str], folder: Path, secrets: dict[str, str], seconds: float) -> tuple[int, str, bool]:
     """Run locust with *arguments*, show how it goes; its exit code, the table of verdicts, whether it was cut off."""
     from roomhook.cli.progress import progress_line
     from roomhook.loadtests.progress import PROGRESS_FD
@@ -226,8 +237,7 @@ def _run(arguments: list[str], folder: Path, token: str | None, seconds: float) 
     command = [sys.executable, "-P", "-m", "locust", "-f", str(Path(locustfile.origin).resolve()), *arguments]
     # What people have set for their own locust files is not meant for ours; neither are our options a second time.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "ROOMHOOK_"))}
-    if token is not None:
-        environment["ROOMHOOK_TOKEN"] = token
+    environment |= secrets
     reading, writing = os.pipe()
     environment[PROGRESS_FD] = str(writing)
     log = folder / "locust.log"
