@@ -223,6 +223,23 @@ def test_traffic_pipes_into_replay(backend: Backend) -> None:
     assert len(backend.receipts) == 25
 
 
+def test_processes_share_a_replay_by_rooms(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", "--events", "120", "--seed", "6"]) == 0
+    Path("day.ndjson").write_text(capsys.readouterr().out)
+    found = sent(capsys, "replay", "day.ndjson", backend.url, "--speed", "max", "--processes", "2", "--journal", "r.db")
+    assert (found["scheduled"], found["delivered"]) == (120, 120)
+    assert len(set(backend.bodies())) == 120
+    rooms: list[set[str]] = []
+    for part in ("r.1-of-2.db", "r.2-of-2.db"):
+        connection = sqlite3.connect(part)
+        packets = connection.execute("SELECT packet FROM deliveries").fetchall()
+        connection.close()
+        rooms.append({json.loads(packet)["RoomId"] for (packet,) in packets})
+    assert rooms[0]
+    assert rooms[1]
+    assert not rooms[0] & rooms[1]
+
+
 def test_control_c_ends_in_order_and_the_journal_resumes(backend: Backend, tmp_path: Path) -> None:
     order = [
         "traffic",
@@ -328,6 +345,7 @@ def test_the_report_shows_what_a_target_sends_as_text_only(capsys: pytest.Captur
         (["traffic", "https://127.0.0.1:9/", "--cacert", "none.pem"], "--cacert none.pem can't be used"),
         (["replay", "none.ndjson", "http://127.0.0.1:9/"], "none.ndjson can't be read"),
         (["replay", "-", "http://127.0.0.1:9/", "--only-failed"], "--only-failed needs a journal"),
+        (["replay", "-", "http://127.0.0.1:9/", "--processes", "2"], "--processes can't share stdin"),
         (["replay", "-", "http://127.0.0.1:9/", "--resume", "--journal", "x.db"], "there is no journal x.db"),
         (["journal", "none.db"], "there is no journal none.db"),
         (["journal", "none.db", "--state", "lost"], "--state 'lost' is none of delivered, failed, unsent"),

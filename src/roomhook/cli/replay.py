@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ __all__ = ["app"]
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _SQLITE = b"SQLite format 3\0"
+_ROOM = re.compile(rb'"RoomId"\s*:\s*"([^"]*)"')
 
 
 @app.command()
@@ -59,9 +62,10 @@ def replay(
     seed = chosen_seed(seed)
     start_ms = int(sending.given.get("refreshed_from") or time.time_ns() // 1_000_000)
     source = _Source(file, only_failed=only_failed, refresh_from_ms=start_ms if refresh else None, speed=factor)
-    source.check()
+    source.check(sending.processes)
+    sources = [replace(source, part=(part, sending.processes)) for part in range(sending.processes)]
     order = sending.order(url, speed=factor, seed=seed, resolved={"seed": seed, "refreshed_from": start_ms})
-    raise typer.Exit(send(replace(order, exact=not refresh and not renewed), [source], sending))
+    raise typer.Exit(send(replace(order, exact=not refresh and not renewed), sources, sending))
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,12 @@ class _Source:
     only_failed: bool
     refresh_from_ms: int | None
     speed: float | None
+    part: tuple[int, int] = (0, 1)
 
-    def check(self) -> None:
+    def check(self, processes: int) -> None:
         """Raise ``ConfigurationError`` now for what can be seen now."""
+        if self.file == "-" and processes > 1:
+            raise ConfigurationError("--processes can't share stdin; put the callbacks into a file")
         journal = self.file != "-" and _is_journal(Path(self.file))
         if self.only_failed and not journal:
             raise ConfigurationError(
@@ -83,7 +90,8 @@ class _Source:
 
     def events(self) -> Iterator[Event]:
         """All of them, in order."""
-        events = self._recorded()
+        part, parts = self.part
+        events = self._recorded() if parts == 1 else (one for one in self._recorded() if _share_of(one, parts) == part)
         return events if self.refresh_from_ms is None else refreshed(events, self.refresh_from_ms, self.speed)
 
     def alive(self) -> None:
@@ -102,6 +110,12 @@ class _Source:
             return
         with path.open("rb") as lines:
             yield from read_lines(lines, path.name)
+
+
+def _share_of(event: Event, parts: int) -> int:
+    """The part that *event* belongs to: all of a room to the same, so that they keep their order."""
+    room = _ROOM.search(event.body)
+    return zlib.crc32(room[1] if room else event.body) % parts
 
 
 def _is_journal(path: Path) -> bool:
