@@ -266,3 +266,20 @@ def test_members_are_listed_page_by_page_with_their_roles(backend: LocalRoomBack
     assert [len(page["MemberList"]) for page in pages] == [3, 3, 1]
     assert [one["Member_Account"] for page in pages for one in page["MemberList"]] == [f"u{n}" for n in range(7)]
     assert [one["Role"] for one in pages[0]["MemberList"]] == ["Owner", "Member", "Member"]
+
+
+def test_a_body_without_end_is_refused_before_it_fills_the_memory(backend: LocalRoomBackend) -> None:
+    with requests.Session() as session:
+        answer = session.post(f"{backend.url}/{CONFIG}/set_callback", params=QUERY, data=b" " * (17 * 1024 * 1024))
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (200, Code.BAD_PARAMETER)
+
+
+@pytest.mark.parametrize("room", ["\x00", "房间", "a/b?c#d", "'; DROP TABLE state;--", "\U0001f600" * 12])
+def test_any_room_id_of_48_bytes_will_do(backend: LocalRoomBackend, room: str) -> None:
+    backend.create_room(room).enter("ann")
+    assert backend.room(room).members == ["ann"]
+
+
+def test_half_a_surrogate_pair_is_no_json(call: Caller) -> None:
+    body = b'{"RoomInfo":{"RoomId":"\\ud800","RoomType":"Conference"}}'
+    assert call.code(f"{ROOMS}/create_room", body) == Code.BAD_JSON

@@ -89,7 +89,7 @@ class Service:
         await self.settle(self.habits.deadline_ms / 1000)
         for courier in self._couriers.values():
             await courier.close()
-        self._flush()
+        self.flush()
         if self._timer is not None:
             self._timer.cancel()
         left = self.store.pending_count()
@@ -130,7 +130,7 @@ class Service:
         except TimeoutError:
             return False
         finally:
-            self._flush()
+            self.flush()
         return True
 
     async def advance(self, ms: int, *, wait: bool, timeout_s: float) -> bool:
@@ -240,7 +240,7 @@ class Service:
             tls = self._tls() if url.scheme == "https" else None
             target = Target(url, sdkappid, self.apps[sdkappid].token, tls=tls)
             sender = Sender(target, deadline_ms=self.habits.deadline_ms, connections=self.habits.in_flight)
-            found = self._couriers[key] = Courier(
+            found = Courier(
                 sender,
                 self.habits,
                 random=Random(f"{self.habits.seed} {sdkappid} faults"),
@@ -248,20 +248,23 @@ class Service:
                 later=self._call_later,
                 rested=self._rested,
             )
-            found.faults = self.faults.get(sdkappid, Faults())
+            current = (one.faults for (owner, _), one in self._couriers.items() if owner == sdkappid)
+            found.faults = next(current, self.faults.get(sdkappid, Faults()))
+            self._couriers[key] = found
         return found
 
     def _record(self, row: AttemptRow) -> None:
         self._rows.append(row)
         if len(self._rows) >= _FLUSH_ROWS:
-            self._flush()
+            self.flush()
         elif self._flusher is None:
-            self._flusher = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+            self._flusher = asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
         if self._spilled and not self._refilling and not self._stopping:
             self._refilling = True
             asyncio.get_running_loop().call_soon(self._refill_all)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write down what has ended."""
         if self._flusher is not None:
             self._flusher.cancel()
             self._flusher = None

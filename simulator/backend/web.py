@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -72,9 +72,12 @@ class _Site:
         return routes
 
     async def _call(self, request: Request) -> Response:
-        body = await _body(request)
-        answer = self._rest.answer(request.method, request.url.path[1:], request.query_params.multi_items(), body)
-        return _json(answer)
+        try:
+            body = await _body(request)
+        except BackendError as error:
+            return _json(fail(error.code, error.info))
+        path, query = request.url.path[1:], request.query_params.multi_items()
+        return _json(self._rest.answer(request.method, path, query, body))
 
     async def _openapi(self, _: Request) -> Response:
         return _json(document())
@@ -133,7 +136,7 @@ class _Site:
     async def _callbacks(self, request: Request) -> Any:
         sdkappid = self._app(_number(request, "sdkappid", self._only_app))
         after, most = _number(request, "after", 0) or 0, _number(request, "limit", 100) or 100
-        await self._service.settle(0)
+        self._service.flush()
         store = self._service.store
         return {
             "callbacks": [
@@ -208,10 +211,13 @@ def _json(value: Any, status: int = 200) -> Response:
 
 async def _body(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise BackendError(Code.BAD_PARAMETER, f"the body has more than {_LARGEST_BODY} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LARGEST_BODY:
+                raise BackendError(Code.BAD_PARAMETER, f"the body has more than {_LARGEST_BODY} bytes")
+    except ClientDisconnect:
+        raise BackendError(Code.BAD_HTTP, "the client hung up") from None
     return bytes(body)
 
 

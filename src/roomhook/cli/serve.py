@@ -15,6 +15,10 @@ from roomhook.simulator.retries import PROFILES
 from roomhook.simulator.rooms import BulkKick, CountMoment, Dissolution, ExpiredOperator
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from roomhook.simulator.backend.habits import AppSettings, Habits
     from roomhook.simulator.backend.service import Service
 
 __all__ = ["app"]
@@ -48,6 +52,9 @@ class _RoomType(StrEnum):
     CONFERENCE = "Conference"
 
 
+_Listen = Annotated[
+    str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8090; port 0 takes a free one.")
+]
 _Apps = Annotated[
     list[int] | None,
     typer.Option("--sdkappid", metavar="N", help="An app's SDKAppID; repeatable for several, e.g. 1400000002."),
@@ -68,9 +75,18 @@ _Tokens = Annotated[
         help="Sign callbacks with this token; with several apps N=TOKEN. Better: set ROOMHOOK_TOKEN.",
     ),
 ]
+_Administrator = Annotated[
+    str, typer.Option("--administrator", metavar="ID", help="The app administrator: identifier of REST calls.")
+]
 _State = Annotated[
     Path,
     typer.Option("--state", metavar="FILE", help="Keep rooms and callbacks here; the next run goes on with it."),
+]
+_Memory = Annotated[bool, typer.Option("--memory", help="Keep nothing on disk; what is unsent is lost at the end.")]
+_Clock = Annotated[_ClockKind, typer.Option("--clock", help="virtual stands still until POST /sim/clock/advance.")]
+_ClockStart = Annotated[
+    int | None,
+    typer.Option("--clock-start", metavar="MS", help="Where a virtual clock begins, e.g. 1700000000000."),
 ]
 _Heartbeat = Annotated[
     str,
@@ -78,119 +94,122 @@ _Heartbeat = Annotated[
         "--heartbeat", metavar="FROM-TO", help="Seconds until a silent member has expired. Erratum heartbeat."
     ),
 ]
-_CLOCK_START = typer.Option("--clock-start", metavar="MS", help="Where a virtual clock begins, e.g. 1700000000000.")
+_RetryOption = Annotated[
+    _Retry, typer.Option("--retry", help="When an undelivered callback is sent again. Erratum retries.")
+]
+_InFlight = Annotated[
+    int,
+    typer.Option("--in-flight", metavar="N", min=1, max=1024, help="Callbacks of an app on their way at once."),
+]
+_Calls = Annotated[
+    int, typer.Option("--calls-per-second", metavar="N", min=1, help="The limit of each REST API of each app.")
+]
+_MaxMembers = Annotated[
+    int, typer.Option("--max-members", metavar="N", min=1, help="MaxMemberCount of rooms that ask for none.")
+]
+_Lenient = Annotated[
+    bool, typer.Option("--lenient", help="Ignore unknown fields, parameters and callback names in REST calls.")
+]
+_Expired = Annotated[
+    ExpiredOperator,
+    typer.Option("--expired-operator", help="Operator_Account of an expiry. Erratum operator-of-expired."),
+]
+_Count = Annotated[
+    CountMoment,
+    typer.Option("--member-count", help="MemberCount before or after the leave. Erratum member-count-when."),
+]
+_Bulk = Annotated[
+    BulkKick,
+    typer.Option("--bulk-kick", help="One packet for a kick of several, or one for each. Erratum several-members."),
+]
+_Dissolution = Annotated[
+    Dissolution,
+    typer.Option("--dissolution", help="What those inside a dissolved room get. Erratum leave-on-destroy."),
+]
+_Order = Annotated[
+    _DestroyOrder, typer.Option("--destroy-order", help="Which comes first then. Erratum destroy-order.")
+]
+_AutoDestroy = Annotated[
+    float | None,
+    typer.Option(
+        "--auto-destroy",
+        metavar="SECONDS",
+        min=0.001,
+        help="Dissolve a room that was left empty so long ago, e.g. 1800. Erratum automatic-destruction.",
+    ),
+]
+_Empty = Annotated[
+    _EmptySeat, typer.Option("--empty-seat", help="Member_Account of an empty seat. Erratum seat-empty.")
+]
+_Type = Annotated[
+    _RoomType, typer.Option("--room-type", help="RoomType in create callbacks. Erratum create-room-type.")
+]
+_RestIp = Annotated[
+    str,
+    typer.Option("--rest-ip", metavar="IP", help="ClientIP of what REST causes. Erratum client-ip-of-rest-calls."),
+]
+_Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="The same calls with the same seed, the same callbacks.")
+]
+_Grace = Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long to send on after Ctrl-C.")]
 
 
 @app.command()
 def serve(
     *,
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8090; port 0 takes a free one.")
-    ] = "127.0.0.1:8090",
+    listen: _Listen = "127.0.0.1:8090",
     sdkappid: _Apps = None,
     secret_key: _Keys = None,
     token: _Tokens = None,
-    administrator: Annotated[
-        str, typer.Option("--administrator", metavar="ID", help="The app administrator: identifier of REST calls.")
-    ] = "administrator",
+    administrator: _Administrator = "administrator",
     state: _State = Path("roomhook-serve.db"),
-    memory: Annotated[
-        bool, typer.Option("--memory", help="Keep nothing on disk; what is unsent is lost at the end.")
-    ] = False,
-    clock: Annotated[
-        _ClockKind, typer.Option("--clock", help="virtual stands still until POST /sim/clock/advance.")
-    ] = _ClockKind.REAL,
-    clock_start: Annotated[int | None, _CLOCK_START] = None,
+    memory: _Memory = False,
+    clock: _Clock = _ClockKind.REAL,
+    clock_start: _ClockStart = None,
     heartbeat: _Heartbeat = "90-110",
-    retry: Annotated[
-        _Retry, typer.Option("--retry", help="When an undelivered callback is sent again. Erratum retries.")
-    ] = _Retry.NONE,
+    retry: _RetryOption = _Retry.NONE,
     deadline: Deadline = 2.0,
-    in_flight: Annotated[
-        int, typer.Option("--in-flight", metavar="N", min=1, max=1024, help="Callbacks of an app on their way at once.")
-    ] = 16,
-    calls_per_second: Annotated[
-        int, typer.Option("--calls-per-second", metavar="N", min=1, help="The limit of each REST API.")
-    ] = 200,
-    max_members: Annotated[
-        int, typer.Option("--max-members", metavar="N", min=1, help="MaxMemberCount of rooms that ask for none.")
-    ] = 300,
-    lenient: Annotated[
-        bool, typer.Option("--lenient", help="Ignore unknown fields, parameters and callback names in REST calls.")
-    ] = False,
-    expired_operator: Annotated[
-        ExpiredOperator,
-        typer.Option("--expired-operator", help="Operator_Account of an expiry. Erratum operator-of-expired."),
-    ] = ExpiredOperator.MEMBER,
-    member_count: Annotated[
-        CountMoment,
-        typer.Option("--member-count", help="MemberCount before or after the leave. Erratum member-count-when."),
-    ] = CountMoment.AFTER,
-    bulk_kick: Annotated[
-        BulkKick,
-        typer.Option("--bulk-kick", help="One packet for a kick of several, or one for each. Erratum several-members."),
-    ] = BulkKick.ONE,
-    dissolution: Annotated[
-        Dissolution,
-        typer.Option("--dissolution", help="What those inside a dissolved room get. Erratum leave-on-destroy."),
-    ] = Dissolution.LEAVE,
-    destroy_order: Annotated[
-        _DestroyOrder, typer.Option("--destroy-order", help="Which comes first then. Erratum destroy-order.")
-    ] = _DestroyOrder.LEAVES_FIRST,
-    auto_destroy: Annotated[
-        float | None,
-        typer.Option(
-            "--auto-destroy",
-            metavar="SECONDS",
-            min=0.001,
-            help="Dissolve a room that was left empty so long ago, e.g. 1800. Erratum automatic-destruction.",
-        ),
-    ] = None,
-    empty_seat: Annotated[
-        _EmptySeat, typer.Option("--empty-seat", help="Member_Account of an empty seat. Erratum seat-empty.")
-    ] = _EmptySeat.EMPTY,
-    room_type: Annotated[
-        _RoomType, typer.Option("--room-type", help="RoomType in create callbacks. Erratum create-room-type.")
-    ] = _RoomType.MEETING,
-    rest_ip: Annotated[
-        str,
-        typer.Option("--rest-ip", metavar="IP", help="ClientIP of what REST causes. Erratum client-ip-of-rest-calls."),
-    ] = "0.0.0.0",  # noqa: S104 (an address to tell of)
+    in_flight: _InFlight = 16,
+    calls_per_second: _Calls = 200,
+    max_members: _MaxMembers = 300,
+    lenient: _Lenient = False,
+    expired_operator: _Expired = ExpiredOperator.MEMBER,
+    member_count: _Count = CountMoment.AFTER,
+    bulk_kick: _Bulk = BulkKick.ONE,
+    dissolution: _Dissolution = Dissolution.LEAVE,
+    destroy_order: _Order = _DestroyOrder.LEAVES_FIRST,
+    auto_destroy: _AutoDestroy = None,
+    empty_seat: _Empty = _EmptySeat.EMPTY,
+    room_type: _Type = _RoomType.MEETING,
+    rest_ip: _RestIp = "0.0.0.0",  # noqa: S104 (an address to tell of)
     cacert: CaCert = None,
     insecure: Insecure = False,
     cert: Cert = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="The same calls with the same seed, the same callbacks.")
-    ] = 0,
-    grace: Annotated[
-        float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long to send on after Ctrl-C.")
-    ] = 5.0,
+    seed: _Seed = 0,
+    grace: _Grace = 5.0,
 ) -> None:
     """Run a mock Room backend until Ctrl-C: your own code calls its REST, and callbacks arrive as they would.
 
     It has no rooms at first: set_callback and create_room make them, POST /sim/enter and the like bring people in.
     Prints its URL. GET /openapi.json describes everything.
     """
-    from roomhook.simulator.backend.clock import RealClock, VirtualClock
     from roomhook.simulator.backend.habits import DestroyOrder, EmptySeat, Habits
-    from roomhook.simulator.backend.service import Service, parse_apps
-    from roomhook.simulator.backend.store import Store
+    from roomhook.simulator.backend.service import parse_apps
     from roomhook.simulator.rooms import Dialect
     from roomhook.simulator.tls import client_context
 
-    if clock is _ClockKind.REAL and clock_start is not None:
-        raise ConfigurationError("--clock-start is for a virtual clock; add --clock virtual")
     address = parse_address(listen)
     apps = parse_apps(sdkappid or [OUR_SDKAPPID], secret_key or [], token or [])
+    dialect = Dialect(
+        expired_operator=expired_operator,
+        member_count=member_count,
+        bulk_kick=bulk_kick,
+        dissolution=dissolution,
+        administrator=administrator,
+        heartbeat_ms=_range_ms(heartbeat),
+    )
     habits = Habits(
-        dialect=Dialect(
-            expired_operator=expired_operator,
-            member_count=member_count,
-            bulk_kick=bulk_kick,
-            dissolution=dissolution,
-            administrator=administrator,
-            heartbeat_ms=_range_ms(heartbeat),
-        ),
+        dialect=dialect,
         destroy_order=DestroyOrder(destroy_order),
         empty_seat=EmptySeat(empty_seat),
         room_type=room_type.value,
@@ -205,13 +224,34 @@ def serve(
         seed=seed,
     )
     context = client_context(cacert=cacert, insecure=insecure, cert=cert)
-    store = Store(None if memory else state)
+    service = _service(
+        apps, habits, state=None if memory else state, clock=clock, clock_start=clock_start, context=context
+    )
+    raise typer.Exit(_run(service, administrator, address, grace))
+
+
+def _service(
+    apps: Sequence[AppSettings],
+    habits: Habits,
+    *,
+    state: Path | None,
+    clock: _ClockKind,
+    clock_start: int | None,
+    context: ssl.SSLContext,
+) -> Service:
+    """The backend with its state; a virtual clock goes on where it stopped, or begins at *clock_start* (ms)."""
+    from roomhook.simulator.backend.clock import RealClock, VirtualClock
+    from roomhook.simulator.backend.service import Service
+    from roomhook.simulator.backend.store import Store
+
+    if clock is _ClockKind.REAL and clock_start is not None:
+        raise ConfigurationError("--clock-start is for a virtual clock; add --clock virtual")
+    store = Store(state)
     begin = time.time_ns() // 1_000_000 if clock_start is None else clock_start
     kept = RealClock() if clock is _ClockKind.REAL else VirtualClock(store.clock_ms() or begin)
-    service = Service(apps, habits, store, kept, lambda: context)
     if not any(one.secret_key for one in apps):
         typer.echo("no --secret-key: any usersig is accepted", err=True)
-    raise typer.Exit(_run(service, administrator, address, grace))
+    return Service(apps, habits, store, kept, lambda: context)
 
 
 def _run(service: Service, administrator: str, address: tuple[str, int], grace_s: float) -> int:
