@@ -23,11 +23,12 @@ from roomhook.simulator.connection import BufferedConnection, Connection
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.target import Target
 
-__all__ = ["DEADLINE_MS", "Sender", "run_loop"]
+__all__ = ["DEADLINE_MS", "Sender", "most_connections", "run_loop"]
 
 DEADLINE_MS: Final = 2000.0
 """The Room backend waits this long for an answer (OV-CHAT; protocol.md 1.4)."""
 
+_OTHER_FILES: Final = 64
 _SWEEP_S: Final = 0.02
 _MOST_VERDICTS: Final = 1024
 _LONGEST_JUDGED: Final = 4096
@@ -293,9 +294,15 @@ def _text(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+def most_connections() -> int | None:
+    """How many connections this process may open, or None if there is no limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else max(1, hard - _OTHER_FILES)
+
+
 def _allow_open_files(connections: int) -> None:
     """Raise this process's soft limit of open files as far as *connections* need it."""
-    needed = connections + 64
+    needed = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
         if hard != resource.RLIM_INFINITY and hard < needed:

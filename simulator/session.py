@@ -6,16 +6,19 @@ An ``Order`` holds nothing that is open or unpicklable, so that other processes 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
+import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
 
-from roomhook.schemas.errors import ConfigurationError
+from roomhook.schemas.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.events import Event
 from roomhook.simulator.journal import Journal
@@ -28,7 +31,7 @@ from roomhook.simulator.tally import Tally
 from roomhook.simulator.target import Target
 from roomhook.simulator.tls import client_context
 
-__all__ = ["Order", "Source", "Watch", "carry_out"]
+__all__ = ["Order", "Source", "Watch", "carry_out", "seldom_collecting"]
 
 _WATCHED_EVERY_S: Final = 0.25
 
@@ -133,10 +136,14 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
         try:
             run = Run(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
             found = await _looked_on(run, source, watch)
+            journal.close()
+        except sqlite3.Error as error:
+            journal.abandon()
+            said = f"{order.journal} can't be written any more ({error}); once it can, --resume goes on"
+            raise RoomhookError(said) from None
         except BaseException:
             journal.abandon()
             raise
-        journal.close()
         return found
 
 
@@ -167,6 +174,17 @@ async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> 
         await asyncio.sleep(_WATCHED_EVERY_S)
         run.flush()
         watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s))
+
+
+@contextmanager
+def seldom_collecting() -> Generator[None]:
+    """Look for cyclic garbage among what is young only: a look at the whole of a large world stalls every callback."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Interruption:

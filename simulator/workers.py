@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import multiprocessing
 import os
 import signal
@@ -14,10 +15,10 @@ from typing import Any, Final
 
 from roomhook.schemas.errors import ConfigurationError, RoomhookError, UnreachableError
 from roomhook.simulator.sender import run_loop
-from roomhook.simulator.session import Order, Source, Watch, carry_out
+from roomhook.simulator.session import Order, Source, Watch, carry_out, seldom_collecting
 from roomhook.simulator.tally import Tally
 
-__all__ = ["carry_out_together", "journal_of_part"]
+__all__ = ["carry_out_together", "first_part", "journal_of_part"]
 
 _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, ConfigurationError, UnreachableError)}
 
@@ -25,6 +26,11 @@ _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, Configuration
 def journal_of_part(journal: Path, part: int, parts: int) -> Path:
     """Where part *part* of *parts* keeps its journal: ``run.db`` becomes ``run.1-of-2.db``."""
     return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
+
+
+def first_part(journal: Path) -> Path | None:
+    """The first of the journals that several processes have made of *journal*, if they have."""
+    return next(iter(sorted(journal.parent.glob(f"{glob.escape(journal.stem)}.1-of-*{journal.suffix}"))), None)
 
 
 def carry_out_together(
@@ -99,7 +105,8 @@ def _work(connection: Any, order: Order, source: Source) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     try:
-        tally, _ = run_loop(carry_out(order, source, tell))
+        with seldom_collecting():
+            tally, _ = run_loop(carry_out(order, source, tell))
         tell(tally)
     except RoomhookError as error:
         tell((error.exit_code, str(error)))

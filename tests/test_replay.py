@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -270,6 +272,64 @@ def test_control_c_ends_in_order_and_the_journal_resumes(backend: Backend, tmp_p
     assert main(["traffic", "--resume", "--journal", "run.db", backend.url, "--rate", "max"]) == 0
     assert len(backend.receipts) == 2000
     assert len(set(backend.bodies())) == 2000
+
+
+def test_control_c_ends_all_processes_in_order(backend: Backend, tmp_path: Path) -> None:
+    order = ["traffic", backend.url, "--events", "4000", "--rate", "400/s", "--processes", "2", "--journal", "run.db"]
+    command = [sys.executable, "-m", "roomhook", *order]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=clean_environment()) as sender:
+        deadline = time.monotonic() + 30
+        while len(backend.receipts) < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        sender.send_signal(signal.SIGINT)
+        out, _ = sender.communicate(timeout=20)
+    assert sender.returncode == 130
+    assert "0 failed" in out
+    for part in ("run.1-of-2.db", "run.2-of-2.db"):
+        assert not (tmp_path / f"{part}-inflight").exists()
+    assert main(["traffic", "--resume", "--journal", "run.db", backend.url, "--rate", "max"]) == 0
+    assert len(set(backend.bodies())) == len(backend.receipts) == 4000
+
+
+def test_a_terminal_shows_a_live_line_and_a_pipe_does_not(backend: Backend) -> None:
+    command = [sys.executable, "-m", "roomhook", "traffic", backend.url, "--events", "150", "--rate", "200/s"]
+    environment = clean_environment() | {"TERM": "xterm", "COLUMNS": "200"}
+    environment.pop("CI", None)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as sender:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the sender is
+            while piece := os.read(ours, 65536):
+                shown += piece
+        assert sender.wait(20) == 0
+    os.close(ours)
+    assert re.search(
+        rb"\d+ sent  \d+/s  \d+ in flight  delivered \d+  p50 [\d.]+ ms, p99 [\d.]+ ms .* rooms alive", shown
+    )
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=30, check=True)
+    assert b"in flight" not in done.stderr
+
+
+def test_a_disk_that_is_full_is_one_line_and_the_journal_resumes(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roomhook.simulator.journal import Journal
+
+    def full(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", full)
+        assert main(["traffic", backend.url, "--events", "500", "--rate", "max", "--journal", "run.db"]) == 4
+    assert "run.db can't be written any more (database or disk is full)" in capsys.readouterr().err
+    assert main(["traffic", backend.url, "--resume", "--journal", "run.db"]) == 0
+    assert len(set(backend.bodies())) == 500
+
+
+def test_more_connections_than_files_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ulimit -n" in complaint(capsys, "traffic", "http://127.0.0.1:9/", "--connections", "2000000000")
 
 
 def test_resuming_with_other_events_is_refused(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ QUERIES = re.findall(r"```sql\n(.*?)```", JOURNAL, re.DOTALL)
 
 def options(command: str) -> set[str]:
     module: Any = importlib.import_module(f"roomhook.cli.{command}")
-    parameters: Any = typer.main.get_command(module.app).params  # type: ignore[attr-defined]
+    parameters: Any = typer.main.get_command(module.app).params
     return {one for parameter in parameters for one in parameter.opts if one.startswith("--")} - {"--help"}
 
 

@@ -168,7 +168,7 @@ class Sending:
             insecure=self.insecure,
             cert=self.cert,
             deadline_ms=self.timeout * 1000,
-            connections=self.connections or (_CLOSED_LOOP_CONNECTIONS if closed else _OPEN_LOOP_CONNECTIONS),
+            connections=self.connections or _connections(closed=closed),
             rate=rate,
             poisson=self.arrivals is Arrivals.POISSON,
             speed=None if closed else speed,
@@ -230,12 +230,12 @@ def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
     """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
     from roomhook.cli.outcome import Outcome, progress
     from roomhook.simulator.sender import run_loop
-    from roomhook.simulator.session import carry_out
+    from roomhook.simulator.session import carry_out, seldom_collecting
     from roomhook.simulator.workers import carry_out_together
 
     outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output)
     outcome.check_writable()
-    with progress() as watch:
+    with progress() as watch, seldom_collecting():
         if len(sources) == 1:
             tally, interrupted = run_loop(carry_out(order, sources[0], watch))
         else:
@@ -251,11 +251,11 @@ def _resumed(
 ) -> dict[str, Any]:
     """*values* with those that the journal was begun with in place of defaults; *free* ones may have changed."""
     from roomhook.simulator.journal_reading import reading
-    from roomhook.simulator.workers import journal_of_part
+    from roomhook.simulator.workers import first_part
 
     path: Path = values["journal"]
-    if not path.exists() and values["processes"] > 1:
-        path = journal_of_part(path, 1, values["processes"])
+    if not path.exists():
+        path = first_part(path) or path
     with reading(path) as reader:
         runs = reader.runs()
     stored: dict[str, Any] = runs[0]["options"] if runs else {}
@@ -270,6 +270,14 @@ def _resumed(
                 f"{path} was begun with --{option} {stored[name]}, not {_plain(values[name])}: leave it out to go on"
             )
     return {**merged, **{name: value for name, value in stored.items() if name not in merged}}
+
+
+def _connections(*, closed: bool) -> int:
+    """How many connections there are unless somebody says so: in the open loop as many as a second's worth may need."""
+    from roomhook.simulator.sender import most_connections
+
+    wanted = _CLOSED_LOOP_CONNECTIONS if closed else _OPEN_LOOP_CONNECTIONS
+    return min(wanted, most_connections() or wanted)
 
 
 def _default(one: Any) -> Any:
