@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,9 @@ QUERY: Final = {
 CAPACITY: Final = 4
 rooms = st.sampled_from(["r1", "r2", "r3"])
 people = st.sampled_from(["ann", "bob", "cem", "dan", "eve", "fay"])
+choices = st.integers(0, 11)
+"""Draws whom or what a step is about: 0 leaves it to chance, the others pick somebody or something that exists."""
+STEPS: list[str] = []
 
 
 class Unsent(Service):
@@ -59,6 +63,11 @@ class Rooms(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.service.store.close()
+
+    def pick(self, drawn: str, existing: Iterable[str], choice: int) -> str:
+        """Mostly one that exists, so that steps do not run into nothing."""
+        found = list(existing)
+        return found[choice % len(found)] if choice and found else drawn
 
     def call(self, api: str, packet: Any) -> dict[str, Any]:
         return self.rest.answer("POST", f"v4/{api}", list(QUERY.items()), json.dumps(packet).encode())
@@ -91,6 +100,10 @@ class Rooms(RuleBasedStateMachine):
     def configure(self) -> None:
         packet = {"Url": "http://127.0.0.1:9/", "CallbackCommandList": list(COMMANDS)}
         assert self.call("room_config/set_callback", packet)["ErrorCode"] == 0
+        for room in ("r1", "r2"):
+            self.create(room, by_rest=True)
+            for account in ("ann", "bob", "cem"):
+                self.enter(room, account, 0)
 
     @rule(room=rooms, by_rest=st.booleans())
     def create(self, room: str, by_rest: bool) -> None:
@@ -107,8 +120,10 @@ class Rooms(RuleBasedStateMachine):
             self.model[room] = {}
             self.expect(("CreateRoom",))
 
-    @rule(room=rooms, by_rest=st.booleans())
-    def destroy(self, room: str, by_rest: bool) -> None:
+    @rule(room=rooms, by_rest=st.booleans(), seldom=st.integers(0, 3))
+    def destroy(self, room: str, by_rest: bool, seldom: int) -> None:
+        if seldom:
+            return
         if by_rest:
             code = self.call("room_engine_http_srv/destroy_room", {"RoomId": room})["ErrorCode"]
         else:
@@ -119,8 +134,9 @@ class Rooms(RuleBasedStateMachine):
         leaves = [("MemberLeave", one, len(left) - number, "Leave") for number, one in enumerate(left, 1)]
         self.expect(*leaves, *([] if members is None else [("DestroyRoom",)]))
 
-    @rule(room=rooms, account=people)
-    def enter(self, room: str, account: str) -> None:
+    @rule(room=rooms, account=people, choice=choices)
+    def enter(self, room: str, account: str, choice: int) -> None:
+        room = self.pick(room, self.model, choice)
         code = self.sim("enter", room=room, account=account)
         members = self.model.get(room)
         if members is None:
@@ -136,8 +152,10 @@ class Rooms(RuleBasedStateMachine):
             self.expect(("MemberEnter", account, len(members), "Enter"))
         self.expect()
 
-    @rule(room=rooms, account=people)
-    def leave(self, room: str, account: str) -> None:
+    @rule(room=rooms, account=people, choice=choices)
+    def leave(self, room: str, account: str, choice: int) -> None:
+        room = self.pick(room, self.model, choice)
+        account = self.pick(account, self.model.get(room, ()), choice)
         code = self.sim("leave", room=room, account=account)
         members = self.model.get(room, {})
         if account in members:
@@ -148,8 +166,11 @@ class Rooms(RuleBasedStateMachine):
             assert code == (100005 if room in self.model else 100004)
             self.expect()
 
-    @rule(room=rooms, accounts=st.lists(people, min_size=1, max_size=4))
-    def kick(self, room: str, accounts: list[str]) -> None:
+    @rule(room=rooms, accounts=st.lists(people, min_size=1, max_size=4), choice=choices)
+    def kick(self, room: str, accounts: list[str], choice: int) -> None:
+        room = self.pick(room, self.model, choice)
+        if choice > 3:
+            accounts = list(self.model.get(room, ()))[: choice % 3 + 1] or accounts
         packet = {"RoomId": room, "MemberList_Account": accounts, "Reason": "out"}
         code = self.call("room_engine_http_srv/kick_user_out", packet)["ErrorCode"]
         members = self.model.get(room)
@@ -166,8 +187,12 @@ class Rooms(RuleBasedStateMachine):
             assert code == 100005
         self.expect()
 
-    @rule(room=rooms, account=people, action=st.sampled_from(["lose-heartbeat", "heartbeat", "recover"]))
-    def beat(self, room: str, account: str, action: str) -> None:
+    @rule(
+        room=rooms, account=people, action=st.sampled_from(["lose-heartbeat", "heartbeat", "recover"]), choice=choices
+    )
+    def beat(self, room: str, account: str, action: str, choice: int) -> None:
+        room = self.pick(room, self.model, choice)
+        account = self.pick(account, self.model.get(room, ()), choice)
         code = self.sim(action, room=room, account=account)
         members = self.model.get(room, {})
         if account not in members:
@@ -198,6 +223,7 @@ class Rooms(RuleBasedStateMachine):
 
     @invariant()
     def the_lists_agree(self) -> None:
+        STEPS.append("")
         assert set(self.service.engine.halls[APP]) == set(self.model)
         for room, members in self.model.items():
             page = self.call("room_engine_http_srv/get_room_member_list", {"RoomId": room})["Response"]
@@ -223,6 +249,11 @@ class _Borrowed(Store):
 
 
 Rooms.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestRooms = Rooms.TestCase
+
+
+def test_5000_random_steps_agree_with_the_model() -> None:
+    STEPS.clear()
+    Rooms.TestCase("runTest").debug()
+    assert len(STEPS) >= 5000
