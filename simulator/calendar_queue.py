@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from operator import attrgetter, length_hint
 from typing import Final, Generic, Protocol, TypeVar
@@ -12,7 +12,7 @@ __all__ = ["CalendarQueue", "Planned"]
 
 
 class Planned(Protocol):
-    """Something with a moment: ``due`` is a whole number, -1 while nothing is planned."""
+    """Something with a moment: ``due`` is a whole number, -1 while nothing is planned. It hashes by its identity."""
 
     due: int
 
@@ -29,24 +29,21 @@ class CalendarQueue(Generic[Item]):
     million items costs ten times as much for each. Buckets of a dozen items or two are the cheapest.
     """
 
-    __slots__ = ("_buckets", "_stale", "_width_bits")
+    __slots__ = ("_buckets", "_width_bits")
 
     def __init__(self, width_bits: int) -> None:
         self._width_bits = width_bits
         self._buckets: _Buckets[Item] = _Buckets()
-        self._stale: set[int] = set()
 
     def plan(self, item: Item, due: int) -> None:
-        """Plan *item* for the moment *due*, which must not be past, in place of what was planned for it before."""
-        if item.due >= 0:
-            self._withdraw(item)
+        """Plan *item*, for which nothing is planned, for the moment *due*, which must not be past."""
         item.due = due
-        self._buckets[due >> self._width_bits].append(item)
+        self._buckets[due >> self._width_bits][item] = None
 
     def cancel(self, item: Item) -> None:
         """Plan nothing for *item*."""
         if item.due >= 0:
-            self._withdraw(item)
+            del self._buckets[item.due >> self._width_bits][item]
             item.due = -1
 
     def buckets(self) -> Iterator[Iterator[Item]]:
@@ -57,24 +54,11 @@ class CalendarQueue(Generic[Item]):
         buckets, keys = self._buckets, self._buckets.heap
         while keys:
             key = heappop(keys)
-            waiting: Iterable[Item] = buckets[key]
-            if key in self._stale:
-                self._stale.remove(key)
-                waiting = dict.fromkeys(item for item in waiting if item.due >> self._width_bits == key)
-            items = sorted(waiting, key=_DUE)
+            items = sorted(buckets[key], key=_DUE)
             left = iter(items)
             buckets[key] = _Current(items, left)
             yield left
             del buckets[key]
-
-    def _withdraw(self, item: Item) -> None:
-        """Take back what was planned for *item*; in a bucket to come, it is left out when that bucket's time comes."""
-        key = item.due >> self._width_bits
-        bucket = self._buckets[key]
-        if isinstance(bucket, list):
-            self._stale.add(key)
-        else:
-            bucket.remove(item)
 
 
 class _Current(Generic[Item]):
@@ -87,12 +71,12 @@ class _Current(Generic[Item]):
         self._left = left
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._items)
+        return self._left
 
-    def append(self, item: Item) -> None:
+    def __setitem__(self, item: Item, _: None) -> None:
         insort(self._items, item, self._done, key=_DUE)
 
-    def remove(self, item: Item) -> None:
+    def __delitem__(self, item: Item) -> None:
         del self._items[self._items.index(item, self._done)]
 
     @property
@@ -100,15 +84,15 @@ class _Current(Generic[Item]):
         return len(self._items) - length_hint(self._left)
 
 
-class _Buckets(dict[int, "list[Item] | _Current[Item]"], Generic[Item]):
-    """Buckets by time, made when they are first asked for; ``heap`` has the keys of those to come."""
+class _Buckets(dict[int, "dict[Item, None] | _Current[Item]"], Generic[Item]):
+    """Ordered sets of items by time, made when they are first asked for; ``heap`` has the keys of those to come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heap: list[int] = []
 
-    def __missing__(self, key: int) -> list[Item]:
+    def __missing__(self, key: int) -> dict[Item, None]:
         heappush(self.heap, key)
-        bucket: list[Item] = []
+        bucket: dict[Item, None] = {}
         self[key] = bucket
         return bucket

@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 _MULTIPLIER: Final = 0xDA942042E4DD58B5
 _MASK: Final = (1 << 128) - 1
-_LAST_SPARE: Final = 1 << 60
+_LAST_SPARE: Final = 1 << 55
 
 QUANTILES: Final = 1 << 12
 """Entries of a table of quantiles."""
 
-LOTS: Final = 1 << 12
+LOTS: Final = 1 << 11
 """How many lots ``Chance.lot`` draws from."""
 
 
@@ -46,9 +46,9 @@ class Chance:
         """A whole number from 0 to ``LOTS`` - 1: the quickest draw, since one step of the generator lasts for five."""
         spare = self._spare
         if spare < 2:
-            spare = self.bits() >> 4 | _LAST_SPARE
-        self._spare = spare >> 12
-        return spare & 4095
+            spare = self.bits() >> 9 | _LAST_SPARE
+        self._spare = spare >> 11
+        return spare & 2047
 
     def below(self, limit: int) -> int:
         """A whole number from 0 to *limit* - 1."""

@@ -55,13 +55,13 @@ class Crowd:
             return self._room_ids[slot]
         return f"{ROOM_PREFIXES[slot % len(ROOM_PREFIXES)]}{10_000 + nth * self.slots + slot}"
 
-    def own_people(self, slot: int, place: int, lots: Sequence[Lot]) -> list[Visitor] | None:
+    def own_people(self, slot: int, lots: Sequence[Lot]) -> list[Visitor] | None:
         """The existing people of a slot, or None if people are made up; address and platform stay with the account."""
         if not self._people:
             return None
         chance = Chance(self._seed, f"people/{slot}")
         accounts = self._people[self._bounds[slot] : self._bounds[slot + 1]]
         return [
-            Visitor(account, lot.client_ip, lot.platform, place)
+            Visitor(account, lot.client_ip, lot.platform, slot)
             for account, lot in ((account, lots[chance.lot()]) for account in accounts)
         ]

@@ -24,8 +24,8 @@ class Life(Place):
 
     __slots__ = ("_closed_by", "_kick_pause", "_owner_deadline", "_to_kick")
 
-    def __init__(self, number: int, place: int, seed: int, around: Surroundings) -> None:
-        super().__init__(number, place, seed, around)
+    def __init__(self, number: int, seed: int, around: Surroundings) -> None:
+        super().__init__(number, seed, around)
         self._closed_by: Member = around.rest
         self._owner_deadline = -1
         self._to_kick = self._kick_pause = 0
@@ -59,12 +59,13 @@ class Life(Place):
     def lose(self, visitor: Visitor, now: int) -> Sequence[Event]:
         """The visitor's heartbeat stops; it recovers in time, or expires."""
         soonest, latest = self._around.dialect.heartbeat_ms
+        lot = self.stage.lots[self.lot()]
         self._open_room.lose(visitor.account, now)
-        if self.hit(self.stage.phase.recover):
-            self._plan(visitor, Happening.RECOVER, now + self.between(1, max(1, soonest - 1)))
+        if lot.recovers:
+            self._plan(visitor, Happening.RECOVER, now + int(soonest * lot.part))
         else:
-            visitor.reason = self.choice(self._around.reasons[Happening.LOSE])
-            self._plan(visitor, Happening.EXPIRE, now + self.between(soonest, latest))
+            visitor.reason = lot.silence
+            self._plan(visitor, Happening.EXPIRE, now + soonest + round((latest - soonest) * lot.part))
         return NOTHING
 
     def recover(self, visitor: Visitor, now: int) -> Sequence[Event]:
@@ -82,7 +83,7 @@ class Life(Place):
         elif visitor.account == room.owner and self.stage.phase.owner_grace:
             self._owner_deadline = now + self.stage.phase.owner_grace
             self._plan_here(Happening.OWNER_GONE, self._owner_deadline)
-        if self.hit(self.stage.phase.reenter):
+        if self.stage.lots[self.lot()].returns:
             self._plan_return(visitor, now)
         else:
             self._release(visitor)
@@ -148,8 +149,9 @@ class Life(Place):
         room.close()
         self._closed_by = by
         for visitor in room.members.values():
-            visitor.reason = self.choice(self._around.reasons[Happening.EVICT])
-            self._plan(visitor, Happening.EVICT, now + self.between(1, self.stage.phase.sweep))
+            lot = self.stage.lots[self.lot()]
+            visitor.reason = lot.farewell
+            self._plan(visitor, Happening.EVICT, now + 1 + int(self.stage.phase.sweep * lot.part))
 
     # Waves
 

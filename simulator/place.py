@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from roomhook.simulator.calendar_queue import CalendarQueue
-from roomhook.simulator.chance import Chance, exponential
+from roomhook.simulator.chance import Chance
 from roomhook.simulator.crowd import Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.packets import ENTER_COMMAND, EnterPacket, LeavePacket
@@ -18,9 +20,6 @@ from roomhook.simulator.stages import Stage
 __all__ = ["NOTHING", "Place", "Surroundings"]
 
 NOTHING: Final[Sequence[Event]] = ()
-
-_SOON: Final = 1000
-_AWAY: Final = exponential(30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +41,47 @@ class Surroundings:
     event: Callable[[str, LeavePacket | EnterPacket, str, str], Event]
 
 
+class _Filling(msgspec.Struct):
+    """How a room fills from ``start`` (ms) on: ``done`` of ``count`` people have come, ``offset`` is the first step."""
+
+    start: int
+    count: int
+    offset: float
+    done: int = 0
+
+
 class Place(Chance):
     """One room after another: ``room`` is the one that is open, None between two.
 
-    ``number`` tells it from all others, *place* is where the world has it. A place has randomness and people of its
-    own, so that places live apart from one another. Its handlers take who it is about (nobody, where it is about the
-    place) and the moment ``now`` in ms, and return the callbacks that follow. Places and what hangs on them are small,
-    because there can be hundreds of thousands.
+    ``number`` tells it from all others. A place has randomness and people of its own, so that places live apart from
+    one another. Its handlers take who it is about (nobody, where it is about the place) and the moment ``now`` in ms,
+    and return the callbacks that follow. Places and what hangs on them are small: there can be hundreds of thousands.
     """
 
     __slots__ = (
         "_around",
-        "_clock",
-        "_fill_count",
-        "_fill_offset",
-        "_fill_start",
+        "_filling",
         "_free",
         "_gap",
         "_made",
         "_next",
-        "_place",
         "_rooms",
-        "_to_fill",
         "number",
         "room",
         "stage",
     )
 
-    def __init__(self, number: int, place: int, seed: int, around: Surroundings) -> None:
+    def __init__(self, number: int, seed: int, around: Surroundings) -> None:
         super().__init__(seed, f"room/{number}")
         self.number = number
-        self._place = place
         self.room: Room[Visitor] | None = None
         self.stage = around.stages[0]
         self._around = around
-        self._free = around.crowd.own_people(number, place, self.stage.lots)
+        self._free = around.crowd.own_people(number, self.stage.lots)
         self._next = self._nobody(Happening.ARRIVE)
         self._made = self._rooms = 0
-        self._clock = self._gap = self._fill_offset = 0.0
-        self._fill_start = self._fill_count = self._to_fill = 0
+        self._gap = 0.0
+        self._filling = _Filling(0, 0, 0.0)
         self._plan_here(Happening.STAGE, self.stage.start)
 
     # Stretches of time
@@ -102,12 +103,8 @@ class Place(Chance):
         """People come until the room is as full as it should be; if the phase has waves, the next one is planned."""
         stage = self.stage
         present = len(self.room.members) if self.room is not None else 0
-        self._fill_start = now
-        self._fill_count = self._to_fill = max(0, stage.goal(self.number, now) - present)
-        self._fill_offset = self.below(1 << 30) / (1 << 30)
-        filled = now + (stage.phase.fill if self._to_fill else 0)
-        self._clock = stage.operational(filled) + self._gap * stage.lots[self.lot()].gap
-        self._plan_fill()
+        self._filling = _Filling(now, max(0, stage.goal(self.number, now) - present), self.below(1 << 30) / (1 << 30))
+        self._plan_fill(now)
         if stage.has_waves and stage.size(self.number):
             self._plan_here(Happening.SHOCK, stage.shock(now, self))
             if now + 2 * stage.every <= stage.end:
@@ -119,17 +116,16 @@ class Place(Chance):
     def fill(self, _: Visitor, now: int) -> Sequence[Event]:
         """Somebody enters a room that is to be filled, evenly spread over the time that takes."""
         lot = self.stage.lots[self.lot()]
-        self._to_fill -= 1
-        self._plan_fill()
+        self._filling.done += 1
+        self._plan_fill(now)
         return self._enter(self._somebody(lot), lot, now, lot.rest)
 
     def arrive(self, following: Visitor, now: int) -> Sequence[Event]:
         """Somebody enters, as people do at any time, and the next one is planned."""
         stage = self.stage
         lot = stage.lots[self.lot()]
-        self._clock = clock = self._clock + lot.gap * self._gap
-        moment_of = stage.moment
-        self._around.queue.plan(following, moment_of(clock))
+        wait = lot.gap * self._gap + lot.part
+        self._around.queue.plan(following, now + int(wait) if stage.is_even else stage.after(now, wait))
         return self._enter(self._somebody(lot), lot, now, lot.stay)
 
     def come_back(self, visitor: Visitor, now: int) -> Sequence[Event]:
@@ -145,8 +141,9 @@ class Place(Chance):
         free = self._free
         if free is None:
             self._made = made = self._made + 1
-            account = f"{lot.stem}{made * self._around.slots + self.number}"
-            return Visitor(account, lot.client_ip, lot.platform, self._place)
+            number = self.number
+            account = f"{lot.stem}{made * self._around.slots + number}"
+            return Visitor(account, lot.client_ip, lot.platform, number)
         if not free:
             return None
         index = self.below(len(free))
@@ -190,22 +187,27 @@ class Place(Chance):
     # Plans
 
     def _nobody(self, what: int) -> Visitor:
-        return Visitor("", "", "", self._place, what=what)
+        return Visitor("", "", "", self.number, what=what)
 
     def _plan_here(self, what: int, moment: int) -> None:
         self._around.queue.plan(self._nobody(what), moment)
 
     def _plan(self, visitor: Visitor, what: int, moment: int) -> None:
+        """Plan this for the visitor, in place of what was planned for him before."""
+        queue = self._around.queue
+        queue.cancel(visitor)
         visitor.what = what
-        self._around.queue.plan(visitor, moment)
+        queue.plan(visitor, moment)
 
-    def _plan_fill(self) -> None:
+    def _plan_fill(self, now: int) -> None:
         """The next of those who fill the room; after the last, people come as they will."""
-        if self._to_fill:
-            part = 1 - (self._to_fill - self._fill_offset) / self._fill_count
-            self._plan(self._next, Happening.FILL, self._fill_start + int(self.stage.phase.fill * part))
+        filling = self._filling
+        if filling.done < filling.count:
+            part = (filling.done + filling.offset) / filling.count
+            self._plan(self._next, Happening.FILL, filling.start + int(self.stage.phase.fill * part))
         elif self._gap:
-            self._plan(self._next, Happening.ARRIVE, self.stage.moment(self._clock))
+            lot = self.stage.lots[self.lot()]
+            self._plan(self._next, Happening.ARRIVE, self.stage.after(now, lot.gap * self._gap))
         else:
             self._around.queue.cancel(self._next)
 
@@ -217,4 +219,4 @@ class Place(Chance):
             self._plan(visitor, lot.ending, now + lot.stay)
 
     def _plan_return(self, visitor: Visitor, now: int) -> None:
-        self._plan(visitor, Happening.RETURN, now + _SOON + self.choice(_AWAY))
+        self._plan(visitor, Happening.RETURN, now + self.stage.lots[self.lot()].away)

@@ -18,7 +18,9 @@ TABLE: Final = 256
 """Entries of a table of names, texts or choices."""
 
 _SECOND: Final = 1000
+_AWAY: Final = 30 * _SECOND
 _GAPS: Final = 1 << 20
+_PARTS: Final = 1 << 30
 
 
 class Happening:
@@ -50,9 +52,12 @@ class Texts(NamedTuple):
 
 
 class Lot(msgspec.Struct, frozen=True, gc=False):
-    """What one draw decides about a visit: the person, the time to the next one's coming, the stay (ms) and its end.
+    """What one draw decides about a visit: who comes and when the next one does, how long he stays and what ends it.
 
-    ``gap`` is in units of the mean gap; ``rest`` is what is left (ms) of the stay of somebody who is there already.
+    ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
+    is what is left of the stay of somebody who is there already, ``away`` how long somebody is gone who ``returns``;
+    these and ``stay`` are in ms. ``farewell`` is the Reason of one whose room ends, ``silence`` that of one who
+    expires.
     """
 
     stem: str
@@ -60,39 +65,45 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
     platform: str
     is_admin: bool
     gap: float
+    part: float
     stay: int
     rest: int
     ending: int
     reason: str
+    recovers: bool
+    silence: str
+    returns: bool
+    away: int
+    farewell: str
 
 
 def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
-    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit.
-
-    Raises ``ValueError`` if all shares of platforms or of the mix are 0.
-    """
+    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit."""
     endings = weighted(_endings(phase), QUANTILES)
     platforms = weighted(phase.platforms, TABLE)
-    if not endings or not platforms:
-        raise ValueError("there is nothing to draw from")
-    gaps, stays = exponential(_GAPS), log_normal(phase.stay, phase.stay_sigma)
+    gaps, aways, stays = exponential(_GAPS), exponential(_AWAY), log_normal(phase.stay, phase.stay_sigma)
     # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
     lots: list[Lot] = []
     for _ in range(LOTS):
-        who, what = chance.bits(), chance.bits()
-        ending = endings[what & 4095]
+        ending = chance.choice(endings)
         lots.append(
             Lot(
-                stem=texts.stems[(who >> 48) * len(texts.stems) >> 16],
-                client_ip=address(who & ADDRESSES - 1),
-                platform=platforms[who >> 16 & 255],
-                is_admin=who >> 24 & 15 == 0,
-                gap=gaps[who >> 28 & 4095] / _GAPS,
-                stay=max(_SECOND, stays[what >> 12 & 4095]),
-                rest=max(_SECOND, found[what >> 24 & 4095] * (what >> 48) >> 16),
+                stem=chance.choice(texts.stems),
+                client_ip=address(chance.below(ADDRESSES)),
+                platform=chance.choice(platforms),
+                is_admin=chance.below(16) == 0,
+                gap=chance.choice(gaps) / _GAPS,
+                part=chance.below(_PARTS) / _PARTS,
+                stay=max(_SECOND, chance.choice(stays)),
+                rest=max(_SECOND, chance.choice(found) * chance.below(_PARTS) // _PARTS),
                 ending=ending,
-                reason=texts.reasons[ending][what >> 36 & 255],
+                reason=chance.choice(texts.reasons[ending]),
+                recovers=chance.hit(phase.recover),
+                silence=chance.choice(texts.reasons[Happening.LOSE]),
+                returns=chance.hit(phase.reenter),
+                away=_SECOND + chance.choice(aways),
+                farewell=chance.choice(texts.reasons[Happening.EVICT]),
             )
         )
     return lots

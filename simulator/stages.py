@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -40,8 +40,8 @@ class Setting:
 class Stage:
     """A phase in its place: from ``start`` to ``end`` (ms since the epoch).
 
-    ``lots`` is what visits are drawn from, ``every`` the length (ms) of a period, and ``moment`` tells when (ms) the
-    clock that runs as fast as the hour is busy shows a number of operational ms.
+    ``lots`` is what visits are drawn from, ``every`` the length (ms) of a period, and ``is_even`` says that all hours
+    are equally busy.
     """
 
     def __init__(self, phase: Phase, start: int, setting: Setting, number: int) -> None:
@@ -51,7 +51,7 @@ class Stage:
         self.every = min(phase.every, self.end - start)
         self._curve: DayCurve | None = EVENING if phase.profile is Profile.EVENING else None
         self._offset = setting.offset
-        self.moment: Callable[[float], int] = int if self._curve is None else self._moment
+        self.is_even = self._curve is None
         self.has_waves = phase.profile in _WAVES
         self._aftermath = setting.heartbeat_ms if phase.profile is Profile.OUTAGE else phase.sweep
         self._seed, self._stream = setting.seed, f"stage/{number}"
@@ -84,13 +84,12 @@ class Stage:
         """How long people stay on average."""
         return self.phase.stay * math.exp(self.phase.stay_sigma**2 / 2)
 
-    def operational(self, now: int) -> float:
-        """What that clock shows at *now* (ms)."""
-        return now if self._curve is None else self._curve.operational(now + self._offset)
-
-    def _moment(self, operational_ms: float) -> int:
-        assert self._curve is not None
-        return self._curve.local(operational_ms) - self._offset
+    def after(self, now: int, wait: float) -> int:
+        """The moment by which, from *now* on, *wait* ms of the busiest hour have passed; quiet hours count for less."""
+        if self._curve is None:
+            return now + int(wait)
+        local = now + self._offset
+        return max(now, self._curve.local(self._curve.operational(local) + wait) - self._offset)
 
     def shock(self, period: int, chance: Chance) -> int:
         """When (ms) the wave begins in the period that begins at *period*: an outage hits all rooms at one moment.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -57,6 +57,7 @@ class World:
         self._start = stages[0].start
         self._queue: CalendarQueue[Visitor] = CalendarQueue(_width_bits(stages))
         self._speed = speed
+        self._slots = crowd.slots
         self._absent = backend.reason is ReasonStyle.ABSENT
         around = Surroundings(
             queue=self._queue,
@@ -71,14 +72,14 @@ class World:
         )
         self._queue.plan(Visitor("", "", "", -1, what=Happening.END), stages[-1].end)
         elsewhere = replace(around, event=_unheard)
-        self._lives = [
-            Life(number, place, seed, around if number in mine else elsewhere)
-            for place, number in enumerate(range(crowd.slots) if others_live else mine)
-        ]
+        self._lives = {
+            number: Life(number, seed, around if number in mine else elsewhere)
+            for number in (range(crowd.slots) if others_live else mine)
+        }
 
     def events(self) -> Iterator[Event]:
         """The callbacks in the order of their EventTime, with ``UNHEARD`` in place of each of the others'."""
-        lives = self._lives
+        lives = cast("list[Life]", [self._lives.get(number) for number in range(self._slots)])  # quicker than a dict
         for bucket in self._queue.buckets():
             for visitor in bucket:
                 now, what = visitor.due, visitor.what
@@ -92,12 +93,12 @@ class World:
     @property
     def alive(self) -> int:
         """How many people are in rooms now."""
-        return sum(len(life.room.members) for life in self._lives if life.room is not None)
+        return sum(len(life.room.members) for life in self._lives.values() if life.room is not None)
 
     @property
     def rooms_alive(self) -> int:
         """How many rooms there are now."""
-        return sum(life.room is not None for life in self._lives)
+        return sum(life.room is not None for life in self._lives.values())
 
     def _event(self, command: str, packet: LeavePacket | EnterPacket, client_ip: str, platform: str) -> Event:
         """As ``_plain_event``, with time compressed, and without a Reason where the backend would send none."""
