@@ -41,7 +41,6 @@ class Case:
         self.run = run
         self.requirement = requirement
         self.findings: list[Finding] = []
-        self._rooms = 0
         self._accounts = 0
 
     # Building
@@ -65,9 +64,8 @@ class Case:
         return [self.account() for _ in range(count)]
 
     def room(self) -> str:
-        """A new RoomId that carries the run and the case (at most 48 bytes), or the one that the user named."""
-        self._rooms += 1
-        return self.run.settings.room or f"rh-{self.run.id}-{self.requirement.id}-{self._rooms}"
+        """A new RoomId that carries the run and the case, or the one that the user named."""
+        return self.run.settings.room or self.run.next_room(self.requirement.id)
 
     def build(self, draft: Draft, *, room: str | None = None) -> Callback:
         """*draft* as a callback of a room of its own (or *room*), at the present time."""
@@ -109,17 +107,22 @@ class Case:
     # Sending
 
     def send(
-        self, what: Draft | Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+        self,
+        what: Draft | Callback,
+        *,
+        connection: Connection | None = None,
+        patience_ms: float | None = None,
+        room: str | None = None,
     ) -> Exchange:
-        """Send one callback, on a fresh connection unless one is given."""
-        callback = self.prepare(what) if isinstance(what, Draft) else what
+        """Send one callback (of *room*, for a draft that names none), on a fresh connection unless one is given."""
+        callback = self.prepare(what, room=room) if isinstance(what, Draft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
     def together(self, callbacks: Sequence[Callback], *, patience_ms: float) -> list[Exchange]:
         """Send all *callbacks* at once, each on a connection of its own; the answers in the same order."""
         if self.run.settings.proxy:
             raise NotJudgedError("callbacks that must arrive together can't go through --proxy")
-        exchanges = send_together(self.run.client, self.run.settings, callbacks, give_up_ms=patience_ms)
+        exchanges = send_together(self.run.line.client, self.run.settings, callbacks, give_up_ms=patience_ms)
         for exchange in exchanges:
             self.run.observe(exchange)
         return exchanges
@@ -200,10 +203,14 @@ class Case:
         if departs and exchange.hung:
             self.run.check_pulse()
         for _ in range(self.run.repeats):
+            if self.run.lost:
+                break
             again = self._valid(draft, None)
             if again.acknowledged:
                 self.run.saw_flaky(exchange)
                 return again
+        if self.run.lost and self.run.opened:
+            raise TargetLostError(self.run.lost)
         if departs:
             self.run.check_pulse()
         self.blame_unacknowledged(exchange, note)
@@ -217,7 +224,7 @@ class Case:
             f"{note or 'a valid callback'} was not acknowledged",
             breach,
             cause=breach.requirement,
-            hint=hint_for(exchange, self.run.settings, acknowledged_before=self.run.summary.acknowledged > 0),
+            hint=hint_for(exchange, self.run.settings, every=False),
         )
 
     def refuses(self, draft: Draft, what: str, *, server_error_ok: bool = True) -> Exchange:
@@ -231,7 +238,7 @@ class Case:
                 exchange,
                 f"{what} was acknowledged",
                 Breach("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
-                hint="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
+                aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
             )
         elif not server_error_ok:
             self._blame_server_error(exchange, what)
@@ -277,7 +284,14 @@ class Case:
         return exchange
 
     def blame(
-        self, exchange: Exchange | None, message: str, breach: Breach, *, cause: str | None = None, hint: str = ""
+        self,
+        exchange: Exchange | None,
+        message: str,
+        breach: Breach,
+        *,
+        cause: str | None = None,
+        hint: str = "",
+        aside: str = "",
     ) -> None:
         """Add a finding."""
         self.findings.append(
@@ -290,6 +304,7 @@ class Case:
                 path=breach.path,
                 cause=cause,
                 hint=hint,
+                aside=aside,
             )
         )
 
@@ -332,7 +347,11 @@ class Case:
     def _patiently(self, draft: Draft) -> Exchange:
         """Send, and again if the answer hangs or is a server error: once proves nothing."""
         exchange = self.send(draft)
-        return self.send(draft) if exchange.hung or is_server_error(exchange) else exchange
+        for _ in range(self.run.repeats - 1):
+            if not (exchange.hung or is_server_error(exchange)):
+                break
+            exchange = self.send(draft)
+        return exchange
 
     def _blame_server_error(self, exchange: Exchange, what: str) -> None:
         if is_server_error(exchange):

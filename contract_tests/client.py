@@ -38,13 +38,16 @@ _PIECE: Final = 65536
 """Bytes that are read at once."""
 
 _CONNECT_S: Final = 5.0
-"""How long a connection may take to come about, whatever patience the answer deserves."""
+"""How long a connection may take to come about: in a full backlog two SYNs may get lost, sent again after 1 and 3 s."""
 
 _give_up_at: contextvars.ContextVar[float] = contextvars.ContextVar("give_up_at", default=float("inf"))
 """When the current thread stops waiting, on the monotonic clock (s)."""
 
 _opened: contextvars.ContextVar[int] = contextvars.ContextVar("opened", default=0)
-"""How many connections the current thread has opened."""
+"""How many connections the current thread has begun to open."""
+
+_connected: contextvars.ContextVar[int] = contextvars.ContextVar("connected", default=0)
+"""How many of them came about, with TLS where it is due."""
 
 _NO_ANSWER: Final = {
     Outcome.TIMEOUT: "ack.deadline",
@@ -57,7 +60,7 @@ class Exchange:
     """One attempt: the callback, and the answer or the reason why there is none.
 
     ``reused`` says that it travelled on a connection that had carried a callback before; ``breach`` is what went wrong
-    where the outcome alone does not tell.
+    where the outcome alone does not tell; ``connected`` is False if no connection came about.
     """
 
     callback: Callback
@@ -68,6 +71,7 @@ class Exchange:
     deadline_ms: float
     reused: bool = False
     breach: Breach | None = None
+    connected: bool = True
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -151,7 +155,7 @@ class Connection:
         prepared = _prepare(callback, self._client.headers)
         proxy = self._client.proxy
         proxies = {"http": proxy, "https": proxy} if proxy else {}
-        opened = _opened.get()
+        opened, connected = _opened.get(), _connected.get()
         started = time.monotonic()
         answer: Answer | None = None
         outcome, detail = Outcome.DELIVERED, ""
@@ -188,6 +192,7 @@ class Connection:
             deadline_ms,
             reused=self._sent > 0 and _opened.get() == opened,
             breach=breach,
+            connected=_connected.get() - connected == _opened.get() - opened,
         )
         self._sent += 1
         return exchange if answer is None else replace(exchange, outcome=exchange.judgement.outcome)
@@ -330,6 +335,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         _opened.set(_opened.get() + 1)
         super().connect()
+        _connected.set(_connected.get() + 1)
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
@@ -342,11 +348,12 @@ class _HttpsConnection(urllib3.connection.HTTPSConnection):
     def connect(self) -> None:
         _opened.set(_opened.get() + 1)
         super().connect()
+        _connected.set(_connected.get() + 1)
         self.is_verified = True  # or --insecure was given: whoever says so needs no warning about it each time
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
-        plain.settimeout(_remaining())
+        plain.settimeout(min(_remaining() or _CONNECT_S, _CONNECT_S))  # for the handshake
         return plain
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,7 +14,7 @@ from roomhook.simulator.callback_url import CallbackUrl, Parameters, parameters,
 from roomhook.simulator.callbacks import JSON_CONTENT, Callback
 from roomhook.simulator.packets import LEAVE_COMMAND
 
-__all__ = ["ABSENT", "Draft", "Signature", "genuine", "raw_query", "unsigned"]
+__all__ = ["ABSENT", "MISTAKEN_SIGNATURES", "Draft", "Signature", "genuine", "raw_query", "unsigned"]
 
 ABSENT: Final = object()
 """In place of a field's value: the field is left out."""
@@ -28,6 +31,26 @@ def genuine(token: str, now_s: int) -> Parameters:
 def unsigned(token: str, now_s: int) -> Parameters:  # noqa: ARG001 (a Signature that needs neither)
     """Neither Sign nor RequestTime."""
     return ()
+
+
+def _made_by(digest: Callable[[bytes, bytes], str], unit: int = 1) -> Signature:
+    def signature(token: str, now_s: int) -> Parameters:
+        now = str(now_s * unit)
+        return (("Sign", digest(token.encode(), now.encode())), ("RequestTime", now))
+
+    return signature
+
+
+MISTAKEN_SIGNATURES: Final[dict[str, Signature]] = {
+    "sha256(RequestTime + Token)": _made_by(lambda token, now: hashlib.sha256(now + token).hexdigest()),
+    "upper-case hex": _made_by(lambda token, now: hashlib.sha256(token + now).hexdigest().upper()),
+    "sha256 of a RequestTime in ms": _made_by(lambda token, now: hashlib.sha256(token + now).hexdigest(), 1000),
+    "base64": _made_by(lambda token, now: base64.b64encode(hashlib.sha256(token + now).digest()).decode()),
+    "HMAC-SHA256 keyed by the token": _made_by(lambda token, now: hmac.digest(token, now, "sha256").hex()),
+    "MD5": _made_by(lambda token, now: hashlib.md5(token + now, usedforsecurity=False).hexdigest()),
+    "SHA-1": _made_by(lambda token, now: hashlib.sha1(token + now, usedforsecurity=False).hexdigest()),
+}
+"""What a target may take for Sign = sha256(Token + RequestTime), by how it is made."""
 
 
 @dataclass(frozen=True)

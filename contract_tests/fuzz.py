@@ -102,7 +102,7 @@ class _Fuzz:
             f"{what}; {small}, it departs from the baseline in {point}{after}",
             Breach(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
             cause=breach.requirement or None,
-            hint=f"{hint_for(exchange, settings) if breach.requirement else ''} {again}".strip(),
+            hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else ''} {again}".strip(),
         )
 
 
@@ -134,13 +134,13 @@ class _Valid(_Fuzz):
 class _NearMisses(_Fuzz):
     def attempt(self, departure: Departure) -> Exchange | None:
         run = self.case.run
-        comebacks = run.comebacks
+        comebacks = run.line.comebacks
         first = exchange = self.send(departure)
         if exchange.hung or is_connection_loss(exchange):
             self.pulse()
         if (exchange.hung or is_server_error(exchange)) and not run.lost:
             exchange = self.send(departure)
-        gone = bool(run.lost) or run.comebacks > comebacks
+        gone = bool(run.lost) or run.line.comebacks > comebacks
         return first if gone or exchange.hung or is_server_error(exchange) else None
 
     def breach(self, exchange: Exchange) -> tuple[str, Breach]:

@@ -5,29 +5,21 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
 from roomhook.contract_tests.case import Case, NotJudgedError, TargetLostError
-from roomhook.contract_tests.checks.baseline import BASELINE_VALUES, OBSERVED
+from roomhook.contract_tests.checks.baseline import OBSERVED
 from roomhook.contract_tests.checks.registry import load_checks
-from roomhook.contract_tests.checks.tls import CERTIFICATE
-from roomhook.contract_tests.client import Client, Connection, Exchange
+from roomhook.contract_tests.client import Connection, Exchange
+from roomhook.contract_tests.diagnosis import diagnose
 from roomhook.contract_tests.drafts import Draft
-from roomhook.contract_tests.families import (
-    CHAT_GROUPS,
-    ENGINE_EVENTS,
-    Family,
-    answered_as,
-    chat_group_exit,
-    engine_exit,
-    understood_as_engine_event,
-)
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.known import weigh
+from roomhook.contract_tests.line import Line
 from roomhook.contract_tests.observations import Observations
 from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
 from roomhook.contract_tests.register import Level, Requirement, load_register, planned
@@ -45,25 +37,21 @@ from roomhook.contract_tests.verdicts import (
 )
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import ACK_MUST, Breach
+from roomhook.simulator.compliance import ACK_MUST
 from roomhook.simulator.outcomes import Outcome as Ending
 from roomhook.simulator.people import ADDRESSES, address
 
 __all__ = ["Run", "run_suite"]
 
-_HUNG_IN_A_ROW: Final = 3
 _REPEATS: Final = 2
 _REPEATS_IF_FLAKY: Final = 5
-_COMEBACK_S: Final = 2.0
-"""How long a target that refuses connections is given to come back, as a supervisor restarts it."""
 _CATCH_UP_S: Final = 10.0
 """How long a target may take after a crowd, beyond three times what its share of the work should take."""
 _WARM_UP_MS: Final = 10_000
 _PULSES_S: Final = (0.0, 0.3, 1.0)
 """Pauses before each baseline that tells whether the target is still well."""
-_BACK_OFF_S: Final = 1.0
-_MOST_BACK_OFFS: Final = 10
-_SLOWEST_GAP_S: Final = 0.1
+_GATEWAY_WAITS: Final = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+"""What a gateway answers for a target that is still starting."""
 
 _DEFERRED: Final = ("http.half-request", "http.burst", "fuzz.valid", "fuzz.near-miss", *OBSERVED, *ACK_MUST)
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
@@ -88,13 +76,7 @@ class Run:
         self.enter = enter or (command_enter(settings.enter_command) if settings.enter_command else None)
         self.setup_failure = ""
         self.url = CallbackUrl.parse(settings.target)
-        self.client = Client(
-            headers=settings.headers,
-            cacert=settings.cacert,
-            insecure=settings.insecure,
-            cert=settings.cert,
-            proxy=settings.proxy,
-        )
+        self.line = Line(settings, clock=clock, pause=sleep)
         self.observations = Observations()
         self.flaky: list[Exchange] = []
         self.summary = Summary()
@@ -106,19 +88,17 @@ class Run:
         self.id = "".join(self._random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(4))
         self.client_ip = address(random.Random(settings.seed).randrange(ADDRESSES))
         self._number = 0
+        self._rooms: Counter[str] = Counter()
         self._event_time = 0
-        self._hung = 0
         self._lost_connection: Exchange | None = None
-        self.comebacks = 0
+        self.aftermath: dict[str, Exchange | None] = {}
+        self.short_rooms = False
         self.lost = ""
-        self._opened = False
+        self.opened = False
         self._unfounded = ""
         self._since: list[str] = []
         self._judged: dict[str, CaseJudged] = {}
         self._reported: set[str] = set()
-        self._back_offs = 0
-        self._gap_s = 0.0
-        self._sent_at = 0.0
 
     # What cases ask for
 
@@ -140,6 +120,15 @@ class Run:
         self._number += 1
         return self._number
 
+    def next_room(self, case: str) -> str:
+        """A RoomId that no other callback of this run has, of at most 32 bytes: it carries the run and *case*.
+
+        For a target that minds its length or signs, of which no document tells, it is short and does without *case*.
+        """
+        prefix = f"rh{self.id}" if self.short_rooms else f"rh-{self.id}-{case[:20]}-"
+        self._rooms[prefix] += 1
+        return f"{prefix}{self._rooms[prefix]}"
+
     def patience_ms(self, count: int) -> float:
         """How long *count* callbacks at once may take a target that handles one at a time."""
         return self.settings.give_up_ms + 8000 + 3 * count * self.latency_ms
@@ -152,27 +141,21 @@ class Run:
         """Send *callback* and look at its answer; raises ``TargetLostError`` when nothing more can be judged."""
         if self.lost:
             raise TargetLostError(self.lost)
-        give_up_ms = patience_ms or self.settings.give_up_ms
-        exchange = self._attempt(callback, connection, give_up_ms)
-        if exchange.outcome is Ending.REFUSED:
-            exchange = self._after_comeback(callback, give_up_ms) or exchange
-        if exchange.status == HTTPStatus.TOO_MANY_REQUESTS:
-            exchange = self._more_slowly(callback, give_up_ms, exchange)
-        self._hung = self._hung + 1 if exchange.hung else 0
+        exchange = self.line.send(callback, connection=connection, patience_ms=patience_ms)
         self.observe(exchange)
-        if self._hung >= _HUNG_IN_A_ROW:
-            self._lose(exchange, f"{_HUNG_IN_A_ROW} callbacks in a row got no answer within {give_up_ms / 1000:g} s")
+        if self.line.broken:
+            self._lose(exchange, self.line.broken)
         return exchange
 
     def observe(self, exchange: Exchange) -> None:
         """Look at *exchange* in passing."""
+        if exchange.acknowledged:
+            self._since = self._since[-1:]
         self.observations.look_at(exchange)
 
     def count_valid(self, exchange: Exchange) -> None:
         """Count a valid callback into the two axes of the summary."""
         judgement = exchange.judgement
-        if judgement.acknowledged:
-            self._since = self._since[-1:]
         self.summary.sent += 1
         self.summary.delivered += judgement.outcome is Ending.DELIVERED
         self.summary.acknowledged += judgement.acknowledged
@@ -199,12 +182,16 @@ class Run:
     def check_pulse(self) -> None:
         """Tell a failing case from a target that is unwell: raises ``TargetLostError`` if even the baseline fails."""
         case = Case(self, load_register()["ack.ok"])
-        for pause_s in _PULSES_S:
+        failed: Exchange | None = None
+        for pause_s in _PULSES_S * (2 if self.flaky else 1):
             self.pause(pause_s)
             exchange = case.send(Draft())
             self.count_valid(exchange)
             if exchange.acknowledged:
+                if failed is not None:
+                    self.saw_flaky(failed)
                 return
+            failed = exchange
         self._lose(exchange, "even the baseline callback is not acknowledged any more")
         raise TargetLostError(self.lost)
 
@@ -213,7 +200,7 @@ class Run:
         case = Case(self, load_register()["ack.ok"])
         end = self._clock() + _CATCH_UP_S + 3 * crowd * self.latency_ms / 1000
         while (left_s := end - self._clock()) > 0 and not self.lost:
-            exchange = self._attempt(case.build(Draft()), None, left_s * 1000)
+            exchange = self.line.attempt(case.build(Draft()), patience_ms=left_s * 1000)
             if not exchange.late and exchange.outcome is not Ending.REFUSED:
                 return True
             self.pause(0.1)
@@ -223,38 +210,11 @@ class Run:
         """Note that the user's set-up is at fault, not the target: the run can't be a success."""
         self.setup_failure = f"set-up failed: {why}"
 
-    def _attempt(self, callback: Callback, connection: Connection | None, give_up_ms: float) -> Exchange:
-        sender = connection or self.client
-        self.pause(max(0.0, self._gap_s - (time.monotonic() - self._sent_at)))
-        self._sent_at = time.monotonic()
-        return sender.send(callback, deadline_ms=self.settings.deadline_ms, give_up_ms=give_up_ms)
-
-    def _after_comeback(self, callback: Callback, give_up_ms: float) -> Exchange | None:
-        """The answer once the target accepts connections again, or None (and the run is lost) if it stays away."""
-        end = self._clock() + _COMEBACK_S
-        while self._clock() < end:
-            self.pause(0.1)
-            exchange = self._attempt(callback, None, give_up_ms)
-            if exchange.outcome is not Ending.REFUSED:
-                self.comebacks += 1
-                return exchange
-        self._lose(exchange, "the target accepts no connections any more")
-        return None
-
-    def _more_slowly(self, callback: Callback, give_up_ms: float, exchange: Exchange) -> Exchange:
-        """The answer of a target that limits the rate: nothing promises that it gets hundreds of callbacks a second."""
-        while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._back_offs < _MOST_BACK_OFFS:
-            self._back_offs += 1
-            self._gap_s = min(max(2 * self._gap_s, 0.005), _SLOWEST_GAP_S)
-            self.pause(_BACK_OFF_S)
-            exchange = self._attempt(callback, None, give_up_ms)
-        return exchange
-
     def _lose(self, exchange: Exchange, why: str) -> None:
         """Nothing more can be judged; unless a finding has said so already, add the one that does."""
         since = list(dict.fromkeys(self._since))
         self.lost = f"{why}, since {', '.join(since)}" if since else why
-        if not self._opened or any(self._verdict_of(one) is Verdict.FAIL for one in since):
+        if not self.opened or any(self._verdict_of(one) is Verdict.FAIL for one in since):
             return
         breach = exchange.judgement.breaches[0]
         after_bad_input = any(one.startswith(("bad.", "fuzz.near-miss")) for one in since)
@@ -267,7 +227,7 @@ class Run:
             exchange,
             breach.path,
             cause=breach.requirement,
-            hint=hint_for(exchange, self.settings),
+            hint=hint_for(exchange, self.settings, every=False),
         )
         self._report(CaseJudged(requirement, self._verdict(requirement), (finding,)))
 
@@ -309,7 +269,7 @@ class Run:
         if self.summary.outcome is not Outcome.UNREACHABLE:
             for judged in self._baseline():
                 self._report(judged)
-        self._opened = True
+        self.opened = True
 
     def verdict_on(self, requirement: Requirement) -> CaseJudged:
         """The verdict on one requirement as it is reported, known failures weighed; the run must be open."""
@@ -322,17 +282,14 @@ class Run:
             known = self._judged[requirement.id] = self._first_verdict_on(requirement)
         return known
 
-    def has_judged(self, requirement: str) -> bool:
-        """Whether *requirement* has its verdict already, its callbacks having been sent."""
-        known = self._judged.get(requirement)
-        return known is not None and known.verdict is not Verdict.NOT_JUDGED
-
     def _weighed(self, judged: CaseJudged) -> CaseJudged:
         return weigh(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())
 
     def _first_verdict_on(self, requirement: Requirement) -> CaseJudged:
         checks = load_checks()
-        reason = self._not_applicable(requirement) or self._unfounded or self.lost
+        reason = self._not_applicable(requirement) or self._unfounded
+        if requirement.group != "ack":  # which sums up what has come so far
+            reason = reason or self.lost
         if not reason and requirement.id not in checks:
             reason = "no check covers it in this version"
         if reason:
@@ -344,13 +301,16 @@ class Run:
         end = self._clock() + self.settings.wait_for_s
         case = Case(self, load_register()["ack.ok"])
         while True:
-            exchange = self._attempt(case.build(case.leave()), None, max(_WARM_UP_MS, self.settings.give_up_ms))
-            away = exchange.outcome in {Ending.REFUSED, Ending.DNS}
-            if not away or self._clock() >= end:
+            patience_ms = max(_WARM_UP_MS, self.settings.give_up_ms)
+            exchange = self.line.attempt(case.build(Draft()), patience_ms=patience_ms)
+            certificate = exchange.outcome is Ending.TLS and "CERTIFICATE" in exchange.detail.upper()
+            away = not exchange.connected and not certificate
+            starting = exchange.outcome in {Ending.RESET, Ending.CLOSED} or exchange.status in _GATEWAY_WAITS
+            if not (away or starting) or self._clock() >= end:
                 break
             self.pause(0.1)
-        no_tls = exchange.outcome is Ending.TLS and "CERTIFICATE" not in exchange.detail.upper()
-        if away or no_tls:
+        self.line.heed(exchange)
+        if away:
             self.summary.outcome = Outcome.UNREACHABLE
             self.summary.detail = f"{self.settings.target} {exchange.outcome.explained} ({exchange.detail})"
 
@@ -396,80 +356,25 @@ class Run:
         """Nothing if the baseline is acknowledged; else the verdicts on its cause, and all the rest is unfounded."""
         case = Case(self, load_register()["ack.ok"])
         exchange = case.acknowledges(Draft())
+        if not exchange.late and not self._takes_long_rooms(case):
+            self.short_rooms = True
+            self.short_rooms = case.send(Draft()).acknowledged
+            if self.short_rooms:
+                case = Case(self, load_register()["ack.ok"])
         if not case.findings:
             self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
             return []
-        blamed = self._blame_for_baseline(exchange, case)
-        ids = ", ".join(finding.requirement.id for finding in blamed)
-        self._unfounded = f"the baseline callback is not acknowledged ({ids})"
+        blamed = diagnose(self, case, exchange)
         judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
-        family = self._followed_family(exchange) if blamed[0].cause else None
-        if family is not None:
-            case = Case(self, load_register()["ack.family"])
-            breach = Breach("", "the response packet of the page", f"an App backend for {family.name}")
-            case.blame(exchange, "another document was followed", breach, hint=family.change)
-            judged.append(CaseJudged(case.requirement, Verdict.INFO, tuple(case.findings)))
+        ids = ", ".join(one.requirement.id for one in judged if one.verdict is not Verdict.INFO)
+        self._unfounded = f"the baseline callback is not acknowledged ({ids})"
         return judged
 
-    def _followed_family(self, exchange: Exchange) -> Family | None:
-        """The family that the target seems to be written for, by its answer or by what it does understand."""
-        packet = exchange.judgement.packet
-        if isinstance(packet, dict) and answered_as(packet):
-            return answered_as(packet)
-        if exchange.answer is None:
-            return None
-        settings, now_ms = self.settings, self.now_ms()
-        unknown = "Room.CallbackAfterSomethingNew"
-        anything = Case(self, load_register()["ack.family"]).build(
-            Draft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
+    def _takes_long_rooms(self, case: Case) -> bool:
+        longest = max(load_register(), key=len)
+        return any(
+            case.send(Draft(), room=self.settings.room or self.next_room(longest)).acknowledged for _ in range(2)
         )
-        if self._attempt(anything, None, settings.give_up_ms).acknowledged:
-            return None  # it acknowledges what it does not know, so that nothing follows
-        group = chat_group_exit(
-            self.url, sdkappid=settings.sdkappid, token=settings.token, now_ms=now_ms, client_ip=self.client_ip
-        )
-        if self._attempt(group, None, settings.give_up_ms).acknowledged:
-            return CHAT_GROUPS
-        event = engine_exit(self.url, sdkappid=settings.sdkappid, now_ms=now_ms)
-        understood = understood_as_engine_event(self._attempt(event, None, settings.give_up_ms).answer)
-        return ENGINE_EVENTS if understood else None
-
-    def _blame_for_baseline(self, exchange: Exchange, case: Case) -> list[Finding]:
-        """One value of the baseline, if only another in its place is acknowledged; else what the answer breaks."""
-        register = load_register()
-        if exchange.outcome is Ending.TLS:
-            broken = [self._judge(register[one], load_checks()[one]) for one in CERTIFICATE]
-            certificate = [finding for judged in broken for finding in judged.findings]
-            if certificate:
-                return [replace(one, hint=hint_for(exchange, self.settings)) for one in certificate]
-        first = case.findings[0]
-        minded = [] if exchange.late else [one for one in BASELINE_VALUES if self._is_minded(one, case)]
-        if len(minded) == 1:
-            message = "a valid callback is acknowledged only with another value here"
-            return [replace(first, requirement=register[minded[0]], message=message)]
-        hint = hint_for(exchange, self.settings)
-        return [
-            Finding(
-                requirement=register[breach.requirement],
-                message="a valid callback was not acknowledged",
-                expected=breach.expected,
-                actual=breach.actual,
-                exchange=exchange,
-                path=breach.path,
-                cause=breach.requirement,
-                hint=hint,
-                count=self.summary.sent,
-            )
-            for breach in exchange.judgement.breaches
-        ]
-
-    def _is_minded(self, requirement: str, case: Case) -> bool:
-        if requirement == "sign.valid" and self.settings.token is None:
-            return False
-        try:
-            return any(case.send(draft).acknowledged for draft in BASELINE_VALUES[requirement])
-        except TargetLostError:
-            return False
 
     def _conclude(self, verdicts: set[Verdict], reasons: set[str]) -> None:
         if self.summary.outcome is Outcome.UNREACHABLE:

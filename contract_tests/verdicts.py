@@ -54,12 +54,13 @@ class Finding:
     path: str = ""
     cause: str | None = None
     hint: str = ""
+    aside: str = ""
     count: int = 1
 
     @property
     def fix(self) -> str:
-        """What to do: the hint for this very case first, then the register's advice."""
-        return f"{self.hint} {self.requirement.fix}".strip()
+        """What to do: the hint for this very case first, then the register's advice, and the unlikely last."""
+        return " ".join(part for part in (self.hint, self.requirement.fix, self.aside) if part)
 
     @property
     def kinship(self) -> tuple[str | None, str, str, int | None]:

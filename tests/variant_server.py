@@ -44,6 +44,31 @@ class Variant(ReferenceBackend):
         self.connections = 0
         self.in_flight = 0
         self.requests = 0
+        self.server: asyncio.Server | None = None
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A new connection, looked after to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        quietly = HangUpError, asyncio.CancelledError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError
+        try:
+            with suppress(*quietly):
+                await self.serve(reader, writer)
+        finally:
+            self.tasks.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def stop(self) -> None:
+        """Take no connections any more and end those that there are."""
+        if self.server is not None:
+            self.server.close()
+        for task in tuple(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side is done with it."""
@@ -123,43 +148,23 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 @contextmanager
-def listening(variant: Variant, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def listening(
+    variant: Variant, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """The callback URL of *variant*, served from a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    tasks: set[asyncio.Task[Any]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with suppress(
-                HangUpError, asyncio.CancelledError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError
-            ):
-                await variant.serve(reader, writer)
-        finally:
-            tasks.discard(task)
-            writer.close()
-            with suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
-
-    async def stop() -> None:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     server = asyncio.run_coroutine_threadsafe(
-        asyncio.start_server(connected, host, 0, ssl=tls, backlog=1024), loop
+        asyncio.start_server(variant.connected, host, port, ssl=tls, backlog=1024), loop
     ).result()
+    variant.server = server
     port = server.sockets[0].getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"{'https' if tls else 'http'}://{shown}:{port}{variant.path}"
     finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result()
+        asyncio.run_coroutine_threadsafe(variant.stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -100,7 +100,7 @@ def recovers(case: Case) -> None:
     """A refusal must not spoil what follows, on the same connection if the target keeps it open."""
     foreign = _as(case, other_region(_own(case)))
     for _ in range(2):
-        with case.run.client.connection() as connection:
+        with case.run.line.client.connection() as connection:
             case.send(foreign, connection=connection)
             case.run.pause(0.02)  # a target that closes is given the time to say so
             exchange = case.send(case.leave(), connection=connection)

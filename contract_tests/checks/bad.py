@@ -16,6 +16,7 @@ __all__: list[str] = []
 
 _DEPTH: Final = 10_000
 _LARGE: Final = 1024 * 1024
+_LARGE_PACKET: Final = "a packet of 1 MiB"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
 
 
@@ -66,7 +67,7 @@ def _draft(case: Case, body: Callable[[dict[str, Any]], bytes]) -> Draft:
 def bodies(case: Case) -> None:
     """One body that is no packet."""
     what, body = _BODIES[case.requirement.id]
-    case.rejects(_draft(case, body), what)
+    _then_valid(case, what, _draft(case, body), case.rejects)
 
 
 def _large(case: Case) -> Draft:
@@ -76,16 +77,20 @@ def _large(case: Case) -> Draft:
 @check("bad.large")
 def large(case: Case) -> None:
     """A mebibyte of Reason: may be refused, may be accepted."""
-    exchange = case.send(_large(case))
-    if exchange.status is not None and exchange.status >= 500:
-        case.survives(_large(case), "a packet of 1 MiB")
+
+    def send(draft: Draft, what: str) -> None:
+        exchange = case.send(draft)
+        if exchange.status is not None and exchange.status >= 500:
+            case.survives(draft, what)
+
+    _then_valid(case, _LARGE_PACKET, _large(case), send)
 
 
 @check(*(f"bad.field-missing.{name}" for name in _FIELDS if name != "reason"))
 def field_missing(case: Case) -> None:
     """One field is not there."""
     field = _FIELDS[case.requirement.id.rpartition(".")[2]][0]
-    case.survives(case.leave(**{field: ABSENT}), f"a packet without {field}")
+    _then_valid(case, f"a packet without {field}", case.leave(**{field: ABSENT}), case.survives)
 
 
 @check(*(f"bad.field-type.{name}" for name in _FIELDS))
@@ -93,7 +98,7 @@ def field_type(case: Case) -> None:
     """One field has another type."""
     field, values = _FIELDS[case.requirement.id.rpartition(".")[2]]
     for value in values:
-        case.survives(case.leave(**{field: value}), f"{field} = {json.dumps(value)}")
+        _then_valid(case, f"{field} = {json.dumps(value)}", case.leave(**{field: value}), case.survives)
 
 
 @check("bad.duplicate-key")
@@ -123,27 +128,40 @@ def duplicate_key(case: Case) -> None:
 def _all_inputs(case: Case) -> Iterator[tuple[str, Draft]]:
     for what, body in _BODIES.values():
         yield what, _draft(case, body)
-    yield "a packet of 1 MiB", _large(case)
+    yield _LARGE_PACKET, _large(case)
     for field, values in _FIELDS.values():
         yield f"a packet without {field}", case.leave(**{field: ABSENT})
         for value in values:
             yield f"{field} = {json.dumps(value)}", case.leave(**{field: value})
 
 
+def _then_valid(case: Case, what: str, draft: Draft, send: Callable[[Draft, str], object]) -> None:
+    """*send* the input, then a valid callback; its failure is kept for bad.alive if it happens again."""
+    run = case.run
+    for attempt in range(run.repeats):
+        comebacks = run.line.comebacks
+        if attempt == 0:
+            send(draft, what)
+        else:
+            case.send(draft)
+        exchange = case.send(case.leave())
+        run.count_valid(exchange)
+        if exchange.acknowledged and run.line.comebacks == comebacks:
+            run.aftermath[what] = None
+            return
+        run.let_it_catch_up()
+    run.aftermath[what] = exchange
+
+
 @check("bad.alive")
 def alive(case: Case) -> None:
     """After every bad input, a valid callback; what fails once is tried once more from the bad input on."""
     for what, draft in _all_inputs(case):
-        for _ in range(2):
-            comebacks = case.run.comebacks
-            case.send(draft)
-            exchange = case.send(case.leave())
-            case.run.count_valid(exchange)
-            if exchange.acknowledged and case.run.comebacks == comebacks:
-                break
-        else:
+        if what not in case.run.aftermath:
+            _then_valid(case, what, draft, lambda draft, _: case.send(draft))
+        exchange = case.run.aftermath[what]
+        if exchange is not None:
             _blame_after(case, exchange, what)
-            case.run.let_it_catch_up()
 
 
 def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
@@ -157,8 +175,8 @@ def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
 @check("bad.no-leak")
 def no_leak(case: Case) -> None:
     """Nothing of the inside in any answer of the whole run, and none to the bad inputs."""
-    if not case.run.has_judged("bad.alive"):  # which has sent them all
-        for _, draft in _all_inputs(case):
+    for what, draft in _all_inputs(case):
+        if what not in case.run.aftermath:
             case.send(draft)  # looked at in passing, like every other answer
     for seen in case.run.observations.seen("bad.no-leak"):
         case.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))

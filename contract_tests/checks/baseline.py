@@ -6,26 +6,48 @@ was acknowledged, so most of them have nothing left to ask.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT, Draft, unsigned
+from roomhook.contract_tests.drafts import ABSENT, MISTAKEN_SIGNATURES, Draft, unsigned
 from roomhook.contract_tests.verdicts import Finding
 from roomhook.simulator.compliance import ACK_MUST
 
 __all__ = ["BASELINE_VALUES", "OBSERVED"]
 
-BASELINE_VALUES: Final[dict[str, tuple[Draft, ...]]] = {
-    "type.leave": (Draft({"Type": "Kicked", "Reason": "kicked out"}), Draft({"Type": "Expired"})),
-    "members.one": (Draft({"MemberList_Account": ["rhmemberone", "rhmembertwo"]}),),
-    "time.now": (Draft({"EventTime": 1_670_574_414}), Draft({"EventTime": 1_670_574_414_123})),
-    "url.platform.ios": (Draft(params={"OptPlatform": "Android"}), Draft(params={"OptPlatform": "Web"})),
-    "url.contenttype.json": (Draft(params={"contenttype": "JSON"}), Draft(params={"contenttype": ABSENT})),
-    "url.client-ip.v4": (Draft(params={"ClientIP": "127.0.0.1"}), Draft(params={"ClientIP": ABSENT})),
-    "sign.valid": (Draft(signature=unsigned),),
+BASELINE_VALUES: Final[dict[str, Callable[[int], dict[str, Draft]]]] = {
+    "type.leave": lambda _: {
+        "Type Kicked": Draft({"Type": "Kicked", "Reason": "kicked out"}),
+        "Type Expired": Draft({"Type": "Expired"}),
+    },
+    "members.one": lambda _: {"two accounts": Draft({"MemberList_Account": ["rhmemberone", "rhmembertwo"]})},
+    "time.now": lambda now_ms: {
+        "EventTime in seconds": Draft({"EventTime": now_ms // 1000}),
+        "an EventTime of 2022 in seconds": Draft({"EventTime": 1_670_574_414}),
+        "an EventTime of 2022": Draft({"EventTime": 1_670_574_414_123}),
+    },
+    "url.platform.ios": lambda _: {
+        f"OptPlatform={one}": Draft(params={"OptPlatform": one}) for one in ("Android", "Web", "IOS", "ios")
+    },
+    "url.contenttype.json": lambda _: {
+        "contenttype=JSON": Draft(params={"contenttype": "JSON"}),
+        "no contenttype": Draft(params={"contenttype": ABSENT}),
+    },
+    "url.client-ip.v4": lambda _: {
+        "ClientIP=127.0.0.1": Draft(params={"ClientIP": "127.0.0.1"}),
+        "no ClientIP": Draft(params={"ClientIP": ABSENT}),
+    },
+    "sign.valid": lambda _: {
+        "no Sign": Draft(signature=unsigned),
+        **{f"Sign as {how}": Draft(signature=signature) for how, signature in MISTAKEN_SIGNATURES.items()},
+    },
 }
-"""Requirement to the drafts that put another value in the place of the baseline's: what tells which value is minded."""
+"""Requirement to the drafts that put another value in the place of the baseline's: what tells which value is minded.
+
+Each is made of the present time (ms) and named by its value.
+"""
 
 
 @check(*ACK_MUST)

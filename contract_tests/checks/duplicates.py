@@ -27,4 +27,5 @@ def twice(case: Case) -> None:
 def four_at_once(case: Case) -> None:
     """The same bytes four times at once: a retry may overtake the first."""
     case.needs("duplicate.ack")
+    case.needs("http.parallel")
     judge_together(case, lambda: [case.prepare(case.leave())] * 4, "of four equal callbacks at once", deadline=False)

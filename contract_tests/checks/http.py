@@ -37,12 +37,13 @@ def reuse(case: Case) -> None:
         if len(failed) > 1 and not is_connection_loss(exchange):
             break
     case.run.check_pulse()
+    _unless_flaky(case, failed[-1])
     case.blame_unacknowledged(failed[-1], "a callback on a connection that had carried one before")
 
 
 def _reused(case: Case, pause_s: float) -> Exchange | None:
     """The first callback of twenty on one connection that fails, or None."""
-    with case.run.client.connection() as connection:
+    with case.run.line.client.connection() as connection:
         for _ in range(_REUSES):
             exchange = case.send(case.leave(), connection=connection)
             case.run.count_valid(exchange)
@@ -72,9 +73,17 @@ def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str
     for exchange in exchanges:
         case.run.count_valid(exchange)
     if worst:
+        _unless_flaky(case, worst[0])
         case.blame_unacknowledged(
             worst[0], f"{len(worst)} {what if what.startswith('of') else f'of {total} {what}'}: the first"
         )
+
+
+def _unless_flaky(case: Case, exchange: Exchange) -> None:
+    """Stop here if lone callbacks fail now and then in the same way: that has nothing to do with company."""
+    for seen in case.run.flaky:
+        if seen.judgement.breaches[0] == exchange.judgement.breaches[0]:
+            raise NotJudgedError("single callbacks fail in the same way now and then")
 
 
 def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
@@ -152,7 +161,7 @@ def _arrives(case: Case, callback: Callback, pieces: Sequence[raw.Piece], note: 
     for _ in range(2):
         exchange = raw.send_pieces(
             run.url,
-            run.client,
+            run.line.client,
             callback,
             pieces,
             deadline_ms=run.settings.deadline_ms,
@@ -204,7 +213,7 @@ def split_head(case: Case) -> None:
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     cuts = [0, 9, whole.index(b"Content-Length") + 4, whole.index(b"\r\n\r\n") + 2, len(whole)]
-    pieces = [(whole[start:end], 0.03) for start, end in pairwise(cuts)]
+    pieces = [(whole[start:end], 0.06) for start, end in pairwise(cuts)]
     _arrives(case, callback, pieces, "a callback whose head arrives in pieces")
 
 
@@ -218,7 +227,7 @@ def half_request(case: Case) -> None:
         for _ in range(3):
             try:
                 with closing(
-                    raw.connect(case.run.url, case.run.client, case.run.settings.deadline_ms / 1000)
+                    raw.connect(case.run.url, case.run.line.client, case.run.settings.deadline_ms / 1000)
                 ) as connection:
                     connection.sendall(whole[:cut])
             except OSError:
@@ -230,7 +239,7 @@ def half_request(case: Case) -> None:
 def idle(case: Case) -> None:
     """A connection used again after a second; one that was closed meanwhile is opened anew."""
     case.needs("http.reuse")
-    with case.run.client.connection() as connection:
+    with case.run.line.client.connection() as connection:
         case.send(case.leave(), connection=connection)
         case.run.pause(1.0)
         exchange = case.send(case.leave(), connection=connection)

@@ -91,7 +91,7 @@ def acknowledged(case: Case) -> None:
 @check("id.system")
 def system_accounts(case: Case) -> None:
     """The operators that the system itself uses: a sibling's captured packet, and the REST administrator."""
-    case.needs("type.kicked")
+    case.needs("operator.other")
     for operator in ("@TIM#SYSTEM", "administrator"):
         case.acknowledges(case.leave(Type="Kicked", Operator_Account=operator), note=f"Operator_Account {operator}")
 
