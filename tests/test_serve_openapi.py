@@ -68,7 +68,7 @@ def test_schemathesis_finds_no_5xx_and_no_violation_of_the_schema(backend: Local
     assert len(cases) == len(document()["paths"])
     strategy = st.one_of(cases)
 
-    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=strategy)
     def every_call(case: Any) -> None:
         if case.path == "/sim/clock/advance" and isinstance(case.body, dict):
