@@ -165,7 +165,7 @@ class Life(Place):
                 self._close(room, room.members.get(room.owner, self._around.rest), now)
             case Profile.OUTAGE:
                 for visitor in room.members.values():
-                    if visitor.account not in room.lost and self.stage.in_region(visitor.client_ip):
+                    if visitor.account not in room.lost and self.stage.in_region(visitor.client_ip, now):
                         self.lose(visitor, now)
             case Profile.KICK_WAVE:
                 self._to_kick = round(self.stage.phase.share * sum(1 for _ in _kickable(room)))

@@ -100,9 +100,14 @@ class Stage:
             chance = Chance(self._seed, f"{self._stream}/{period - self.start}")
         return chance.between(period + self.phase.fill, period + self.every - self._aftermath)
 
-    def in_region(self, client_ip: str) -> bool:
-        """Whether an address belongs to the part of the network that an outage hits."""
-        return network(client_ip) < self.phase.share * NETWORKS
+    def in_region(self, client_ip: str, now: int) -> bool:
+        """Whether an address belongs to the part of the network that the outage at *now* (ms) hits.
+
+        It is another part each time: rooms full of people whom no outage ever hits would be silent for good.
+        """
+        width = self.phase.share * NETWORKS
+        first = (now - self.start) // self.every * int(max(1, width))
+        return (network(client_ip) - first) % NETWORKS < width
 
     def _check(self) -> None:
         """Raise ``ConfigurationError`` if the parameters contradict each other."""

@@ -360,3 +360,11 @@ def test_a_wait_without_end_is_refused(profile: str, parameters: dict[str, Any],
     endless = msgspec.structs.replace(scenario.phases[0], duration=None)
     with pytest.raises(ConfigurationError, match="nothing would ever be called back"):
         events(Traffic(scenario=Scenario((endless,), scenario.backend), seed=1, limit=5))
+
+
+def test_outages_go_on_for_as_long_as_they_are_asked_for() -> None:
+    scenario = from_document({"phase": [{"profile": "outage", "rooms": 3, "members": 60}]}, "a scenario")
+
+    made = list(events(Traffic(scenario=scenario, seed=3, limit=3000)))
+
+    assert len(made) == 3000
