@@ -363,8 +363,9 @@ def test_a_wait_without_end_is_refused(profile: str, parameters: dict[str, Any],
 
 
 def test_outages_go_on_for_as_long_as_they_are_asked_for() -> None:
-    scenario = from_document({"phase": [{"profile": "outage", "rooms": 3, "members": 60}]}, "a scenario")
+    scenario = traffic("outage", rooms=3, members=60).scenario
+    endless = msgspec.structs.replace(scenario.phases[0], duration=None)
 
-    made = list(events(Traffic(scenario=scenario, seed=3, limit=3000)))
+    made = list(events(Traffic(scenario=Scenario((endless,), scenario.backend), seed=3, limit=3000)))
 
     assert len(made) == 3000
