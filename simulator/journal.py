@@ -44,7 +44,8 @@ __all__ = ["Journal", "JournalFile", "recover"]
 
 _EVENT: Final = "id, time_ms, command, client_ip, platform, body"
 _INSERT_EVENTS: Final = f"INSERT INTO events ({_EVENT}) VALUES "  # noqa: S608 (our own text)
-_INSERT_ENDS: Final = "INSERT INTO ends VALUES "
+_INSERT_ENDS: Final = "INSERT INTO ends (key, run, intended_us, sent_us, done_us, code, answer) VALUES "
+_NOTE_TROUBLE: Final = "UPDATE ends SET requirements = nullif(?, ''), note = nullif(?, '') WHERE key = ?"
 _BLOCK: Final = 256
 """Rows of one INSERT: many in one statement take two thirds of the time of as many statements."""
 
@@ -187,10 +188,13 @@ class Journal:
             first = self._next_event
             self._next_event += len(block)
             rows = [(i, e.time_ms, e.command, e.client_ip, e.platform, e.body) for i, e in enumerate(block, first)]
-            queries = [(e.query, i) for i, e in enumerate(block, first) if isinstance(e, Recorded)]
+            queries: list[tuple[str, int]] = []
+            if isinstance(block[0], Recorded):  # a stream holds one kind or the other
+                queries = [(e.query, i) for i, e in enumerate(block, first) if isinstance(e, Recorded)]
             with self.file.writing(len(rows)) as connection:
                 _insert(connection, _INSERT_EVENTS, rows)
-                connection.executemany("UPDATE events SET query = ? WHERE id = ?", queries)
+                if queries:
+                    connection.executemany("UPDATE events SET query = ? WHERE id = ?", queries)
             yield from map(Delivery, count(first), block)
 
     def unfinished(self) -> Iterator[Delivery]:
@@ -211,7 +215,7 @@ class Journal:
     def begin(self, sending: Sending) -> None:
         """Note that *sending* is under way, before its first byte leaves."""
         key = sending.key = sending.delivery.id << NUMBER_BITS | sending.number
-        intended_us = (sending.intended_ns + self._wall_offset_ns) // 1000
+        intended_us = sending.intended_us = (sending.intended_ns + self._wall_offset_ns) // 1000
         sending.slot = self._note.begin(key, intended_us, _KIND_CODES[sending.kind])
 
     def end(self, sending: Sending) -> None:
@@ -222,34 +226,34 @@ class Journal:
         if sending.resent:
             code |= _RESENT
         sending.code = code
-        self._note.end(sending.slot, (sending.done_ns + self._wall_offset_ns) // 1000, code)
+        done_us = sending.done_us = (sending.done_ns + self._wall_offset_ns) // 1000
+        self._note.end(sending.slot, done_us, code)
 
     def write(self, sendings: Sequence[Sending]) -> None:
         """Write *sendings* down; from then on the note need not remember them."""
-        offset, run, answer = self._wall_offset_ns, self.file.run, self._answer
-        signed = self.target.token is not None
-        rows = [
+        offset, run, known, new = self._wall_offset_ns, self.file.run, self._answers.get, self._new_answer
+        rows: list[tuple[Any, ...]] = [
             (
                 one.key,
                 run,
-                (one.intended_ns + offset) // 1000,
+                one.intended_us,
                 (one.sent_ns + offset) // 1000,
-                (one.done_ns + offset) // 1000,
-                one.request_time if signed else None,
+                one.done_us,
                 one.code,
-                answer(one.received) if one.received else None,
-                " ".join(one.breaches) if one.breaches else None,
-                one.note or None,
+                known(one.received) or new(one.received),
             )
             for one in sendings
         ]
+        troubles = [(" ".join(one.breaches), one.note, one.key) for one in sendings if one.breaches or one.note]
         with self.file.writing(len(rows)) as connection:
-            if signed:
-                self._write_signatures({one.request_time for one in sendings})
             if self._new_answers:
                 connection.executemany("INSERT INTO answers VALUES (?,?)", self._new_answers)
                 self._new_answers.clear()
             _insert(connection, _INSERT_ENDS, rows)
+            if troubles:
+                connection.executemany(_NOTE_TROUBLE, troubles)
+            if self.target.token is not None:
+                self._write_signatures(sendings)
         self._note.free([one.slot for one in sendings])
 
     def last_event(self) -> Event | None:
@@ -266,23 +270,26 @@ class Journal:
         """End the run; everything has been written."""
         self.file.close()
 
-    def _write_signatures(self, request_times: set[int]) -> None:
+    def _write_signatures(self, sendings: Sequence[Sending]) -> None:
         """Keep what requests were signed with: the token itself is nowhere in the journal."""
-        new = request_times - self._signed
+        connection = self.file.connection
+        times = [(one.request_time, one.key) for one in sendings]
+        connection.executemany("UPDATE ends SET request_time = ? WHERE key = ?", times)
+        new = {one for one, _ in times} - self._signed
         rows = [(one, self.target.signature(one)) for one in new]
-        self.file.connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?,?)", rows)
+        connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?,?)", rows)
         self._signed |= new
 
-    def _answer(self, received: bytes) -> int:
-        """The id of an answer; equal ones are stored once."""
-        found = self._answers.get(received)
-        if found is None:
-            found = self._next_answer
-            self._next_answer += 1
-            if len(self._answers) >= _MOST_ANSWERS:
-                self._answers.clear()
-            self._answers[received] = found
-            self._new_answers.append((found, received))
+    def _new_answer(self, received: bytes) -> int | None:
+        """The id of an answer that is not known yet; equal ones are stored once."""
+        if not received:
+            return None
+        found = self._next_answer
+        self._next_answer += 1
+        if len(self._answers) >= _MOST_ANSWERS:
+            self._answers.clear()
+        self._answers[received] = found
+        self._new_answers.append((found, received))
         return found
 
 

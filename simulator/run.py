@@ -11,9 +11,11 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import count, repeat
 from random import Random
 from typing import Final, Protocol
+
+import msgspec
 
 from roomhook.simulator.alarm import Alarm
 from roomhook.simulator.attempts import Attempt
@@ -35,31 +37,30 @@ _BATCH: Final = 256
 _DELIVERED: Final = Outcome.DELIVERED
 
 
-class Delivery:
-    """One event on its way to one callback URL; ``number`` counts its attempts."""
+class Delivery(msgspec.Struct, gc=False):
+    """One event on its way to one callback URL; ``number`` counts its attempts, the first began at ``first_ns``."""
 
-    __slots__ = ("delivered", "event", "failed", "first_ns", "id", "number")
-
-    def __init__(self, event_id: int, event: Event, number: int = 0) -> None:
-        self.id = event_id
-        self.event = event
-        self.number = number
-        self.first_ns = 0
-        self.delivered = False
-        self.failed = False
+    id: int
+    event: Event
+    number: int = 0
+    first_ns: int = 0
+    delivered: bool = False
+    failed: bool = False
 
 
 class Sending(Attempt):
     """An attempt of a delivery, signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
     ``final`` says, once it has its outcome, that the delivery needs no further attempt.
-    ``key``, ``code`` and ``slot`` are the journal's.
+    ``key``, ``code``, ``slot`` and the times in µs are the journal's.
     """
 
-    __slots__ = ("code", "delivery", "final", "key", "kind", "number", "request_time", "slot")
+    __slots__ = ("code", "delivery", "done_us", "final", "intended_us", "key", "kind", "number", "request_time", "slot")
 
     final: bool
     code: int
+    done_us: int
+    intended_us: int
     key: int
     slot: int
 
@@ -106,8 +107,7 @@ class Plan:
 
 def numbered(events: Iterable[Event], first_id: int = 1) -> Iterator[Delivery]:
     """*events* as deliveries with ids from *first_id*, for runs without a journal."""
-    for event_id, event in enumerate(events, first_id):
-        yield Delivery(event_id, event)
+    return map(Delivery, count(first_id), events)
 
 
 class Run:
@@ -142,6 +142,7 @@ class Run:
         self._exhausted = self._stopping = False
         self._error: BaseException | None = None
         self._start_ns = 0
+        self._request_time = self._next_second_ns = 0
         self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
 
     async def go(self) -> Tally:
@@ -242,7 +243,9 @@ class Run:
         return self._start_ns + self._pace.offset_ns(step[0].event), step
 
     def _begin(self, delivery: Delivery, kind: str, intended: int, now: int) -> None:
-        request_time = (now + self._wall_offset_ns) // 1_000_000_000
+        if now >= self._next_second_ns:
+            self._tell_time(now)
+        request_time = self._request_time
         request = self._sender.target.request(delivery.event, request_time)
         sending = Sending(request, intended, delivery, kind, request_time)
         if not delivery.first_ns:
@@ -251,10 +254,25 @@ class Run:
             self._ledger.begin(sending)
         self._sender.start(sending, self._done, now)
 
+    def _tell_time(self, now: int) -> None:
+        """Note the second since the epoch, which requests are signed with, and when the next one begins."""
+        self._request_time = (now + self._wall_offset_ns) // 1_000_000_000
+        self._next_second_ns = (self._request_time + 1) * 1_000_000_000 - self._wall_offset_ns
+
     def _done(self, attempt: Attempt) -> None:
         sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
         try:
-            self._end(sending)
+            delivery = sending.delivery
+            if sending.outcome is _DELIVERED and sending.kind == "first" and not delivery.delivered:
+                sending.final = delivery.delivered = True
+                self.tally.delivered += 1
+            else:
+                self._settle(sending)
+            if self._ledger is not None:
+                self._ledger.end(sending)
+            self._ended.append(sending)
+            if len(self._ended) >= _BATCH:
+                self.flush()
             if self._in_turn and not self._later and not self._exhausted:
                 self._send_next(sending.done_ns)
             else:
@@ -274,20 +292,6 @@ class Run:
         else:
             self.tally.scheduled += 1
             self._begin(delivery, "first", now, now)
-
-    def _end(self, sending: Sending) -> None:
-        delivery = sending.delivery
-        if sending.outcome is _DELIVERED and sending.kind == "first" and not delivery.delivered:
-            sending.final = delivery.delivered = True
-            self.tally.delivered += 1
-        else:
-            self._settle(sending)
-        if self._ledger is not None:
-            self._ledger.end(sending)
-        ended = self._ended
-        ended.append(sending)
-        if len(ended) >= _BATCH:
-            self.flush()
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""

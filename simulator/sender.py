@@ -120,7 +120,10 @@ class Sender:
         while idle:
             connection = idle.pop()
             if connection.reusable:
-                self._write(connection, attempt, now_ns)
+                attempt.sent_ns = now_ns or time.monotonic_ns()
+                if self._sweeper is None:
+                    self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+                connection.send(attempt, attempt.sent_ns + self._give_up_ns)
                 return
         self._open_for(attempt)
 
@@ -177,9 +180,10 @@ class Sender:
             return
         self._fail(attempt, outcome, note)
 
-    def _write(self, connection: Connection, attempt: Attempt, now_ns: int = 0) -> None:
+    def _write(self, connection: Connection, attempt: Attempt) -> None:
+        """Write to a new connection; an attempt that is sent again keeps its time."""
         if not attempt.sent_ns:
-            attempt.sent_ns = now_ns or time.monotonic_ns()
+            attempt.sent_ns = time.monotonic_ns()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         connection.send(attempt, attempt.sent_ns + self._give_up_ns)

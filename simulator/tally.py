@@ -222,8 +222,8 @@ class Tally:
 
 def _check_out(request: bytes) -> str:
     """The check-out method (Type) of the packet in *request*."""
-    start = request.rpartition(b'"Type":"')[2][:2]
-    found = _TYPES.get(start)
+    start = request.rfind(b'"Type":"') + 8
+    found = _TYPES.get(request[start : start + 2])
     if found is None:
         match = _TYPE.search(request)
         found = match[1].decode(errors="replace") if match else "?"

@@ -16,9 +16,7 @@ from roomhook.simulator.events import Event
 
 __all__ = ["Target"]
 
-_SAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-"""What never needs percent-encoding (RFC 3986, 2.3)."""
-
+_MOST_ADDRESSES: Final = 65_536
 _MOST_KEPT: Final = 1024
 """Parts of request lines that are kept for the next callback; strange commands must not fill the memory."""
 
@@ -38,7 +36,9 @@ class Target:
     contenttype: str = "json"
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     _heads: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _tails: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tails: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _addresses: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _second: list[int] = field(default_factory=lambda: [-1], init=False, repr=False, compare=False)
     _fields: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,11 +52,12 @@ class Target:
 
     def request(self, event: Event, request_time: int) -> bytes:
         """The whole request for *event*, signed at *request_time* (s since the epoch) if there is a token."""
+        if request_time != self._second[0]:
+            self._second[0] = request_time
+            self._tails.clear()
         head = self._heads.get(event.command) or self._head(event.command)
-        tail = self._tails.get((event.platform, request_time)) or self._tail(event.platform, request_time)
-        address = event.client_ip.encode()
-        if address.rstrip(_SAFE):
-            address = quote(address, safe="").encode()
+        tail = self._tails.get(event.platform) or self._tail(event.platform, request_time)
+        address = self._addresses.get(event.client_ip) or self._address(event.client_ip)
         body = event.body
         return b"%b%b%b%d\r\n\r\n%b" % (head, address, tail, len(body), body)
 
@@ -115,8 +116,15 @@ class Target:
             self._tails.clear()
         after = self._after_address(platform, self.signature(request_time)).encode()
         tail = b"%b HTTP/1.1\r\n%bContent-Length: " % (after, self._fields)
-        self._tails[platform, request_time] = tail
+        self._tails[platform] = tail
         return tail
+
+    def _address(self, client_ip: str) -> bytes:
+        if len(self._addresses) >= _MOST_ADDRESSES:
+            self._addresses.clear()
+        address = quote(client_ip, safe="").encode()
+        self._addresses[client_ip] = address
+        return address
 
     def _own_headers(self) -> list[tuple[str, str]]:
         """Ours and the user's, without those that every client writes by itself."""
