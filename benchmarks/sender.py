@@ -183,7 +183,7 @@ def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float
     assert tally.acknowledged == tally.attempts, tally.outcome_counts()
     lateness = {f"p{percent:g}": tally.lateness.percentile_ms(percent) for percent in (50, 99, 99.9)}
     within = sum(count for bound, count in tally.lateness.buckets() if bound <= 2000) / max(1, tally.lateness.total)
-    return {"rate": tally.attempts / took, "lateness_ms": lateness, "within_2_ms": within}
+    return {"rate": tally.attempts / took, "attempts": tally.attempts, "lateness_ms": lateness, "within_2_ms": within}
 
 
 class _Timed(TrafficSource):
@@ -298,6 +298,31 @@ def precision(bench: Bench) -> None:
     print(f"--processes 2, unpinned: {two:,.0f}/s, {two / one:.2f} × one process ({one:,.0f}/s)")
 
 
+def listening(bench: Bench, core: int) -> None:
+    """How many callbacks a second ``roomhook listen`` takes on one core, journalling all; both ends are counted."""
+    journal = bench.folder / "arrived.db"
+    command = [
+        sys.executable,
+        "-m",
+        "roomhook",
+        "listen",
+        "--listen",
+        "127.0.0.1:0",
+        "--quiet",
+        "--journal",
+        str(journal),
+    ]
+    pin = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **pin) as process:  # type: ignore[call-overload]
+        url = process.stdout.readline().strip()
+        found = json.loads(bench.run(sys.executable, __file__, "--sender", url, str(bench.seconds)))
+        process.terminate()
+        _, said = process.communicate()
+    received = int(_number(r"received (\d+), refused 0", said))
+    lost = "none lost" if received == found["attempts"] else f"{found['attempts'] - received} LOST"
+    print(f"roomhook listen, one core, journalling: {found['rate']:,.0f}/s; {found['attempts']:,} sent, {lost}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -326,6 +351,8 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt):
             compare(bench, peers, given.rounds)
             precision(bench)
+            if not given.https:
+                listening(bench, cores[1])
 
 
 if __name__ == "__main__":

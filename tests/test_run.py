@@ -180,6 +180,58 @@ def test_a_delay_shifts_each_callback_from_its_time() -> None:
     assert tally.latency.percentile_ms(50) < 40
 
 
+async def chaos(peer: Peer) -> None:
+    """Whatever the callback's number says: most are answered, some stalled, reset, cut off or half closed."""
+    while True:
+        number = numbers([await peer.read()])[0]
+        fault = number % 23
+        if fault == 1:
+            await peer.hang()
+        elif fault == 2:
+            peer.reset()
+            return
+        elif fault == 3:
+            await peer.write(b"\x00garbage\r\n\r\n")
+            return
+        elif fault == 4:
+            await peer.write(OK_ANSWER[:90])
+            peer.writer.write_eof()
+            await peer.hang()
+        elif fault == 5:
+            await peer.write(OK_ANSWER[:90])
+            return
+        elif fault == 6:
+            await peer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await peer.write(OK_ANSWER)
+
+
+def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
+    async def main() -> tuple[Tally, list[bytes]]:
+        async with scripted(chaos) as (url, requests):
+            port = CallbackUrl.parse(url).port
+            sender = Sender(Target(CallbackUrl.parse(url), 1400000001), connections=16, deadline_ms=150)
+            run = Run(sender, numbered(events(2300)), Plan(constant_rate(1500)), Random(7))
+            going = asyncio.ensure_future(run.go())
+            await until(lambda: run.tally.delivered > 600)
+        before = list(requests)
+        await asyncio.sleep(0.1)  # while nobody listens
+        async with scripted(chaos, port=port) as (_, requests):
+            tally = await going
+            await sender.close()
+            return tally, before + requests
+
+    tally, requests = run_loop(main())
+    assert tally.scheduled == 2300 == tally.delivered + tally.failed
+    assert tally.attempts == 2300 == sum(tally.outcome_counts().values())
+    found = tally.outcome_counts()
+    assert set(found) >= {"delivered", "timeout", "reset", "not-http", "incomplete", "http-status", "refused"}
+    assert found["timeout"] <= 101
+    assert found["delivered"] <= sum(number % 23 == 0 or number % 23 > 6 for number in set(numbers(requests)))
+    assert len(set(numbers(requests))) >= 2300 - found["refused"] - 32
+    assert tally.latency.total == tally.service.total == 2300
+
+
 def test_ten_minutes_of_backlog_take_no_memory() -> None:
     """5,000/s have been due for 10 minutes at a target that takes almost nothing: of 3,000,000 callbacks few exist."""
     taken = 0
