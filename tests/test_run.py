@@ -206,20 +206,20 @@ async def chaos(peer: Peer) -> None:
             await peer.write(OK_ANSWER)
 
 
+@pytest.mark.alone
 def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
     async def main() -> tuple[Tally, list[bytes]]:
-        async with scripted(chaos) as (url, requests):
+        async with scripted(chaos) as (url, before):
             port = CallbackUrl.parse(url).port
             sender = Sender(Target(CallbackUrl.parse(url), 1400000001), connections=16, deadline_ms=150)
             run = Run(sender, numbered(events(2300)), Plan(constant_rate(1500)), Random(7))
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.tally.delivered > 600)
-        before = list(requests)
         await asyncio.sleep(0.1)  # while nobody listens
-        async with scripted(chaos, port=port) as (_, requests):
+        async with scripted(chaos, port=port) as (_, after):
             tally = await going
             await sender.close()
-            return tally, before + requests
+            return tally, before + after
 
     tally, requests = run_loop(main())
     assert tally.scheduled == 2300 == tally.delivered + tally.failed
