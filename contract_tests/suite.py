@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from roomhook.contract_tests.diagnosis import diagnose
 from roomhook.contract_tests.drafts import Draft
 from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.known import weigh
+from roomhook.contract_tests.lanes import judged_in_lanes
 from roomhook.contract_tests.line import Line
 from roomhook.contract_tests.observations import Observations
 from roomhook.contract_tests.probe import Enter, Probe, command_enter, command_probe, http_probe
@@ -37,7 +39,7 @@ from roomhook.contract_tests.verdicts import (
 )
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import ACK_MUST
+from roomhook.simulator.compliance import ACK_MUST, Judgement
 from roomhook.simulator.outcomes import Outcome as Ending
 from roomhook.simulator.people import ADDRESSES, address
 
@@ -98,6 +100,8 @@ class Run:
         self._unfounded = ""
         self._since: list[str] = []
         self._judged: dict[str, CaseJudged] = {}
+        self._counting = threading.Lock()
+        self._turns: dict[str, threading.RLock] = {}
         self._reported: set[str] = set()
 
     # What cases ask for
@@ -112,13 +116,15 @@ class Run:
 
     def next_event_time(self) -> int:
         """The present time in ms, and never the same twice: no two events share their natural key."""
-        self._event_time = max(self.now_ms(), self._event_time + _EVENT_TIME_STEP_MS)
-        return self._event_time
+        with self._counting:
+            self._event_time = max(self.now_ms(), self._event_time + _EVENT_TIME_STEP_MS)
+            return self._event_time
 
     def next_number(self) -> int:
         """A number that no other account of this run has."""
-        self._number += 1
-        return self._number
+        with self._counting:
+            self._number += 1
+            return self._number
 
     def next_room(self, case: str) -> str:
         """A RoomId that no other callback of this run has, of at most 32 bytes: it carries the run and *case*.
@@ -126,8 +132,9 @@ class Run:
         For a target that minds its length or signs, of which no document tells, it is short and does without *case*.
         """
         prefix = f"rh{self.id}" if self.short_rooms else f"rh-{self.id}-{case[:20]}-"
-        self._rooms[prefix] += 1
-        return f"{prefix}{self._rooms[prefix]}"
+        with self._counting:
+            self._rooms[prefix] += 1
+            return f"{prefix}{self._rooms[prefix]}"
 
     def patience_ms(self, count: int) -> float:
         """How long *count* callbacks at once may take a target that handles one at a time."""
@@ -156,6 +163,10 @@ class Run:
     def count_valid(self, exchange: Exchange) -> None:
         """Count a valid callback into the two axes of the summary."""
         judgement = exchange.judgement
+        with self._counting:
+            self._count(exchange, judgement)
+
+    def _count(self, exchange: Exchange, judgement: Judgement) -> None:
         self.summary.sent += 1
         self.summary.delivered += judgement.outcome is Ending.DELIVERED
         self.summary.acknowledged += judgement.acknowledged
@@ -250,8 +261,11 @@ class Run:
         yield RunStarted(self.settings, self._started, len(wanted))
         self.open()
         if self.summary.outcome is not Outcome.UNREACHABLE:
-            for requirement in wanted:
-                yield self.verdict_on(requirement)
+            early: set[str] = set()
+            for judged in judged_in_lanes(self, wanted):
+                early.add(judged.requirement.id)
+                yield judged
+            yield from (self.verdict_on(one) for one in wanted if one.id not in early)
         reported = [one for one in load_register() if one in self._judged and one in self._reported]
         cases = tuple(self._weighed(self._judged[one]) for one in reported)
         self._conclude({case.verdict for case in cases}, {case.reason for case in cases})
@@ -277,10 +291,11 @@ class Run:
 
     def judge(self, requirement: Requirement) -> CaseJudged:
         """What came out for one requirement, known or not; the run must be open."""
-        known = self._judged.get(requirement.id)
-        if known is None:
-            known = self._judged[requirement.id] = self._first_verdict_on(requirement)
-        return known
+        with self._turns.setdefault(requirement.id, threading.RLock()):
+            known = self._judged.get(requirement.id)
+            if known is None:
+                known = self._judged[requirement.id] = self._first_verdict_on(requirement)
+            return known
 
     def _weighed(self, judged: CaseJudged) -> CaseJudged:
         return weigh(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())

@@ -490,3 +490,51 @@ def test_two_suites_at_once_do_not_disturb_each_other() -> None:
         for thread in threads:
             thread.join()
     assert [failed(one) for one in results] == [set(), set()]
+
+
+class Distant(Variant):
+    """Takes 150 ms over a callback; keeps which cases it has seen at the same time."""
+
+    delay_s = 0.15
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.present: list[str] = []
+        self.companies: set[frozenset[str]] = set()
+
+    async def answer(self, callback: Callback, method: str, path: str) -> Response:
+        named = re.search(rb'"RoomId":"rh-[a-z2-9]{4}-([a-z.-]+)-', callback.body)
+        case = named[1].decode() if named else ""
+        self.present.append(case)
+        self.companies.add(frozenset(self.present))
+        try:
+            return await super().answer(callback, method, path)
+        finally:
+            self.present.remove(case)
+
+
+class Near(Distant):
+    delay_s = 0
+
+
+class Single(Distant):
+    alone = True
+
+
+FEW_CASES = ("count", "reason", "bad.null", "bad.text", "bad.field-type.type")
+
+
+def test_a_distant_target_is_sent_several_cases_at_a_time_and_judged_alike() -> None:
+    variant = Distant()
+    finished = against(variant, only=FEW_CASES)
+    assert failed(finished) == set()
+    assert finished.count(Verdict.PASS) == len(finished.cases) == 13
+    assert max(len(company) for company in variant.companies) > 1
+    assert not any("bad.null" in company and "count.one" in company for company in variant.companies)
+
+
+@pytest.mark.parametrize("kind", [Near, Single])
+def test_cases_share_no_target_that_is_quick_or_that_takes_one_callback_at_a_time(kind: type[Distant]) -> None:
+    variant = kind()
+    assert failed(against(variant, only=FEW_CASES)) == set()
+    assert max(len(company) for company in variant.companies) == 1
