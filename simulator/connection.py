@@ -46,10 +46,12 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_answered",
         "_begun",
         "_body",
         "_chunks",
         "_finished",
+        "_known",
         "_owner",
         "_parser",
         "_size",
@@ -65,6 +67,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
+        self._answered = owner.answered
+        self._known = owner.known.get
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._chunks: list[bytes] = []
@@ -113,12 +117,12 @@ class Connection(asyncio.Protocol):
         if attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
             self.abort(Outcome.CLOSED, "")
             return
-        if not self._begun and not self._chunks and (known := self._owner.known.get(data)) is not None:
+        if not self._begun and not self._chunks and (known := self._known(data)) is not None:
             attempt.received, attempt.status, attempt.body = known
             attempt.complete = True
             self.attempt = None
             self.give_up_ns = _NEVER
-            self._owner.answered(self, attempt)
+            self._answered(self, attempt)
             return
         try:
             self._parser.feed_data(data)
@@ -225,7 +229,7 @@ class Connection(asyncio.Protocol):
         if self._begun != 1:
             self.reusable = False  # more than one answer came: the next would be taken for another's
         self._detach()
-        self._owner.answered(self, attempt)
+        self._answered(self, attempt)
 
     def _detach(self) -> None:
         self.attempt = None

@@ -125,6 +125,7 @@ class Run:
         self.tally = Tally(mode, open_loop=plan.pace is not None)
         self.random = random
         self._sender = sender
+        self._start, self._request, self._when_done = sender.start, sender.target.request, self._done
         self._pace = plan.pace
         self._retry = plan.retry
         self._ledger = ledger
@@ -246,13 +247,12 @@ class Run:
         if now >= self._next_second_ns:
             self._tell_time(now)
         request_time = self._request_time
-        request = self._sender.target.request(delivery.event, request_time)
-        sending = Sending(request, intended, delivery, kind, request_time)
+        sending = Sending(self._request(delivery.event, request_time), intended, delivery, kind, request_time)
         if not delivery.first_ns:
             delivery.first_ns = now
         if self._ledger is not None:
             self._ledger.begin(sending)
-        self._sender.start(sending, self._done, now)
+        self._start(sending, self._when_done, now)
 
     def _tell_time(self, now: int) -> None:
         """Note the second since the epoch, which requests are signed with, and when the next one begins."""
