@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -92,61 +93,79 @@ class Bench:
     https: bool
     missing: list[str] = field(default_factory=list)
 
-    def run(self, *command: str, pinned: bool = True) -> str:
-        """What *command* prints, run on the clients' core."""
+    def run(self, *command: str, pinned: bool = True) -> tuple[str, float]:
+        """What *command* prints, run on the clients' core, and the CPU seconds that it took."""
 
         def pin() -> None:
             if pinned:
                 os.sched_setaffinity(0, {self.core})
 
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pin)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode not in {0, 1}:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
-        return done.stdout
+        return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def wrk(bench: Bench) -> float:
-    """Requests a second by wrk."""
+@dataclass(frozen=True)
+class Found:
+    """Callbacks a second, and a CPU second of the client."""
+
+    rate: float
+    cpu_rate: float
+
+
+def wrk(bench: Bench) -> Found:
+    """Wrk."""
     script = bench.folder / "post.lua"
     script.write_text(f"wrk.method='POST'\nwrk.body='{PACKET}'\nwrk.headers['Content-Type']='application/json'\n")
-    said = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds:g}s", "-s", str(script), bench.url)
-    return _number(r"Requests/sec:\s+([\d.]+)", said)
+    said, cpu_s = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds:g}s", "-s", str(script), bench.url)
+    return Found(_number(r"Requests/sec:\s+([\d.]+)", said), _number(r"(\d+) requests in", said) / cpu_s)
 
 
-def hey(bench: Bench) -> float:
-    """Requests a second by hey."""
+def hey(bench: Bench) -> Found:
+    """Hey."""
     body = bench.folder / "packet.json"
     body.write_text(PACKET)
     options = ("-m", "POST", "-D", str(body), "-T", "application/json", "-cpus", "1")
-    said = bench.run("hey", "-z", f"{bench.seconds:g}s", "-c", str(CONNECTIONS), *options, bench.url)
-    return _number(r"Requests/sec:\s+([\d.]+)", said)
+    said, cpu_s = bench.run("hey", "-z", f"{bench.seconds:g}s", "-c", str(CONNECTIONS), *options, bench.url)
+    return Found(_number(r"Requests/sec:\s+([\d.]+)", said), _number(r"\[200\]\s+(\d+) responses", said) / cpu_s)
 
 
-def locust(bench: Bench) -> float:
-    """Requests a second by locust's FastHttpUser, all users started before the count begins."""
+def locust(bench: Bench) -> Found:
+    """Locust's FastHttpUser, all users started before the count begins; its CPU time includes its start."""
     host, _, path = bench.url.partition(f":{PORT}")
     file = bench.folder / "locustfile.py"
     file.write_text(LOCUST.format(path=path, packet=PACKET))
     options = ("--headless", "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "--reset-stats", "--json")
     ours = (sys.executable, "-m", "locust", "-f", str(file), "--host", f"{host}:{PORT}")
-    rows = json.loads(bench.run(*ours, *options, "-t", f"{bench.seconds:g}s"))
-    (row,) = [one for one in rows if one["num_requests"]]
-    return float(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
+    said, cpu_s = bench.run(*ours, *options, "-t", f"{bench.seconds:g}s")
+    (row,) = [one for one in json.loads(said) if one["num_requests"]]
+    took_s = row["last_request_timestamp"] - row["start_time"]
+    return Found(row["num_requests"] / took_s, row["num_requests"] / cpu_s)
 
 
-def ours(*arguments: str, unlike: bool = False) -> Callable[[Bench], float]:
-    """Callbacks a second by our sender, in a process of its own; *unlike*: no two answers are alike."""
+def ours(*arguments: str, unlike: bool = False) -> Callable[[Bench], Found]:
+    """Our sender, in a process of its own; *unlike*: no two answers are alike."""
 
-    def measure(bench: Bench) -> float:
+    def measure(bench: Bench) -> Found:
         pinned = "--processes" not in arguments
         url = bench.url.replace("/?", "/unlike?") if unlike else bench.url
-        said = bench.run(sys.executable, __file__, "--sender", url, str(bench.seconds), *arguments, pinned=pinned)
-        return float(json.loads(said)["rate"])
+        said, _ = bench.run(sys.executable, __file__, "--sender", url, str(bench.seconds), *arguments, pinned=pinned)
+        found = json.loads(said)
+        return Found(found["rate"], found["cpu_rate"])
 
     return measure
 
 
-PEERS: dict[str, tuple[str, Callable[[Bench], float]]] = {
+WANTED = (
+    ("ours", "wrk", 0.5),
+    ("ours, with a journal", "wrk", 0.3),
+    ("ours, with a journal", "locust FastHttpUser", 10),
+    ("ours, with a journal", "hey", 1.2),
+)
+PEERS: dict[str, tuple[str, Callable[[Bench], Found]]] = {
     "wrk": ("wrk", wrk),
     "hey": ("hey", hey),
     "locust FastHttpUser": ("locust", locust),
@@ -173,17 +192,23 @@ def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float
         )
         if processes == 1:
             sources[0].prepare()
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), _cpu_s()
         with seldom_collecting():
             if processes == 1:
                 tally, _ = run_loop(carry_out(order, sources[0]))
             else:
                 tally, _ = carry_out_together(order, list(sources))
-        took = time.perf_counter() - begun if processes == 1 else tally.elapsed_s
+        took, cpu = time.perf_counter() - begun if processes == 1 else tally.elapsed_s, _cpu_s() - cpu
     assert tally.acknowledged == tally.attempts, tally.outcome_counts()
     lateness = {f"p{percent:g}": tally.lateness.percentile_ms(percent) for percent in (50, 99, 99.9)}
     within = sum(count for bound, count in tally.lateness.buckets() if bound <= 2000) / max(1, tally.lateness.total)
-    return {"rate": tally.attempts / took, "attempts": tally.attempts, "lateness_ms": lateness, "within_2_ms": within}
+    rates = {"rate": tally.attempts / took, "cpu_rate": tally.attempts / cpu}
+    return rates | {"attempts": tally.attempts, "lateness_ms": lateness, "within_2_ms": within}
+
+
+def _cpu_s() -> float:
+    every = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in every)
 
 
 class _Timed(TrafficSource):
@@ -241,8 +266,8 @@ def _number(pattern: str, text: str) -> float:
     return float(match[1])
 
 
-def _available(only: list[str]) -> tuple[dict[str, Callable[[Bench], float]], list[str]]:
-    chosen: dict[str, Callable[[Bench], float]] = {}
+def _available(only: list[str]) -> tuple[dict[str, Callable[[Bench], Found]], list[str]]:
+    chosen: dict[str, Callable[[Bench], Found]] = {}
     missing: list[str] = []
     for name, (program, measure) in PEERS.items():
         if only and not any(name.startswith(one) for one in only):
@@ -260,41 +285,45 @@ def _has_locust() -> bool:
     return done.returncode == 0
 
 
-def compare(bench: Bench, peers: dict[str, Callable[[Bench], float]], rounds: int) -> None:
-    """Everybody in turn, *rounds* times; medians, and ratios within the rounds."""
-    rates: dict[str, list[float]] = {name: [] for name in peers}
+def compare(bench: Bench, peers: dict[str, Callable[[Bench], Found]], rounds: int) -> None:
+    """Everybody in turn, *rounds* times; medians, and medians of the ratios within the rounds."""
+    founds: dict[str, list[Found]] = {name: [] for name in peers}
     for number in range(1, rounds + 1):
         for name, measure in peers.items():
-            rates[name].append(measure(bench))
-            print(f"round {number}: {name:<22} {rates[name][-1]:>10,.0f}/s", file=sys.stderr)
-    base = "wrk" if "wrk" in rates else next(iter(rates))
-    print(f"\n{'':<22} {'median':>10}   {'lowest':>10} {'highest':>10}   {'× ' + base:>7}")
-    for name, found in rates.items():
-        ratio = statistics.median(one / other for one, other in zip(found, rates[base], strict=True))
-        print(
-            f"{name:<22} {statistics.median(found):>8,.0f}/s {min(found):>10,.0f} {max(found):>10,.0f}   {ratio:>7.2f}"
-        )
-    for mine, theirs, wanted in (
-        ("ours", "wrk", 0.5),
-        ("ours, with a journal", "wrk", 0.3),
-        ("ours, with a journal", "locust FastHttpUser", 10),
-        ("ours, with a journal", "hey", 1.2),
-    ):
-        if mine in rates and theirs in rates:
-            ratio = statistics.median(one / other for one, other in zip(rates[mine], rates[theirs], strict=True))
-            print(
-                f"{mine} / {theirs}: {ratio:.2f} (wanted: at least {wanted:g}){'' if ratio >= wanted else '  MISSED'}"
-            )
+            found = measure(bench)
+            founds[name].append(found)
+            said = f"{found.rate:>10,.0f}/s {found.cpu_rate:>10,.0f} a CPU second"
+            print(f"round {number}: {name:<22} {said}", file=sys.stderr)
+
+    def ratio(mine: str, theirs: str, what: str) -> float:
+        pairs = zip(founds[mine], founds[theirs], strict=True)
+        return float(statistics.median(getattr(one, what) / getattr(other, what) for one, other in pairs))
+
+    base = "wrk" if "wrk" in founds else next(iter(founds))
+    print(
+        f"\n{'':<22} {'median':>10} {'lowest':>9} {'highest':>9} {'× ' + base:>7} {'a CPU second':>15} {'× ' + base:>7}"
+    )
+    for name, each in founds.items():
+        rates = [one.rate for one in each]
+        numbers = f"{statistics.median(rates):>8,.0f}/s {min(rates):>9,.0f} {max(rates):>9,.0f}"
+        numbers += f" {ratio(name, base, 'rate'):>7.2f}"
+        cpu = statistics.median(one.cpu_rate for one in each)
+        print(f"{name:<22} {numbers} {cpu:>15,.0f} {ratio(name, base, 'cpu_rate'):>7.2f}")
+    for mine, theirs, wanted in WANTED:
+        if mine in founds and theirs in founds:
+            found_ratio = ratio(mine, theirs, "rate")
+            missed = "" if found_ratio >= wanted else "  MISSED"
+            print(f"{mine} / {theirs}: {found_ratio:.2f} (wanted: at least {wanted:g}){missed}")
 
 
 def precision(bench: Bench) -> None:
     """How far from their time callbacks leave at 5,000/s, and what two processes reach on all cores."""
-    said = bench.run(sys.executable, __file__, "--sender", bench.url, str(bench.seconds), "--rate", "5000")
+    said, _ = bench.run(sys.executable, __file__, "--sender", bench.url, str(bench.seconds), "--rate", "5000")
     found = json.loads(said)
     times = ", ".join(f"{name} {ms:.2f} ms" for name, ms in found["lateness_ms"].items())
     print(f"open loop at 5,000/s: {found['within_2_ms']:.2%} leave within 2 ms of their time ({times})")
-    two = ours("--processes", "2")(bench)
-    one = ours("--processes", "1")(bench)
+    two = ours("--processes", "2")(bench).rate
+    one = ours("--processes", "1")(bench).rate
     print(f"--processes 2, unpinned: {two:,.0f}/s, {two / one:.2f} × one process ({one:,.0f}/s)")
 
 
@@ -315,7 +344,7 @@ def listening(bench: Bench, core: int) -> None:
     pin = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **pin) as process:  # type: ignore[call-overload]
         url = process.stdout.readline().strip()
-        found = json.loads(bench.run(sys.executable, __file__, "--sender", url, str(bench.seconds)))
+        found = json.loads(bench.run(sys.executable, __file__, "--sender", url, str(bench.seconds))[0])
         process.terminate()
         _, said = process.communicate()
     received = int(_number(r"received (\d+), refused 0", said))
