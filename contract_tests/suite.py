@@ -294,7 +294,7 @@ class Run:
         with self._turns.setdefault(requirement.id, threading.RLock()):
             known = self._judged.get(requirement.id)
             if known is None:
-                known = self._judged[requirement.id] = self._first_verdict_on(requirement)
+                known = self._judged.setdefault(requirement.id, self._first_verdict_on(requirement))
             return known
 
     def _weighed(self, judged: CaseJudged) -> CaseJudged:

@@ -303,6 +303,39 @@ class Spoilt(Variant):
         return Response(status_code=500) if self.spoilt else await super().handle(callback)
 
 
+class HangsUpEverAfter(Spoilt):
+    """Closes every connection after a body that is no JSON, which is a refusal as good as any."""
+
+    async def handle(self, callback: Callback) -> Response:
+        if self.spoilt:
+            raise HangUpError
+        return await super().handle(callback)
+
+
+@pytest.mark.parametrize("only", [("bad",), ("bad.alive",)])
+def test_a_dead_target_passes_nothing_by_refusing_everything(only: tuple[str, ...]) -> None:
+    finished = against(HangsUpEverAfter(), only=only)
+    assert failed(finished) == {"bad.alive"}
+    assert finished.count(Verdict.PASS) <= 2
+
+
+class DiesOfAWrongSign(Variant):
+    dead = False
+
+    async def handle(self, callback: Callback) -> Response:
+        self.dead = self.dead or parameter(callback, "Sign") == "0" * 64
+        if self.dead:
+            raise HangUpError
+        return await super().handle(callback)
+
+
+@pytest.mark.parametrize("only", [("sign", "http.half-request"), ("sign",), ("sign.wrong", "sign.missing")])
+def test_a_target_that_dies_while_it_refuses_is_found_dead(only: tuple[str, ...]) -> None:
+    finished = against(DiesOfAWrongSign(TOKEN), token=TOKEN, only=(*only, "ack"))
+    assert failed(finished) == {"ack.status"}
+    assert "sign.wrong" in message(finished, "ack.status")
+
+
 def test_a_spoilt_target_is_blamed_for_what_spoilt_it_and_for_nothing_after() -> None:
     finished = against(Spoilt())
     assert failed(finished) == {"bad.alive"}

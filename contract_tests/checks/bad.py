@@ -151,6 +151,7 @@ def _then_valid(case: Case, what: str, draft: Draft, send: Callable[[Draft, str]
             return
         run.let_it_catch_up()
     run.aftermath[what] = exchange
+    run.check_pulse()
 
 
 @check("bad.alive")

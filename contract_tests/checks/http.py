@@ -220,6 +220,7 @@ def split_head(case: Case) -> None:
 @check("http.half-request")
 def half_request(case: Case) -> None:
     """Clients that hang up mid-head and mid-body must cost nobody else anything."""
+    case.run.check_pulse()
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     end_of_head = whole.index(b"\r\n\r\n") + 4
