@@ -335,7 +335,10 @@ class Case:
             if self._valid(draft, None).elapsed_ms <= margin_ms:
                 return
         seen = Seen(
-            "an answer takes over half the deadline", f"{margin_ms:g} ms", f"{exchange.elapsed_ms:.0f} ms", exchange
+            "an answer takes over half the deadline",
+            f"within {margin_ms:g} ms",
+            f"{exchange.elapsed_ms:.0f} ms",
+            exchange,
         )
         self.run.observations.add("ack.margin", seen)
 

@@ -316,7 +316,7 @@ class Run:
         end = self._clock() + self.settings.wait_for_s
         case = Case(self, load_register()["ack.ok"])
         while True:
-            patience_ms = max(_WARM_UP_MS, self.settings.give_up_ms)
+            patience_ms = max(_WARM_UP_MS, self.settings.give_up_ms, (end - self._clock()) * 1000)
             exchange = self.line.attempt(case.build(Draft()), patience_ms=patience_ms)
             certificate = exchange.outcome is Ending.TLS and "CERTIFICATE" in exchange.detail.upper()
             away = not exchange.connected and not certificate

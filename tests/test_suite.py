@@ -374,6 +374,22 @@ def test_a_target_that_is_still_starting_is_waited_for() -> None:
     assert failed(against(StillStarting(), wait_for_s=10, only=("ack", "type"))) == set()
 
 
+class StillLoading(Variant):
+    """Takes connections, and answers once it has loaded."""
+
+    async def handle(self, callback: Callback) -> Response:
+        if self.requests == 1:
+            await asyncio.sleep(2)
+        return await super().handle(callback)
+
+
+def test_a_target_that_listens_but_does_not_answer_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "_WARM_UP_MS", 100)
+    finished = against(StillLoading(), wait_for_s=10, deadline_ms=300, only=("type",))
+    assert failed(finished) == set()
+    assert finished.summary.undelivered == {}
+
+
 def test_a_target_that_does_not_listen_yet_is_waited_for() -> None:
     port = free_port()
     result: list[RunFinished] = []
