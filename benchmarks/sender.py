@@ -6,9 +6,10 @@
 
 Installs nothing. Needs Linux with two cores and nginx; what is missing of wrk, hey and locust is left out and named.
 nginx is pinned to one core and every client to another. wrk and hey repeat one request and look at no answer; locust's
-FastHttpUser reads the answer's JSON; ours makes every callback from living rooms, unlike any other, parses every answer
-and judges it by requirement id. All times include opening connections, and ours closing the journal. An answer whose
-bytes have come before is recognised instead of parsed again; "unlike answers" has a new X-Request-Id in every one.
+FastHttpUser reads the answer's JSON; ours makes every callback (enters and leaves) from living rooms, unlike any other,
+parses every answer and judges it by requirement id. All times include opening connections, and ours closing the
+journal. An answer whose bytes have come before is recognised instead of parsed again; "unlike answers" has a new
+X-Request-Id in every one.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def wrk(bench: Bench) -> Found:
     """Wrk."""
     script = bench.folder / "post.lua"
     script.write_text(f"wrk.method='POST'\nwrk.body='{PACKET}'\nwrk.headers['Content-Type']='application/json'\n")
-    said, cpu_s = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds:g}s", "-s", str(script), bench.url)
+    said, cpu_s = bench.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{bench.seconds}s", "-s", str(script), bench.url)
     return Found(_number(r"Requests/sec:\s+([\d.]+)", said), _number(r"(\d+) requests in", said) / cpu_s)
 
 
@@ -179,7 +180,7 @@ PEERS: dict[str, tuple[str, Callable[[Bench], Found]]] = {
 def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float | None) -> dict[str, Any]:
     """Send from living rooms for so long; the rate (1/s) from the first connection to the closed journal."""
     scenario = from_document({"phase": [{"profile": "steady", "members": 1_000, "duration": "3650d"}]}, "benchmark")
-    traffic = Traffic(scenario=scenario, seed=7, start_ms=FIXED_START_MS, limit=None)
+    traffic = Traffic(scenario=scenario, seed=7, start_ms=FIXED_START_MS, with_enter=True)
     sources = [_Timed(traffic, (part, processes), seconds) for part in range(1, processes + 1)]
     with tempfile.TemporaryDirectory() as folder:
         order = Order(
@@ -356,7 +357,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long everybody sends in a round")
+    parser.add_argument("--seconds", type=int, default=5, help="how long everybody sends in a round")
     parser.add_argument("--https", action="store_true")
     parser.add_argument("--only", action="append", default=[], help="wrk, hey, locust or ours; repeatable")
     parser.add_argument("--sender", nargs=2, metavar=("URL", "SECONDS"), help=argparse.SUPPRESS)

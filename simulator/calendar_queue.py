@@ -12,7 +12,7 @@ __all__ = ["CalendarQueue", "Planned"]
 
 
 class Planned(Protocol):
-    """Something with a moment: ``due`` is a whole number, -1 while nothing is planned. It hashes by its identity."""
+    """Something with a moment: ``due`` counts from the beginning of a bucket; it is -1 while nothing is planned."""
 
     due: int
 
@@ -26,30 +26,26 @@ class CalendarQueue(Generic[Item]):
     """Items in the order of their moments; of those at one moment, the one planned first comes first.
 
     They wait in buckets of ``2 ** width_bits`` units of time, and a bucket is sorted when its time comes: a heap of a
-    million items costs ten times as much for each. Buckets of a dozen items or two are the cheapest.
+    million items costs ten times as much for each. Nothing can be taken back, but an item can be made to mean nothing.
     """
 
-    __slots__ = ("_buckets", "_width_bits")
+    __slots__ = ("_buckets", "_mask", "_moments", "_width_bits")
 
     def __init__(self, width_bits: int) -> None:
         self._width_bits = width_bits
+        self._mask = (1 << width_bits) - 1
+        self._moments = list(range(1 << width_bits))  # shared: a number of its own for each item is heavy
         self._buckets: _Buckets[Item] = _Buckets()
 
-    def plan(self, item: Item, due: int) -> None:
-        """Plan *item*, for which nothing is planned, for the moment *due*, which must not be past."""
-        item.due = due
-        self._buckets[due >> self._width_bits][item] = None
+    def plan(self, item: Item, moment: int) -> None:
+        """Plan *item*, for which nothing is planned, for a *moment* that must not be past."""
+        item.due = self._moments[moment & self._mask]
+        self._buckets[moment >> self._width_bits].append(item)
 
-    def cancel(self, item: Item) -> None:
-        """Plan nothing for *item*."""
-        if item.due >= 0:
-            del self._buckets[item.due >> self._width_bits][item]
-            item.due = -1
+    def buckets(self) -> Iterator[tuple[int, Iterator[Item]]]:
+        """Bucket after bucket: its beginning, and an iterator that meets what is planned meanwhile in its place.
 
-    def buckets(self) -> Iterator[Iterator[Item]]:
-        """Bucket after bucket, each as an iterator that meets what is planned meanwhile in its place.
-
-        Whoever takes an item sets its ``due`` to -1 before anything else.
+        An item's moment is the beginning and its ``due``. Whoever takes it sets that to -1 before anything else.
         """
         buckets, keys = self._buckets, self._buckets.heap
         while keys:
@@ -57,7 +53,7 @@ class CalendarQueue(Generic[Item]):
             items = sorted(buckets[key], key=_DUE)
             left = iter(items)
             buckets[key] = _Current(items, left)
-            yield left
+            yield key << self._width_bits, left
             del buckets[key]
 
 
@@ -73,26 +69,19 @@ class _Current(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         return self._left
 
-    def __setitem__(self, item: Item, _: None) -> None:
-        insort(self._items, item, self._done, key=_DUE)
-
-    def __delitem__(self, item: Item) -> None:
-        del self._items[self._items.index(item, self._done)]
-
-    @property
-    def _done(self) -> int:
-        return len(self._items) - length_hint(self._left)
+    def append(self, item: Item) -> None:
+        insort(self._items, item, len(self._items) - length_hint(self._left), key=_DUE)
 
 
-class _Buckets(dict[int, "dict[Item, None] | _Current[Item]"], Generic[Item]):
-    """Ordered sets of items by time, made when they are first asked for; ``heap`` has the keys of those to come."""
+class _Buckets(dict[int, "list[Item] | _Current[Item]"], Generic[Item]):
+    """Buckets by time, made when they are first asked for; ``heap`` has the keys of those to come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heap: list[int] = []
 
-    def __missing__(self, key: int) -> dict[Item, None]:
+    def __missing__(self, key: int) -> list[Item]:
         heappush(self.heap, key)
-        bucket: dict[Item, None] = {}
+        bucket: list[Item] = []
         self[key] = bucket
         return bucket

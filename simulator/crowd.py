@@ -5,63 +5,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
+import msgspec
+
 from roomhook.simulator.chance import Chance
 from roomhook.simulator.people import ROOM_PREFIXES
 from roomhook.simulator.plans import Lot
-from roomhook.simulator.rooms import Member
 
-__all__ = ["Crowd", "Visitor"]
+__all__ = ["CORNERS", "Crowd", "Visitor"]
+
+CORNERS = 1024
+"""Into how many corners the rooms are divided at the most."""
 
 
-class Visitor(Member, gc=False, eq=False):
-    """A member with a plan: ``what`` is to happen to him at the moment ``due`` (ms, -1 for never) in his ``place``.
+class Visitor(msgspec.Struct, gc=False, eq=False):
+    """Somebody in a room, or on the way to it: ``what`` is to happen to him when he is ``due`` (-1 for never).
 
-    Visitors without an account stand for what is to happen to a place itself.
+    ``slot`` is where in his ``corner`` he is. ``lot`` has his address and platform, which stay with the account, and
+    what he says when he goes. Visitors without an account stand for what is to happen to a place itself.
     """
 
-    place: int
+    account: str
+    lot: Lot
+    corner: int
+    slot: int
     due: int = -1
     what: int = 0
-    reason: str = ""
 
 
 class Crowd:
-    """The people of ``slots`` rooms; each room has its own, so that rooms can live apart from one another.
+    """Rooms and people, divided into ``corners`` that have nothing to do with one another.
 
-    ``people`` and ``room_ids``, where given, are the accounts and rooms that exist; ``weights`` says how large a part
-    of the people each room gets.
+    A room with the number n is in the corner n modulo ``corners``: as long as there are not more than ``CORNERS``
+    rooms, each has a corner for itself. ``people`` and ``room_ids``, where given, are the accounts and rooms that
+    exist; the people are shared out by ``sizes``, the number of people each room is for.
     """
 
     def __init__(
-        self,
-        seed: int,
-        slots: int,
-        *,
-        people: Sequence[str] = (),
-        room_ids: Sequence[str] = (),
-        weights: Sequence[int] = (),
+        self, seed: int, sizes: Sequence[int], *, people: Sequence[str] = (), room_ids: Sequence[str] = ()
     ) -> None:
         self._seed = seed
-        self.slots = slots
+        self._rooms = len(sizes)
         self._room_ids = room_ids
         self._people = people
-        self._bounds = (
-            [0, *(len(people) * reached // sum(weights) for reached in accumulate(weights))] if people else []
-        )
+        self.corners = min(self._rooms, CORNERS)
+        whole = sum(sizes)
+        reached = accumulate(sum(sizes[corner :: self.corners]) for corner in range(self.corners))
+        self._bounds = [0, *(len(people) * upto // whole for upto in reached)] if people else []
 
-    def room_id(self, slot: int, nth: int) -> str:
-        """The id of the *nth* room in a slot; an existing room opens again under its own id."""
+    def rooms(self, corner: int) -> range:
+        """The numbers of the rooms in a corner."""
+        return range(corner, self._rooms, self.corners)
+
+    def room_id(self, number: int, nth: int) -> str:
+        """The id of the *nth* room in the place with this number; an existing room opens again under its own id."""
         if self._room_ids:
-            return self._room_ids[slot]
-        return f"{ROOM_PREFIXES[slot % len(ROOM_PREFIXES)]}{10_000 + nth * self.slots + slot}"
+            return self._room_ids[number]
+        return f"{ROOM_PREFIXES[number % len(ROOM_PREFIXES)]}{10_000 + nth * self._rooms + number}"
 
-    def own_people(self, slot: int, lots: Sequence[Lot]) -> list[Visitor] | None:
-        """The existing people of a slot, or None if people are made up; address and platform stay with the account."""
+    def own_people(self, corner: int, lots: Sequence[Lot]) -> list[Visitor] | None:
+        """The existing people of a corner, or None if people are made up; they keep their addresses and platforms."""
         if not self._people:
             return None
-        chance = Chance(self._seed, f"people/{slot}")
-        accounts = self._people[self._bounds[slot] : self._bounds[slot + 1]]
-        return [
-            Visitor(account, lot.client_ip, lot.platform, slot)
-            for account, lot in ((account, lots[chance.lot()]) for account in accounts)
-        ]
+        chance = Chance(self._seed, f"people/{corner}")
+        accounts = self._people[self._bounds[corner] : self._bounds[corner + 1]]
+        return [Visitor(account, lots[chance.lot()], corner, 0) for account in accounts]

@@ -13,7 +13,7 @@ from roomhook.schemas.errors import ConfigurationError
 __all__ = ["Event", "from_line", "read_lines", "to_line"]
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A callback as yet without a target: everything of it that does not depend on the callback URL.
 
     ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.

@@ -50,7 +50,7 @@ class CheckOutMethod(StrEnum):
     EXPIRED = "Expired"
 
 
-class LeavePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES):
+class LeavePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES, gc=False):
     """The request packet of Room.CallbackAfterMemberLeave, its fields in the order of the page's sample.
 
     ``member_count`` is the number of people in the room (protocol.md 3.1: the English page mistranslates it as
@@ -67,7 +67,7 @@ class LeavePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     event_time: int
 
 
-class EnterPacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES):
+class EnterPacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES, gc=False):
     """The request packet of Room.CallbackAfterMemberEnter (protocol.md 3.2): as the leave packet, without a Reason."""
 
     callback_command: Literal["Room.CallbackAfterMemberEnter"] = ENTER_COMMAND

@@ -12,52 +12,51 @@ from roomhook.simulator.chance import LOTS, QUANTILES, Chance, exponential, log_
 from roomhook.simulator.people import ADDRESSES, address, weighted
 from roomhook.simulator.profiles import Phase
 
-__all__ = ["TABLE", "Happening", "Lot", "Texts", "draw_lots"]
-
-TABLE: Final = 256
-"""Entries of a table of names, texts or choices."""
+__all__ = ["Happening", "Lot", "Texts", "draw_lots"]
 
 _SECOND: Final = 1000
 _AWAY: Final = 30 * _SECOND
 _GAPS: Final = 1 << 20
 _PARTS: Final = 1 << 30
+_PEOPLE_TO_AN_ADMIN: Final = 50
 
 
 class Happening:
     """What can happen in a room. It is no enum because an enum's members take longer to look up."""
 
     END: Final = 0
-    STAGE: Final = 1
-    PERIOD: Final = 2
-    FILL: Final = 3
-    ARRIVE: Final = 4
-    RETURN: Final = 5
-    RECOVER: Final = 6
-    LOSE: Final = 7
-    SHOCK: Final = 8
-    LEAVE: Final = 9
-    LEAVE_AND_RETURN: Final = 10
-    KICK: Final = 11
-    EXPIRE: Final = 12
-    OWNER_GONE: Final = 13
-    WAVE: Final = 14
-    EVICT: Final = 15
+    NOTHING: Final = 1
+    STAGE: Final = 2
+    PERIOD: Final = 3
+    FILL: Final = 4
+    ARRIVE: Final = 5
+    RETURN: Final = 6
+    RECOVER: Final = 7
+    LOSE: Final = 8
+    SHOCK: Final = 9
+    LEAVE: Final = 10
+    LEAVE_AND_RETURN: Final = 11
+    KICK: Final = 12
+    EXPIRE: Final = 13
+    OWNER_GONE: Final = 14
+    WAVE: Final = 15
+    EVICT: Final = 16
 
 
 class Texts(NamedTuple):
-    """What accounts begin with, and ``TABLE`` reasons for each happening that ends a visit."""
+    """What accounts begin with, and reasons by the kinds that ``people.reasons`` has."""
 
     stems: Sequence[str]
-    reasons: Mapping[int, Sequence[str]]
+    reasons: Mapping[str, Sequence[str]]
 
 
 class Lot(msgspec.Struct, frozen=True, gc=False):
-    """What one draw decides about a visit: who comes and when the next one does, how long he stays and what ends it.
+    """What one draw decides: who comes and when the next one does, how long somebody stays, and what ends it.
 
     ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
     is what is left of the stay of somebody who is there already, ``away`` how long somebody is gone who ``returns``;
-    these and ``stay`` are in ms. ``farewell`` is the Reason of one whose room ends, ``silence`` that of one who
-    expires.
+    these and ``stay`` are in ms. The last four are the Reason of one who leaves, is kicked, expires, or whose room
+    ends.
     """
 
     stem: str
@@ -67,46 +66,45 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
     gap: float
     part: float
     stay: int
-    rest: int
     ending: int
-    reason: str
-    recovers: bool
+    goodbye: str
+    offence: str
     silence: str
+    farewell: str
+    rest: int
+    recovers: bool
     returns: bool
     away: int
-    farewell: str
 
 
 def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
     """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit."""
     endings = weighted(_endings(phase), QUANTILES)
-    platforms = weighted(phase.platforms, TABLE)
+    platforms = weighted(phase.platforms, QUANTILES)
     gaps, aways, stays = exponential(_GAPS), exponential(_AWAY), log_normal(phase.stay, phase.stay_sigma)
     # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
-    lots: list[Lot] = []
-    for _ in range(LOTS):
-        ending = chance.choice(endings)
-        lots.append(
-            Lot(
-                stem=chance.choice(texts.stems),
-                client_ip=address(chance.below(ADDRESSES)),
-                platform=chance.choice(platforms),
-                is_admin=chance.below(16) == 0,
-                gap=chance.choice(gaps) / _GAPS,
-                part=chance.below(_PARTS) / _PARTS,
-                stay=max(_SECOND, chance.choice(stays)),
-                rest=max(_SECOND, chance.choice(found) * chance.below(_PARTS) // _PARTS),
-                ending=ending,
-                reason=chance.choice(texts.reasons[ending]),
-                recovers=chance.hit(phase.recover),
-                silence=chance.choice(texts.reasons[Happening.LOSE]),
-                returns=chance.hit(phase.reenter),
-                away=_SECOND + chance.choice(aways),
-                farewell=chance.choice(texts.reasons[Happening.EVICT]),
-            )
+    return [
+        Lot(
+            stem=chance.choice(texts.stems),
+            client_ip=address(chance.below(ADDRESSES)),
+            platform=chance.choice(platforms),
+            is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,
+            gap=chance.choice(gaps) / _GAPS,
+            part=chance.below(_PARTS) / _PARTS,
+            stay=max(_SECOND, chance.choice(stays)),
+            ending=chance.choice(endings),
+            goodbye=chance.choice(texts.reasons["Leave"]),
+            offence=chance.choice(texts.reasons["Kicked"]),
+            silence=chance.choice(texts.reasons["Expired"]),
+            farewell=chance.choice(texts.reasons["Dissolved"]),
+            rest=max(_SECOND, chance.choice(found) * chance.below(_PARTS) // _PARTS),
+            recovers=chance.hit(phase.recover),
+            returns=chance.hit(phase.reenter),
+            away=_SECOND + chance.choice(aways),
         )
-    return lots
+        for _ in range(LOTS)
+    ]
 
 
 def _endings(phase: Phase) -> dict[int, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -89,7 +89,13 @@ class Member(msgspec.Struct, gc=False):
     platform: str
 
 
-M = TypeVar("M", bound=Member)
+class _HasAccount(Protocol):
+    """What a room needs to know of somebody."""
+
+    account: str
+
+
+M = TypeVar("M", bound=_HasAccount)
 
 _LEAVE: Final = CheckOutMethod.LEAVE
 _NOBODY_LOST: Final[dict[str, int]] = {}  # shared by the rooms where nobody is; never written to
@@ -149,34 +155,38 @@ class Room(Generic[M]):
         self._places = capacity
         self._counted = 1 if dialect.member_count is CountMoment.BEFORE else 0
 
-    def enter(self, member: M, now: int) -> None:
-        """Let *member* in; ``entered`` makes the packet."""
+    def enter(self, member: M, now: int) -> EnterPacket:
+        """*member* enters."""
+        self.let_in(member)
+        return self.entered(member.account, self._tick(now))
+
+    def let_in(self, member: M) -> None:
+        """Let *member* in and tell nobody; ``entered`` makes the packet about it."""
         members, account = self.members, member.account
         if account in members or len(members) >= self._places:
             raise RefusedError(*self._why_not(account))
         members[account] = member
-        if now > self.clock:  # noqa: PLR1730 (max() takes longer, and every visit comes by here)
-            self.clock = now
 
-    def entered(self, account: str) -> EnterPacket:
-        """The packet about the one who has just entered."""
+    def entered(self, account: str, now: int) -> EnterPacket:
+        """The packet about the one who has just entered, at *now*, which must not be before what happened last."""
         return EnterPacket(
             operator_account=account,
             room_id=self.room_id,
             member_count=len(self.members),
             member_list_account=(account,),
-            event_time=self.clock,
+            event_time=now,
         )
 
     def check_out(self, method: CheckOutMethod, account: str, operator: str, reason: str, now: int) -> LeavePacket:
-        """The member is out, by whatever *method*; the other methods are this one and their rules."""
+        """The member is out, by whatever *method*, at *now*, which must not be before what happened last.
+
+        What follows is this and its rules.
+        """
         members = self.members
         try:
             del members[account]
         except KeyError:
             raise RefusedError(Refusal.NOT_A_MEMBER, account) from None
-        if now > self.clock:  # noqa: PLR1730 (max() takes longer, and every visit comes by here)
-            self.clock = now
         if self.lost:
             self.lost.pop(account, None)
         if account in self.admins:
@@ -188,12 +198,12 @@ class Room(Generic[M]):
             type=method,
             member_list_account=(account,),
             reason=reason,
-            event_time=self.clock,
+            event_time=now,
         )
 
     def leave(self, account: str, reason: str, now: int) -> LeavePacket:
         """The member goes by himself."""
-        return self.check_out(_LEAVE, account, account, reason, now)
+        return self.check_out(_LEAVE, account, account, reason, self._tick(now))
 
     def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
         """*operator* (the owner, an admin, or the administrator behind REST) puts 1 to 20 members out."""
@@ -202,6 +212,7 @@ class Room(Generic[M]):
         self._must_be_allowed(operator, accounts)
         for account in accounts:
             self._must_be_in(account)
+        now = self._tick(now)
         packets = [self.check_out(CheckOutMethod.KICKED, account, operator, reason, now) for account in accounts]
         if self.dialect.bulk_kick is BulkKick.EACH:
             return tuple(packets)
@@ -211,15 +222,14 @@ class Room(Generic[M]):
     def lose(self, account: str, now: int) -> None:
         """The member's heartbeat stops; he counts as present until it expires."""
         self._must_be_in(account)
-        self.clock = max(self.clock, now)
         if not self.lost:
             self.lost = {}
-        self.lost.setdefault(account, self.clock)
+        self.lost.setdefault(account, self._tick(now))
 
     def recover(self, account: str, now: int) -> None:
         """The member's heartbeat is back in time, and nobody is told."""
         self._must_be_in(account)
-        self.clock = max(self.clock, now)
+        self._tick(now)
         if self.lost:
             self.lost.pop(account, None)
 
@@ -228,7 +238,7 @@ class Room(Generic[M]):
         self._must_be_in(account)
         if now - self.lost.get(account, now) < self.dialect.heartbeat_ms[0]:
             raise RefusedError(Refusal.NOT_LOST, account)
-        return self.check_out(CheckOutMethod.EXPIRED, account, self._expired_operator(account), reason, now)
+        return self.check_out(CheckOutMethod.EXPIRED, account, self._expired_operator(account), reason, self._tick(now))
 
     def promote(self, account: str) -> None:
         """Make the member an admin, who may kick."""
@@ -255,11 +265,11 @@ class Room(Generic[M]):
         """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
         match self.dialect.dissolution:
             case Dissolution.LEAVE:
-                return self.check_out(_LEAVE, account, account, reason, now)
+                return self.check_out(_LEAVE, account, account, reason, self._tick(now))
             case Dissolution.KICKED:
-                return self.check_out(CheckOutMethod.KICKED, account, operator, reason, now)
+                return self.check_out(CheckOutMethod.KICKED, account, operator, reason, self._tick(now))
             case Dissolution.NONE:
-                self.check_out(_LEAVE, account, account, reason, now)
+                self.check_out(_LEAVE, account, account, reason, self._tick(now))
                 return None
 
     def dissolve(self, operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
@@ -267,6 +277,11 @@ class Room(Generic[M]):
         self.close()
         packets = [self.evict(account, operator, reason, now) for account in list(self.members)]
         return tuple(packet for packet in packets if packet is not None)
+
+    def _tick(self, now: int) -> int:
+        """*now*, or if the clock runs backwards, what it showed before."""
+        self.clock = max(self.clock, now)
+        return self.clock
 
     def _why_not(self, account: str) -> tuple[Refusal, str]:
         if self.closing:

@@ -13,7 +13,7 @@ import msgspec
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.chance import QUANTILES, Chance, pareto
 from roomhook.simulator.people import NETWORKS, network, weighted
-from roomhook.simulator.plans import TABLE, Texts, draw_lots
+from roomhook.simulator.plans import Texts, draw_lots
 from roomhook.simulator.profiles import EVENING, DayCurve, Phase, Profile
 
 __all__ = ["Setting", "Stage", "stages"]
@@ -56,10 +56,9 @@ class Stage:
         self._aftermath = setting.heartbeat_ms if phase.profile is Profile.OUTAGE else phase.sweep
         self._seed, self._stream = setting.seed, f"stage/{number}"
         self._check()
-        self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), TABLE)
+        self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), QUANTILES)
         self.lots = draw_lots(phase, setting.texts, Chance(setting.seed, f"{self._stream}/lots"))
         self._sizes = _sizes(phase, setting.seed)
-        self._gaps: dict[float, float] = {}  # shared, since a million floats are heavy
 
     def size(self, room: int) -> int:
         """How many people the room is for, in the busiest hour."""
@@ -74,10 +73,10 @@ class Stage:
         """How many people the room lets in."""
         return self.phase.capacity or max(_CAPACITY, 2 * self.size(room))
 
-    def gap_ms(self, room: int) -> float:
-        """The mean time (ms, in the busiest hour) between arrivals that keep the room full; 0 if nobody comes."""
-        flow = self.size(room) * self.phase.flow
-        return self._gaps.setdefault(flow, self.mean_stay_ms / flow) if flow else 0.0
+    def gap_ms(self, people: int) -> float:
+        """The mean time (ms, in the busiest hour) between arrivals that keep *people* there; 0 if nobody comes."""
+        flow = people * self.phase.flow
+        return self.mean_stay_ms / flow if flow else 0.0
 
     @property
     def mean_stay_ms(self) -> float:
@@ -144,8 +143,8 @@ def _sizes(phase: Phase, seed: int) -> list[int]:
     """How many people each room is for: one at least, the rest by heavy-tailed weights; ``members`` in all."""
     if phase.size_tail:
         table = pareto(_WEIGHT_SCALE, phase.size_tail)
-        bits = Chance(seed, "sizes").bits
-        weights = [table[bits() & (QUANTILES - 1)] for _ in range(phase.rooms)]
+        chance = Chance(seed, "sizes")
+        weights = [chance.choice(table) for _ in range(phase.rooms)]
     else:
         weights = [1] * phase.rooms
     spare, whole, before = phase.members - phase.rooms, sum(weights), 0

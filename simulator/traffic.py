@@ -11,7 +11,7 @@ from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.crowd import Crowd
 from roomhook.simulator.events import Event
 from roomhook.simulator.people import reasons, shipped_locales, stems
-from roomhook.simulator.plans import TABLE, Happening, Texts
+from roomhook.simulator.plans import Texts
 from roomhook.simulator.profiles import Profile
 from roomhook.simulator.rooms import Dissolution
 from roomhook.simulator.scenario import ReasonStyle, Scenario
@@ -22,14 +22,6 @@ __all__ = ["FIXED_START_MS", "Traffic", "events", "world"]
 
 FIXED_START_MS: Final = 1_767_376_800_000
 """Friday, 2 January 2026, 18:00 UTC: the world's first moment where no other is asked for."""
-
-_KINDS: Final = {
-    Happening.LEAVE: "Leave",
-    Happening.LEAVE_AND_RETURN: "Leave",
-    Happening.KICK: "Kicked",
-    Happening.LOSE: "Expired",
-    Happening.EVICT: "Dissolved",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +65,13 @@ def world(traffic: Traffic) -> World:
     texts = _texts(traffic.locales or shipped_locales(), backend.reason)
     setting = Setting(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
     acts = stages(traffic.scenario.phases, traffic.start_ms, setting)
-    count = max(stage.phase.rooms for stage in acts)
+    crowd = _crowd(traffic, acts)
     return World(
         acts,
-        _crowd(traffic, acts, count),
+        crowd,
         backend,
-        texts.reasons,
         seed=traffic.seed,
-        mine=range(part - 1, count, parts),
+        mine=range(part - 1, crowd.corners, parts),
         others_live=traffic.limit is not None,
         with_enter=traffic.with_enter,
         speed=traffic.speed,
@@ -105,20 +96,21 @@ def _refuse_silence(traffic: Traffic) -> None:
         )
 
 
-def _crowd(traffic: Traffic, acts: list[Stage], count: int) -> Crowd:
+def _crowd(traffic: Traffic, acts: list[Stage]) -> Crowd:
+    count = max(stage.phase.rooms for stage in acts)
     if traffic.rooms and count > len(traffic.rooms):
         raise ConfigurationError(f"{count} rooms are asked for and only {len(traffic.rooms)} exist; ask for fewer")
-    weights = [max(stage.size(room) for stage in acts) for room in range(count)]
-    if traffic.people and sum(weights) > len(traffic.people):
+    sizes = [max(stage.size(room) for stage in acts) for room in range(count)]
+    members = max(stage.phase.members for stage in acts)
+    if traffic.people and members > len(traffic.people):
         raise ConfigurationError(
-            f"{sum(weights)} members are asked for and only {len(traffic.people)} people exist; ask for fewer"
+            f"{members} members are asked for and only {len(traffic.people)} people exist; ask for fewer"
         )
-    return Crowd(traffic.seed, count, people=traffic.people, room_ids=traffic.rooms, weights=weights)
+    return Crowd(traffic.seed, sizes, people=traffic.people, room_ids=traffic.rooms)
 
 
 def _texts(locales: tuple[str, ...], style: ReasonStyle) -> Texts:
-    found: dict[int, list[str]] = {}
-    for what, kind in _KINDS.items():
-        texts = reasons(kind, locales) if style is ReasonStyle.TEXT or kind == "Kicked" else ("",)
-        found[what] = [texts[index * len(texts) // TABLE] for index in range(TABLE)]
-    return Texts(stems(locales), found)
+    """What is said: a kick always has its Reason, whatever the *style* of the others."""
+    kinds = ("Leave", "Expired", "Dissolved")
+    said = {kind: reasons(kind, locales) if style is ReasonStyle.TEXT else ("",) for kind in kinds}
+    return Texts(stems(locales), {**said, "Kicked": reasons("Kicked", locales)})

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from roomhook.simulator.calendar_queue import CalendarQueue
+from roomhook.simulator.corner import Client, Surroundings
 from roomhook.simulator.crowd import Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.life import HANDLERS, Life
 from roomhook.simulator.packets import CheckOutMethod, EnterPacket, LeavePacket, encode
-from roomhook.simulator.place import Surroundings
 from roomhook.simulator.plans import Happening
-from roomhook.simulator.rooms import Member
+from roomhook.simulator.rooms import Member, Room
 from roomhook.simulator.scenario import Backend, ReasonStyle
 from roomhook.simulator.stages import Stage
 
@@ -23,7 +23,7 @@ __all__ = ["UNHEARD", "World"]
 
 _encode = msgspec.json.Encoder().encode  # one call less than packets.encode, which makes the same bytes
 _END: Final = Happening.END
-_BUCKET: Final = 512
+_BUCKET: Final = 64
 """Visits that should share a bucket of the calendar, at the most."""
 
 _WIDEST_BITS: Final = 13
@@ -35,9 +35,9 @@ UNHEARD: Final = Event(0, "", "", "", b"")
 
 
 class World:
-    """The rooms with the numbers in *mine*, and if *others_live*, all others too, of which nothing is heard.
+    """The corners with the numbers in *mine*, and if *others_live*, all others too, of which nothing is heard.
 
-    *reasons* has texts for each happening that ends a visit. *speed* divides all time that has passed since the start:
+    *speed* divides all time that has passed since the start:
     at 60, what happens in an hour is told as of a minute.
     """
 
@@ -46,7 +46,6 @@ class World:
         stages: Sequence[Stage],
         crowd: Crowd,
         backend: Backend,
-        reasons: Mapping[int, Sequence[str]],
         *,
         seed: int,
         mine: range,
@@ -57,7 +56,6 @@ class World:
         self._start = stages[0].start
         self._queue: CalendarQueue[Visitor] = CalendarQueue(_width_bits(stages))
         self._speed = speed
-        self._slots = crowd.slots
         self._absent = backend.reason is ReasonStyle.ABSENT
         around = Surroundings(
             queue=self._queue,
@@ -65,54 +63,56 @@ class World:
             crowd=crowd,
             dialect=backend.dialect,
             rest=Member(backend.dialect.administrator, "0.0.0.0", "RESTAPI"),  # noqa: S104 (protocol.md 1.1)
-            reasons=reasons,
-            slots=crowd.slots,
             with_enter=with_enter,
             event=self._event if self._absent or speed != 1 else _plain_event,
         )
-        self._queue.plan(Visitor("", "", "", -1, what=Happening.END), stages[-1].end)
+        self._queue.plan(Visitor("", stages[0].lots[0], 0, 0, what=Happening.END), stages[-1].end)
         elsewhere = replace(around, event=_unheard)
+        everywhere = range(crowd.corners)
         self._lives = {
             number: Life(number, seed, around if number in mine else elsewhere)
-            for number in (range(crowd.slots) if others_live else mine)
+            for number in (everywhere if others_live else mine)
         }
 
     def events(self) -> Iterator[Event]:
         """The callbacks in the order of their EventTime, with ``UNHEARD`` in place of each of the others'."""
-        lives = cast("list[Life]", [self._lives.get(number) for number in range(self._slots)])  # quicker than a dict
-        for bucket in self._queue.buckets():
+        lives = self._lives
+        for beginning, bucket in self._queue.buckets():
             for visitor in bucket:
-                now, what = visitor.due, visitor.what
+                now, what = beginning + visitor.due, visitor.what
                 visitor.due = -1
                 if what == _END:
                     return
-                happened = HANDLERS[what](lives[visitor.place], visitor, now)
+                happened = HANDLERS[what](lives[visitor.corner], visitor, now)
                 if happened:
                     yield from happened
 
     @property
     def alive(self) -> int:
         """How many people are in rooms now."""
-        return sum(len(life.room.members) for life in self._lives.values() if life.room is not None)
+        return sum(len(room.members) for room in self._rooms())
 
     @property
     def rooms_alive(self) -> int:
         """How many rooms there are now."""
-        return sum(life.room is not None for life in self._lives.values())
+        return sum(1 for _ in self._rooms())
 
-    def _event(self, command: str, packet: LeavePacket | EnterPacket, client_ip: str, platform: str) -> Event:
+    def _rooms(self) -> Iterator[Room[Visitor]]:
+        return (room for life in self._lives.values() for room in life.rooms if room is not None)
+
+    def _event(self, command: str, packet: LeavePacket | EnterPacket, client: Client) -> Event:
         """As ``_plain_event``, with time compressed, and without a Reason where the backend would send none."""
         moment = self._start + int((packet.event_time - self._start) / self._speed)
         packet = msgspec.structs.replace(packet, event_time=moment)
         if self._absent and isinstance(packet, LeavePacket) and packet.type is not CheckOutMethod.KICKED:
             fields = msgspec.to_builtins(packet)
             del fields["Reason"]
-            return Event(moment, command, client_ip, platform, msgspec.json.encode(fields))
-        return Event(moment, command, client_ip, platform, encode(packet))
+            return Event(moment, command, client.client_ip, client.platform, msgspec.json.encode(fields))
+        return Event(moment, command, client.client_ip, client.platform, encode(packet))
 
 
-def _plain_event(command: str, packet: LeavePacket | EnterPacket, client_ip: str, platform: str) -> Event:
-    return Event(packet.event_time, command, client_ip, platform, _encode(packet))
+def _plain_event(command: str, packet: LeavePacket | EnterPacket, client: Client) -> Event:
+    return Event(packet.event_time, command, client.client_ip, client.platform, _encode(packet))
 
 
 def _unheard(*_: object) -> Event:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from roomhook.simulator.packets import CheckOutMethod, LeavePacket
+from roomhook.simulator.packets import CheckOutMethod, EnterPacket, LeavePacket
 from roomhook.simulator.rooms import (
     BulkKick,
     CountMoment,
@@ -62,8 +62,8 @@ def test_member_count_before_the_leave_counts_those_who_go() -> None:
 
 def test_an_enter_tells_how_many_are_there_now() -> None:
     room = filled("anna", "bert")
-    packet = room.entered("bert")
-    assert (packet.operator_account, packet.member_list_account, packet.member_count) == ("bert", ("bert",), 2)
+    packet = room.enter(member("carl"), 2000)
+    assert (packet.operator_account, packet.member_list_account, packet.member_count) == ("carl", ("carl",), 3)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ class LifeOfARoom(RuleBasedStateMachine):
     @rule(account=st.sampled_from(REGULARS))
     def enter(self, account: str) -> None:
         allowed = not self.closing and account not in self.inside and len(self.inside) < self.capacity
-        if self.attempt(lambda: self.room.enter(member(account), self.now), allowed=allowed):
+        packets: list[EnterPacket] = []
+        if self.attempt(lambda: packets.append(self.room.enter(member(account), self.now)), allowed=allowed):
             self.inside.append(account)
-            packet = self.room.entered(account)
-            assert packet.member_count == len(self.inside)
-            self.moved_on(packet.event_time)
+            assert packets[0].member_count == len(self.inside)
+            self.moved_on(packets[0].event_time)
 
     @rule(account=st.sampled_from(REGULARS), reason=st.text(max_size=20))
     def leave(self, account: str, reason: str) -> None:

@@ -45,7 +45,7 @@ class Presence(Estate):
             self.recover(where, account, now)
             return
         try:
-            hall.room.enter(Guest(account, via.client_ip, via.platform, name_card), now)
+            packet = hall.room.enter(Guest(account, via.client_ip, via.platform, name_card), now)
         except RefusedError as error:
             raise _refused(error) from None
         self._entered += 1
@@ -54,7 +54,7 @@ class Presence(Estate):
             hall.record.empty_due = 0
             self.touch(Key(*where, "room", ""))
         self.touch(Key(*where, "member", account))
-        self.cause(hall, ENTER_COMMAND, hall.room.entered(account), via, hall.room.clock)
+        self.cause(hall, ENTER_COMMAND, packet, via, packet.event_time)
 
     def leave(self, where: Where, account: str, reason: str, via: Via | None, now: int) -> None:
         """*account* goes by himself."""
