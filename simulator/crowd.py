@@ -13,7 +13,7 @@ from roomhook.simulator.plans import Lot
 
 __all__ = ["CORNERS", "Crowd", "Visitor"]
 
-CORNERS = 1024
+CORNERS = 256
 """Into how many corners the rooms are divided at the most."""
 
 
