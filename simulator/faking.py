@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -84,10 +84,10 @@ class Shot:
         return Callback(url, self.body, self.headers, signed=self.token is not None)
 
 
-_METHODS: Final = {
-    Kind.LEAVE: CheckOutMethod.LEAVE,
-    Kind.KICKED: CheckOutMethod.KICKED,
-    Kind.EXPIRED: CheckOutMethod.EXPIRED,
+_METHODS: Final[Mapping[Kind, CheckOutMethod]] = {
+    Kind.LEAVE: "Leave",
+    Kind.KICKED: "Kicked",
+    Kind.EXPIRED: "Expired",
 }
 
 
@@ -102,7 +102,7 @@ def fake(kind: Kind, given: Given, *, seed: int, now_ms: int) -> Fake:
     client_ip, platform = people.client_ip(), people.platform()
     members = tuple(given.members) or (member,)
     operator = owner if kind is Kind.KICKED else members[0]
-    method = _METHODS.get(kind, CheckOutMethod.LEAVE)
+    method = _METHODS.get(kind, "Leave")
     reason = people.reason(method)
     leave = LeavePacket(
         operator_account=operator if given.operator is None else given.operator,

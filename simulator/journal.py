@@ -187,7 +187,10 @@ class Journal:
         while block := list(islice(source, _BLOCK)):
             first = self._next_event
             self._next_event += len(block)
-            rows = [(i, e.time_ms, e.command, e.client_ip, e.platform, e.body) for i, e in enumerate(block, first)]
+            rows = [  # a bytearray is bound as it is, for bytes sqlite3 looks for an adapter first
+                (i, e.time_ms, e.command, e.client_ip, e.platform, bytearray(e.body))
+                for i, e in enumerate(block, first)
+            ]
             queries: list[tuple[str, int]] = []
             if isinstance(block[0], Recorded):  # a stream holds one kind or the other
                 queries = [(e.query, i) for i, e in enumerate(block, first) if isinstance(e, Recorded)]

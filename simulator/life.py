@@ -9,14 +9,12 @@ from typing import Final
 from roomhook.simulator.corner import NOTHING, Client, Corner, Surroundings
 from roomhook.simulator.crowd import Visitor
 from roomhook.simulator.events import Event
-from roomhook.simulator.packets import LEAVE_COMMAND, CheckOutMethod
+from roomhook.simulator.packets import LEAVE_COMMAND
 from roomhook.simulator.plans import Happening
 from roomhook.simulator.profiles import Profile
 from roomhook.simulator.rooms import KICK_LIMIT, Room
 
 __all__ = ["HANDLERS", "Life"]
-
-_LEAVE: Final = CheckOutMethod.LEAVE
 
 
 class Life(Corner):
@@ -36,7 +34,7 @@ class Life(Corner):
         assert room is not None
         account = visitor.account
         lot = visitor.lot
-        packet = room.check_out(_LEAVE, account, account, lot.goodbye, now)
+        packet = room.check_out("Leave", account, account, lot.goodbye, now)
         if not room.members:
             self.rooms[visitor.slot] = None
         elif account == room.owner:
@@ -134,7 +132,7 @@ class Life(Corner):
         self._release(visitor)
         if packet is None:
             return NOTHING
-        cause = client if packet.type is CheckOutMethod.KICKED else visitor.lot
+        cause = client if packet.type == "Kicked" else visitor.lot
         return (self._event(LEAVE_COMMAND, packet, cause),)
 
     def _owner_left(self, room: Room[Visitor], owner: Visitor, now: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -42,12 +41,8 @@ WIRE_NAMES: Final[dict[str, str]] = {
 """Python attribute to JSON key; the keys keep the vendor's spelling exactly (page, field tables)."""
 
 
-class CheckOutMethod(StrEnum):
-    """How a member left: by himself, kicked out, or by heartbeat expiry (page, ``Type``)."""
-
-    LEAVE = "Leave"
-    KICKED = "Kicked"
-    EXPIRED = "Expired"
+CheckOutMethod = Literal["Leave", "Kicked", "Expired"]
+"""How a member left: by himself, kicked out, or by heartbeat expiry (page, ``Type``)."""
 
 
 class LeavePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES, gc=False):

@@ -97,7 +97,6 @@ class _HasAccount(Protocol):
 
 M = TypeVar("M", bound=_HasAccount)
 
-_LEAVE: Final = CheckOutMethod.LEAVE
 _NOBODY_LOST: Final[dict[str, int]] = {}  # shared by the rooms where nobody is; never written to
 
 
@@ -203,7 +202,7 @@ class Room(Generic[M]):
 
     def leave(self, account: str, reason: str, now: int) -> LeavePacket:
         """The member goes by himself."""
-        return self.check_out(_LEAVE, account, account, reason, self._tick(now))
+        return self.check_out("Leave", account, account, reason, self._tick(now))
 
     def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
         """*operator* (the owner, an admin, or the administrator behind REST) puts 1 to 20 members out."""
@@ -213,7 +212,7 @@ class Room(Generic[M]):
         for account in accounts:
             self._must_be_in(account)
         now = self._tick(now)
-        packets = [self.check_out(CheckOutMethod.KICKED, account, operator, reason, now) for account in accounts]
+        packets = [self.check_out("Kicked", account, operator, reason, now) for account in accounts]
         if self.dialect.bulk_kick is BulkKick.EACH:
             return tuple(packets)
         count = packets[0].member_count if self._counted else packets[-1].member_count
@@ -238,7 +237,7 @@ class Room(Generic[M]):
         self._must_be_in(account)
         if now - self.lost.get(account, now) < self.dialect.heartbeat_ms[0]:
             raise RefusedError(Refusal.NOT_LOST, account)
-        return self.check_out(CheckOutMethod.EXPIRED, account, self._expired_operator(account), reason, self._tick(now))
+        return self.check_out("Expired", account, self._expired_operator(account), reason, self._tick(now))
 
     def promote(self, account: str) -> None:
         """Make the member an admin, who may kick."""
@@ -265,11 +264,11 @@ class Room(Generic[M]):
         """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
         match self.dialect.dissolution:
             case Dissolution.LEAVE:
-                return self.check_out(_LEAVE, account, account, reason, self._tick(now))
+                return self.check_out("Leave", account, account, reason, self._tick(now))
             case Dissolution.KICKED:
-                return self.check_out(CheckOutMethod.KICKED, account, operator, reason, self._tick(now))
+                return self.check_out("Kicked", account, operator, reason, self._tick(now))
             case Dissolution.NONE:
-                self.check_out(_LEAVE, account, account, reason, self._tick(now))
+                self.check_out("Leave", account, account, reason, self._tick(now))
                 return None
 
     def dissolve(self, operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:

@@ -13,7 +13,7 @@ from roomhook.simulator.corner import Client, Surroundings
 from roomhook.simulator.crowd import Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.life import HANDLERS, Life
-from roomhook.simulator.packets import CheckOutMethod, EnterPacket, LeavePacket, encode
+from roomhook.simulator.packets import EnterPacket, LeavePacket, encode
 from roomhook.simulator.plans import Happening
 from roomhook.simulator.rooms import Member, Room
 from roomhook.simulator.scenario import Backend, ReasonStyle
@@ -104,7 +104,7 @@ class World:
         """As ``_plain_event``, with time compressed, and without a Reason where the backend would send none."""
         moment = self._start + int((packet.event_time - self._start) / self._speed)
         packet = msgspec.structs.replace(packet, event_time=moment)
-        if self._absent and isinstance(packet, LeavePacket) and packet.type is not CheckOutMethod.KICKED:
+        if self._absent and isinstance(packet, LeavePacket) and packet.type != "Kicked":
             fields = msgspec.to_builtins(packet)
             del fields["Reason"]
             return Event(moment, command, client.client_ip, client.platform, msgspec.json.encode(fields))

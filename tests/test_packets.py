@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import msgspec
 import pytest
@@ -29,7 +30,7 @@ PAGE_PACKET = LeavePacket(
     operator_account="user1",
     room_id="rid-123",
     member_count=20,
-    type=CheckOutMethod.LEAVE,
+    type="Leave",
     member_list_account=("user1",),
     reason="xxxx",
     event_time=1670574414123,
@@ -43,7 +44,7 @@ LEAVES = st.builds(
     operator_account=TEXT,
     room_id=TEXT,
     member_count=NUMBER,
-    type=st.sampled_from(CheckOutMethod),
+    type=st.sampled_from(get_args(CheckOutMethod)),
     member_list_account=MEMBERS,
     reason=TEXT,
     event_time=NUMBER,
