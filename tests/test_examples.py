@@ -180,7 +180,7 @@ def test_example_imports_nothing_of_roomhook(stack: str) -> None:
     assert "roomhook" not in source.read_text()
 
 
-def test_every_snippet_of_the_how_to_is_cut_from_an_example() -> None:
+def test_every_snippet_of_the_how_to_is_cut_from_a_file_that_is_tested() -> None:
     howto = HOWTO.read_text()
     snippets = SNIPPET.findall(howto)
 

@@ -202,7 +202,8 @@ def test_events_end_in_the_same_state_in_any_order_and_number(events: list[tuple
 
 def answer_to(*parameters: tuple[str, str], token: str = "xxxxyyyy", clock: float = NOW) -> dict[str, Any]:
     backend = ReferenceBackend(str(DEFAULT_SDKAPPID), token, clock=lambda: clock)
-    callback = Callback("", (*params().items(), *parameters), Headers(), json.dumps(packet()).encode())
+    given = (*params().items(), *parameters)
+    callback = Callback(urlencode(given), given, Headers(), json.dumps(packet()).encode())
     try:
         answer: dict[str, Any] = json.loads(bytes(asyncio.run(backend.handle(callback)).body))
     finally:

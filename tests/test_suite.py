@@ -103,13 +103,14 @@ def test_two_values_that_are_minded_leave_the_blame_with_the_answer() -> None:
 
 
 class SignedBackwards(Variant):
-    def is_signed(self, signature: str, token: str, request_time: str) -> bool:
-        return signature == sign(request_time, token)
+    def check_sign(self, callback: Callback, token: str) -> None:
+        if parameter(callback, "Sign") != sign(parameter(callback, "RequestTime") or "", token):
+            raise Refusal(2, "Sign does not match")
 
 
 class NeverSigned(Variant):
-    def is_signed(self, signature: str, token: str, request_time: str) -> bool:  # noqa: ARG002 (nothing suits it)
-        return False
+    def check_sign(self, callback: Callback, token: str) -> None:  # noqa: ARG002 (nothing suits it)
+        raise Refusal(2, "Sign does not match")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from variant_server import OK_BODY, SDKAPPID, HangUpError, Variant, listening
 
 from roomhook.contract_tests.backends.reference import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.backends.verifier import verify_sign
 from roomhook.contract_tests.register import Level
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.suite import run_suite
@@ -477,9 +478,11 @@ def test_passes_a_clock_that_is_20_s_off() -> None:
 
 
 class FiveMinutes(Variant):
-    def check_request_time(self, text: str) -> None:
-        if not text.isdecimal() or len(text) > 12 or abs(self.clock() - int(text)) > 300:
-            raise Refusal(2, "RequestTime is more than five minutes off")
+    def check_sign(self, callback: Callback, token: str) -> None:
+        try:
+            verify_sign(callback.query, token, window_s=300)
+        except ValueError as error:
+            raise Refusal(2, str(error)) from None
 
 
 def test_a_window_of_five_minutes_is_a_matter_of_should() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roomhook.contract_tests.backends.presence import Presence
-from roomhook.simulator.callback_url import sign
+from roomhook.contract_tests.backends.verifier import verify_sign
 from roomhook.simulator.packets import ENTER_COMMAND, LEAVE_COMMAND, OK_RESPONSE, WIRE_NAMES, ResponsePacket, encode
 
-__all__ = ["SIGN_WINDOW_S", "Callback", "Command", "Event", "ReferenceBackend", "Refusal"]
+__all__ = ["Callback", "Command", "Event", "ReferenceBackend", "Refusal"]
 
-SIGN_WINDOW_S: Final = 60
 _Kind = TypeVar("_Kind")
 _MAX_INTEGER: Final = 2**63 - 1  # SQLite's largest
 
@@ -132,23 +129,10 @@ class ReferenceBackend:
 
     def check_sign(self, callback: Callback, token: str) -> None:
         """Sign must be sha256(Token + RequestTime), and RequestTime fresh (protocol.md 1.5)."""
-        signs, times = callback.values("Sign"), callback.values("RequestTime")
-        if len(signs) != 1 or len(times) != 1:
-            raise Refusal(2, "Sign and RequestTime are each needed once")
-        self.check_request_time(times[0])
-        if not self.is_signed(signs[0], token, times[0]):
-            raise Refusal(2, "Sign does not match")
-
-    def check_request_time(self, text: str) -> None:
-        """RequestTime must be a number of seconds, at most a minute off either way."""
-        if not re.fullmatch("[0-9]{1,12}", text):
-            raise Refusal(2, "RequestTime is not a number of seconds")
-        if abs(self.clock() - int(text)) > SIGN_WINDOW_S:
-            raise Refusal(2, "RequestTime is more than a minute off")
-
-    def is_signed(self, signature: str, token: str, request_time: str) -> bool:
-        """Whether *signature*, in either case of hex, is made of *token* and *request_time*; in constant time."""
-        return hmac.compare_digest(signature.lower().encode(), sign(token, request_time).encode())
+        try:
+            verify_sign(callback.query, token, clock=self.clock)
+        except ValueError as error:
+            raise Refusal(2, str(error)) from None
 
     def read(self, callback: Callback) -> Event | None:
         """The enter or leave event in the body, or None for a command that this backend has nothing to do for."""
