@@ -1,4 +1,4 @@
-"""verify_sign, the function that users copy: the documented vectors, the window, and everything that is no signature."""
+"""verify_sign, the function that users copy: the documented vectors, the window, and all that is no signature."""
 
 from __future__ import annotations
 

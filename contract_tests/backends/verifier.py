@@ -13,7 +13,7 @@ __all__ = ["verify_sign"]
 
 
 def verify_sign(query: str, token: str, *, clock: Callable[[], float] = time.time, window_s: int = 60) -> None:
-    """Raise ``ValueError``, which tells why, unless the sender of the callback knows *token* and has signed it just now.
+    """Raise ``ValueError``, which tells why, unless the sender of the callback knows *token* and signed it just now.
 
     *query* is the raw query of the callback URL, *clock* tells the time in s since the epoch, and RequestTime may be
     *window_s* off either way (protocol.md 1.5). Sign covers nothing but RequestTime: https guards the rest.
