@@ -20,6 +20,8 @@ _log = logging.getLogger("roomhook")
 _AT_ONCE: Final = 100
 _USERS: Final = 10
 _SECONDS: Final = 60
+_TICK_S: Final = 1.0
+"""How often locust asks a shape: what lasts less may be missed."""
 
 
 class _Shape(LoadTestShape):
@@ -29,11 +31,18 @@ class _Shape(LoadTestShape):
     use_common_options = True
     peak: ClassVar[int | None] = None
     duration: ClassVar[float | None] = None
+    shortest: ClassVar[float] = 1.0
+    """The least ``duration`` (s) in which each of its parts gets a second, in which locust asks."""
 
     def passed(self) -> float:
         """The share of the time (0–1, and beyond) that has gone."""
         me: Any = self  # locust's own methods have no types
-        return float(me.get_run_time()) / float(self.duration or self.session.options.run_time or _SECONDS)
+        return float(me.get_run_time()) / self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long it all takes."""
+        return float(self.duration or self.session.options.run_time or _SECONDS)
 
     @property
     def session(self) -> Session:
@@ -47,7 +56,8 @@ class _Shape(LoadTestShape):
         if passed >= 1:
             return None
         peak = self.peak or self.session.options.num_users or _USERS
-        return max(0, round(peak * self.level(passed))), _AT_ONCE
+        level = self.level(passed)
+        return max(1 if level else 0, round(peak * level)), max(_AT_ONCE, peak)
 
     def level(self, passed: float) -> float:
         """The share of the peak when *passed* (0–1) of the time has gone."""
@@ -71,15 +81,22 @@ class Soak(_Shape):
 
 
 class Spike(_Shape):
-    """A tenth of the peak; all of it for an eighth of each quarter of the time, as when rooms are dissolved."""
+    """A tenth of the peak; all of it at the end of each quarter of the time, as when rooms are dissolved.
+
+    That end is a quarter of the quarter, or a second if that is longer.
+    """
+
+    shortest = 8.0
 
     def level(self, passed: float) -> float:
         """The end of each quarter is the spike."""
-        return 1.0 if passed * 4 % 1 >= 0.75 else 0.1
+        return 1.0 if passed * 4 % 1 >= 1 - max(0.25, _TICK_S / (self.seconds / 4)) else 0.1
 
 
 class OutageSweep(_Shape):
     """A third of the peak; then nobody can leave; then the backend notices that heartbeats are missing: all at once."""
+
+    shortest = 5.0
 
     def level(self, passed: float) -> float:
         """Level, silence, the sweep, which ebbs away, and level again."""
@@ -94,6 +111,7 @@ class Staircase(_Shape):
     """Ten steps up to the peak; ends at the first step that breaks a threshold, and says the last good rate."""
 
     steps: ClassVar[int] = 10
+    shortest = 10.0
 
     def __init__(self) -> None:
         parent: Any = super()
@@ -156,10 +174,16 @@ _SHAPES: Final[dict[str, type[_Shape]]] = {
 
 
 def shape_for(session: Session) -> LoadTestShape | None:
-    """The shape that --shape asks for; raises ``ConfigurationError`` for a staircase that nothing could end."""
+    """The shape that --shape asks for; raises ``ConfigurationError`` where that can't be."""
     name = session.options.shape
     if name == "none":
         return None
     if name == "staircase" and not session.thresholds:
         raise ConfigurationError("--shape staircase looks for a broken threshold: give --fail-if, as in 'p99>500ms'")
-    return _SHAPES[name]()
+    kind, seconds = _SHAPES[name], session.options.run_time
+    if seconds and seconds < kind.shortest:
+        raise ConfigurationError(
+            f"--shape {name} is too quick in {seconds:g} s, since locust moves users once a second: "
+            f"give it {kind.shortest:g}s or more"
+        )
+    return kind()

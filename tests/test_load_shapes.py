@@ -1,0 +1,108 @@
+"""Load shapes under locust for real: when callbacks leave, by the moments that the fast lane writes down."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from counting_target import counting_target
+from locust_runs import locust, roomhook
+
+from roomhook.contract_tests.backends.server import BackendServer
+
+pytestmark = pytest.mark.alone
+
+_FULL = 400
+_RUNS = {
+    "spike": ("-t", "8s"),
+    "outage": ("-t", "5s", "--processes", "2"),
+    "soak": ("-t", "3s"),
+}
+
+
+class Sent:
+    """What one shape has sent: callbacks/s in each quarter of a second, from the first callback to the last."""
+
+    def __init__(self, folder: Path, code: int, text: str) -> None:
+        self.code, self.text = code, text
+        tables = (path.read_text().splitlines() for path in folder.glob("sent*"))
+        moments = [int(row["intended_us"]) for table in tables for row in csv.DictReader(table)]
+        counts = Counter((moment - min(moments)) // 250_000 for moment in moments)
+        self.rates = [4 * counts[slot] for slot in range(max(counts) + 1)]
+        self.seconds = len(self.rates) / 4
+
+    def stretches(self, least: float, most: float = 2 * _FULL) -> list[float]:
+        """How long (s) each stretch was in which the rate was at least *least* and at most *most*."""
+        runs = [(within, len(list(slots))) for within, slots in groupby(self.rates, lambda one: least <= one <= most)]
+        return [slots / 4 for within, slots in runs if within]
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sent]]:
+    """All shapes at once, each against a target of its own."""
+
+    folders = {shape: tmp_path_factory.mktemp(shape) for shape in _RUNS}
+
+    def run(shape: str) -> Sent:
+        folder = folders[shape]
+        with counting_target() as target:
+            code, verdict, text = locust(
+                target.url, folder, "FastLaneUser", "--shape", shape, "-u", "20", "--callback-rate", str(_FULL / 20),
+                *("--fail-if", "noncompliant>0", "--attempts", "sent", *_RUNS[shape]),
+            )  # fmt: skip
+            assert verdict.get("requests") == target.answers, text
+        return Sent(folder, code, text)
+
+    with ThreadPoolExecutor(len(_RUNS)) as pool:
+        yield dict(zip(_RUNS, pool.map(run, _RUNS), strict=True))
+
+
+@pytest.mark.parametrize("shape", _RUNS)
+def test_a_shape_ends_by_itself_with_the_verdict(sent: dict[str, Sent], shape: str) -> None:
+    assert sent[shape].code == 0, sent[shape].text
+
+
+def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> None:
+    high = sent["spike"].stretches(_FULL / 2)
+    assert len(high) == 4
+    assert all(0.5 <= one <= 1.5 for one in high), high
+    assert sum(sent["spike"].stretches(1, _FULL / 4)) >= 2.5
+
+
+def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Sent]) -> None:
+    outage = sent["outage"]
+    before, *_ = outage.stretches(_FULL / 5, _FULL / 2)
+    (silence,) = outage.stretches(0, _FULL / 20)
+    assert 1.5 <= before <= 3
+    assert 0.5 <= silence <= 1.75
+    sweep = outage.rates.index(max(outage.rates))
+    assert sweep >= 4 * (before + silence) - 1
+    assert max(outage.rates) >= _FULL * 0.8
+    assert outage.rates[-3] < _FULL * 0.7
+
+
+def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> None:
+    level = sent["soak"].stretches(_FULL * 0.7, _FULL * 1.3)
+    assert sum(level) >= 1.5
+
+
+def test_a_shape_of_the_command_judges_what_it_meets(tmp_path: Path) -> None:
+    with BackendServer() as server:
+        done = roomhook(server.url("ack.error-code"), tmp_path, "--shape", "soak", "--rate", "50/s", "--duration", "2s")
+    assert done.returncode == 1, done.stderr
+    assert "noncompliant>0" in done.stdout
+    assert "FAILED" in done.stdout
+
+
+@pytest.mark.parametrize(("shape", "least"), [("spike", "8s"), ("outage", "5s"), ("staircase", "10s")])
+def test_a_time_too_short_for_a_shape_is_refused(tmp_path: Path, shape: str, least: str) -> None:
+    with counting_target() as target:
+        done = roomhook(target.url, tmp_path, "--shape", shape, "--duration", "4s")
+    assert done.returncode == 2
+    assert f"give it {least} or more" in done.stderr
+    assert target.answers == 0
