@@ -82,6 +82,10 @@ NOTED: Final = {"url.https", "sign.upper"}
 NOTED_OF: Final = {"django": {"http.chunked"}, "php": {"http.split-head"}}
 """What a strict run may remark on, all of it INFO; each README.md explains its own."""
 
+IMPORTS: Final = ("import ", "from ", '\t"')
+LONGEST: Final = {"jdk": 145}
+"""In lines, imports apart; the JDK has no JSON parser, as its README.md says."""
+
 
 def readme(stack: str) -> str:
     return (EXAMPLES / stack / "README.md").read_text()
@@ -171,6 +175,14 @@ def test_example_is_one_file_that_starts_with_the_command_that_is_proven(stack: 
 
     assert len(sources) == 1
     assert f"--exec '{start(stack).replace('8000', '{port}')}'" in prove(stack)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_example_is_short_enough_to_be_read_at_once(stack: str) -> None:
+    (source,) = (EXAMPLES / stack).glob("[aA]pp.*")
+    lines = [line for line in source.read_text().splitlines() if line.strip() and not line.startswith(IMPORTS)]
+
+    assert len(lines) <= LONGEST.get(stack, 90)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -66,22 +66,9 @@ def text(value: object) -> str:
     return value
 
 
-def refuse_constant(name: str) -> None:
-    raise ValueError(name)  # NaN and Infinity, which Python's json takes and JSON does not have
-
-
-def apply(room: str, accounts: list[str], at: int, gone: bool) -> None:
-    """Let the later event win, and of two in one ms the leave: repeated or out of order, the end is the same."""
-    new = [Presence(room=room, account=account, event_time=at, gone=gone) for account in accounts]
-    with transaction.atomic():
-        Presence.objects.bulk_create(new, ignore_conflicts=True)
-        known = Presence.objects.filter(room=room, account__in=accounts)
-        known.filter(**{"event_time__lte" if gone else "event_time__lt": at}).update(event_time=at, gone=gone)
-
-
 def synchronise(request: HttpRequest) -> None:
     try:
-        packet = json.loads(request.body, parse_constant=refuse_constant)
+        packet = json.loads(request.body, parse_constant=int)  # json takes NaN, which JSON does not have and int refuses
         command = text(packet["CallbackCommand"])
         if request.GET.getlist("CallbackCommand") != [command]:
             raise Refused("CallbackCommand differs between URL and body")
@@ -93,7 +80,13 @@ def synchronise(request: HttpRequest) -> None:
         accounts = [text(account) for account in accounts]
     except (LookupError, RecursionError, TypeError, ValueError) as error:
         raise Refused("the body is no packet of this callback") from error
-    apply(room, accounts, at, GONE[command])
+    # The later event wins, and of two in one ms the leave: repeated or out of order, the end is the same.
+    gone = GONE[command]
+    new = [Presence(room=room, account=account, event_time=at, gone=gone) for account in accounts]
+    with transaction.atomic():
+        Presence.objects.bulk_create(new, ignore_conflicts=True)
+        known = Presence.objects.filter(room=room, account__in=accounts)
+        known.filter(**{"event_time__lte" if gone else "event_time__lt": at}).update(event_time=at, gone=gone)
 
 
 @csrf_exempt  # the Room backend has no CSRF cookie: a project's middleware would answer 403

@@ -2,15 +2,14 @@
 package main
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -25,15 +24,13 @@ type packet struct { // whatever the Type; what we don't use may be missing, and
 	EventTime               int64
 }
 
-type member struct{ room, account string }
-
 var (
 	sdkAppID = env("SDKAPPID", "1400000001")
 	token    = env("ROOMHOOK_TOKEN", os.Getenv("TOKEN"))
 	commands = map[string]int64{"Room.CallbackAfterMemberEnter": 0, "Room.CallbackAfterMemberLeave": 1}
 	mutex    sync.Mutex
-	// Twice the EventTime of each member's last event, plus 1 for a leave; a database table in real life.
-	latest = map[member]int64{}
+	// RoomId and account: twice the EventTime of the last event, plus 1 for a leave; a database table in real life.
+	latest = map[[2]string]int64{}
 )
 
 func env(name, otherwise string) string {
@@ -43,25 +40,27 @@ func env(name, otherwise string) string {
 	return otherwise
 }
 
-func synchronise(query url.Values, body []byte) error {
-	only := func(name string) string { return strings.Join(query[name], ",") } // Get would take the first of two
-	if only("SdkAppid") != sdkAppID {                                          // as text: Atoi would take 01400000001
-		return errors.New("SdkAppid is not ours")
-	}
-	if token != "" {
-		sent, err := strconv.ParseUint(only("RequestTime"), 10, 40)
-		if off := time.Now().Unix() - int64(sent); err != nil || off > 60 || off < -60 {
-			return errors.New("RequestTime is not within a minute of now")
-		}
-		right := fmt.Sprintf("%x", sha256.Sum256([]byte(token+only("RequestTime"))))
-		if subtle.ConstantTimeCompare([]byte(only("Sign")), []byte(right)) != 1 {
-			return errors.New("Sign does not match")
-		}
-	}
+func signed(sign, sent string) bool {
+	at, err := strconv.ParseUint(sent, 10, 40)
+	off := time.Now().Unix() - int64(at)
+	right := fmt.Sprintf("%x", sha256.Sum256([]byte(token+sent)))
+	return err == nil && -60 <= off && off <= 60 && hmac.Equal([]byte(sign), []byte(right)) // in constant time
+}
+
+func synchronise(r *http.Request, body []byte) error {
+	only := func(name string) string { return strings.Join(r.URL.Query()[name], ",") } // Get would take the first of two
 	var event packet
-	// By itself, encoding/json takes bytes that are not UTF-8 for U+FFFD.
-	if !utf8.Valid(body) || json.Unmarshal(body, &event) != nil || event.CallbackCommand != only("CallbackCommand") {
-		return errors.New("the body is no packet of this command")
+	switch {
+	case r.Method != http.MethodPost:
+		return errors.New("callbacks come by POST")
+	case only("SdkAppid") != sdkAppID: // as text: Atoi would take 01400000001
+		return errors.New("SdkAppid is not ours")
+	case token != "" && !signed(only("Sign"), only("RequestTime")):
+		return errors.New("Sign does not match, or RequestTime is not within a minute of now")
+	case !utf8.Valid(body) || json.Unmarshal(body, &event) != nil: // by itself, json takes other bytes for U+FFFD
+		return errors.New("the body is no packet of this callback")
+	case event.CallbackCommand != only("CallbackCommand"):
+		return errors.New("CallbackCommand differs between URL and body")
 	}
 	gone, known := commands[event.CallbackCommand]
 	if !known {
@@ -72,9 +71,8 @@ func synchronise(query url.Values, body []byte) error {
 	}
 	mutex.Lock()
 	defer mutex.Unlock()
-	for _, account := range event.Accounts {
-		who, mark := member{event.RoomId, account}, 2*event.EventTime+gone
-		if mark > latest[who] { // the later event wins: repeated or out of order, the end is the same
+	for _, account := range event.Accounts { // the later event wins: repeated or out of order, the end is the same
+		if who, mark := [2]string{event.RoomId, account}, 2*event.EventTime+gone; mark > latest[who] {
 			latest[who] = mark
 		}
 	}
@@ -82,14 +80,11 @@ func synchronise(query url.Values, body []byte) error {
 }
 
 func onCallback(w http.ResponseWriter, r *http.Request) {
-	answer := map[string]any{"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": ""}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-	if r.Method != http.MethodPost {
-		err = errors.New("callbacks come by POST")
-	}
 	if err == nil {
-		err = synchronise(r.URL.Query(), body)
+		err = synchronise(r, body)
 	}
+	answer := map[string]any{"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": ""}
 	if err != nil {
 		answer = map[string]any{"ActionStatus": "FAIL", "ErrorCode": 1, "ErrorInfo": err.Error()}
 	}
@@ -102,8 +97,8 @@ func members(w http.ResponseWriter, r *http.Request) {
 	defer mutex.Unlock()
 	present := []string{}
 	for who, mark := range latest {
-		if who.room == strings.TrimPrefix(r.URL.Path, "/rooms/") && mark%2 == 0 {
-			present = append(present, who.account)
+		if "/rooms/"+who[0] == r.URL.Path && mark%2 == 0 {
+			present = append(present, who[1])
 		}
 	}
 	json.NewEncoder(w).Encode(present)

@@ -8,7 +8,8 @@ import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.util.*;
 import java.util.concurrent.*;
-import java.util.regex.Pattern;
+import java.util.function.Consumer;
+import java.util.regex.*;
 
 public class App {
   static final Map<String, String> ENV = System.getenv();
@@ -51,7 +52,7 @@ public class App {
     need(only(query, "CallbackCommand").equals(command), "CallbackCommand differs between URL and body");
     if (!COMMANDS.contains(command)) return; // none of our business
     var event = 2 * (Long) packet.get("EventTime") + COMMANDS.indexOf(command);
-    var accounts = ((List<?>) packet.get("MemberList_Account")).stream().map(String.class::cast).toList();
+    var accounts = ((List<?>) packet.get("MemberList_Account")).stream().map(one -> (String) Objects.requireNonNull(one)).toList();
     var members = ROOMS.computeIfAbsent((String) packet.get("RoomId"), room -> new ConcurrentHashMap<>());
     // The later event wins, and of two in one ms the leave: repeated or out of order, the end is the same.
     for (var account : accounts) members.merge(account, event, Math::max);
@@ -103,81 +104,62 @@ public class App {
 
   /** RFC 8259, at most 64 levels deep: the JDK has no parser. In a project, use Jackson. */
   static class Json {
-    static final Pattern SCALAR = Pattern.compile("true|false|null|-?(0|[1-9]\\d*)(\\.\\d+)?([eE][+-]?\\d+)?");
-    static final Pattern CHARACTERS = Pattern.compile("[^\"\\\\\\x00-\\x1f]++|\\\\([\"\\\\/bfnrt]|u[0-9a-fA-F]{4})");
-    final CharSequence text;
-    int at;
+    static final String MALFORMED = "the body is no JSON document";
+    static final Pattern ESCAPE = Pattern.compile("\\\\([\"\\\\/bfnrt]|u[0-9a-fA-F]{4})");
+    static final Pattern TOKEN = Pattern.compile("\\G[ \\t\\r\\n]*+([{}\\[\\]:,]|true|false|null|\\z"
+        + "|-?(?:0|[1-9]\\d*)(?:\\.\\d+)?(?:[eE][+-]?\\d+)?|\"(?:[^\"\\\\\\x00-\\x1f]|" + ESCAPE + ")*+\")");
+    final Matcher tokens;
 
     Json(CharSequence text) {
-      this.text = text;
+      tokens = TOKEN.matcher(text);
     }
 
     Object document() {
-      var value = value(0);
-      expect(!took(',') && at == text.length());
+      var value = value(take(), 0);
+      need(take().isEmpty(), MALFORMED);
       return value;
     }
 
-    static void expect(boolean condition) {
-      need(condition, "the body is no JSON document");
+    String take() {
+      need(tokens.find(), MALFORMED);
+      return tokens.group(1);
     }
 
-    boolean took(char wanted) {
-      while (at < text.length() && " \t\r\n".indexOf(text.charAt(at)) >= 0) at++;
-      if (at == text.length() || text.charAt(at) != wanted) return false;
-      at++;
-      return true;
-    }
-
-    Object value(int depth) {
-      expect(depth < 64); // deeper, and a hostile body overflows the stack
-      if (took('{')) {
+    /** Objects are maps, arrays lists, whole numbers Longs; null stands for what nothing here reads: other scalars. */
+    Object value(String token, int depth) {
+      need(depth < 64 && !List.of("", "}", "]", ":", ",").contains(token), MALFORMED); // deeper, it overflows the stack
+      if (token.equals("{")) {
         var object = new HashMap<String, Object>();
-        while (!took('}')) {
-          expect((object.isEmpty() || took(',')) && took('"'));
-          var key = string();
-          expect(took(':'));
-          object.put(key, value(depth + 1));
-        }
+        items("}", key -> {
+          need(key.startsWith("\"") && take().equals(":"), MALFORMED);
+          object.put(text(key), value(take(), depth + 1));
+        });
         return object;
       }
-      if (took('[')) {
+      if (token.equals("[")) {
         var array = new ArrayList<Object>();
-        while (!took(']')) {
-          expect(array.isEmpty() || took(','));
-          array.add(value(depth + 1));
-        }
+        items("]", item -> array.add(value(item, depth + 1)));
         return array;
       }
-      return took('"') ? string() : scalar();
+      return token.startsWith("\"") ? text(token) : token.matches("-?\\d{1,17}") ? Long.valueOf(token) : null;
     }
 
-    Object scalar() {
-      var found = SCALAR.matcher(text).region(at, text.length());
-      expect(found.lookingAt());
-      at = found.end();
-      return switch (found.group()) {
-        case "null" -> null;
-        case "true", "false" -> found.group().equals("true");
-        default -> {
-          if (found.group().matches("-?\\d{1,17}")) yield Long.valueOf(found.group());
-          yield Double.valueOf(found.group());
-        }
-      };
-    }
-
-    String string() {
-      var string = new StringBuilder();
-      var found = CHARACTERS.matcher(text).region(at, text.length());
-      for (; found.lookingAt(); found.region(at, text.length())) {
-        at = found.end();
-        var escape = found.group(1);
-        if (escape == null) string.append(found.group());
-        else if (escape.startsWith("u")) string.append((char) HexFormat.fromHexDigits(escape, 1, 5));
-        else string.append("\"\\/\b\f\n\r\t".charAt("\"\\/bfnrt".indexOf(escape)));
+    void items(String end, Consumer<String> read) {
+      var comma = false;
+      for (var token = take(); !token.equals(end); token = take()) {
+        need(token.equals(",") == comma, MALFORMED);
+        read.accept(comma ? take() : token);
+        comma = true;
       }
-      expect(at < text.length() && text.charAt(at++) == '"');
-      return string.toString();
+    }
+
+    static String text(String token) {
+      return ESCAPE.matcher(token.substring(1, token.length() - 1)).replaceAll(found -> {
+        var code = found.group(1);
+        var plain = code.startsWith("u") ? (char) HexFormat.fromHexDigits(code, 1, 5)
+            : "\"\\/\b\f\n\r\t".charAt("\"\\/bfnrt".indexOf(code));
+        return Matcher.quoteReplacement(String.valueOf(plain));
+      });
     }
 
     static String quoted(String text) {

@@ -21,29 +21,21 @@ function only(string $name): string // of several of one name, $_GET has the las
 {
     $values = [];
     foreach (explode('&', $_SERVER['QUERY_STRING'] ?? '') as $pair) {
-        [$key, $value] = explode('=', $pair, 2) + [1 => ''];
-        if (urldecode($key) === $name) {
-            $values[] = urldecode($value);
-        }
+        $parts = array_map('urldecode', explode('=', $pair, 2));
+        $values[$parts[0]][] = $parts[1] ?? '';
     }
-    return implode(',', $values);
+    return implode(',', $values[$name] ?? []);
 }
 
 function check_url(): void
 {
-    if (only('SdkAppid') !== (getenv('SDKAPPID') ?: '1400000001')) { // === on text: == takes 01400000001 for the same
-        throw new Refused('SdkAppid is not ours');
-    }
-    $token = getenv('ROOMHOOK_TOKEN') ?: getenv('TOKEN');
-    if (!$token) {
-        return;
-    }
-    $sent = only('RequestTime');
-    if (!preg_match('/^[0-9]{1,12}$/D', $sent) || abs(time() - (int) $sent) > 60) {
-        throw new Refused('RequestTime is not within a minute of now');
-    }
-    if (!hash_equals(hash('sha256', $token . $sent), only('Sign'))) {
-        throw new Refused('Sign does not match');
+    // === on text: == takes 01400000001 for the same
+    only('SdkAppid') === (getenv('SDKAPPID') ?: '1400000001') or throw new Refused('SdkAppid is not ours');
+    if ($token = getenv('ROOMHOOK_TOKEN') ?: getenv('TOKEN')) {
+        $sent = only('RequestTime');
+        $fresh = preg_match('/^[0-9]{1,12}$/D', $sent) && abs(time() - (int) $sent) <= 60;
+        $fresh or throw new Refused('RequestTime is not within a minute of now');
+        hash_equals(hash('sha256', $token . $sent), only('Sign')) or throw new Refused('Sign does not match');
     }
 }
 
@@ -51,19 +43,13 @@ function synchronise(string $body): void // $_POST is empty: it is filled from f
 {
     $packet = json_decode($body, true, 64, JSON_THROW_ON_ERROR);
     $command = $packet['CallbackCommand'] ?? null;
-    if (only('CallbackCommand') !== $command) {
-        throw new Refused('CallbackCommand differs between URL and body');
-    }
+    only('CallbackCommand') === $command or throw new Refused('CallbackCommand differs between URL and body');
     if (!isset(GONE[$command])) {
         return; // none of our business
     }
-    $room = $packet['RoomId'] ?? null;
-    $accounts = $packet['MemberList_Account'] ?? null;
-    $at = $packet['EventTime'] ?? null;
-    $texts = is_array($accounts) ? array_filter($accounts, 'is_string') : null;
-    if (!is_string($room) || !is_int($at) || $texts === null || $texts !== $accounts) {
-        throw new Refused('a field of the packet is missing or of another type');
-    }
+    [$room, $accounts, $at] = [$packet['RoomId'] ?? 0, $packet['MemberList_Account'] ?? 0, $packet['EventTime'] ?? ''];
+    $texts = is_array($accounts) && $accounts === array_filter($accounts, 'is_string');
+    $texts && is_string($room) && is_int($at) or throw new Refused('a field is missing or of another type');
     $database = database();
     $database->beginTransaction();
     // The later event wins, and of two in one ms the leave: repeated or out of order, the end is the same.
@@ -76,23 +62,15 @@ function synchronise(string $body): void // $_POST is empty: it is filled from f
     $database->commit();
 }
 
-function members(string $room): array
+function answer(string $path): array
 {
-    $members = database()->prepare('SELECT account FROM presence WHERE room = ? AND NOT gone');
-    $members->execute([$room]);
-    return $members->fetchAll(PDO::FETCH_COLUMN);
-}
-
-function answer(): array
-{
-    $path = explode('?', $_SERVER['REQUEST_URI'])[0];
     if (str_starts_with($path, '/rooms/')) {
-        return members(rawurldecode(substr($path, 7)));
+        $members = database()->prepare('SELECT account FROM presence WHERE room = ? AND NOT gone');
+        $members->execute([rawurldecode(substr($path, 7))]);
+        return $members->fetchAll(PDO::FETCH_COLUMN);
     }
     try {
-        if ($_SERVER['REQUEST_METHOD'] !== 'POST' || $path !== '/callback') {
-            throw new Refused('callbacks come by POST to /callback');
-        }
+        "$_SERVER[REQUEST_METHOD] $path" === 'POST /callback' or throw new Refused('callbacks come by POST /callback');
         check_url();
         synchronise(file_get_contents('php://input'));
     } catch (Refused | JsonException $error) {
@@ -102,4 +80,4 @@ function answer(): array
 }
 
 header('Content-Type: application/json');
-echo json_encode(answer());
+echo json_encode(answer(explode('?', $_SERVER['REQUEST_URI'])[0]));
