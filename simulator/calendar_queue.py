@@ -29,25 +29,31 @@ class CalendarQueue(Generic[Item]):
     million items costs ten times as much for each. Nothing can be taken back, but an item can be made to mean nothing.
     """
 
-    __slots__ = ("_buckets", "_mask", "_moments", "_width_bits")
+    __slots__ = ("_buckets", "_keys", "_mask", "_width_bits")
 
     def __init__(self, width_bits: int) -> None:
         self._width_bits = width_bits
         self._mask = (1 << width_bits) - 1
-        self._moments = list(range(1 << width_bits))  # shared: a number of its own for each item is heavy
-        self._buckets: _Buckets[Item] = _Buckets()
+        self._buckets: dict[int, list[Item] | _Current[Item]] = {}
+        self._keys: list[int] = []  # a heap of those in the future
 
     def plan(self, item: Item, moment: int) -> None:
         """Plan *item*, for which nothing is planned, for a *moment* that must not be past."""
-        item.due = self._moments[moment & self._mask]
-        self._buckets[moment >> self._width_bits].append(item)
+        item.due = moment & self._mask  # small, where there is much: Python shares small numbers
+        key = moment >> self._width_bits
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            self._buckets[key] = [item]
+            heappush(self._keys, key)
+        else:
+            bucket.append(item)
 
     def buckets(self) -> Iterator[tuple[int, Iterator[Item]]]:
         """Bucket after bucket: its beginning, and an iterator that meets what is planned meanwhile in its place.
 
         An item's moment is the beginning and its ``due``. Whoever takes it sets that to -1 before anything else.
         """
-        buckets, keys = self._buckets, self._buckets.heap
+        buckets, keys = self._buckets, self._keys
         while keys:
             key = heappop(keys)
             items = sorted(buckets[key], key=_DUE)
@@ -71,17 +77,3 @@ class _Current(Generic[Item]):
 
     def append(self, item: Item) -> None:
         insort(self._items, item, len(self._items) - length_hint(self._left), key=_DUE)
-
-
-class _Buckets(dict[int, "list[Item] | _Current[Item]"], Generic[Item]):
-    """Buckets by time, made when they are first asked for; ``heap`` has the keys of those to come."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heap: list[int] = []
-
-    def __missing__(self, key: int) -> list[Item]:
-        heappush(self.heap, key)
-        bucket: list[Item] = []
-        self[key] = bucket
-        return bucket

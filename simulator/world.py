@@ -23,7 +23,7 @@ __all__ = ["UNHEARD", "World"]
 
 _encode = msgspec.json.Encoder().encode  # one call less than packets.encode, which makes the same bytes
 _END: Final = Happening.END
-_BUCKET: Final = 64
+_BUCKET: Final = 16
 """Visits that should share a bucket of the calendar, at the most."""
 
 _WIDEST_BITS: Final = 13
@@ -76,14 +76,14 @@ class World:
 
     def events(self) -> Iterator[Event]:
         """The callbacks in the order of their EventTime, with ``UNHEARD`` in place of each of the others'."""
-        lives = self._lives
+        lives, handlers = self._lives, HANDLERS
         for beginning, bucket in self._queue.buckets():
             for visitor in bucket:
                 now, what = beginning + visitor.due, visitor.what
                 visitor.due = -1
                 if what == _END:
                     return
-                happened = HANDLERS[what](lives[visitor.corner], visitor, now)
+                happened = handlers[what](lives[visitor.corner], visitor, now)
                 if happened:
                     yield from happened
 
