@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import Any, Final
 
 import gevent
+import msgspec
+from gevent.event import Event as Signal
 from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
 from roomhook.loadtests.figures import Figures
+from roomhook.loadtests.places import Place, Places
 from roomhook.loadtests.session import Session
+from roomhook.schemas.errors import RoomhookError
 
 __all__ = ["coordinate"]
 
 _log = logging.getLogger("roomhook")
 _KEY: Final = "roomhook"
 _SPARE_S: Final = 15.0
+_ANSWER_S: Final = 10.0
+_USAGE: Final = 2
+_REFUSED: Final = (
+    "all rooms of --rooms or --people have workers; start this one before the run, or leave out those files"
+)
 
 
 def coordinate(session: Session, runner: Any) -> None:
@@ -56,7 +66,9 @@ class _Master:
         self._session = session
         self._runner = runner
         self._undrained: set[str] = set()
-        self._worlds = 0
+        self._places: Places | None = None
+        self._dispatched: set[str] = set()
+        runner.register_message("roomhook-place", self._place)
         runner.register_message("roomhook-drained", self._drained)
         runner.register_message("roomhook-lost", self._lost)
         events: Any = session.environment.events
@@ -69,9 +81,10 @@ class _Master:
     def _start(self, **_: Any) -> None:
         self._session.begin()
         ids = sorted((one.id for one in self._present()), key=self._runner.get_worker_index)
-        for position, client in enumerate(ids, 1):
-            self._send("roomhook-world", client, {"shard": [position, len(ids)], "world": 0})
-        gevent.spawn(_watch, self._session, self._look_for_lost)
+        settings = self._session.settings
+        self._places = Places(ids, extensible=not (settings.room_ids or settings.people))
+        self._dispatched = self._present_ids()
+        gevent.spawn(_watch, self._session, self._look_after_workers)
 
     def _stopping(self, **_: Any) -> None:
         """Ask every worker to finish; its last report comes before its answer."""
@@ -86,6 +99,27 @@ class _Master:
         self._note([f"worker {one} did not end in time; totals hold what it has reported" for one in late])
         self._undrained.clear()
 
+    def _place(self, msg: Message, **_: Any) -> None:
+        """A worker asks which rooms are its."""
+        if self._places is None:
+            return
+        worker = str(msg.node_id)
+        place = self._places.of(worker, set(self._runner.clients))
+        if place is None:
+            self._say_once(f"worker {worker} came when all rooms of --rooms or --people had workers, and was sent away")
+            self._send("roomhook-place", worker, {"refused": _REFUSED})
+            return
+        if place.annex:
+            self._say_once(f"worker {worker} came later and has rooms of its own")
+        elif place.number > place.parts:
+            self._say_once(f"worker {worker} came later and has the rooms of one that had left")
+        self._send("roomhook-place", worker, {"place": msgspec.structs.asdict(place)})
+
+    def _say_once(self, note: str) -> None:
+        if note not in self._session.notes:
+            self._session.notes.append(note)
+            _log.info(note)
+
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
             self._session.figures.add(Figures.from_dict(data[_KEY]))
@@ -96,9 +130,14 @@ class _Master:
     def _lost(self, msg: Message, **_: Any) -> None:
         self._session.lose(str(msg.data["why"]))
 
-    def _look_for_lost(self) -> None:
+    def _look_after_workers(self) -> None:
+        """End a run that has lost one; share the users out again among those who have come and stayed."""
         for why in self._missing():
             self._session.lose(why)
+        runner, present = self._runner, self._present_ids()
+        if present != self._dispatched and present and runner.state == STATE_RUNNING and runner.spawning_completed:
+            self._dispatched = present  # locust does so by itself, but only once in a run
+            gevent.spawn(runner.start, runner.target_user_count, runner.spawn_rate)
 
     def _note(self, losses: list[str]) -> None:
         """The run ends already: say it, don't end it twice."""
@@ -122,13 +161,15 @@ class _Master:
 
 
 class _Worker:
-    """Sends its part and reports; a worker that joins a run has rooms of its own, since the others are taken."""
+    """Sends its part and reports; which part, it asks the master as soon as it has something to send."""
 
     def __init__(self, session: Session, runner: WorkerRunner) -> None:
         self._session = session
         self._runner = runner
-        self._told = False
-        runner.register_message("roomhook-world", self._world)
+        self._place: Place | None = None
+        self._told = Signal()
+        session.place = self._ask
+        runner.register_message("roomhook-place", self._tell)
         runner.register_message("roomhook-drain", self._drain, concurrent=True)
         events: Any = session.environment.events
         events.test_start.add_listener(self._start)
@@ -137,14 +178,28 @@ class _Worker:
         events.quitting.add_listener(self._quitting)
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
 
-    def _world(self, msg: Message, **_: Any) -> None:
-        self._session.share(tuple(msg.data["shard"]), msg.data["world"])
-        self._told = True
+    def _ask(self) -> Place:
+        """Wait for the master's answer; raises ``RoomhookError`` if it has none."""
+        if self._place is None:
+            self._runner.send_message("roomhook-place", {})
+            self._told.wait(_ANSWER_S)
+        if self._place is None:
+            raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
+        return self._place
+
+    def _tell(self, msg: Message, **_: Any) -> None:
+        if "refused" in msg.data:
+            sys.stderr.write(f"roomhook: {msg.data['refused']}\n")
+            sys.stderr.flush()
+            self._session.environment.process_exit_code = _USAGE
+            gevent.spawn(self._runner.quit)
+            return
+        self._place = Place(**msg.data["place"])
+        self._told.set()
 
     def _start(self, **_: Any) -> None:
-        if not self._told:
-            self._session.share((1, 1), 1 + max(0, self._runner.worker_index))
-        self._told = False
+        self._place = None
+        self._told.clear()
         self._session.begin()
 
     def _drain(self, **_: Any) -> None:

@@ -14,7 +14,9 @@ from weakref import WeakKeyDictionary
 
 import gevent
 import msgspec
+from gevent import select
 from gevent.event import Event as Signal
+from gevent.lock import RLock
 from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner
@@ -41,12 +43,20 @@ class FastLaneUser(User):
             gevent.sleep(1)
             return
         if not isinstance(lane, _SenderProcess):
-            lane = session.lane = _SenderProcess(session)
+            lane = _lane_of(session)
         lane.join()
         try:
             lane.ended.wait()
         finally:
             lane.leave()
+
+
+def _lane_of(session: Session) -> _SenderProcess:
+    """The one sender of all users, who meanwhile wait for whoever of them has come first."""
+    with _starting:
+        if not isinstance(session.lane, _SenderProcess):
+            session.lane = _SenderProcess(session)
+        return session.lane
 
 
 def _spawn() -> Any:
@@ -68,11 +78,12 @@ def _warm_up(environment: Environment, **_: Any) -> None:
         return
     if isinstance(environment.runner, MasterRunner):
         return
-    process = _spawn()
-    gevent.with_timeout(_START_S, process.stdout.readline, timeout_value=b"")
-    _ready[environment] = process
+    with _starting:
+        process = _ready[environment] = _spawn()
+    select.select([process.stdout], [], [], _START_S)  # it says that it is ready to whoever drives it
 
 
+_starting: Final = RLock()
 _ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
 
 
@@ -80,13 +91,15 @@ class _SenderProcess:
     """The sender's process under this worker: told how many users there are, asked for figures."""
 
     def __init__(self, session: Session) -> None:
+        settings = session.settings  # known once the master has said which rooms are ours
         self.ended = Signal()
         self._session = session
         self._users = 0
         self._stopping = False
         self._done = False
         self._process: Any = _ready.pop(session.environment, None) or _spawn()
-        self._write(msgspec.json.encode(session.settings))
+        self._patience_s = settings.deadline_s + _SPARE_S
+        self._write(msgspec.json.encode(settings))
         self._reading = gevent.spawn(self._read)
 
     def join(self) -> None:
@@ -102,10 +115,11 @@ class _SenderProcess:
         if not self._stopping:
             self._stopping = True
             self._write(b'{"stop":true}')
-        patience = self._session.settings.deadline_s + _SPARE_S
-        self._reading.join(timeout=patience)
+        self._reading.join(timeout=self._patience_s)
         if not self._reading.ready():
-            self._session.lose(f"the sender did not end within {patience:g} s; totals hold what it has reported")
+            self._session.lose(
+                f"the sender did not end within {self._patience_s:g} s; totals hold what it has reported"
+            )
             self._process.kill()
             self._reading.join()
 

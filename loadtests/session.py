@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import SystemRandom
 from typing import Any, Final, Protocol
@@ -22,6 +22,7 @@ from locust.stats import StatsEntry, StatsError
 
 from roomhook.loadtests.figures import Figures
 from roomhook.loadtests.load_options import settings_from
+from roomhook.loadtests.places import Place
 from roomhook.loadtests.settings import LoadSettings
 from roomhook.loadtests.stream import callbacks
 from roomhook.loadtests.thresholds import Threshold, Verdict, parse_threshold
@@ -48,7 +49,7 @@ class Session:
 
     ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
     ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
-    last step of a staircase.
+    last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
@@ -61,10 +62,9 @@ class Session:
         self.stopping = False
         self.lane: _Lane | None = None
         self.notes: list[str] = []
+        self.place: Callable[[], Place] = Place
         self._past = Figures()
         self._under_way = 0
-        self._shard = (1, 1)
-        self._world = 0
         self._settings: LoadSettings | None = None
         self._target: Target | None = None
         self._events: Iterator[Event] | None = None
@@ -78,10 +78,11 @@ class Session:
 
     @property
     def settings(self) -> LoadSettings:
-        """What is sent where; raises ``ConfigurationError``."""
+        """What is sent where; on a worker, waits for its place. Raises ``ConfigurationError``."""
         if self._settings is None:
+            place = self.place()
             settings = settings_from(self.options, self.environment.host)
-            self._settings = msgspec.structs.replace(settings, shard=self._shard, seed=settings.seed + self._world)
+            self._settings = msgspec.structs.replace(settings, place=place)
         return self._settings
 
     @property
@@ -93,8 +94,9 @@ class Session:
 
     def next_event(self) -> Event:
         """The next callback of this process's rooms, which its users share."""
+        settings = self.settings  # known only once the master has answered; users meanwhile wait here, all of them
         if self._events is None:
-            self._events = callbacks(self.settings)
+            self._events = callbacks(settings)
         return next(self._events)
 
     @contextmanager
@@ -133,10 +135,6 @@ class Session:
         found.add(self._past)
         found.add(self.figures)
         return found
-
-    def share(self, shard: tuple[int, int], world: int) -> None:
-        """Take part *shard* of the rooms of world number *world*."""
-        self._shard, self._world = shard, world
 
     def count(self, figures: Figures) -> None:
         """Count *figures*, which the fast lane has sent, here and in locust's statistics."""
@@ -214,7 +212,9 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
         if options.seed is None and not worker:
             options.seed = SystemRandom().randrange(1_000_000)
         if environment.host and not worker:
-            callbacks(settings_from(options, environment.host))
+            parts = max(1, options.processes or 1, options.expect_workers or 1)
+            settings = settings_from(options, environment.host)
+            callbacks(msgspec.structs.replace(settings, place=Place(parts=parts)))
         shape = None if worker else shape_for(session)
     except RoomhookError as error:
         sys.stderr.write(f"roomhook: {error}\n")

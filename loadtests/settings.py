@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from roomhook.loadtests.places import Place
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.target import Target
 from roomhook.simulator.tls import client_context
@@ -21,7 +22,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One load test.
 
     ``rate`` is callbacks/s of each user, 0 for the closed loop: the next one as soon as the answer is there.
-    ``connections`` bounds what one worker's sender has in flight. ``shard`` is (I, N): this worker's part of the rooms.
+    ``connections`` bounds what one worker's sender has in flight. ``place`` says which of the rooms are this worker's.
     ``rooms`` of None leaves their number to the profile. ``attempts`` is a file for a line about every attempt.
     """
 
@@ -42,7 +43,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
     cert: str | None = None
     attempts: str | None = None
-    shard: tuple[int, int] = (1, 1)
+    place: Place = Place()
 
     @property
     def deadline_ms(self) -> float:
@@ -54,8 +55,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Where this worker writes its attempts: with several workers, each into a file of its own."""
         if self.attempts is None:
             return None
-        part, parts = self.shard
-        return Path(self.attempts if parts == 1 else f"{self.attempts}.{part}")
+        alone = self.place.number == self.place.parts == 1
+        return Path(self.attempts if alone else f"{self.attempts}.{self.place.number}")
 
     def tls(self) -> ssl.SSLContext | None:
         """The TLS context that reaches the target, None for http; raises ``ConfigurationError`` for a bad file."""

@@ -10,6 +10,7 @@ import msgspec
 from roomhook.loadtests.settings import LoadSettings
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.events import Event
+from roomhook.simulator.people import ROOM_PREFIXES
 from roomhook.simulator.profiles import Phase, Profile, defaults
 from roomhook.simulator.scenario import Scenario
 from roomhook.simulator.traffic import Traffic, events
@@ -31,19 +32,19 @@ def callbacks(settings: LoadSettings) -> Iterator[Event]:
 
     A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
     """
-    phase = _phase(settings)
-    part, parts = settings.shard
-    if parts > phase.rooms:
-        raise ConfigurationError(f"{phase.rooms} rooms can't be shared by {parts} workers; ask for more --rooms")
+    phase, place = _phase(settings), settings.place
+    if place.parts > phase.rooms:
+        raise ConfigurationError(f"{phase.rooms} rooms can't be shared by {place.parts} workers; ask for more --rooms")
+    room_ids = _annexed(phase.rooms, place.annex) if place.annex else settings.room_ids
 
     def world(number: int) -> Iterator[Event]:
         traffic = Traffic(
             scenario=Scenario((phase,)),
-            seed=settings.seed + number * _NEXT_WORLD,
+            seed=settings.seed + place.annex + number * _NEXT_WORLD,
             with_enter=settings.with_enter,
-            rooms=settings.room_ids,
+            rooms=room_ids,
             people=settings.people,
-            shard=(part, parts),
+            shard=(place.part, place.parts),
         )
         return events(traffic)
 
@@ -73,6 +74,11 @@ def _phase(settings: LoadSettings) -> Phase:
     if profile in _ENDLESS:
         given["duration"] = None
     return msgspec.convert(defaults(profile, given), Phase)
+
+
+def _annexed(count: int, annex: int) -> tuple[str, ...]:
+    """Ids that no other annex has, and no room made up by the simulator: those have one number."""
+    return tuple(f"{ROOM_PREFIXES[one % len(ROOM_PREFIXES)]}{annex}-{10_000 + one}" for one in range(count))
 
 
 def stamped(event: Event, now_ms: int) -> Event:

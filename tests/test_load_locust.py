@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -77,47 +76,6 @@ class TestOneProcess:
             os.kill(sender_of(process.pid), signal.SIGKILL)
             assert process.wait(20) == 4
         assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
-
-
-class TestSeveralProcesses:
-    def test_two_workers_share_one_world_and_their_totals_are_exact(
-        self, target: CountingTarget, tmp_path: Path
-    ) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "--engine", "fast", "--processes", "2", "-u", "20", "-r", "20", "-t", "4s",
-            *("--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
-        )  # fmt: skip
-        assert code == 0, text
-        assert verdict["requests"] == target.answers > 500
-        assert {int(room[-5:]) % 10 for room in target.rooms} == set(range(10)), "each room is somebody's"
-        assert re.search(rf"Aggregated +{target.answers} ", text)
-
-    def test_gevent_users_finish_what_they_have_begun(self, target: CountingTarget, tmp_path: Path) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "--processes", "2", "-u", "6", "-r", "6", "-t", "3s",
-            *("--callback-rate", "20", "--fail-if", "requests>10"),
-        )  # fmt: skip
-        assert code == 1, text
-        assert verdict["requests"] == target.answers
-
-    def test_a_worker_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
-        port = free_port()
-        verdict = tmp_path / "verdict.json"
-        master = ("--master", "--master-bind-port", str(port), "--headless", "--expect-workers", "2", "-t", "60s")
-        users = ("-u", "20", "-r", "20", "--callback-rate", "10", "--verdict-json", str(verdict))
-        worker = ("--worker", "--master-port", str(port), "FastLaneUser")
-        with ExitStack() as stack:
-            leader = stack.enter_context(running(target.url, tmp_path, *master, *users, "FastLaneUser"))
-            first, _ = (stack.enter_context(running(target.url, tmp_path, *worker, name=f"w{n}")) for n in (1, 2))
-            wait_for(lambda: target.answers > 300)
-            first.kill()
-            assert leader.wait(30) == 4
-        found = json.loads(verdict.read_text())
-        assert found["exit_code"] == 4
-        assert len(found["lost"]) == 1
-        assert "is gone; totals hold what it has reported" in found["lost"][0]
-        assert 0 < found["requests"] <= target.answers
-        assert found["requests"] == sum(one["answered"] for one in found["seconds"])
 
 
 class TestTheWebUi:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from roomhook.loadtests.figures import Figures, failure_text
 from roomhook.loadtests.html_section import insert_section
+from roomhook.loadtests.places import Place, Places
 from roomhook.loadtests.prepared import Prepared
 from roomhook.loadtests.schedule import Schedule
 from roomhook.loadtests.settings import LoadSettings
@@ -201,15 +202,54 @@ class TestPreparedRequests:
             assert (signed in request) == (token is not None)
 
 
+class TestPlaces:
+    def test_are_parts_of_the_whole_for_who_is_there_at_the_start(self) -> None:
+        places = Places(["a", "b"], extensible=True)
+        assert places.of("a", {"a", "b"}) == Place(number=1, part=1, parts=2)
+        assert places.of("b", {"a", "b"}) == Place(number=2, part=2, parts=2)
+
+    def test_are_kept_by_who_asks_again(self) -> None:
+        places = Places(["a"], extensible=True)
+        assert places.of("b", {"a", "b"}) == places.of("b", {"a", "b"}) == Place(number=2, annex=1)
+
+    def test_of_workers_that_have_left_go_to_the_next_one_to_come(self) -> None:
+        places = Places(["a", "b"], extensible=False)
+        assert places.of("c", {"a", "b", "c"}) is None
+        assert places.of("c", {"a", "c"}) == Place(number=3, part=2, parts=2)
+        assert places.of("d", {"a", "c", "d"}) is None
+
+    @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans())))
+    def test_are_never_held_by_two_at_once(self, moves: list[tuple[str, bool]]) -> None:
+        places, present = Places(["a", "b"], extensible=True), {"a": 1, "b": 2}
+        held = {one: places.of(one, present) for one in present}
+        for worker, comes in moves:
+            if not comes:
+                held.pop(worker, None)
+            elif worker not in held:
+                held[worker] = places.of(worker, {*held, worker})
+            rooms = [(one.part, one.parts, one.annex) for one in held.values() if one]
+            assert len(rooms) == len(set(rooms))
+
+
 class TestTheStream:
     def test_gives_workers_parts_of_one_world(self) -> None:
         def rooms(part: int) -> set[int]:
             """The numbers of its rooms; a room that has ended is followed by one whose number is ten higher."""
-            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, shard=(part, 2), rooms=10))
+            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=Place(part=part, parts=2), rooms=10))
             return {int(json.loads(next(stream).body)["RoomId"][-5:]) % 10 for _ in range(300)}
 
         assert rooms(1) == {0, 2, 4, 6, 8}
         assert rooms(2) == {1, 3, 5, 7, 9}
+
+    def test_gives_workers_that_come_later_rooms_of_their_own(self) -> None:
+        def rooms(place: Place) -> set[str]:
+            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=place, rooms=10))
+            return {json.loads(next(stream).body)["RoomId"] for _ in range(2000)}
+
+        places = (Place(part=1, parts=2), Place(part=2, parts=2), Place(annex=1), Place(annex=2))
+        played = [rooms(one) for one in places]
+        assert all(played)
+        assert sum(map(len, played)) == len(set.union(*played))
 
     def test_goes_on_after_a_wave(self) -> None:
         stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, profile="outage", rooms=1))
@@ -217,7 +257,7 @@ class TestTheStream:
 
     def test_refuses_more_workers_than_rooms(self) -> None:
         with pytest.raises(ConfigurationError, match="--rooms"):
-            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, shard=(1, 2)))
+            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, place=Place(parts=2)))
 
     def test_stamps_the_time_of_sending_and_nothing_else(self) -> None:
         event = next(callbacks(SETTINGS))
