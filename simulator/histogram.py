@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
 __all__ = ["Histogram"]
@@ -26,26 +26,24 @@ class Histogram:
         """Count one time; below 0 counts as 0, beyond 19 hours as 19 hours."""
         self.record_all((us,))
 
-    def record_all(self, times_us: Iterable[int]) -> None:
+    def record_all(self, times_us: Sequence[int]) -> None:
         """Count many times, as ``record`` would one by one, but faster."""
+        if not times_us:
+            return
+        longest = max(times_us)
+        if longest > _LONGEST_US or min(times_us) < 0:
+            times_us = [min(max(us, 0), _LONGEST_US) for us in times_us]
+            longest = max(times_us)
         counts = self.counts
-        total_us = total = 0
-        longest = self.longest_us
         for us in times_us:
             if us < 128:
-                counts[max(us, 0)] += 1
+                counts[us] += 1
             else:
                 shift = us.bit_length() - 7
-                if shift > 29:
-                    us, shift = _LONGEST_US, 29  # noqa: PLW2901
                 counts[(shift << 6) + (us >> shift)] += 1
-            if us > longest:  # noqa: PLR1730 (max() takes three times as long)
-                longest = us
-            total_us += us
-            total += 1
-        self.longest_us = longest
-        self.total_us += total_us
-        self.total += total
+        self.longest_us = max(self.longest_us, longest)
+        self.total_us += sum(times_us)
+        self.total += len(times_us)
 
     def percentile_ms(self, percent: float) -> float:
         """The time (ms) that *percent* of all stay within; 0 without any."""

@@ -108,19 +108,14 @@ class Tally:
         if self.open_loop:
             self._record_lateness(attempts, latencies)
         self.check_outs.update(_check_outs([one.request for one in attempts]))
-        acknowledged = 0
-        slow_us = self._slow_us
-        for attempt, latency in zip(attempts, latencies, strict=True):
-            if attempt.outcome is _DELIVERED and not attempt.breaches:
-                acknowledged += 1
-            else:
-                self._record_trouble(attempt)
-            if attempt.resent:
-                self.resent += 1
-            if latency > slow_us:
-                self._record_slow(attempt, latency)
-                slow_us = self._slow_us
-        self.acknowledged += acknowledged
+        troubles = [one for one in attempts if one.breaches or one.resent or one.outcome is not _DELIVERED]
+        self.acknowledged += len(attempts) - len(troubles)
+        for attempt in troubles:
+            self._record_trouble(attempt)
+        if max(latencies, default=0) > self._slow_us:
+            for attempt, latency in zip(attempts, latencies, strict=True):
+                if latency > self._slow_us:
+                    self._record_slow(attempt, latency)
 
     def outcome_counts(self) -> dict[str, int]:
         """All outcomes by name, delivered first."""
@@ -199,10 +194,14 @@ class Tally:
     def _record_lateness(self, attempts: Sequence[Attempt], latencies: Sequence[int]) -> None:
         latenesses = [(one.sent_ns - one.intended_ns) // 1000 for one in attempts]
         self.lateness.record_all(latenesses)
-        self.service.record_all(map(sub, latencies, latenesses))
+        self.service.record_all(list(map(sub, latencies, latenesses)))
         self.late += sum(lateness > LATE_MS * 1000 for lateness in latenesses)
 
     def _record_trouble(self, attempt: Attempt) -> None:
+        self.resent += attempt.resent
+        if attempt.outcome is _DELIVERED and not attempt.breaches:
+            self.acknowledged += 1
+            return
         outcome = str(attempt.outcome)
         self.outcomes[outcome] += 1
         self.breaches.update(attempt.breaches)
