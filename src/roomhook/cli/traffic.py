@@ -198,6 +198,8 @@ def traffic(
         shard=shard,
         speed=factor,
     )
+    if shard is not None and seed is None:
+        raise ConfigurationError(f"--shard {shard} is a part of one world: give all its parts the same --seed, e.g. 7")
     chosen = chosen_seed(seed)
     wanted = traffic_from(asked, seed=chosen, sending=url is not None)
     if seed is None:
