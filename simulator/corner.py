@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final, Protocol
 
 from roomhook.simulator.calendar_queue import CalendarQueue
-from roomhook.simulator.chance import Chance
+from roomhook.simulator.chance import LOTS, Chance
 from roomhook.simulator.crowd import Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.packets import ENTER_COMMAND, EnterPacket, LeavePacket
@@ -21,6 +21,9 @@ from roomhook.simulator.stages import Stage
 __all__ = ["NOTHING", "Client", "Corner", "Surroundings"]
 
 NOTHING: Final[Sequence[Event]] = ()
+
+_STRIDE: Final = 7919
+"""A prime: people who come one after another have names and addresses from all over the world."""
 
 
 class Client(Protocol):
@@ -42,7 +45,7 @@ class Surroundings:
     """What all corners share.
 
     ``rest`` is whoever calls REST, and ``event`` makes a packet ready to send, given its command and whose ClientIP and
-    OptPlatform go with it.
+    OptPlatform go with it. Accounts begin with one of the ``stems``.
     """
 
     queue: CalendarQueue[Visitor]
@@ -50,6 +53,7 @@ class Surroundings:
     crowd: Crowd
     dialect: Dialect
     rest: Member
+    stems: Sequence[str]
     with_enter: bool
     event: Callable[[str, LeavePacket | EnterPacket, Client], Event]
 
@@ -75,6 +79,8 @@ class Corner:
         self._chance = Chance(seed, f"corner/{number}")
         self._free = around.crowd.own_people(number, self.stage.lots)
         self._next = self._nobody(Happening.ARRIVE)
+        self._stems = around.stems
+        self._first_person = self._chance.below(LOTS * len(self._stems))
         self._made = 0
         self._gap = 0.0
         self._bounds = array("q")
@@ -154,8 +160,9 @@ class Corner:
         if visitor is None:
             if self._free is None:
                 self._made = made = self._made + 1
-                account = f"{lot.stem}{made * self._corners + self.number}"
-                visitor = Visitor(account, lot, self.number, slot)
+                person = made * _STRIDE + self._first_person
+                account = f"{self._stems[person % len(self._stems)]}{made * self._corners + self.number}"
+                visitor = Visitor(account, self.stage.lots[person % LOTS], self.number, slot)
             elif self._free:
                 visitor = self._take(self._free)
                 visitor.slot = slot

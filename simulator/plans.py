@@ -51,15 +51,14 @@ class Texts(NamedTuple):
 
 
 class Lot(msgspec.Struct, frozen=True, gc=False):
-    """What one draw decides: who comes and when the next one does, how long somebody stays, and what ends it.
+    """What is drawn together: where somebody is and what he says; how long a visit is, its end, and the next arrival.
 
     ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
     is what is left of the stay of somebody who is there already, ``away`` how long somebody is gone who ``returns``;
-    these and ``stay`` are in ms. The last four are the Reason of one who leaves, is kicked, expires, or whose room
-    ends.
+    these and ``stay`` are in ms. ``goodbye``, ``offence``, ``silence`` and ``farewell`` are the Reason of one who
+    leaves, is kicked, expires, or whose room ends. A person keeps one lot; each of his visits is drawn anew.
     """
 
-    stem: str
     client_ip: str
     platform: str
     is_admin: bool
@@ -86,7 +85,6 @@ def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
     return [
         Lot(
-            stem=chance.choice(texts.stems),
             client_ip=address(chance.below(ADDRESSES)),
             platform=chance.choice(platforms),
             is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,

@@ -70,6 +70,7 @@ def world(traffic: Traffic) -> World:
         acts,
         crowd,
         backend,
+        stems=texts.stems,
         seed=traffic.seed,
         mine=range(part - 1, crowd.corners, parts),
         others_live=traffic.limit is not None,

@@ -37,8 +37,8 @@ UNHEARD: Final = Event(0, "", "", "", b"")
 class World:
     """The corners with the numbers in *mine*, and if *others_live*, all others too, of which nothing is heard.
 
-    *speed* divides all time that has passed since the start:
-    at 60, what happens in an hour is told as of a minute.
+    Accounts begin with one of the *stems*. *speed* divides all time that has passed since the start: at 60, what
+    happens in an hour is told as of a minute.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class World:
         crowd: Crowd,
         backend: Backend,
         *,
+        stems: Sequence[str],
         seed: int,
         mine: range,
         others_live: bool = False,
@@ -63,6 +64,7 @@ class World:
             crowd=crowd,
             dialect=backend.dialect,
             rest=Member(backend.dialect.administrator, "0.0.0.0", "RESTAPI"),  # noqa: S104 (protocol.md 1.1)
+            stems=stems,
             with_enter=with_enter,
             event=self._event if self._absent or speed != 1 else _plain_event,
         )

@@ -138,8 +138,7 @@ def test_a_scenario_is_played_and_habits_on_the_command_line_win(
         (("--stay", "long"), "stay: 'long' is not a duration; write it as 90s, 10m or 1h30m"),
         (("--heartbeat", "90s"), "--heartbeat '90s' is no range; write it as 90s-110s"),
         (("--start", "soon"), "--start 'soon' is no moment; write it as 2026-01-02T18:00:00+08:00 or now"),
-        (("--shard", "3/2", "--seed", "7"), "--shard '3/2' is no part of the rooms; write it as 1/4"),
-        (("--shard", "1/2"), "--shard 1/2 is a part of one world: give all its parts the same --seed"),
+        (("--shard", "3/2"), "--shard '3/2' is no part of the rooms; write it as 1/4"),
         (("--speed", "fast"), "--speed 'fast' is no speed; write it as 60x, 0.5x or max"),
         (("--rooms", "0"), "rooms: must be at least 1"),
         (("--rooms", "none.txt"), "--rooms none.txt can't be read"),
@@ -161,6 +160,13 @@ def test_a_mistake_is_one_line_that_names_the_remedy(
     (tmp_path / "twice.txt").write_text("a\nb\na\n")
     (tmp_path / "empty.txt").write_text("\n")
     assert says in complaint(capsys, *arguments)
+
+
+def test_a_shard_without_a_seed_is_refused_since_its_other_parts_would_be_of_another_world(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["traffic", "--shard", "1/2"]) == 2
+    assert "--shard 1/2 is a part of one world: give all its parts the same --seed" in capsys.readouterr().err
 
 
 def test_options_come_from_the_file_and_the_environment_too(
