@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import gevent
-import msgspec
 from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
+from roomhook.loadtests.figures import Figures
 from roomhook.loadtests.html_section import insert_section
-from roomhook.loadtests.progress import PROGRESS_FD
+from roomhook.loadtests.progress import INTERRUPTED, PROGRESS_FD, Progress
+from roomhook.loadtests.progress_lines import tell, tell_progress
 from roomhook.loadtests.session import Session
 from roomhook.loadtests.thresholds import judged
 from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
@@ -56,13 +57,14 @@ def conclude(session: Session) -> None:
             sys.stdout.flush()
             _extend_file(session, concluded[-1])
             if descriptor is not None:
-                _tell(descriptor, {"table": text})
+                with suppress(BrokenPipeError):
+                    tell(descriptor, Progress(table=text))
 
     events: Any = session.environment.events
     events.quitting.add_listener(quitting)
     events.quit.add_listener(quit_)
     if descriptor is not None:
-        gevent.spawn(_tell_progress, session, descriptor)
+        gevent.spawn(tell_progress, session, descriptor)
 
 
 def _conclusion_of(session: Session) -> Conclusion:
@@ -70,6 +72,8 @@ def _conclusion_of(session: Session) -> Conclusion:
     options, figures = session.options, session.total()
     verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
     code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
+    if session.interrupted and PROGRESS_FD in os.environ:
+        code = INTERRUPTED
     closed = not options.callback_rate or [one.__name__ for one in session.environment.user_classes] != ["FastLaneUser"]
     return Conclusion(
         figures=figures,
@@ -77,7 +81,7 @@ def _conclusion_of(session: Session) -> Conclusion:
         exit_code=_LOST if session.lost else code,
         asked=dict(session.asked) if options.callback_rate else {},
         lost=tuple(session.lost),
-        notes=(*session.notes, *(() if figures.requests else ("nothing was sent",))),
+        notes=(*session.notes, *_remarks(session, figures)),
         facts={
             "target": masked_url(str(session.environment.host)),
             "sdkappid": options.sdkappid,
@@ -89,6 +93,13 @@ def _conclusion_of(session: Session) -> Conclusion:
             "counted": _COUNTED[not closed],
         },
     )
+
+
+def _remarks(session: Session, figures: Figures) -> Iterator[str]:
+    if session.interrupted and session.options.run_time:
+        yield "interrupted before its time was over; figures and verdicts are those of the time until then"
+    if not figures.requests:
+        yield "nothing was sent"
 
 
 def extend_web_report(session: Session, web_ui: Any) -> None:
@@ -123,28 +134,3 @@ def _write(session: Session, conclusion: Conclusion) -> None:
             except OSError as error:
                 _log.error("%s can't be written: %s", path, error)
                 session.environment.process_exit_code = 2
-
-
-def _tell_progress(session: Session, descriptor: int) -> None:
-    begun = time.monotonic()
-    while True:
-        gevent.sleep(1)
-        figures = session.total()
-        runner: Any = session.environment.runner
-        latency = figures.latency
-        seconds = list(figures.seconds.values())
-        line = {
-            "elapsed_s": time.monotonic() - begun,
-            "users": runner.user_count,
-            "rate": seconds[-2][0] if len(seconds) > 1 else 0,
-            "requests": figures.requests,
-            "noncompliant": figures.noncompliant,
-            "p50_ms": latency.percentile_ms(50),
-            "p99_ms": latency.percentile_ms(99),
-        }
-        _tell(descriptor, line)
-
-
-def _tell(descriptor: int, line: dict[str, Any]) -> None:
-    with suppress(OSError):  # whoever has asked may have gone
-        os.write(descriptor, msgspec.json.encode(line) + b"\n")

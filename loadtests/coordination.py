@@ -10,6 +10,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 from gevent.event import Event as Signal
+from locust import runners
 from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
@@ -24,6 +25,8 @@ _log = logging.getLogger("roomhook")
 _KEY: Final = "roomhook"
 _SPARE_S: Final = 15.0
 _ANSWER_S: Final = 10.0
+_REPORT_S: Final = 1.0
+"""How often a worker reports: locust's 3 s are long for a step of a staircase, and for who is watching."""
 _USAGE: Final = 2
 _REFUSED: Final = (
     "all rooms of --rooms or --people have workers; start this one before the run, or leave out those files"
@@ -32,6 +35,8 @@ _REFUSED: Final = (
 
 def coordinate(session: Session, runner: Any) -> None:
     """Let *session* take part in what its *runner* does."""
+    locust_runners: Any = runners
+    locust_runners.WORKER_REPORT_INTERVAL = _REPORT_S
     if isinstance(runner, MasterRunner):
         _Master(session, runner)
     elif isinstance(runner, WorkerRunner):

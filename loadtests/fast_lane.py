@@ -23,6 +23,7 @@ from locust.runners import MasterRunner
 
 from roomhook.loadtests.figures import Figures
 from roomhook.loadtests.session import Session, session_of
+from roomhook.loadtests.settings import LoadSettings
 
 __all__ = ["FastLaneUser"]
 
@@ -38,12 +39,10 @@ class FastLaneUser(User):
     def drive(self) -> None:
         """Take part in the sending until locust stops this user."""
         session = session_of(self.environment)
-        lane = session.lane
-        if session.stopping or (isinstance(lane, _SenderProcess) and lane.ended.is_set()):
+        lane = None if session.stopping else _lane_of(session)
+        if lane is None or lane.ended.is_set():
             gevent.sleep(1)
             return
-        if not isinstance(lane, _SenderProcess):
-            lane = _lane_of(session)
         lane.join()
         try:
             lane.ended.wait()
@@ -51,12 +50,18 @@ class FastLaneUser(User):
             lane.leave()
 
 
-def _lane_of(session: Session) -> _SenderProcess:
-    """The one sender of all users, who meanwhile wait for whoever of them has come first."""
-    with _starting:
-        if not isinstance(session.lane, _SenderProcess):
-            session.lane = _SenderProcess(session)
+def _lane_of(session: Session) -> _SenderProcess | None:
+    """The one sender of all users, who wait for whoever of them is starting it; None if the run ends meanwhile."""
+    if isinstance(session.lane, _SenderProcess):
         return session.lane
+    with _starting:
+        settings = session.settings  # known once the master has said which rooms are ours
+        if session.lane is None and not session.stopping:
+            process = _ready.pop(session.environment, None) or _spawn()
+            session.lane = _SenderProcess(session, settings, process)
+    if session.lane is not None and session.stopping:
+        session.lane.stop()
+    return session.lane if isinstance(session.lane, _SenderProcess) else None
 
 
 def _spawn() -> Any:
@@ -90,14 +95,13 @@ _ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
 class _SenderProcess:
     """The sender's process under this worker: told how many users there are, asked for figures."""
 
-    def __init__(self, session: Session) -> None:
-        settings = session.settings  # known once the master has said which rooms are ours
+    def __init__(self, session: Session, settings: LoadSettings, process: Any) -> None:
         self.ended = Signal()
         self._session = session
         self._users = 0
         self._stopping = False
         self._done = False
-        self._process: Any = _ready.pop(session.environment, None) or _spawn()
+        self._process = process
         self._patience_s = settings.deadline_s + _SPARE_S
         self._write(msgspec.json.encode(settings))
         self._reading = gevent.spawn(self._read)

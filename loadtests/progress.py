@@ -1,14 +1,41 @@
-"""What ``roomhook load`` and the locust that it starts tell each other by the environment."""
+"""What ``roomhook load`` and the locust that it starts tell each other."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["HEADERS", "PROGRESS_FD"]
+import msgspec
+
+__all__ = ["HEADERS", "INTERRUPTED", "PROGRESS_FD", "Progress"]
 
 PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
-"""The environment variable with a file descriptor for lines of JSON: how it goes, each second, and at the end
-``{"table": text}``."""
+"""The environment variable with a file descriptor for lines of JSON: a ``Progress`` each second; the last one has
+the table."""
 
 HEADERS: Final = "ROOMHOOK_LOAD_HEADERS"
 """The environment variable with ``--header`` lines as a JSON array: they may hold secrets, and arguments are public."""
+
+INTERRUPTED: Final = 130
+"""The exit code of a test that Ctrl-C has ended."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How it goes: ``asked`` and ``rate`` are callbacks/s, asked None in the closed loop; ``table`` is the last word.
+
+    ``connections`` is what may be in flight at once; ``outcomes`` and ``requirements`` count as in ``Figures``.
+    """
+
+    elapsed_s: float = 0.0
+    users: int = 0
+    workers: int = 1
+    connections: int = 0
+    asked: float | None = None
+    rate: float = 0.0
+    requests: int = 0
+    noncompliant: int = 0
+    unsent: int = 0
+    outcomes: dict[str, int] = {}
+    requirements: dict[str, int] = {}
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    table: str = ""

@@ -60,9 +60,12 @@ class Session:
         self.asked: dict[int, float] = {}
         self.lost: list[str] = []
         self.stopping = False
+        self.interrupted = False
+        self._begun: float | None = None
         self.lane: _Lane | None = None
         self.notes: list[str] = []
         self.place: Callable[[], Place] = Place
+        self.kept: object = None
         self._past = Figures()
         self._under_way = 0
         self._settings: LoadSettings | None = None
@@ -84,6 +87,11 @@ class Session:
             settings = settings_from(self.options, self.environment.host)
             self._settings = msgspec.structs.replace(settings, place=place)
         return self._settings
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long ago the run has begun."""
+        return 0.0 if self._begun is None else time.monotonic() - self._begun
 
     @property
     def target(self) -> Target:
@@ -114,9 +122,10 @@ class Session:
         self.lost.clear()
         self.notes.clear()
         self.verdicts = None
-        self.stopping = False
+        self.stopping = self.interrupted = False
         self.lane = None
         self._settings = self._target = self._events = None
+        self._begun = time.monotonic()
 
     def forget(self) -> None:
         """Count from here on, as locust does when its statistics are reset."""
@@ -201,6 +210,7 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
     """Refuse what can't be before anything runs, choose users and shape, and listen to the rest."""
     from roomhook.loadtests.conclusion import conclude, extend_web_report  # noqa: PLC0415 (they need sessions)
     from roomhook.loadtests.coordination import coordinate  # noqa: PLC0415
+    from roomhook.loadtests.interruption import end_in_order  # noqa: PLC0415
     from roomhook.loadtests.shapes import shape_for  # noqa: PLC0415
 
     options = environment.parsed_options
@@ -230,6 +240,7 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
         environment.shape_class = shape
         shape.runner = runner
     coordinate(session, runner)
+    session.kept = end_in_order(session)
     if web_ui is not None:
         extend_web_report(session, web_ui)
     if not worker:

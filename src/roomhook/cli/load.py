@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from roomhook.cli import options
-from roomhook.schemas.errors import ConfigurationError, RoomhookError
+from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.profiles import Profile
 
 __all__ = ["Engine", "Shape", "app"]
@@ -27,9 +24,6 @@ _MOST_USERS: Final = 100
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
 _CAREFUL_RATE: Final = 1000
-_INTERRUPTED: Final = 130
-_OURS: Final = 4
-_LOG_LINES: Final = 5
 
 
 class Engine(StrEnum):
@@ -120,8 +114,10 @@ def load(
 
     Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms' --fail-if 'noncompliant>0'
     """
+    from roomhook.cli.load_run import LocustRun
     from roomhook.loadtests.thresholds import parse_threshold
     from roomhook.simulator.callback_url import CallbackUrl
+    from roomhook.simulator.callbacks import masked_url
     from roomhook.simulator.durations import parse_duration
     from roomhook.simulator.pacing import parse_rate
     from roomhook.simulator.safety import is_this_machine, require_allowed
@@ -155,18 +151,22 @@ def load(
         *(("--cert", str(cert.resolve())) if cert else ()),
         *(["--insecure"] if insecure else []),
         *(["--with-enter"] if with_enter else []),
-        *(("--processes", str(processes)) if processes > 1 else ()),
+        *(_workers(processes) if processes > 1 else ()),
         *("--html", str(folder / "load.html"), "--verdict-json", str(folder / "load.json")),
         *("--verdict-junit", str(folder / "load.xml")),
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
-    code, table, interrupted = _run(arguments, folder, _secrets(token, header), seconds)
-    if output is options.OutputFormat.JSON:
+    title = f"{shape} to {rate} at {masked_url(url)}"
+    run = LocustRun(arguments, folder, secrets=_secrets(token, header), seconds=seconds, title=title)
+    code, table = run.finish()
+    if not (folder / "load.json").exists():
+        typer.echo(f"roomhook: {table}", err=True)
+    elif output is options.OutputFormat.JSON:
         typer.echo((folder / "load.json").read_text(encoding="utf-8"), nl=False)
     else:
         typer.echo(table.strip("\n"))
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
-    raise typer.Exit(_INTERRUPTED if interrupted else code)
+    raise typer.Exit(code)
 
 
 def _loop(rate: float | None, users: int | None, connections: int | None, processes: int) -> _Loop:
@@ -177,6 +177,14 @@ def _loop(rate: float | None, users: int | None, connections: int | None, proces
         return _Loop(count, 0.0, count)
     count = users or max(min(_MOST_USERS, int(rate)), processes)
     return _Loop(count, rate / count, -(-(connections or _OPEN_LOOP_CONNECTIONS) // processes))
+
+
+def _workers(count: int) -> tuple[str, ...]:
+    """Master and workers that talk on loopback, by a port of their own: they tell each other the token."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    master = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    return ("--processes", str(count), *master, "--master-host", "127.0.0.1", "--master-port", port)
 
 
 def _made(folder: Path) -> Path:
@@ -224,68 +232,3 @@ def _secrets(token: str | None, headers: list[str] | None) -> dict[str, str]:
     if options.parse_token(token) is not None:
         found["ROOMHOOK_TOKEN"] = str(token)
     return found
-
-
-def _run(arguments: list[str], folder: Path, secrets: dict[str, str], seconds: float) -> tuple[int, str, bool]:
-    """Run locust with *arguments*, show how it goes; its exit code, the table of verdicts, whether it was cut off."""
-    from roomhook.cli.progress import progress_line
-    from roomhook.loadtests.progress import PROGRESS_FD
-
-    locustfile = importlib.util.find_spec("roomhook.loadtests.locustfile")
-    assert locustfile is not None
-    assert locustfile.origin is not None
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(Path(locustfile.origin).resolve()), *arguments]
-    # What people have set for their own locust files is not meant for ours; neither are our options a second time.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "ROOMHOOK_"))}
-    environment |= secrets
-    reading, writing = os.pipe()
-    environment[PROGRESS_FD] = str(writing)
-    log = folder / "locust.log"
-    with log.open("wb") as file, progress_line() as show, os.fdopen(reading, "rb") as lines:
-        process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, cwd=folder, pass_fds=[writing]
-        )
-        os.close(writing)
-        table, interrupted = _follow(lines, show, seconds)
-        while True:
-            try:
-                code = process.wait()
-                break
-            except KeyboardInterrupt:
-                interrupted = True
-    if not table:
-        _explain(log, code)
-    return code if code in {0, 1, 2, _OURS} else _OURS, table, interrupted
-
-
-def _follow(lines: Any, show: Callable[[str], None], seconds: float) -> tuple[str, bool]:
-    """Show each line of progress until the last one, the table. Ctrl-C reaches locust too, which ends in order."""
-    import msgspec
-
-    table, interrupted = "", False
-    while True:
-        try:
-            line = lines.readline()
-        except KeyboardInterrupt:
-            interrupted = True
-            continue
-        if not line:
-            return table, interrupted
-        found: dict[str, Any] = msgspec.json.decode(line)
-        table = found.get("table", table)
-        if "users" in found:
-            show(
-                f"{found['elapsed_s']:.0f}/{seconds:.0f} s  {found['users']} users  {found['rate']:,}/s  "
-                f"{found['requests']:,} callbacks, {found['noncompliant']:,} not compliant  "
-                f"p50 {found['p50_ms']:.1f} ms  p99 {found['p99_ms']:.1f} ms"
-            )
-
-
-def _explain(log: Path, code: int) -> None:
-    """Locust ended before there was a verdict: raise what it said, ours in our own words."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines:
-        if line.startswith("roomhook: "):
-            raise ConfigurationError(line.removeprefix("roomhook: "))
-    tail = " | ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip())
-    raise RoomhookError(f"locust ended with exit code {code} and no verdict: {tail} (all of it: {log})")

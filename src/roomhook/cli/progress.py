@@ -7,11 +7,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-__all__ = ["progress_line", "style_for_stdout", "text_width"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["live_panel", "progress_line", "style_for_stdout", "text_width"]
 
 _WIDEST: Final = 100
 
@@ -19,7 +22,7 @@ _WIDEST: Final = 100
 @contextmanager
 def progress_line() -> Iterator[Callable[[str], None]]:
     """A function that shows one line of progress on stderr, replacing the last; silent when stderr is no terminal."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("CI"):
+    if not _watched():
         yield lambda _: None
         return
     width = shutil.get_terminal_size().columns - 1
@@ -33,6 +36,28 @@ def progress_line() -> Iterator[Callable[[str], None]]:
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+@contextmanager
+def live_panel() -> Iterator[Callable[[Callable[[int], RenderableType]], None]]:
+    """A function that shows what it is given, made for the columns there are, in place of what it has shown before.
+
+    Like ``progress_line`` for several lines: on stderr, silent when that is no terminal, gone at the end.
+    """
+    if not _watched():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+    with live:
+        yield lambda made: live.update(made(console.width), refresh=True)
+
+
+def _watched() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
 def style_for_stdout() -> Callable[[str, str], str]:
