@@ -97,9 +97,11 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
     wait_time = _wait_time
 
     def __init__(self, environment: Any) -> None:
-        settings = session_of(environment).settings
+        session = session_of(environment)
+        settings, target = session.settings, session.target
         self.network_timeout = self.connection_timeout = settings.deadline_s
-        self.ssl_context_factory = settings.tls
+        # One context for all users: each would take its time to read all authorities there are.
+        self.ssl_context_factory = lambda **_: target.tls
         self.insecure = settings.insecure
         super().__init__(environment)
 

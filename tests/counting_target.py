@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -57,16 +58,16 @@ class _Protocol(asyncio.Protocol):
 
 
 @contextmanager
-def counting_target() -> Iterator[CountingTarget]:
-    """A target on a free port of loopback, served by a thread."""
+def counting_target(tls: ssl.SSLContext | None = None) -> Iterator[CountingTarget]:
+    """A target on a free port of loopback, served by a thread; https with *tls*."""
     target = CountingTarget()
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def serve() -> None:
-        server = await loop.create_server(lambda: _Protocol(target), "127.0.0.1", 0)
-        target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback"
+        server = await loop.create_server(lambda: _Protocol(target), "127.0.0.1", 0, ssl=tls)
+        target.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback"
         ready.set()
         await stop.wait()
         server.close()
