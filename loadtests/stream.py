@@ -34,7 +34,7 @@ def callbacks(settings: LoadSettings) -> Iterator[Event]:
     """
     phase, place = _phase(settings), settings.place
     if place.parts > phase.rooms:
-        raise ConfigurationError(f"{phase.rooms} rooms can't be shared by {place.parts} workers; ask for more --rooms")
+        raise ConfigurationError(f"{place.parts} workers need a room each at least: give --rooms {place.parts} or more")
     room_ids = _annexed(phase.rooms, place.annex) if place.annex else settings.room_ids
 
     def world(number: int) -> Iterator[Event]:

@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import browser
@@ -21,6 +24,64 @@ from roomhook.contract_tests.backends.server import BackendServer
 pytestmark = pytest.mark.alone
 
 
+_RUNS = {
+    "fast": (
+        *("--engine", "fast", "-u", "20", "-r", "20", "-t", "2s", "--callback-rate", "25"),
+        *("--fail-if", "noncompliant>0", "--html", "report.html", "--csv", "run"),
+    ),
+    "closed": (
+        *("FastLaneUser", "-u", "8", "-r", "8", "-t", "1s", "--callback-rate", "0"),
+        *("--fail-if", "p99>5s", "--fail-if", "rate<1000000/s"),
+    ),
+    "two fast": (
+        *("--engine", "fast", "--processes", "2", "--master-bind-port", "{port}", "--master-port", "{port}"),
+        *("-u", "20", "-r", "20", "-t", "2s", "--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
+    ),
+    "two gevent": (
+        *("--processes", "2", "--master-bind-port", "{port}", "--master-port", "{port}"),
+        *("-u", "6", "-r", "6", "-t", "2s", "--callback-rate", "20", "--fail-if", "requests>10"),
+    ),
+}
+_BROKEN = {
+    f"broken {engine}": (
+        *("--engine", engine, "-u", "4", "-r", "4", "-t", "1s", "--callback-rate", "10"),
+        *("--fail-if", "noncompliant>0", "--fail-if", "delivered<99%"),
+    )
+    for engine in ("fast", "gevent", "requests")
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One locust that has ended: its exit code, verdict, output and folder, and what its target has counted."""
+
+    code: int
+    verdict: dict[str, Any]
+    text: str
+    folder: Path
+    target: CountingTarget
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """All runs that need nothing but their end, a few at a time: locust mostly waits."""
+    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "-")) for name in (*_RUNS, *_BROKEN)}
+
+    def good(name: str) -> Run:
+        with counting_target() as target:
+            options = [one.format(port=ports[name]) for one in _RUNS[name]]
+            return Run(*locust(target.url, folders[name], *options), folders[name], target)
+
+    def broken(name: str) -> Run:
+        url = server.url("ack.error-code")
+        return Run(*locust(url, folders[name], *_BROKEN[name]), folders[name], CountingTarget(url))
+
+    ports = {name: free_port() for name in _RUNS}
+    with BackendServer() as server, ThreadPoolExecutor(3) as pool:
+        first, second = pool.map(good, _RUNS), pool.map(broken, _BROKEN)
+        return dict(zip((*_RUNS, *_BROKEN), (*first, *second), strict=True))
+
+
 @pytest.fixture
 def target() -> Iterator[CountingTarget]:
     with counting_target() as found:
@@ -28,40 +89,30 @@ def target() -> Iterator[CountingTarget]:
 
 
 class TestOneProcess:
-    def test_the_fast_lane_counts_what_the_target_counts(self, target: CountingTarget, tmp_path: Path) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "--engine", "fast", "-u", "20", "-r", "20", "-t", "3s",
-            *("--callback-rate", "25", "--fail-if", "noncompliant>0", "--html", "report.html", "--csv", "run"),
-        )  # fmt: skip
-        assert code == 0, text
-        assert verdict["requests"] == verdict["delivered"] == target.answers > 500
-        assert verdict["seed"] == 5
-        assert re.search(rf"Aggregated +{target.answers} +0\(0.00%\)", text)
-        assert f",Aggregated,{target.answers},0," in (tmp_path / "run_stats.csv").read_text()
-        assert "id='roomhook'" in (tmp_path / "report.html").read_text()
-        assert set(verdict["check_outs"]) <= {"Leave", "Kicked", "Expired"}
+    def test_the_fast_lane_counts_what_the_target_counts(self, runs: dict[str, Run]) -> None:
+        run = runs["fast"]
+        assert run.code == 0, run.text
+        assert run.verdict["requests"] == run.verdict["delivered"] == run.target.answers > 300
+        assert run.verdict["seed"] == 5
+        assert re.search(rf"Aggregated +{run.target.answers} +0\(0.00%\)", run.text)
+        assert f",Aggregated,{run.target.answers},0," in (run.folder / "run_stats.csv").read_text()
+        assert "id='roomhook'" in (run.folder / "report.html").read_text()
+        assert set(run.verdict["check_outs"]) <= {"Leave", "Kicked", "Expired"}
 
-    def test_the_closed_loop_keeps_a_connection_a_user_busy(self, target: CountingTarget, tmp_path: Path) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "FastLaneUser", "-u", "8", "-r", "8", "-t", "2s", "--callback-rate", "0",
-            *("--fail-if", "p99>5s", "--fail-if", "rate<1000000/s"),
-        )  # fmt: skip
-        assert code == 1, text
-        assert [one["verdict"] for one in verdict["thresholds"]] == ["passed", "failed"]
-        assert verdict["requests"] == target.answers > 1000
+    def test_the_closed_loop_keeps_a_connection_a_user_busy(self, runs: dict[str, Run]) -> None:
+        run = runs["closed"]
+        assert run.code == 1, run.text
+        assert [one["verdict"] for one in run.verdict["thresholds"]] == ["passed", "failed"]
+        assert run.verdict["requests"] == run.target.answers > 500
 
     @pytest.mark.parametrize("engine", ["fast", "gevent", "requests"])
-    def test_an_answer_that_breaks_the_contract_is_named(self, engine: str, tmp_path: Path) -> None:
-        with BackendServer() as server:
-            code, verdict, text = locust(
-                server.url("ack.error-code"), tmp_path, "--engine", engine, "-u", "4", "-r", "4", "-t", "2s",
-                *("--callback-rate", "10", "--fail-if", "noncompliant>0", "--fail-if", "delivered<99%"),
-            )  # fmt: skip
-        assert code == 1, text
-        assert [one["verdict"] for one in verdict["thresholds"]] == ["failed", "passed"]
-        assert verdict["requirements"] == {"ack.error-code": verdict["requests"]}
-        assert verdict["outcomes"] == {"delivered": verdict["requests"]}
-        assert re.search(r"ack\.error-code: delivered, but its response packet is not compliant", text)
+    def test_an_answer_that_breaks_the_contract_is_named(self, runs: dict[str, Run], engine: str) -> None:
+        run = runs[f"broken {engine}"]
+        assert run.code == 1, run.text
+        assert [one["verdict"] for one in run.verdict["thresholds"]] == ["failed", "passed"]
+        assert run.verdict["requirements"] == {"ack.error-code": run.verdict["requests"]}
+        assert run.verdict["outcomes"] == {"delivered": run.verdict["requests"]}
+        assert re.search(r"ack\.error-code: delivered, but its response packet is not compliant", run.text)
 
     def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
         code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
@@ -76,6 +127,20 @@ class TestOneProcess:
             os.kill(sender_of(process.pid), signal.SIGKILL)
             assert process.wait(20) == 4
         assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
+
+
+class TestSeveralProcesses:
+    def test_two_workers_share_one_world_and_their_totals_are_exact(self, runs: dict[str, Run]) -> None:
+        run = runs["two fast"]
+        assert run.code == 0, run.text
+        assert run.verdict["requests"] == run.target.answers > 300
+        assert {int(room[-5:]) % 10 for room in run.target.rooms} == set(range(10)), "each room is somebody's"
+        assert re.search(rf"Aggregated +{run.target.answers} ", run.text)
+
+    def test_gevent_users_finish_what_they_have_begun(self, runs: dict[str, Run]) -> None:
+        run = runs["two gevent"]
+        assert run.code == 1, run.text
+        assert run.verdict["requests"] == run.target.answers
 
 
 class TestTheWebUi:
@@ -116,16 +181,16 @@ class TestTheCommand:
         self, target: CountingTarget, tmp_path: Path
     ) -> None:
         done = roomhook(
-            target.url, tmp_path, "--shape", "staircase", "--rate", "200/s", "--duration", "15s",
-            *("--fail-if", "requests>100", "--format", "json"),
+            target.url, tmp_path, "--shape", "staircase", "--rate", "200/s", "--duration", "10s",
+            *("--fail-if", "requests>50", "--format", "json"),
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         found = json.loads(done.stdout)
-        assert re.search(r"step \d at \d+/s broke requests>100; last good rate: \d+/s", found["notes"][0])
+        assert re.search(r"step \d at \d+/s broke requests>50; last good rate: \d+/s", found["notes"][0])
         assert found["requests"] == target.answers
 
     def test_writes_its_reports_and_ends_with_where_they_are(self, target: CountingTarget, tmp_path: Path) -> None:
-        done = roomhook(target.url, tmp_path, "--duration", "3s", "--rate", "100/s", "--with-enter", "--seed", "4")
+        done = roomhook(target.url, tmp_path, "--duration", "2s", "--rate", "100/s", "--with-enter", "--seed", "4")
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'load.html'}"
         assert {one.name for one in (tmp_path / "out").iterdir()} >= {"load.html", "load.json", "load.xml"}
@@ -141,6 +206,9 @@ class TestTheCommand:
             (("--rate", "fast"), "is no rate"),
             (("--rate", "max", "--users", "3", "--connections", "4"), "each user is one connection"),
             (("--duration", "100ms"), "is too short"),
+            (("--duration", "1500ms"), "give 2s"),
+            (("--fail-if", "rate<1000/s"), "ask for a higher --rate"),
+            (("--rooms", "1", "--processes", "2"), "give --rooms 2 or more"),
             (("--rooms", "nowhere.txt"), "can't be read"),
             (("--shape", "soak", "--rooms", "0"), "is no number of rooms"),
         ],

@@ -99,10 +99,9 @@ def test_a_shape_of_the_command_judges_what_it_meets(tmp_path: Path) -> None:
     assert "FAILED" in done.stdout
 
 
-@pytest.mark.parametrize(("shape", "least"), [("spike", "8s"), ("outage", "5s"), ("staircase", "10s")])
-def test_a_time_too_short_for_a_shape_is_refused(tmp_path: Path, shape: str, least: str) -> None:
+def test_a_time_too_short_for_a_shape_is_refused(tmp_path: Path) -> None:
     with counting_target() as target:
-        done = roomhook(target.url, tmp_path, "--shape", shape, "--duration", "4s")
+        done = roomhook(target.url, tmp_path, "--shape", "spike", "--duration", "7s")
     assert done.returncode == 2
-    assert f"give it {least} or more" in done.stderr
+    assert "give it 8s or more" in done.stderr
     assert target.answers == 0

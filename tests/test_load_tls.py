@@ -42,7 +42,7 @@ def test_every_engine_trusts_the_authority_that_is_named_or_anybody_if_told_so(
         done = roomhook(target.url, tmp_path, "--engine", engine, *trust, *quick, *strict)
         return "" if done.returncode == 0 else f"{options}: {done.stdout} {done.stderr}"
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(len(runs)) as pool:
         assert list(pool.map(run, runs)) == [""] * len(runs)
 
 

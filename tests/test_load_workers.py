@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from counting_target import CountingTarget, counting_target
-from locust_runs import free_port, locust, running, wait_for
+from locust_runs import free_port, running, wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -25,27 +25,7 @@ def target() -> Iterator[CountingTarget]:
         yield found
 
 
-class TestSeveralProcesses:
-    def test_two_workers_share_one_world_and_their_totals_are_exact(
-        self, target: CountingTarget, tmp_path: Path
-    ) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "--engine", "fast", "--processes", "2", "-u", "20", "-r", "20", "-t", "4s",
-            *("--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
-        )  # fmt: skip
-        assert code == 0, text
-        assert verdict["requests"] == target.answers > 500
-        assert {int(room[-5:]) % 10 for room in target.rooms} == set(range(10)), "each room is somebody's"
-        assert re.search(rf"Aggregated +{target.answers} ", text)
-
-    def test_gevent_users_finish_what_they_have_begun(self, target: CountingTarget, tmp_path: Path) -> None:
-        code, verdict, text = locust(
-            target.url, tmp_path, "--processes", "2", "-u", "6", "-r", "6", "-t", "3s",
-            *("--callback-rate", "20", "--fail-if", "requests>10"),
-        )  # fmt: skip
-        assert code == 1, text
-        assert verdict["requests"] == target.answers
-
+class TestWorkersThatComeAndGo:
     def test_a_worker_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
         port = free_port()
         verdict = tmp_path / "verdict.json"

@@ -7,13 +7,16 @@ import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from roomhook.cli import options
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.profiles import Profile
+
+if TYPE_CHECKING:
+    from roomhook.loadtests.thresholds import Threshold
 
 __all__ = ["Engine", "Shape", "app"]
 
@@ -118,7 +121,6 @@ def load(
     from roomhook.loadtests.thresholds import parse_threshold
     from roomhook.simulator.callback_url import CallbackUrl
     from roomhook.simulator.callbacks import masked_url
-    from roomhook.simulator.durations import parse_duration
     from roomhook.simulator.pacing import parse_rate
     from roomhook.simulator.safety import is_this_machine, require_allowed
 
@@ -129,10 +131,9 @@ def load(
     full = parse_rate(rate)
     if (full is None or full > _CAREFUL_RATE) and not yes and not is_this_machine(target.host):
         raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
-    thresholds = [parse_threshold(one).text for one in fail_if or _DEFAULT_THRESHOLDS]
-    seconds = parse_duration(duration) / 1000
-    if seconds < 1:
-        raise ConfigurationError(f"--duration {duration} is too short to say anything; give 10s or more")
+    thresholds = [parse_threshold(one) for one in fail_if or _DEFAULT_THRESHOLDS]
+    _refuse_the_impossible(thresholds, rate, full)
+    seconds = _whole_seconds(duration)
     options.parse_headers(header)
     loop = _loop(full, users, connections, processes)
     folder = _made(report_dir)
@@ -140,11 +141,11 @@ def load(
     _check_reachable(url, sdkappid, cacert, cert, insecure=insecure)
     arguments = [
         *("--host", url, "--headless", "--only-summary", "--users", str(loop.users), "--spawn-rate", str(loop.users)),
-        *("--run-time", f"{seconds:g}s" if seconds != int(seconds) else str(int(seconds))),
+        *("--run-time", str(seconds)),
         *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
         *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
         *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
-        *(word for text in thresholds for word in ("--fail-if", text)),
+        *(word for one in thresholds for word in ("--fail-if", one.text)),
         *(("--rooms", _path_or_number(rooms)) if rooms else ()),
         *(("--people", str(people.resolve())) if people else ()),
         *(("--cacert", str(cacert.resolve())) if cacert else ()),
@@ -167,6 +168,24 @@ def load(
         typer.echo(table.strip("\n"))
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
     raise typer.Exit(code)
+
+
+def _whole_seconds(duration: str) -> int:
+    from roomhook.simulator.durations import parse_duration
+
+    seconds, rest = divmod(parse_duration(duration), 1000)
+    if not seconds:
+        raise ConfigurationError(f"--duration {duration} is too short to say anything; give 10s or more")
+    if rest:
+        raise ConfigurationError(f"--duration {duration}: locust counts whole seconds; give {seconds + 1}s")
+    return int(seconds)
+
+
+def _refuse_the_impossible(thresholds: list[Threshold], asked: str, full: float | None) -> None:
+    """A run that asks for less than it is to reach would fail whatever the target does."""
+    for one in thresholds:
+        if one.metric == "rate" and one.sign in {"<", "<="} and full is not None and one.limit > full:
+            raise ConfigurationError(f"--fail-if {one.text!r} can't be met at --rate {asked}: ask for a higher --rate")
 
 
 def _loop(rate: float | None, users: int | None, connections: int | None, processes: int) -> _Loop:
