@@ -180,6 +180,8 @@ class Connection:
                 outcome, detail = Outcome.REFUSED, "nobody takes connections there: a wrong host, or a firewall"
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 outcome, detail = outcome_of_error(error), _innermost(error)
+                if outcome is Outcome.TIMEOUT:
+                    detail = f"none within {give_up_ms / 1000:g} s"
                 if isinstance(error, requests.exceptions.ProxyError) and proxy:
                     detail = f"at the proxy {proxy.rpartition('@')[2]}: {detail}"
         elapsed_ms = (time.monotonic() - started) * 1000

@@ -39,8 +39,11 @@ def judged_in_lanes(run: Run, requirements: Sequence[Requirement]) -> Iterator[C
     for groups in _MAY_SHARE:
         shared = [one for one in requirements if one.group in groups and one.id not in _SUM_UP]
         with ThreadPoolExecutor(lanes, thread_name_prefix="roomhook-lane") as pool:
-            for judged in as_completed([pool.submit(run.verdict_on, one) for one in shared]):
-                yield judged.result()
+            try:
+                for judged in as_completed([pool.submit(run.verdict_on, one) for one in shared]):
+                    yield judged.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what has begun, and for no more
 
 
 def _lanes_for(run: Run) -> int:

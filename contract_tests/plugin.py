@@ -20,6 +20,7 @@ __all__ = [
     "assert_conforms",
     "contract_key",
     "pytest_addoption",
+    "pytest_collection",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "room_backend",
@@ -67,6 +68,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--room-enter-first", action="store_true", help="send Room.CallbackAfterMemberEnter before each case")
     add("--room-room", metavar="ID", help="use this existing room")
     add("--room-member", action="append", default=[], metavar="ID", help="use this existing member")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse bad options of the suite before anything is collected, where pytest shows that as one line."""
+    config = session.config
+    if config.getoption("--room-target") or any("roomhook.contract_tests" in argument for argument in config.args):
+        from roomhook.contract_tests.contract import Contract, settings_from  # noqa: PLC0415 (as below)
+
+        Contract(settings_from(config))
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ class Run:
         self.pause = sleep
         self.latency_ms = 0.0
         self._clock = clock
-        self._started = clock()
+        self._started = self._began = clock()
         self._random = random.Random(f"{settings.seed}/{int(self._started * 1000)}")
         self.id = "".join(self._random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(4))
         self.client_ip = address(random.Random(settings.seed).randrange(ADDRESSES))
@@ -255,10 +255,10 @@ class Run:
 
     def events(self) -> Iterator[Event]:
         """Run everything that is selected; the last event is the summary."""
-        started = self._clock()
+        self._began = self._clock()
         wanted = self.wanted()
         self._reported = {one.id for one in wanted}
-        yield RunStarted(self.settings, self._started, len(wanted))
+        yield self.announced()
         self.open()
         if self.summary.outcome is not Outcome.UNREACHABLE:
             early: set[str] = set()
@@ -266,10 +266,30 @@ class Run:
                 early.add(judged.requirement.id)
                 yield judged
             yield from (self.verdict_on(one) for one in wanted if one.id not in early)
+        yield self._finished()
+
+    def announced(self) -> RunStarted:
+        """The first event."""
+        return RunStarted(self.settings, self._started, len(self.wanted()))
+
+    def cut_short(self, why: str) -> RunFinished:
+        """The last event of a run that is stopped before its end: nothing more is sent, the rest not judged: *why*."""
+        self.lost = self.lost or why
+        if not self.opened:
+            self._unfounded = why
+        wanted = self.wanted()
+        self._reported |= {one.id for one in wanted}
+        for one in wanted:
+            self.judge(one)
+        self.summary.outcome = Outcome.INTERRUPTED
+        self.summary.detail = f"{why}, so this is a part of a run and no verdict"
+        return self._finished()
+
+    def _finished(self) -> RunFinished:
         reported = [one for one in load_register() if one in self._judged and one in self._reported]
         cases = tuple(self._weighed(self._judged[one]) for one in reported)
         self._conclude({case.verdict for case in cases}, {case.reason for case in cases})
-        yield RunFinished(self.summary, cases, self._clock() - started)
+        return RunFinished(self.summary, cases, self._clock() - self._began)
 
     def wanted(self) -> tuple[Requirement, ...]:
         """What is selected, in the order in which it is best judged."""
@@ -392,7 +412,7 @@ class Run:
         )
 
     def _conclude(self, verdicts: set[Verdict], reasons: set[str]) -> None:
-        if self.summary.outcome is Outcome.UNREACHABLE:
+        if self.summary.outcome in {Outcome.UNREACHABLE, Outcome.INTERRUPTED}:
             return
         if Verdict.FAIL in verdicts:
             self.summary.outcome = Outcome.VIOLATES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from roomhook.contract_tests.client import Exchange
 from roomhook.contract_tests.register import Level, Requirement
@@ -31,11 +32,21 @@ class Outcome(StrEnum):
     VIOLATES = "violates"
     UNREACHABLE = "unreachable"
     NOTHING_RAN = "nothing-ran"
+    INTERRUPTED = "interrupted"  # stopped before its end: no verdict, whatever was found so far
 
     @property
     def exit_code(self) -> int:
         """What the command line ends with."""
-        return {Outcome.CONFORMS: 0, Outcome.VIOLATES: 1, Outcome.NOTHING_RAN: 2, Outcome.UNREACHABLE: 3}[self]
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES: Final = {
+    Outcome.CONFORMS: 0,
+    Outcome.VIOLATES: 1,
+    Outcome.NOTHING_RAN: 2,
+    Outcome.UNREACHABLE: 3,
+    Outcome.INTERRUPTED: 130,
+}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ __all__ = [
     "ended_early",
     "events",
     "failing",
+    "interrupted",
     "nothing_ran",
     "passing",
     "unreachable",
@@ -205,6 +206,13 @@ def ended_early() -> Run:
     cases = (found(STATUS, Verdict.FAIL, gone), passed(LEAVE), CaseJudged(KICKED, Verdict.NOT_JUDGED, reason=lost))
     summary = Summary(Outcome.VIOLATES, 3, 2, 2, 2, 2, {"refused": 1}, lost)
     return RunStarted(BACKEND, _BEGAN, 3), RunFinished(summary, cases, 2.3)
+
+
+def interrupted() -> Run:
+    """A run that somebody stopped; all that was sent was answered well."""
+    cases = (passed(STATUS), passed(LEAVE), CaseJudged(KICKED, Verdict.NOT_JUDGED, reason="stopped by Ctrl-C"))
+    summary = Summary(Outcome.INTERRUPTED, 3, 3, 3, 3, 3, detail="stopped by Ctrl-C, so this is a part of a run")
+    return RunStarted(BACKEND, _BEGAN, 3), RunFinished(summary, cases, 0.4)
 
 
 def document(run: Run) -> RunReport:

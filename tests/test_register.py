@@ -205,8 +205,8 @@ Options   --refusal silent: your backend drops a foreign callback and still answ
           documents allow since the code of an after-callback is ignored. Refusals are then judged
           through the probe, and without one reported as not judged.
 Source    page: After a Room Is Left: the page of Room.CallbackAfterMemberLeave itself (2024-06-12)
-            https://trtc.io/ko/document/60734
             https://www.tencentcloud.com/document/product/647/60734
+            https://trtc.io/ko/document/60734
           CODE-TIMBOT: a public receiver: a missing SdkAppid matches every account (2026-03-05)
             https://github.com/wbxl2000/timbot
 Errata    sdkappid-spelling: SdkAppid is spelt in three ways
@@ -254,7 +254,7 @@ class TestExplain:
         assert near["level"] == "MUST"
         assert near["group"] == "app-id"
         assert near["sources"][0]["key"] == "page"
-        assert near["sources"][0]["addresses"][0] == "https://trtc.io/ko/document/60734"
+        assert near["sources"][0]["addresses"][0] == "https://www.tencentcloud.com/document/product/647/60734"
         assert near["command"] == "roomhook check URL --sdkappid N --only app-id.near"
         assert set(near["options"]) == {"--refusal silent"}
         assert {"text", "why", "case", "fix", "needs"} <= set(near)

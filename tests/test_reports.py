@@ -22,6 +22,7 @@ from made_runs import (
     events,
     failing,
     found,
+    interrupted,
     nothing_ran,
     passing,
     unreachable,
@@ -43,6 +44,7 @@ RUNS = {
     "unreachable": unreachable,
     "nothing-ran": nothing_ran,
     "ended-early": ended_early,
+    "interrupted": interrupted,
 }
 
 RENDERERS: dict[str, Callable[[RunReport], str]] = {
@@ -91,12 +93,12 @@ def test_junit(name: str, golden: Golden) -> None:
     golden(f"{name}.xml", junit.render(document(RUNS[name]())))
 
 
-@pytest.mark.parametrize("name", ["failing", "ended-early"])
+@pytest.mark.parametrize("name", ["failing", "ended-early", "interrupted"])
 def test_ndjson(name: str, golden: Golden) -> None:
     golden(f"{name}.ndjson", ndjson(RUNS[name]()))
 
 
-@pytest.mark.parametrize("name", ["failing", "unreachable"])
+@pytest.mark.parametrize("name", ["failing", "unreachable", "interrupted"])
 def test_github(name: str, golden: Golden) -> None:
     report = document(RUNS[name]())
     golden(f"{name}.github.txt", RENDERERS["github"](report) + "\n")
@@ -150,7 +152,7 @@ def test_one_cause_is_told_once_and_names_the_others() -> None:
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_text_keeps_to_the_width_but_for_what_is_copied(width: int) -> None:
     lines = text.render(document(failing()), width=width).splitlines()
-    free = ("sent ", "source ", "target ", "delivered: ", "DOES NOT CONFORM ")
+    free = ("sent ", "source ", "https://", "target ", "delivered: ", "DOES NOT CONFORM ")
     assert not [line for line in lines if len(line) > width and not line.strip().startswith(free)]
 
 
@@ -242,7 +244,7 @@ def test_what_was_not_judged_is_skipped_with_its_reason() -> None:
     assert len(skipped) == 2
 
 
-@pytest.mark.parametrize("run", [unreachable, nothing_ran])
+@pytest.mark.parametrize("run", [unreachable, nothing_ran, interrupted])
 def test_a_run_without_a_verdict_is_an_error_and_never_green(run: Callable[[], Run]) -> None:
     root = parsed(run())
     assert root.get("errors") == "1"

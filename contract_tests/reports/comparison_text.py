@@ -43,7 +43,7 @@ def render_json(comparison: Comparison) -> str:
 
 
 def _facts(report: RunReport) -> dict[str, Any]:
-    delivered, compliant = axes(report)
+    delivered, compliant = ({"yes": True, "no": False}.get(holds) for holds in axes(report))
     return {
         "target": report.target,
         "started": report.started,
@@ -77,7 +77,7 @@ def _runs(comparison: Comparison, style: Style) -> Iterator[str]:
     for number, one in enumerate(comparison.columns, 1):
         report = one.report
         verdict = style(OUTCOMES[report.verdict], OUTCOME_COLOURS[report.verdict])
-        delivered, compliant = ("yes" if holds else "NO" for holds in axes(report))
+        delivered, compliant = ("NO" if holds == "no" else holds for holds in axes(report))
         facts = counts(report) if report.requirements else report.detail.partition("\n")[0]
         yield f"{number:>{margin - 2}}  {one.label:{labels}}  {verdict}  {facts}"
         where = "" if comparison.over_time else f"{report.target}  "

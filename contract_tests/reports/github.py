@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from roomhook.contract_tests.reports.document import Found, RunReport
-from roomhook.contract_tests.reports.words import OUTCOMES
-from roomhook.contract_tests.verdicts import Outcome, Verdict
+from roomhook.contract_tests.reports.words import NO_VERDICT, OUTCOMES
+from roomhook.contract_tests.verdicts import Verdict
 
 __all__ = ["commands"]
 
@@ -19,7 +19,7 @@ _MOST: Final = 10
 
 def commands(report: RunReport) -> Iterator[str]:
     """A command for each cause of failure or warning, or for a run without a verdict; notes are no annotations."""
-    if report.verdict in {Outcome.UNREACHABLE, Outcome.NOTHING_RAN}:
+    if report.verdict in NO_VERDICT:
         yield _command("error", f"Roomhook: {OUTCOMES[report.verdict]}", report.detail)
     for verdict, command in _COMMANDS.items():
         causes = [one for one in report.causes if one.verdict is verdict]

@@ -81,7 +81,7 @@ def _run(comparison: Comparison, number: int) -> str:
 
 
 def _axes(report: RunReport) -> str:
-    delivered, compliant = ("yes" if holds else "<b>no</b>" for holds in axes(report))
+    delivered, compliant = ("<b>no</b>" if holds == "no" else holds for holds in axes(report))
     return f"delivered: {delivered}, compliant: {compliant}"
 
 

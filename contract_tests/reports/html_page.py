@@ -35,12 +35,14 @@ TITLES: Final = {
     Outcome.VIOLATES: "Does not conform",
     Outcome.UNREACHABLE: "Unreachable",
     Outcome.NOTHING_RAN: "Nothing judged",
+    Outcome.INTERRUPTED: "Interrupted",
 }
 TONES: Final = {
     Outcome.CONFORMS: "pass",
     Outcome.VIOLATES: "fail",
     Outcome.UNREACHABLE: "fail",
     Outcome.NOTHING_RAN: "warn",
+    Outcome.INTERRUPTED: "warn",
 }
 """The class that colours the verdict on a target."""
 

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Final
 
 from roomhook.contract_tests.register import Level, load_groups, load_register
 from roomhook.contract_tests.reports.document import Found, Judged, RunReport, shortened
@@ -22,10 +23,12 @@ from roomhook.contract_tests.reports.html_page import (
     prose,
     source_links,
 )
-from roomhook.contract_tests.reports.words import DONE, START_IT, axes
+from roomhook.contract_tests.reports.words import DONE, axes, remedy
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
+
+_AXIS_TONES: Final = {"yes": "pass", "no": "fail"}
 
 
 def render(report: RunReport) -> str:
@@ -52,12 +55,15 @@ def _head(report: RunReport) -> Iterator[str]:
 
 def _lede(report: RunReport) -> str:
     if report.verdict is Outcome.UNREACHABLE:
-        return f'<p class="lede detail">{escape(report.detail)}</p><p>{escape(START_IT)}</p>'
+        return f'<p class="lede detail">{escape(report.detail)}</p><p>{escape(remedy(report))}</p>'
     if report.verdict is Outcome.NOTHING_RAN:
         return f'<p class="lede detail">{escape(report.detail)}</p>'
     judged = len(report.requirements) - report.count(Verdict.NOT_JUDGED)
     failed = report.count(Verdict.FAIL)
     must = report.count(Verdict.FAIL, Level.MUST)
+    if report.verdict is Outcome.INTERRUPTED:
+        whole = len(report.requirements)
+        return f'<p class="lede">{judged} of {whole} requirements were judged: {escape(report.detail)}.</p>'
     known = ", or its failure is known" if report.count(Verdict.KNOWN) else ""
     kept = f"Every {'' if report.strict else 'MUST '}requirement that could be judged is kept{known}."
     levels = f" ({must} MUST)" if failed != must else ""
@@ -105,12 +111,12 @@ def _compliant(report: RunReport) -> str:
     )
 
 
-def _axis(question: str, words: str, holds: bool, part: int, whole: int) -> str:
+def _axis(question: str, words: str, holds: str, part: int, whole: int) -> str:
     share = 100 * part // whole if whole else 0
     picture = f'<svg class="meter" width="100%" height="8" aria-hidden="true"><rect width="{share}%" height="8"/></svg>'
     return (
-        f'<section class="card axis {"pass" if holds else "fail"}"><h2>{question}</h2>'
-        f'<p class="answer">{"Yes" if holds else "No"}</p><p>{escape(words)}</p>{picture}</section>'
+        f'<section class="card axis {_AXIS_TONES.get(holds, "warn")}"><h2>{question}</h2>'
+        f'<p class="answer">{holds.capitalize()}</p><p>{escape(words)}</p>{picture}</section>'
     )
 
 

@@ -20,8 +20,9 @@ _SKIPPED: Final = (Verdict.NOT_JUDGED, Verdict.KNOWN)
 _NO_VERDICT: Final = {
     Outcome.UNREACHABLE: ("unreachable", "the target is reachable"),
     Outcome.NOTHING_RAN: ("nothing-ran", "something could be judged"),
+    Outcome.INTERRUPTED: ("interrupted", "the run came to its end"),
 }
-"""Outcomes in which no requirement failed and the pipeline still has to see red: type and name of the error."""
+"""Outcomes that are no verdict, and in which the pipeline still has to see red: type and name of the error."""
 
 
 def render(report: RunReport) -> str:

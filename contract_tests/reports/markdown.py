@@ -19,6 +19,7 @@ _MARKS: Final = {
     Outcome.VIOLATES: "❌",
     Outcome.UNREACHABLE: "❌",
     Outcome.NOTHING_RAN: "⚠️",
+    Outcome.INTERRUPTED: "⚠️",
 }
 _MOST_FINDINGS: Final = 50
 """A step summary holds 1 MiB at most, and nobody reads more."""
@@ -52,7 +53,7 @@ def _lines(report: RunReport) -> Iterator[str]:
 
 def _axes(report: RunReport) -> Iterator[str]:
     delivery, compliance = report.delivery, report.compliance
-    delivered, compliant = ("yes" if holds else "**no**" for holds in axes(report))
+    delivered, compliant = ("**no**" if holds == "no" else holds for holds in axes(report))
     lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
     yield "| | | |"
     yield "|---|---|---|"

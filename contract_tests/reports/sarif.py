@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from roomhook.contract_tests.register import Level, load_register
 from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.reports.words import NO_VERDICT
 from roomhook.contract_tests.requirements_page import requirements_page
-from roomhook.contract_tests.verdicts import Outcome, Verdict
+from roomhook.contract_tests.verdicts import Verdict
 
 __all__ = ["render"]
 
@@ -71,7 +72,7 @@ def _rule(one: Judged) -> dict[str, Any]:
 
 def _invocation(report: RunReport) -> dict[str, Any]:
     """A run without a verdict says why: no results would otherwise look like no problems."""
-    ran = report.verdict not in {Outcome.UNREACHABLE, Outcome.NOTHING_RAN}
+    ran = report.verdict not in NO_VERDICT
     invocation: dict[str, Any] = {
         "executionSuccessful": ran,
         "startTimeUtc": report.started.replace("+00:00", "Z"),

@@ -16,9 +16,9 @@ from roomhook.contract_tests.reports.words import (
     OUTCOME_COLOURS,
     OUTCOMES,
     SIGNS,
-    START_IT,
     axes,
     counts,
+    remedy,
 )
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
@@ -223,10 +223,12 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
         yield _axes(report, style)
     if report.verdict is Outcome.UNREACHABLE:
         yield f"{verdict}  {report.detail}"
-        if not report.detail.startswith("--exec"):
-            yield from _wrapped(f"hint: {START_IT}", width, _MARGIN)
+        if remedy(report):
+            yield from _wrapped(f"hint: {remedy(report)}", width, _MARGIN)
     elif report.verdict is Outcome.NOTHING_RAN:
         yield f"{verdict}  {report.detail}"
+    elif report.verdict is Outcome.INTERRUPTED:
+        yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s; {report.detail}"
     else:
         ended = f"; the run ended early: {report.detail}" if report.detail else ""
         yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s{ended}"
@@ -247,11 +249,13 @@ def _axes(report: RunReport, style: Style) -> str:
     delivered, compliant = axes(report)
     lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
     return (
-        f"{_yes(delivered, 'delivered', style)}, {delivery.delivered} of {delivery.sent} by the Room backend's count"
+        f"{_axis('delivered', delivered, style)}, {delivery.delivered} of {delivery.sent} by the Room backend's count"
         f"{f' ({lost})' if lost else ''}   "
-        f"{_yes(compliant, 'compliant', style)}, {compliance.compliant} of {compliance.judged} answers"
+        f"{_axis('compliant', compliant, style)}, "
+        f"{f'{compliance.compliant} of {compliance.judged} answers' if compliance.judged else 'nothing was answered'}"
     )
 
 
-def _yes(holds: bool, axis: str, style: Style) -> str:
-    return style(f"{axis}: yes", "green") if holds else style(f"{axis}: NO", "red")
+def _axis(name: str, holds: str, style: Style) -> str:
+    colour = {"yes": "green", "no": "red"}.get(holds, "yellow")
+    return style(f"{name}: {'NO' if holds == 'no' else holds}", colour)

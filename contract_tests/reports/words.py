@@ -6,8 +6,20 @@ from typing import Final
 
 from roomhook.contract_tests.reports.document import RunReport
 from roomhook.contract_tests.verdicts import Outcome, Verdict
+from roomhook.simulator.outcomes import Outcome as Ending
 
-__all__ = ["COLOURS", "DONE", "LABELS", "OUTCOMES", "OUTCOME_COLOURS", "SIGNS", "START_IT", "axes", "counts"]
+__all__ = [
+    "COLOURS",
+    "DONE",
+    "LABELS",
+    "NO_VERDICT",
+    "OUTCOMES",
+    "OUTCOME_COLOURS",
+    "SIGNS",
+    "axes",
+    "counts",
+    "remedy",
+]
 
 LABELS: Final = {
     Verdict.PASS: "PASS",
@@ -54,6 +66,7 @@ OUTCOMES: Final = {
     Outcome.VIOLATES: "DOES NOT CONFORM",
     Outcome.UNREACHABLE: "UNREACHABLE",
     Outcome.NOTHING_RAN: "NOTHING JUDGED",
+    Outcome.INTERRUPTED: "INTERRUPTED",
 }
 """The verdict on the target."""
 
@@ -62,17 +75,50 @@ OUTCOME_COLOURS: Final = {
     Outcome.VIOLATES: "red",
     Outcome.UNREACHABLE: "red",
     Outcome.NOTHING_RAN: "red",
+    Outcome.INTERRUPTED: "yellow",
 }
 
 
-START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."
-"""What to do about a target that is unreachable."""
+NO_VERDICT: Final = frozenset({Outcome.UNREACHABLE, Outcome.NOTHING_RAN, Outcome.INTERRUPTED})
+"""Outcomes that say nothing about whether the target conforms."""
+
+_START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."
+_NOT_TLS: Final = (
+    "Something listens there, but TLS does not come about: if it speaks plain http on this port, say http://; "
+    "otherwise look at its TLS versions, or give it the client certificate that it asks for (--cert FILE)."
+)
 
 
-def axes(report: RunReport) -> tuple[bool, bool]:
-    """Whether every valid callback would count as delivered, and whether every answer to one is compliant."""
+def remedy(report: RunReport) -> str:
+    """What to do about a target that is unreachable; empty where ``--exec`` has told by itself what happened."""
+    if report.detail.startswith("--exec"):
+        return ""
+    if Ending.DNS.explained in report.detail:
+        return "Check the host name in the target URL."
+    if report.target.startswith("https:") and Ending.REFUSED.explained not in report.detail:
+        return _NOT_TLS
+    return _START_IT
+
+
+def axes(report: RunReport) -> tuple[str, str]:
+    """Whether every valid callback would count as delivered, and whether every answer to one is compliant.
+
+    Each is "yes", "no", "unknown" (there was none), or "so far" for a yes of a run that was stopped before its end.
+    """
     delivery, compliance = report.delivery, report.compliance
-    return 0 < delivery.delivered == delivery.sent, 0 < compliance.judged == compliance.compliant
+    stopped = report.verdict is Outcome.INTERRUPTED
+    return (
+        _every(delivery.delivered, delivery.sent, stopped=stopped),
+        _every(compliance.compliant, compliance.judged, stopped=stopped),
+    )
+
+
+def _every(part: int, whole: int, *, stopped: bool) -> str:
+    if not whole:
+        return "unknown"
+    if part < whole:
+        return "no"
+    return "so far" if stopped else "yes"
 
 
 def counts(report: RunReport) -> str:

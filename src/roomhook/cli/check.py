@@ -19,6 +19,7 @@ from roomhook.schemas.errors import ConfigurationError, UnreachableError
 if TYPE_CHECKING:
     from roomhook.contract_tests.reports.document import RunReport
     from roomhook.contract_tests.settings import Settings
+    from roomhook.contract_tests.suite import Run
     from roomhook.contract_tests.target_process import TargetProcess
     from roomhook.contract_tests.verdicts import Event
 
@@ -204,13 +205,33 @@ def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
 
 
 def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
+    from roomhook.contract_tests.suite import Run
+    from roomhook.contract_tests.verdicts import Outcome
+
+    run = Run(settings)
+    try:
+        report = _report_of(_events(run, process), reporter)
+    except KeyboardInterrupt:
+        if not reporter.started:
+            reporter.feed(run.announced())
+        report = reporter.feed(run.cut_short("stopped by Ctrl-C"))
+    assert report is not None
+    if report.verdict is Outcome.INTERRUPTED:
+        typer.echo("roomhook: interrupted", err=True)
+    if process is not None and report.exit_code and process.last_lines not in report.detail:
+        typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
+    return report.exit_code
+
+
+def _report_of(events: Iterator[Event], reporter: Reporter) -> RunReport | None:
+    """The report that *events* end in, with progress on the way."""
     from roomhook.cli.progress import progress_line
     from roomhook.contract_tests.verdicts import CaseJudged, RunStarted
 
     report: RunReport | None = None
     done = planned = 0
     with progress_line() as show:
-        for event in _events(settings, process):
+        for event in events:
             if isinstance(event, RunStarted):
                 planned = event.planned
             elif isinstance(event, CaseJudged):
@@ -219,15 +240,11 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
             else:
                 show("")
             report = reporter.feed(event)
-    assert report is not None
-    if process is not None and report.exit_code and process.last_lines not in report.detail:
-        typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
-    return report.exit_code
+    return report
 
 
-def _events(settings: Settings, process: TargetProcess | None) -> Iterator[Event]:
+def _events(run: Run, process: TargetProcess | None) -> Iterator[Event]:
     """The run; a target of ours that does not come up is as unreachable as any other, and every report says so."""
-    from roomhook.contract_tests.suite import run_suite
     from roomhook.contract_tests.verdicts import Outcome, RunFinished, RunStarted, Summary
 
     started = time.time()
@@ -235,10 +252,10 @@ def _events(settings: Settings, process: TargetProcess | None) -> Iterator[Event
         if process is not None:
             process.__enter__()
     except UnreachableError as error:
-        yield RunStarted(settings, started, 0)
+        yield RunStarted(run.settings, started, 0)
         yield RunFinished(Summary(Outcome.UNREACHABLE, detail=str(error)), (), time.time() - started)
     else:
-        yield from run_suite(settings)
+        yield from run.events()
 
 
 def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...], *, fuzz: bool) -> None:

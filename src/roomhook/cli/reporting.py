@@ -73,6 +73,11 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self._open_files.close()
 
+    @property
+    def started(self) -> bool:
+        """Whether the run has begun."""
+        return self._started is not None
+
     def feed(self, event: Event) -> RunReport | None:
         """Take one *event*; the last one prints and writes all reports, and returns the data they are made from."""
         from roomhook.contract_tests.reports.document import report_of
