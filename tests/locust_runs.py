@@ -70,6 +70,9 @@ def running(url: str, folder: Path, *options: str, name: str = "log") -> Iterato
     ):
         try:
             yield process
+        except BaseException:
+            print((folder / name).read_text()[-4000:])  # noqa: T201 (pytest shows it beside the failure)
+            raise
         finally:
             process.kill()
             process.wait()

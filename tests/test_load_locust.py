@@ -8,14 +8,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import browser
+from chromium import Page, browser
 from counting_target import CountingTarget, counting_target
 from locust_runs import ENVIRONMENT, ROOT, free_port, get, locust, roomhook, running, sender_of, wait_for
 
@@ -156,16 +157,17 @@ class TestTheWebUi:
         ) as process:  # fmt: skip
             site = f"http://127.0.0.1:{port}"
             wait_for(lambda: get(site))
+
+            def state() -> str:
+                return str(json.loads(get(f"{site}/stats/requests"))["state"])
+
             with browser() as page:
                 page.call("Page.navigate", url=site)
                 wait_for(lambda: page.evaluate("document.querySelector('button[type=submit]') !== null"))
                 assert page.evaluate("document.body.innerText.includes('Callback Profile')")
-                page.evaluate("document.querySelector('button[type=submit]').click()")
+                press(page, "button[type=submit]", lambda: state() != "ready")
                 wait_for(lambda: page.evaluate("/POST\\s+Leave\\s+[1-9]/.test(document.body.innerText)"))
-                page.evaluate(
-                    "[...document.querySelectorAll('button')].find(one => /^stop$/i.test(one.innerText)).click()"
-                )
-                wait_for(lambda: json.loads(get(f"{site}/stats/requests"))["state"] == "stopped")
+                press(page, "button", lambda: state() == "stopped", "^stop$")
             report = get(f"{site}/stats/report?download=1")
             answers = target.answers
             assert "id='roomhook'" in report
@@ -232,6 +234,18 @@ class TestTheCommand:
 
     def test_nobody_there_is_code_3(self, tmp_path: Path) -> None:
         assert roomhook(f"http://127.0.0.1:{free_port()}/", tmp_path).returncode == 3
+
+
+def press(page: Page, selector: str, until: Callable[[], bool], text: str = "") -> None:
+    """Click the button with this *text*, again if the page did not listen yet, until something has come of it."""
+    click = (
+        f"[...document.querySelectorAll('{selector}')].find(one => RegExp('{text}', 'i').test(one.innerText))?.click()"
+    )
+    end = time.monotonic() + 25
+    while not until():
+        assert time.monotonic() < end, page.evaluate("document.body.innerText")
+        page.evaluate(click)
+        time.sleep(0.5)
 
 
 def test_only_load_tests_import_gevent() -> None:
