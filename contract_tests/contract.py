@@ -13,6 +13,7 @@ from roomhook.contract_tests.known import load_known
 from roomhook.contract_tests.register import Requirement
 from roomhook.contract_tests.reports.document import found
 from roomhook.contract_tests.reports.text import finding_lines
+from roomhook.contract_tests.reports.words import NO_ANSWERS
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.suite import Run
 from roomhook.contract_tests.verdicts import CaseJudged, Outcome, Verdict
@@ -105,10 +106,12 @@ class Contract:
     def summary_lines(self) -> list[str]:
         """The two axes, and what was found without failing."""
         summary, settings = self._run.summary, self._run.settings
+        judged = summary.judged_answers
+        answers = f"{summary.compliant} of {judged} answers to them" if judged else NO_ANSWERS
         lines = [
             f"target {masked_url(settings.target)} (your App backend), seed {settings.seed}",
             f"delivered: {summary.delivered} of {summary.sent} valid callbacks",
-            f"compliant: {summary.compliant} of {summary.judged_answers} answers to them",
+            f"compliant: {answers}",
         ]
         for case in self._seen:
             if case.verdict is Verdict.KNOWN:

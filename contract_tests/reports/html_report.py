@@ -23,7 +23,7 @@ from roomhook.contract_tests.reports.html_page import (
     prose,
     source_links,
 )
-from roomhook.contract_tests.reports.words import DONE, axes, remedy
+from roomhook.contract_tests.reports.words import DONE, NO_ANSWERS, axes, remedy
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
@@ -105,7 +105,7 @@ def _delivered(report: RunReport) -> str:
 
 def _compliant(report: RunReport) -> str:
     compliance = report.compliance
-    words = f"{compliance.compliant} of {compliance.judged} answers to them"
+    words = f"{compliance.compliant} of {compliance.judged} answers to them" if compliance.judged else NO_ANSWERS
     return _axis(
         "Are the answers compliant response packets?", words, axes(report)[1], compliance.compliant, compliance.judged
     )

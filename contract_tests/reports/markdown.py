@@ -9,7 +9,7 @@ from typing import Final
 from roomhook.contract_tests.register import load_groups
 from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
 from roomhook.contract_tests.reports.text import finding_fields, ids_in_short
-from roomhook.contract_tests.reports.words import DONE, LABELS, OUTCOMES, axes
+from roomhook.contract_tests.reports.words import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes
 from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
@@ -61,7 +61,8 @@ def _axes(report: RunReport) -> Iterator[str]:
         f"| Would the Room backend count the callbacks as delivered? | {delivered} | "
         f"{delivery.delivered} of {delivery.sent}{f' ({lost})' if lost else ''} |"
     )
-    yield f"| Are the answers compliant? | {compliant} | {compliance.compliant} of {compliance.judged} |"
+    share = f"{compliance.compliant} of {compliance.judged}" if compliance.judged else NO_ANSWERS
+    yield f"| Are the answers compliant? | {compliant} | {share} |"
     yield ""
 
 

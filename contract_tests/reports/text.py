@@ -13,6 +13,7 @@ from roomhook.contract_tests.reports.words import (
     COLOURS,
     DONE,
     LABELS,
+    NO_ANSWERS,
     OUTCOME_COLOURS,
     OUTCOMES,
     SIGNS,
@@ -252,7 +253,7 @@ def _axes(report: RunReport, style: Style) -> str:
         f"{_axis('delivered', delivered, style)}, {delivery.delivered} of {delivery.sent} by the Room backend's count"
         f"{f' ({lost})' if lost else ''}   "
         f"{_axis('compliant', compliant, style)}, "
-        f"{f'{compliance.compliant} of {compliance.judged} answers' if compliance.judged else 'nothing was answered'}"
+        f"{f'{compliance.compliant} of {compliance.judged} answers' if compliance.judged else NO_ANSWERS}"
     )
 
 

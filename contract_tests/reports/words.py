@@ -12,6 +12,7 @@ __all__ = [
     "COLOURS",
     "DONE",
     "LABELS",
+    "NO_ANSWERS",
     "NO_VERDICT",
     "OUTCOMES",
     "OUTCOME_COLOURS",
@@ -78,6 +79,9 @@ OUTCOME_COLOURS: Final = {
     Outcome.INTERRUPTED: "yellow",
 }
 
+
+NO_ANSWERS: Final = "nothing was answered"
+"""In place of how many answers are compliant, where there was none."""
 
 NO_VERDICT: Final = frozenset({Outcome.UNREACHABLE, Outcome.NOTHING_RAN, Outcome.INTERRUPTED})
 """Outcomes that say nothing about whether the target conforms."""
