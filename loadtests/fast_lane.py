@@ -71,7 +71,6 @@ def _spawn() -> Any:
         [sys.executable, "-P", "-m", "roomhook.loadtests.lane_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is locust's to handle
     )
 
 

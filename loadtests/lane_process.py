@@ -37,7 +37,8 @@ _LONGEST_LINE: Final = 1 << 28
 
 def main() -> int:
     """Serve until told to stop; errors go to the worker as one line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM):  # a terminal tells all of its processes; it is locust that ends us
+        signal.signal(each, signal.SIG_IGN)
     try:
         run_loop(_serve())
     except RoomhookError as error:

@@ -45,6 +45,7 @@ class LocustRun:
     title: str
     _process: subprocess.Popen[bytes] | None = None
     _interrupted: bool = False
+    _twice: bool = False
 
     def finish(self) -> tuple[int, str]:
         """Run it to its end; the exit code, and the table of verdicts or why there is none.
@@ -58,7 +59,7 @@ class LocustRun:
         if table:
             return code if code in _CODES else _OURS, table
         if self._interrupted:
-            return INTERRUPTED, "interrupted before anything was counted"
+            return INTERRUPTED, "ended at once" if self._twice else "interrupted before anything was counted"
         raise _explained(self.folder / "locust.log", code)
 
     def _run(self) -> str:
@@ -122,6 +123,7 @@ class LocustRun:
 
     def _interrupt(self, *_: Any) -> None:
         if self._interrupted:
+            self._twice = True
             self._kill()
         self._interrupted = True
         self._pass_on()
