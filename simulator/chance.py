@@ -51,6 +51,11 @@ class Chance:
         """One *among* several."""
         return among[int(self._random() * len(among))]
 
+    def spread(self, among: Sequence[T]) -> list[T]:
+        """``LOTS`` of them, evenly spaced and in random order: each as often as chance would have it on average."""
+        picked = [among[len(among) * (2 * index + 1) // (2 * LOTS)] for index in range(LOTS)]
+        return sorted(picked, key=lambda _: self._random())
+
 
 def exponential(mean: float) -> list[int]:
     """The quantiles of waiting times with this *mean*, in its unit."""

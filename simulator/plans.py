@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from roomhook.simulator.chance import LOTS, QUANTILES, Chance, exponential, log_normal
+from roomhook.simulator.chance import QUANTILES, Chance, exponential, log_normal
 from roomhook.simulator.people import ADDRESSES, address, weighted
 from roomhook.simulator.profiles import Phase
 
@@ -77,31 +77,47 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
 
 
 def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
-    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit."""
-    endings = weighted(_endings(phase), QUANTILES)
-    platforms = weighted(phase.platforms, QUANTILES)
-    gaps, aways, stays = exponential(_GAPS), exponential(_AWAY), log_normal(phase.stay, phase.stay_sigma)
+    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit.
+
+    Times, platforms and endings have the shares among them that they have among all people.
+    """
+    spread = chance.spread
     # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
+    numbers = zip(
+        spread(exponential(_GAPS)),
+        spread(log_normal(phase.stay, phase.stay_sigma)),
+        spread(found),
+        spread(exponential(_AWAY)),
+        strict=True,
+    )
+    names = zip(
+        spread(weighted(phase.platforms, QUANTILES)),
+        spread(weighted(_endings(phase), QUANTILES)),
+        *(spread(texts.reasons[kind]) for kind in ("Leave", "Kicked", "Expired", "Dissolved")),
+        strict=True,
+    )
     return [
         Lot(
             client_ip=address(chance.below(ADDRESSES)),
-            platform=chance.choice(platforms),
+            platform=platform,
             is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,
-            gap=chance.choice(gaps) / _GAPS,
+            gap=gap / _GAPS,
             part=chance.below(_PARTS) / _PARTS,
-            stay=max(_SECOND, chance.choice(stays)),
-            ending=chance.choice(endings),
-            goodbye=chance.choice(texts.reasons["Leave"]),
-            offence=chance.choice(texts.reasons["Kicked"]),
-            silence=chance.choice(texts.reasons["Expired"]),
-            farewell=chance.choice(texts.reasons["Dissolved"]),
-            rest=max(_SECOND, chance.choice(found) * chance.below(_PARTS) // _PARTS),
+            stay=max(_SECOND, stay),
+            ending=ending,
+            goodbye=goodbye,
+            offence=offence,
+            silence=silence,
+            farewell=farewell,
+            rest=max(_SECOND, whole * chance.below(_PARTS) // _PARTS),
             recovers=chance.hit(phase.recover),
             returns=chance.hit(phase.reenter),
-            away=_SECOND + chance.choice(aways),
+            away=_SECOND + away,
         )
-        for _ in range(LOTS)
+        for (gap, stay, whole, away), (platform, ending, goodbye, offence, silence, farewell) in zip(
+            numbers, names, strict=True
+        )
     ]
 
 
