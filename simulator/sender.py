@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -256,9 +257,7 @@ class Sender:
             return await self._connect()
         except OSError as error:
             outcome = outcome_of_error(error)
-            raise UnreachableError(
-                f"{host}:{port} {outcome.explained} ({_text(error)}); is your App backend running?"
-            ) from None
+            raise UnreachableError(f"{host}:{port} {outcome.explained} ({_text(error)}); {_remedy(error)}") from None
 
     async def _connect(self) -> Connection:
         """Open a connection to the first address that takes one; raises ``OSError`` (time-outs included)."""
@@ -296,6 +295,14 @@ class Sender:
 
 def _text(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "name its own authority by --cacert FILE, or accept any certificate by --insecure"
+    if isinstance(error, ssl.SSLError):
+        return "is it http in place of https?"
+    return "is your App backend running?"
 
 
 def most_connections() -> int | None:

@@ -323,20 +323,25 @@ def test_https_verifies_the_certificate(run: Run) -> None:
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             writer.transport.abort()
 
-    async def main(client_side: ssl.SSLContext) -> list[Attempt]:
+    async def main(client_side: ssl.SSLContext, *, checked: bool = False) -> list[Attempt]:
         server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=server_side)
         port = server.sockets[0].getsockname()[1]
-        async with Sender(target(f"https://127.0.0.1:{port}/", tls=client_side)) as sender:
-            found = [await sender.send(sender.target.request(EVENT, 0)) for _ in range(2)]
-        server.close()
-        await asyncio.sleep(0.01)
-        return found
+        try:
+            async with Sender(target(f"https://127.0.0.1:{port}/", tls=client_side)) as sender:
+                if checked:
+                    await sender.check_reachable()
+                return [await sender.send(sender.target.request(EVENT, 0)) for _ in range(2)]
+        finally:
+            server.close()
+            await asyncio.sleep(0.01)
 
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     first, second = run(main(trusting))
     assert (first.outcome, second.outcome, second.reused) == (Outcome.DELIVERED, Outcome.DELIVERED, True)
     assert [one.outcome for one in run(main(ssl.create_default_context()))] == [Outcome.TLS, Outcome.TLS]
+    with pytest.raises(UnreachableError, match="name its own authority by --cacert FILE, or accept any"):
+        run(main(ssl.create_default_context(), checked=True))
 
 
 def test_the_request_is_the_documented_one_byte_by_byte() -> None:
