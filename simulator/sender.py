@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeVar
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.attempts import Attempt, Done
 from roomhook.simulator.compliance import ACK_MUST
-from roomhook.simulator.connection import BufferedConnection, Connection
+from roomhook.simulator.connection import BufferedConnection, Connection, PlainConnection
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.target import Target
 
@@ -284,7 +284,7 @@ class Sender:
     async def _connect_to(self, address: tuple[str, int], host: str) -> Connection:
         tls = self.target.tls if self.target.url.scheme == "https" else None
         plain_uvloop = tls is None and type(self._loop).__module__.startswith("uvloop")
-        kind = Connection if plain_uvloop else BufferedConnection
+        kind = PlainConnection if plain_uvloop else BufferedConnection
         _, connection = await self._loop.create_connection(
             lambda: kind(self), *address, ssl=tls, server_hostname=host if tls else None
         )

@@ -15,6 +15,7 @@ from roomhook.schemas.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.attempts import Attempt
 from roomhook.simulator.callback_url import CallbackUrl, sign
 from roomhook.simulator.callbacks import Callback
+from roomhook.simulator.connection import BufferedConnection, PlainConnection
 from roomhook.simulator.events import Event
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.safety import is_this_machine, require_allowed
@@ -342,6 +343,12 @@ def test_https_verifies_the_certificate(run: Run) -> None:
     assert [one.outcome for one in run(main(ssl.create_default_context()))] == [Outcome.TLS, Outcome.TLS]
     with pytest.raises(UnreachableError, match="name its own authority by --cacert FILE, or accept any"):
         run(main(ssl.create_default_context(), checked=True))
+
+
+def test_a_buffered_connection_is_no_protocol_that_copies_too() -> None:
+    """Uvloop takes what is both for one that copies, and allocates 256 KiB for each answer over TLS."""
+    assert not issubclass(BufferedConnection, asyncio.Protocol)
+    assert not issubclass(PlainConnection, asyncio.BufferedProtocol)
 
 
 def test_the_request_is_the_documented_one_byte_by_byte() -> None:
