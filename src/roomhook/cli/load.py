@@ -84,7 +84,10 @@ def load(
         Engine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
     ] = Engine.FAST,
     processes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Locust workers on this machine, each with a sender of its own.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=256, help="Locust workers on this machine, each with a sender of its own."
+        ),
     ] = 1,
     profile: Annotated[Profile, typer.Option(help="The traffic of the simulated rooms.")] = Profile.STEADY,
     rooms: Annotated[
