@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gevent
+from geventhttpclient.response import HTTPConnectionClosed
 from locust import FastHttpUser, HttpUser, User, task
 from locust.exception import CatchResponseError
 
@@ -84,7 +85,10 @@ def _judged(
 ) -> tuple[Outcome, tuple[str, ...]]:
     """Outcome and ids of the requirements that were not met."""
     if not status:
-        outcome = outcome_of_error(error) if error else Outcome.CLOSED
+        if error is None or isinstance(error, HTTPConnectionClosed):  # which is a parse error by its base class
+            outcome = Outcome.CLOSED
+        else:
+            outcome = outcome_of_error(error)
         return outcome, (_BLAMED.get(outcome, "ack.status"),)
     judgement = judge(Answer(status, (), body, elapsed_ms), deadline_ms=deadline_ms)
     ids = {breach.requirement for breach in judgement.breaches}

@@ -183,12 +183,14 @@ class TestTheCommand:
         self, target: CountingTarget, tmp_path: Path
     ) -> None:
         done = roomhook(
-            target.url, tmp_path, "--shape", "staircase", "--rate", "200/s", "--duration", "10s",
+            target.url, tmp_path, "--shape", "staircase", "--rate", "200/s", "--duration", "20s",
             *("--fail-if", "requests>50", "--format", "json"),
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         found = json.loads(done.stdout)
-        assert re.search(r"step \d at \d+/s broke requests>50; last good rate: \d+/s", found["notes"][0])
+        said = re.search(r"step 2 at \d+/s broke requests>50; last good rate: (\d+)/s", found["notes"][0])
+        assert said is not None, found["notes"]
+        assert 15 <= int(said[1]) <= 25
         assert found["requests"] == target.answers
 
     def test_writes_its_reports_and_ends_with_where_they_are(self, target: CountingTarget, tmp_path: Path) -> None:
@@ -211,6 +213,7 @@ class TestTheCommand:
             (("--duration", "1500ms"), "give 2s"),
             (("--fail-if", "rate<1000/s"), "ask for a higher --rate"),
             (("--rooms", "1", "--processes", "2"), "give --rooms 2 or more"),
+            (("--processes", "300"), "less than or equal to 256"),
             (("--rooms", "nowhere.txt"), "can't be read"),
             (("--shape", "soak", "--rooms", "0"), "is no number of rooms"),
         ],

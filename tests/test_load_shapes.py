@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -91,12 +92,13 @@ def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> Non
     assert sum(level) >= 1.5
 
 
-def test_a_shape_of_the_command_judges_what_it_meets(tmp_path: Path) -> None:
+def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force(tmp_path: Path) -> None:
+    quick = ("--shape", "soak", "--rate", "50/s", "--duration", "2s")
     with BackendServer() as server:
-        done = roomhook(server.url("ack.error-code"), tmp_path, "--shape", "soak", "--rate", "50/s", "--duration", "2s")
+        done = roomhook(server.url("ack.error-code"), tmp_path, *quick, "--fail-if", "p99>5s", "--format", "json")
     assert done.returncode == 1, done.stderr
-    assert "noncompliant>0" in done.stdout
-    assert "FAILED" in done.stdout
+    verdicts = {one["fails_if"]: one["verdict"] for one in json.loads(done.stdout)["thresholds"]}
+    assert verdicts == {"p99>5s": "passed", "noncompliant>0": "failed", "delivered<99%": "passed"}
 
 
 def test_a_time_too_short_for_a_shape_is_refused(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def load(
         typer.Option(
             metavar="THRESHOLD",
             help="Exit with 1 if this holds, e.g. 'p99>500ms' or 'rate<1000/s'; repeatable. "
-            "[default: 'noncompliant>0', 'delivered<99%']",
+            "'noncompliant>0' and 'delivered<99%' hold too, unless you give a limit of your own for either.",
         ),
     ] = None,
     report_dir: Annotated[
@@ -118,7 +118,7 @@ def load(
 ) -> None:
     """Find out what an App backend takes: callbacks at a rate, every answer judged, thresholds that decide.
 
-    Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms' --fail-if 'noncompliant>0'
+    Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms'
     """
     from roomhook.cli.load_run import LocustRun
     from roomhook.loadtests.thresholds import parse_threshold
@@ -134,7 +134,9 @@ def load(
     full = parse_rate(rate)
     if (full is None or full > _CAREFUL_RATE) and not yes and not is_this_machine(target.host):
         raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
-    thresholds = [parse_threshold(one) for one in fail_if or _DEFAULT_THRESHOLDS]
+    thresholds = [parse_threshold(one) for one in fail_if or ()]
+    given = {one.metric for one in thresholds}
+    thresholds += [one for one in map(parse_threshold, _DEFAULT_THRESHOLDS) if one.metric not in given]
     _refuse_the_impossible(thresholds, rate, full)
     seconds = _whole_seconds(duration)
     options.parse_headers(header)
