@@ -8,11 +8,13 @@ import string
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["JSON_CONTENT", "Callback", "curl", "masked", "masked_url"]
+__all__ = ["JSON_CONTENT", "Callback", "curl", "masked", "masked_url", "printable"]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
 _SECRET = re.compile(r"(?i)authorization|cookie|token|secret|password|api-?key")
+_HARMLESS: Final = "\t\u200c\u200d"
+"""Unprintable in name only: the tab, and the two joiners that emoji and several scripts need."""
 _LONGEST_BODY: Final = 4096
 """Bytes of a body that a curl line still shows; a longer one would drown the finding that it belongs to."""
 
@@ -103,3 +105,8 @@ def masked_url(url: str) -> str:
 def _masked_parameter(parameter: str) -> str:
     name, equals, value = parameter.partition("=")
     return f"{name}{equals}***" if value and _SECRET.search(name) else parameter
+
+
+def printable(text: str) -> str:
+    """*text* with what would steer a terminal made visible: it comes from the target."""
+    return "".join(one if one.isprintable() or one in _HARMLESS else repr(one)[1:-1] for one in text)

@@ -299,6 +299,14 @@ def test_a_command_can_not_be_forged_by_what_the_target_says() -> None:
     assert "100%25%0D%0A::error::gotcha" in line
 
 
+def test_a_terminal_is_not_steered_by_what_the_target_says() -> None:
+    finding = replace(failing()[1].cases[1].findings[0], actual="\x1b[31mred\x00")
+    shown = text.render(document(many((found(CODE, Verdict.FAIL, finding),), failing())))
+    assert r"\x1b[31mred\x00" in shown
+    assert "\x1b" not in shown
+    assert "\x00" not in shown
+
+
 def test_markdown_keeps_what_the_target_says_inside_its_fence() -> None:
     finding = replace(failing()[1].cases[1].findings[0], actual="```\n</details><img src=x>")
     shown = markdown.render(document(many((found(CODE, Verdict.FAIL, finding),), failing())))

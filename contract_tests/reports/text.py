@@ -22,6 +22,7 @@ from roomhook.contract_tests.reports.words import (
     remedy,
 )
 from roomhook.contract_tests.verdicts import Outcome, Verdict
+from roomhook.simulator.callbacks import printable
 
 __all__ = ["WIDTH", "Style", "finding_fields", "finding_lines", "ids_in_short", "plain", "render"]
 
@@ -98,7 +99,7 @@ def finding_fields(
     rows = (
         ("seen", finding.message + times),
         ("expected", finding.expected),
-        ("actual", finding.actual.text + at),
+        ("actual", printable(finding.actual.text) + at),
         ("answer", _answer(finding)),
         ("breaks", finding.cause if finding.cause != finding.id else None),
         ("also", also if finding.also else None),
@@ -133,7 +134,8 @@ def _answer(finding: Found) -> str | None:
     body = " ".join((actual.body or "").split())
     if actual.status is None or not body or body in actual.text or (finding.cause is None and actual.status == 200):
         return None
-    return f"HTTP {actual.status}  {body[:_LONGEST_ANSWER]}{'…' if len(body) > _LONGEST_ANSWER else ''}"
+    shown = printable(body[:_LONGEST_ANSWER])
+    return f"HTTP {actual.status}  {shown}{'…' if len(body) > _LONGEST_ANSWER else ''}"
 
 
 def _source(finding: Found) -> str:

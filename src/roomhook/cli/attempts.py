@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from roomhook.cli.options import OUR_SDKAPPID, PrintAs
 from roomhook.contract_tests.client import Exchange
-from roomhook.simulator.callbacks import Callback, curl, masked
+from roomhook.simulator.callbacks import Callback, curl, masked, printable
 from roomhook.simulator.compliance import Breach, header
 from roomhook.simulator.faking import Shot
 from roomhook.simulator.outcomes import Outcome
@@ -29,8 +29,6 @@ _WITHOUT_ANSWER: Final = {
     Outcome.TIMEOUT: "answer first and process afterwards; --timeout 10 waits longer than the Room backend would.",
     Outcome.NOT_HTTP: "check the port and the scheme, http or https.",
 }
-_HARMLESS: Final = "\t\u200c\u200d"
-"""Unprintable in name only: the tab, and the two joiners that emoji and several scripts need."""
 _MOST_SHOWN: Final = 4000
 """Characters of a body that are shown as text; JSON holds the whole."""
 
@@ -82,10 +80,10 @@ def answer_text(exchange: Exchange) -> str:
     """The answer and the verdict on it, in several lines."""
     judgement = exchange.judgement
     if exchange.answer is None:
-        lines = [f"no answer after {exchange.elapsed_ms:.0f} ms: {_one_line(exchange.detail)}", ""]
+        lines = [f"no answer after {exchange.elapsed_ms:.0f} ms: {printable(exchange.detail)}", ""]
     else:
         lines = [f"HTTP {exchange.answer.status} after {exchange.answer.elapsed_ms:.0f} ms"]
-        lines += [_one_line(f"{name}: {value}") for name, value in exchange.answer.headers]
+        lines += [printable(f"{name}: {value}") for name, value in exchange.answer.headers]
         lines += ["", _body_text(exchange.answer.body), ""]
     delivered = exchange.outcome is Outcome.DELIVERED
     lines.append(f"delivered     {_yes(delivered)}  the App backend {exchange.outcome.explained}")
@@ -137,7 +135,7 @@ def advice(exchange: Exchange, shot: Shot) -> str:
         return _WITHOUT_ANSWER[exchange.outcome]
     status = exchange.status or 0
     if 300 <= status < 400 and exchange.answer:
-        location = _one_line(header(exchange.answer, "Location") or "nowhere")
+        location = printable(header(exchange.answer, "Location") or "nowhere")
         return f"give the final URL: this one redirects to {location}, and no redirect is followed."
     failed = exchange.judgement.action_status == "FAIL"
     found: list[str] = []
@@ -171,7 +169,7 @@ def _ids(breaches: Iterable[Breach]) -> list[str]:
 
 def _breach_text(breach: Breach) -> str:
     where = f" at {breach.path}" if breach.path else ""
-    return _one_line(f"{breach.requirement}: expected {breach.expected}, got {breach.actual}{where}")
+    return printable(f"{breach.requirement}: expected {breach.expected}, got {breach.actual}{where}")
 
 
 def _yes(truth: bool) -> str:
@@ -197,9 +195,4 @@ def _body_json(body: bytes) -> dict[str, str]:
 def _body_text(body: bytes) -> str:
     text = body.decode(errors="backslashreplace")
     cut = f"\n… ({len(body)} bytes in all)" if len(text) > _MOST_SHOWN else ""
-    return "\n".join(map(_one_line, text[:_MOST_SHOWN].splitlines())) + cut
-
-
-def _one_line(text: str) -> str:
-    """*text* with what would steer a terminal made visible: it comes from the target."""
-    return "".join(one if one.isprintable() or one in _HARMLESS else repr(one)[1:-1] for one in text)
+    return "\n".join(map(printable, text[:_MOST_SHOWN].splitlines())) + cut
