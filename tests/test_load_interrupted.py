@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -104,6 +105,9 @@ def test_nothing_is_sent_once_its_parent_is_dead(target: CountingTarget, tmp_pat
         leader = locust_of(process)
         process.kill()
         wait_for(lambda: not left_of(leader))
+    sent = target.answers
+    time.sleep(0.5)
+    assert target.answers == sent
 
 
 def test_a_terminal_shows_a_panel(target: CountingTarget, tmp_path: Path) -> None:

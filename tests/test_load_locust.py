@@ -253,11 +253,17 @@ def press(page: Page, selector: str, until: Callable[[], bool], text: str = "") 
 
 def test_only_load_tests_import_gevent() -> None:
     modules = [
-        ".".join(("roomhook", *path.relative_to(ROOT / folder).with_suffix("").parts))
-        for folder in (".", "src/roomhook")
-        for path in (ROOT / folder).glob("*/*.py")
-        if path.parent.name in {"schemas", "simulator", "cli"}
+        ".".join(("roomhook", *path.relative_to(root).with_suffix("").parts))
+        for folder, root in (
+            ("schemas", ROOT),
+            ("simulator", ROOT),
+            ("contract_tests", ROOT),
+            ("cli", ROOT / "src/roomhook"),
+        )
+        for path in (root / folder).rglob("*.py")
+        if path.stem not in {"__main__", "conftest"} and not path.stem.startswith("test_")
     ]
+    assert len(modules) > 150
     code = f"import importlib, sys; [importlib.import_module(one) for one in {modules!r}]"
     code += "; sys.exit('gevent' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)
