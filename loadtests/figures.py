@@ -51,7 +51,8 @@ class Figures:
     """Requests by name, how they ended, and which requirements they did not meet.
 
     ``latency`` counts from the intended moment of sending, ``lateness`` how far behind it a callback left (µs; only the
-    fast lane has intended moments). ``unsent`` callbacks were due and could not leave before the end.
+    fast lane has intended moments). ``unsent`` callbacks were due and could not leave before the end. ``first_us`` and
+    ``last_us`` are when the first and the last request ended, µs since the epoch; 0 where none has.
     """
 
     series: dict[str, Series] = field(default_factory=dict)
@@ -60,6 +61,8 @@ class Figures:
     requirements: Counter[str] = field(default_factory=Counter)
     lateness: Histogram = field(default_factory=Histogram)
     unsent: int = 0
+    first_us: int = 0
+    last_us: int = 0
 
     @property
     def requests(self) -> int:
@@ -99,14 +102,16 @@ class Figures:
         self,
         name: str,
         latency_us: int,
-        second: int,
+        ended_us: int,
         outcome: Outcome,
         breaches: tuple[str, ...],
         *,
         status: int,
         size: int,
     ) -> None:
-        """Count one request that ended in *second* with *size* bytes of an answer."""
+        """Count one request that ended at *ended_us* (µs since the epoch) with *size* bytes of an answer."""
+        second = ended_us // 1_000_000
+        self.span(ended_us, ended_us)
         series = self.series.get(name) or self.series.setdefault(name, Series())
         series.requests += 1
         series.answer_bytes += size
@@ -116,6 +121,11 @@ class Figures:
         self.outcomes[outcome.value] += 1
         if breaches:
             self.fail(name, second, outcome, breaches, status)
+
+    def span(self, first_us: int, last_us: int) -> None:
+        """Note that requests ended from *first_us* to *last_us*."""
+        self.first_us = min(self.first_us or first_us, first_us)
+        self.last_us = max(self.last_us, last_us)
 
     def fail(self, name: str, second: int, outcome: Outcome, breaches: tuple[str, ...], status: int) -> None:
         """Count as failed what has been counted as a request."""
@@ -134,6 +144,8 @@ class Figures:
         self.requirements.update(other.requirements)
         self.lateness.add(other.lateness)
         self.unsent += other.unsent
+        if other.first_us:
+            self.span(other.first_us, other.last_us)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON and msgpack can hold it."""
@@ -153,6 +165,8 @@ class Figures:
             "requirements": dict(self.requirements),
             "lateness": self.lateness.to_dict(),
             "unsent": self.unsent,
+            "first_us": self.first_us,
+            "last_us": self.last_us,
         }
 
     @classmethod
@@ -174,4 +188,6 @@ class Figures:
             requirements=Counter(data["requirements"]),
             lateness=Histogram.from_dict(data["lateness"]),
             unsent=data["unsent"],
+            first_us=data["first_us"],
+            last_us=data["last_us"],
         )

@@ -138,6 +138,8 @@ class Lane:
     def _count(self) -> None:
         ended, self._ended = self._ended, []
         figures, wall_ns = self._figures, self._wall_ns
+        if ended:
+            figures.span((ended[0].done_ns + wall_ns) // 1000, (ended[-1].done_ns + wall_ns) // 1000)
         groups: dict[str, list[Shot]] = defaultdict(list)
         for shot in ended:
             groups[shot.name].append(shot)

@@ -111,7 +111,7 @@ class Staircase(_Shape):
     """Ten steps up to the peak; ends at the first step that breaks a threshold, and says the last good rate."""
 
     steps: ClassVar[int] = 10
-    shortest = 20.0  # two seconds a step: one of them is whole, and a rate counts whole seconds
+    shortest = 20.0  # two seconds a step, since locust looks once a second
 
     def __init__(self) -> None:
         parent: Any = super()

@@ -92,15 +92,9 @@ def judged(thresholds: Iterable[Threshold], figures: Figures) -> tuple[Verdict, 
 
 
 def rate_of(figures: Figures) -> float:
-    """Requests a second over whole seconds; the first and the last, which are cut, count only where others are few."""
-    seconds = figures.seconds
-    if not seconds:
-        return 0.0
-    first, last = min(seconds), max(seconds)
-    if last - first < 4:  # on average, the two that are cut make up one
-        return figures.requests / max(1, last - first)
-    inner = sum(requests for second, (requests, _) in seconds.items() if first < second < last)
-    return inner / (last - first - 1)
+    """Requests a second, from the first that ended to the last; those of less than a second count as of one."""
+    seconds = (figures.last_us - figures.first_us) / 1e6
+    return (figures.requests - 1) / seconds if seconds > 1 else float(figures.requests)
 
 
 def _judged(threshold: Threshold, figures: Figures) -> Verdict:

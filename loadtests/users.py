@@ -72,7 +72,7 @@ class _Caller:
             error = getattr(response, "error", None)
             outcome, breaches = _judged(status, body, elapsed_ms, error, session.settings.deadline_ms)
             session.figures.record(
-                name, int(elapsed_ms * 1000), int(time.time()), outcome, breaches, status=status, size=len(body)
+                name, int(elapsed_ms * 1000), int(time.time() * 1e6), outcome, breaches, status=status, size=len(body)
             )
             if breaches:
                 response.failure(CatchResponseError(failure_text(outcome, breaches, status)))

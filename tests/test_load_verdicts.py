@@ -28,11 +28,13 @@ def figures(*, answered: int = 98, late: int = 1, wrong: int = 1, unsent: int = 
     """100 requests over ten seconds, 10 ms each, the failed ones slower."""
     found = Figures(unsent=unsent)
     for number in range(answered):
-        found.record("Leave", 10_000, 1000 + number % 10, Outcome.DELIVERED, (), status=200, size=50)
+        found.record(
+            "Leave", 10_000, 1_000_000_000 + number % 10 * 1_100_000, Outcome.DELIVERED, (), status=200, size=50
+        )
     for _ in range(late):
-        found.record("Expired", 2_500_000, 1009, Outcome.TIMEOUT, ("ack.deadline",), status=0, size=0)
+        found.record("Expired", 2_500_000, 1_009_500_000, Outcome.TIMEOUT, ("ack.deadline",), status=0, size=0)
     for _ in range(wrong):
-        found.record("Kicked", 20_000, 1005, Outcome.DELIVERED, ("ack.error-code",), status=200, size=50)
+        found.record("Kicked", 20_000, 1_005_000_000, Outcome.DELIVERED, ("ack.error-code",), status=200, size=50)
     return found
 
 
@@ -87,10 +89,18 @@ class TestAThreshold:
         assert verdict.broken
         assert verdict.shown == "nothing was answered"
 
-    def test_counts_the_rate_over_whole_seconds(self) -> None:
+    def test_counts_the_rate_from_the_first_to_the_last(self) -> None:
         found = figures()
-        found.record("Leave", 1000, 1010, Outcome.DELIVERED, (), status=200, size=1)
-        assert rate_of(found) == 10
+        assert rate_of(found) == pytest.approx(10)
+        found.record("Leave", 1000, 1_010_000_000, Outcome.DELIVERED, (), status=200, size=1)
+        assert rate_of(found) == pytest.approx(10)
+
+    def test_knows_no_rate_of_an_instant(self) -> None:
+        found = Figures()
+        assert rate_of(found) == 0
+        for late in range(3):
+            found.record("Leave", 1000, 1_000_000_000 + late, Outcome.DELIVERED, (), status=200, size=1)
+        assert rate_of(found) == 3
 
 
 class TestFigures:
