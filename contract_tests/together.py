@@ -49,21 +49,22 @@ def send_together(
 
 
 def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Exchange:
-    whole = attempt.complete or attempt.outcome is Outcome.INCOMPLETE
+    result = attempt.result
+    whole = result.complete or result.outcome is Outcome.INCOMPLETE
     found = attempt.answer if whole else None  # a part of an answer that we gave up on proves no more than none
-    if attempt.outcome is Outcome.NOT_HTTP:
+    if result.outcome is Outcome.NOT_HTTP:
         found = _lenient(attempt)
     if found is None:
-        return Exchange(callback, None, attempt.outcome, attempt.note, attempt.elapsed_ms, deadline_ms)
+        return Exchange(callback, None, result.outcome, result.note, attempt.elapsed_ms, deadline_ms)
     answer = uncompressed(found)
     outcome = judge(answer, deadline_ms=deadline_ms).outcome
-    return Exchange(callback, answer, outcome, attempt.note, attempt.elapsed_ms, deadline_ms)
+    return Exchange(callback, answer, outcome, result.note, attempt.elapsed_ms, deadline_ms)
 
 
 def _lenient(attempt: Attempt) -> Answer | None:
     """What the parser that lone callbacks use makes of an answer that the sender's own, a stricter one, has refused."""
     try:
-        with closing(http.client.HTTPResponse(_Received(attempt.received))) as response:  # type: ignore[arg-type]
+        with closing(http.client.HTTPResponse(_Received(attempt.result.received))) as response:  # type: ignore[arg-type]
             response.begin()
             body = response.read()
             return Answer(response.status, tuple(response.getheaders()), body, attempt.elapsed_ms)

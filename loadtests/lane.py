@@ -36,11 +36,7 @@ class Shot(Attempt):
         # As Attempt's, spelt out: this runs once for every callback.
         self.request = request
         self.intended_ns = intended_ns
-        self.sent_ns = 0
-        self.status = 0
-        self.received = b""
         self.resent = False
-        self.note = ""
         self.name = name
 
 
@@ -148,13 +144,14 @@ class Lane:
             series.requests += len(shots)
             series.latency.record_all([(shot.done_ns - shot.intended_ns) // 1000 for shot in shots])
             for shot in shots:
-                series.answer_bytes += len(shot.body)
+                result = shot.result
+                series.answer_bytes += len(result.body)
                 second = (shot.done_ns + wall_ns) // 1_000_000_000
                 cell = series.seconds.get(second) or series.seconds.setdefault(second, [0, 0])
                 cell[0] += 1
-                if shot.outcome is not Outcome.DELIVERED or shot.breaches:
-                    figures.outcomes[shot.outcome.value] += 1
-                    figures.fail(name, second, shot.outcome, shot.breaches, shot.status)
+                if result.outcome is not Outcome.DELIVERED or result.breaches:
+                    figures.outcomes[result.outcome.value] += 1
+                    figures.fail(name, second, result.outcome, result.breaches, result.status)
                 else:
                     figures.outcomes["delivered"] += 1
         if self._attempts is not None:
@@ -166,4 +163,4 @@ class Lane:
 def _line(shot: Shot, wall_ns: int) -> str:
     intended, lateness = (shot.intended_ns + wall_ns) // 1000, (shot.sent_ns - shot.intended_ns) // 1000
     latency = (shot.done_ns - shot.intended_ns) // 1000
-    return f"{shot.name},{intended},{lateness},{latency},{shot.outcome.value},{shot.status}\n"
+    return f"{shot.name},{intended},{lateness},{latency},{shot.result.outcome.value},{shot.result.status}\n"

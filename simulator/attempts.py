@@ -8,7 +8,7 @@ from typing import Final
 from roomhook.simulator.compliance import Answer, Breach, Judgement, judge
 from roomhook.simulator.outcomes import Outcome
 
-__all__ = ["Attempt", "Done", "head_of"]
+__all__ = ["Attempt", "Done", "Result", "head_of"]
 
 _BLAMED: Final = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
 
@@ -17,52 +17,79 @@ Done = Callable[["Attempt"], object]
 """Who is told when an attempt has its outcome."""
 
 
+class Result:
+    """What came of an attempt: how it ended, and the answer, as far as it came.
+
+    ``received`` are the bytes as they travelled, ``body`` is the answer's, with any chunking undone; ``status`` is 0
+    without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet, ``note`` explains
+    an outcome in the transport's own words. Attempts that came to the same share one, so that whoever counts many of
+    them need look at it but once. ``code`` is the journal's.
+    """
+
+    __slots__ = ("body", "breaches", "code", "complete", "note", "outcome", "received", "status")
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        breaches: tuple[str, ...] = (),
+        *,
+        received: bytes = b"",
+        status: int = 0,
+        body: bytes = b"",
+        complete: bool = False,
+        note: str = "",
+    ) -> None:
+        self.outcome = outcome
+        self.breaches = breaches
+        self.received = received
+        self.status = status
+        self.body = body
+        self.complete = complete
+        self.note = note
+        self.code = 0
+
+    def judgement(self, elapsed_ms: float, deadline_ms: float) -> Judgement:
+        """Both axes in full, with what was expected and what came."""
+        answer = self.answer(elapsed_ms)
+        if answer is not None and (self.complete or self.outcome is Outcome.INCOMPLETE):
+            return judge(answer, deadline_ms=deadline_ms)
+        expected = f"an answer within {deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
+        said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")
+        return Judgement(self.outcome, (Breach(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
+
+    def answer(self, elapsed_ms: float) -> Answer | None:
+        """The answer as ``compliance`` reads it, or None without one."""
+        if not self.status:
+            return None
+        lines = head_of(self.received).split(b"\r\n")[1:]
+        pairs = (line.decode("latin-1").partition(":") for line in lines if b":" in line)
+        headers = tuple((name.strip(), value.strip()) for name, _, value in pairs)
+        return Answer(self.status, headers, self.body, elapsed_ms, self.complete)
+
+
 class Attempt:
     """One POST of a callback. All times are ns on the monotonic clock.
 
-    The sender fills it in as it goes; what is not set in ``__init__`` is there once it has its outcome.
-    ``request`` and ``received`` are the bytes as they travelled; ``body`` is the answer's, with any chunking undone.
-    ``status`` is 0 without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet.
-    ``reused`` tells of a kept-alive connection; ``resent`` that the target had closed it before any byte of an answer
-    and the request went out again on a new one. ``note`` explains an outcome in the transport's own words.
+    The sender fills it in as it goes; what is not set in ``__init__`` is there once it has its result.
+    ``request`` are the bytes as they travelled. ``reused`` tells of a kept-alive connection; ``resent`` that the target
+    had closed it before any byte of an answer and the request went out again on a new one.
     """
 
-    __slots__ = (
-        "body",
-        "breaches",
-        "complete",
-        "done_ns",
-        "intended_ns",
-        "note",
-        "outcome",
-        "received",
-        "request",
-        "resent",
-        "reused",
-        "sent_ns",
-        "status",
-        "when_done",
-    )
+    __slots__ = ("done_ns", "intended_ns", "request", "resent", "result", "reused", "sent_ns", "when_done")
 
-    body: bytes
-    breaches: tuple[str, ...]
-    complete: bool
     done_ns: int
-    outcome: Outcome
+    result: Result
     reused: bool
+    sent_ns: int
     when_done: Done
 
     def __init__(self, request: bytes, intended_ns: int) -> None:
         self.request = request
         self.intended_ns = intended_ns
-        self.sent_ns = 0
-        self.status = 0
-        self.received = b""
         self.resent = False
-        self.note = ""
 
     def __repr__(self) -> str:
-        return f"<Attempt {self.outcome} status={self.status} {self.elapsed_ms:.1f} ms>"
+        return f"<Attempt {self.result.outcome} status={self.result.status} {self.elapsed_ms:.1f} ms>"
 
     @property
     def elapsed_ms(self) -> float:
@@ -77,35 +104,21 @@ class Attempt:
     @property
     def delivered(self) -> bool:
         """Would the Room backend count it as delivered?"""
-        return self.outcome is Outcome.DELIVERED
+        return self.result.outcome is Outcome.DELIVERED
 
     @property
     def acknowledged(self) -> bool:
         """HTTP 200 in time with a compliant packet whose ActionStatus is OK."""
-        return not self.breaches
-
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """The answer's headers as they came, in their order."""
-        lines = head_of(self.received).split(b"\r\n")[1:]
-        pairs = (line.decode("latin-1").partition(":") for line in lines if b":" in line)
-        return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+        return not self.result.breaches
 
     @property
     def answer(self) -> Answer | None:
         """The answer as ``compliance`` reads it, or None without one."""
-        if not self.status:
-            return None
-        return Answer(self.status, self.headers, self.body, self.elapsed_ms, self.complete)
+        return self.result.answer(self.elapsed_ms)
 
     def judgement(self, deadline_ms: float) -> Judgement:
         """Both axes in full, with what was expected and what came; ``breaches`` holds the ids of the same."""
-        answer = self.answer
-        if answer is not None and (self.complete or self.outcome is Outcome.INCOMPLETE):
-            return judge(answer, deadline_ms=deadline_ms)
-        expected = f"an answer within {deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
-        said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")
-        return Judgement(self.outcome, (Breach(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
+        return self.result.judgement(self.elapsed_ms, deadline_ms)
 
 
 def head_of(received: bytes) -> bytes:

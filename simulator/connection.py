@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from os import write
 from typing import Final, Protocol, cast
 
 import httptools
 
-from roomhook.simulator.attempts import Attempt, head_of
+from roomhook.simulator.attempts import Attempt, Result, head_of
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 
-__all__ = ["LARGEST_ANSWER", "BufferedConnection", "Connection", "Owner", "PlainConnection"]
+__all__ = ["LARGEST_ANSWER", "BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
 
 LARGEST_ANSWER: Final = 4 * 1024 * 1024
 """Bytes of an answer that are read; a response packet has about 50."""
 
-_LONGEST_KNOWN: Final = 4096
-_MOST_KNOWN: Final = 256
-
-_NEVER: Final = 1 << 63
 _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
 
@@ -29,21 +26,32 @@ class Owner(Protocol):
     buffer: memoryview
     """What all connections of one loop read into: each hands its bytes on before the next one reads."""
 
-    known: dict[bytes, tuple[bytes, int, bytes]]
-    """Whole answers of kept-alive connections that have been parsed: the bytes, status and body."""
+    known: dict[bytes, Result]
+    """What whole answers of kept-alive connections, which have been parsed and judged, come to in time."""
+
+    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> Result:
+        """What a whole answer comes to in time; *reusable*: it came in one piece and may be ``known`` from now on."""
+        ...
 
     def answered(self, connection: Connection, attempt: Attempt) -> None:
-        """The whole answer is in *attempt*."""
+        """The whole answer has come; ``result`` is what it comes to in time."""
 
-    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str) -> None:
+    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
         """The connection is gone; *attempt*, if any was under way, got no whole answer."""
+
+
+Came = tuple[bytes, int, bytes]
+"""The part of an answer that came: its bytes, its status (0 without a whole head), and its body."""
+
+_NOTHING: Final[Came] = (b"", 0, b"")
+_NO_ANSWER: Final = Result(Outcome.CLOSED)
 
 
 class Connection(asyncio.BaseProtocol):
     """Carries one attempt at a time; ``attempt`` is None while it is idle.
 
-    ``reusable`` says whether another request may follow; ``give_up_ns`` is when its owner should abort it. A transport
-    hands it bytes in one of two ways, so one of the classes below is what is opened.
+    ``reusable`` says whether another request may follow. Transports differ in how they are best written to and read
+    from, so one of the classes below is what is opened.
     """
 
     __slots__ = (
@@ -53,6 +61,7 @@ class Connection(asyncio.BaseProtocol):
         "_chunks",
         "_finished",
         "_known",
+        "_last",
         "_owner",
         "_parser",
         "_size",
@@ -60,7 +69,6 @@ class Connection(asyncio.BaseProtocol):
         "_transport",
         "_write",
         "attempt",
-        "give_up_ns",
         "gone",
         "reusable",
         "used",
@@ -70,6 +78,7 @@ class Connection(asyncio.BaseProtocol):
         self._owner = owner
         self._answered = owner.answered
         self._known = owner.known.get
+        self._last = _NO_ANSWER
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._chunks: list[bytes] = []
@@ -79,25 +88,20 @@ class Connection(asyncio.BaseProtocol):
         self._status = 0
         self._finished = False
         self.attempt: Attempt | None = None
-        self.give_up_ns = _NEVER
         self.reusable = True
         self.used = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def send(self, attempt: Attempt, give_up_ns: int) -> None:
+    def send(self, attempt: Attempt) -> None:
         """Write *attempt*'s request; its answer reaches the owner."""
         self.attempt = attempt
-        self.give_up_ns = give_up_ns
         attempt.reused = self.used
         self.used = True
         self._write(attempt.request)
 
     def abort(self, outcome: Outcome, note: str) -> None:
         """Close at once; an attempt under way ends with *outcome*."""
-        self.reusable = False
-        if self._transport is not None:
-            self._transport.abort()
-        self._end(outcome, note)
+        self._abort(outcome, note, _NOTHING)
 
     def close(self) -> None:
         """Close an idle connection; ``gone`` is set when that has happened."""
@@ -113,39 +117,20 @@ class Connection(asyncio.BaseProtocol):
         self._write = self._transport.write
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse what came, unless it is an answer that is known."""
         attempt = self.attempt
-        if attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
-            self.abort(Outcome.CLOSED, "")
+        if self._chunks or self._begun or attempt is None:
+            self._parse(data)
             return
-        if not self._begun and not self._chunks and (known := self._known(data)) is not None:
-            attempt.received, attempt.status, attempt.body = known
-            attempt.complete = True
-            self.attempt = None
-            self.give_up_ns = _NEVER
-            self._answered(self, attempt)
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.reusable = False
-        except httptools.HttpParserError as error:
-            self.reusable = False
-            if not self._finished:
-                self._chunks.append(data)
-                self._take(attempt)
-                self.abort(Outcome.NOT_HTTP, str(error))
+        result = self._last
+        if data != result.received:  # to compare is quicker than to hash
+            known = self._known(data)
+            if known is None:
+                self._parse(data)
                 return
-        if not self._finished:
-            self._wait_for_more(attempt, data)
-        elif self._chunks or self._begun != 1:
-            self._chunks.append(data)
-            self._finish(attempt)
-        else:
-            if self.reusable and len(data) <= _LONGEST_KNOWN:
-                self._remember(data)
-            self._chunks.append(data)
-            self._finish(attempt)
+            result = self._last = known
+        attempt.result = result
+        self._answered(self, attempt)
 
     def eof_received(self) -> None:
         """Send nothing more; asyncio closes, and ``connection_lost`` follows."""
@@ -156,19 +141,19 @@ class Connection(asyncio.BaseProtocol):
         self.reusable = False
         attempt = self.attempt
         if attempt is not None and self._chunks:
-            self._take(attempt)
-            if attempt.status and not _FRAMED.search(head_of(attempt.received)) and exc is None:
-                attempt.complete = True  # the end of the connection is the end of such a body
-                self._detach()
-                self._owner.answered(self, attempt)
-                attempt = None
+            came = self._came()
+            received, status, body = came
+            if status and not _FRAMED.search(head_of(received)) and exc is None:
+                self._reset()  # the end of the connection is the end of such a body
+                attempt.result = self._owner.result_of(received, status, body, reusable=False)
+                self._answered(self, attempt)
             else:
-                self._end(Outcome.INCOMPLETE, str(exc or ""))
-        if self.attempt is not None:
-            self._end(Outcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""))
+                self._end(Outcome.INCOMPLETE, str(exc or ""), came)
+        elif attempt is not None:
+            self._end(Outcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""), _NOTHING)
         if not self.gone.done():
             self.gone.set_result(None)
-            self._owner.ended(self, None, Outcome.CLOSED, "")
+            self._owner.ended(self, None, Outcome.CLOSED, "", _NOTHING)
 
     # What httptools calls.
 
@@ -199,59 +184,94 @@ class Connection(asyncio.BaseProtocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
 
-    def _remember(self, data: bytes) -> None:
-        """Parsing is a matter of the bytes alone: the same answer in one piece need not be parsed again."""
-        known = self._owner.known
-        if len(known) >= _MOST_KNOWN:
-            known.clear()
-        known[data] = data, self._status, bytes(self._body)
-
-    def _wait_for_more(self, attempt: Attempt, data: bytes) -> None:
+    def _parse(self, data: bytes) -> None:
+        if self.attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
+            self.abort(Outcome.CLOSED, "")
+            return
         self._chunks.append(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.reusable = False
+        except httptools.HttpParserError as error:
+            self.reusable = False
+            if not self._finished:
+                self._abort(Outcome.NOT_HTTP, str(error), self._came())
+                return
+        if self._finished:
+            self._finish(self.attempt)
+            return
         self._size += len(data)
         if self._size > LARGEST_ANSWER:
-            self._take(attempt)
-            self.abort(Outcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes")
-
-    def _take(self, attempt: Attempt) -> None:
-        """Move what has come so far into *attempt*."""
-        chunks = self._chunks
-        attempt.received = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        attempt.body = bytes(self._body)
-        attempt.complete = False
-        attempt.status = self._parser.get_status_code() if head_of(attempt.received) else 0
+            self._abort(Outcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes", self._came())
 
     def _finish(self, attempt: Attempt) -> None:
-        chunks = self._chunks
-        attempt.received = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        attempt.body = bytes(self._body)
-        attempt.status = self._status
-        attempt.complete = True
+        whole = len(self._chunks) == 1
+        received = self._chunks[0] if whole else b"".join(self._chunks)
         if self._begun != 1:
             self.reusable = False  # more than one answer came: the next would be taken for another's
-        self._detach()
+        reusable = whole and self.reusable
+        attempt.result = self._owner.result_of(received, self._status, bytes(self._body), reusable=reusable)
+        self._reset()
         self._answered(self, attempt)
 
-    def _detach(self) -> None:
-        self.attempt = None
-        self.give_up_ns = _NEVER
+    def _came(self) -> Came:
+        """What has come so far."""
+        received = b"".join(self._chunks)
+        return received, self._parser.get_status_code() if head_of(received) else 0, bytes(self._body)
+
+    def _reset(self) -> None:
+        """Begin anew with the next answer."""
         self._chunks = []
         self._body = b""
         self._size = 0
         self._begun = 0
         self._finished = False
 
-    def _end(self, outcome: Outcome, note: str) -> None:
-        attempt = self.attempt
+    def _abort(self, outcome: Outcome, note: str, came: Came) -> None:
+        self.reusable = False
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(outcome, note, came)
+
+    def _end(self, outcome: Outcome, note: str, came: Came) -> None:
+        attempt, self.attempt = self.attempt, None
         if attempt is not None:
-            self._detach()
-            self._owner.ended(self, attempt, outcome, note)
+            self._reset()
+            self._owner.ended(self, attempt, outcome, note, came)
 
 
 class PlainConnection(Connection, asyncio.Protocol):
-    """Given the bytes: faster on uvloop without TLS."""
+    """For uvloop without TLS: given the bytes, and writing to the socket at once.
 
-    __slots__ = ()
+    uvloop itself would write when its turn is over, at a twentieth more of the whole cost of a callback.
+    """
+
+    __slots__ = ("_descriptor",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the *transport*, and the descriptor of its socket, which it closes after ``connection_lost``."""
+        super().connection_made(transport)
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
+
+    def send(self, attempt: Attempt) -> None:
+        """Write *attempt*'s request; its answer reaches the owner."""
+        self.attempt = attempt
+        attempt.reused = self.used
+        self.used = True
+        request = attempt.request
+        try:
+            written = write(self._descriptor, request)
+        except OSError:  # the transport meets the same, and says what it means
+            written = 0
+        if written < len(request):
+            self._descriptor = -1  # from now on, nothing may overtake what the transport still has to write
+            self._write(request[written:])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As above, and never again write to a descriptor that may be another's soon."""
+        self._descriptor = -1
+        super().connection_lost(exc)
 
 
 class BufferedConnection(Connection, asyncio.BufferedProtocol):

@@ -1,8 +1,8 @@
 """The note beside a journal that survives ``kill -9``: which attempts are under way, in memory shared with a file.
 
 A journal is written in batches, so at any moment it lags a little. Each attempt therefore gets a slot here before its
-first byte leaves, and its outcome when it ends; slots are freed once the journal itself holds the attempt. The file is
-also the lock that keeps two runs from writing one journal; a clean end removes it.
+first byte leaves, and its outcome when it ends; a slot is used again once the journal holds its attempt. The file
+is also the lock that keeps two runs from writing one journal; a clean end removes it.
 """
 
 from __future__ import annotations
@@ -10,22 +10,27 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import Final, Self
 
 from roomhook.schemas.errors import ConfigurationError
 
 __all__ = ["Begun", "InFlight", "is_locked", "note_of"]
 
-_FIELDS: Final = 4  # key, intended (µs), done (µs), code: 8 bytes each
-_SLOT: Final = _FIELDS * 8
+_SLOT: Final = Struct("qqqq")  # done (ns), code, intended (ns), key: what says that the rest is there comes last
+_END: Final = Struct("qq")
+"""In the first slot, ``done`` is what turns times of the monotonic clock into times since the epoch, when added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that a dead sender has left; its ``key`` is not 0, its ``code`` is what was noted last."""
+    """An attempt that a dead sender has left; its ``key`` is not 0, its ``code`` is what was noted last.
+
+    If it has ended, the journal may hold it already.
+    """
 
     key: int
     intended_us: int
@@ -60,8 +65,7 @@ class InFlight:
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
         self._path = path
-        self._map: mmap.mmap | None = None
-        self._cells: memoryview = memoryview(b"")
+        self._map = mmap.mmap(-1, mmap.PAGESIZE)
         self._free: list[int] = []
 
     @classmethod
@@ -86,47 +90,42 @@ class InFlight:
 
     def left_behind(self) -> Iterator[Begun]:
         """The attempts of a run that died, if one has."""
-        content = memoryview(os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0))
-        cells = content[: len(content) // _SLOT * _SLOT].cast("q")
-        for at in range(0, len(cells), _FIELDS):
-            if cells[at]:
-                yield Begun(*cells[at : at + _FIELDS])
+        content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+        slots = _SLOT.iter_unpack(content[: len(content) // _SLOT.size * _SLOT.size])
+        offset = next(slots, (0,))[0]
+        for done, code, intended, key in slots:
+            if key:
+                yield Begun(key, (intended + offset) // 1000, (done + offset) // 1000 if done else 0, code)
 
-    def prepare(self, slots: int) -> None:
-        """Forget what was left behind and make room for *slots* attempts."""
+    def prepare(self, slots: int, wall_offset_ns: int) -> None:
+        """Forget what was left behind and make room for *slots* attempts.
+
+        *wall_offset_ns* is what the time since the epoch is ahead of the monotonic clock.
+        """
+        size = (1 + slots) * _SLOT.size
         os.ftruncate(self._descriptor, 0)
-        os.ftruncate(self._descriptor, slots * _SLOT)
-        self._map = mmap.mmap(self._descriptor, slots * _SLOT)
-        self._cells = memoryview(self._map).cast("q")
-        self._free = list(range(0, slots * _FIELDS, _FIELDS))
+        os.ftruncate(self._descriptor, size)
+        self._map = mmap.mmap(self._descriptor, size)
+        _SLOT.pack_into(self._map, 0, wall_offset_ns, 0, 0, 0)
+        self._free = list(range(_SLOT.size, size, _SLOT.size))
 
-    def begin(self, key: int, intended_us: int, code: int) -> int:
+    def begin(self, key: int, intended_ns: int, code: int) -> int:
         """Take a slot for an attempt that is about to start; raises ``IndexError`` if there is none."""
         slot = self._free.pop()
-        cells = self._cells
-        cells[slot + 3] = code
-        cells[slot + 1] = intended_us
-        cells[slot] = key  # last: a slot without a key is free
+        _SLOT.pack_into(self._map, slot, 0, code, intended_ns, key)
         return slot
 
-    def end(self, slot: int, done_us: int, code: int) -> None:
+    def end(self, slot: int, done_ns: int, code: int) -> None:
         """Note how the attempt in *slot* ended."""
-        self._cells[slot + 2] = done_us
-        self._cells[slot + 3] = code
+        _END.pack_into(self._map, slot, done_ns, code)
 
-    def free(self, slots: Sequence[int]) -> None:
-        """Free *slots*, whose attempts the journal holds."""
-        cells = self._cells
-        for slot in slots:
-            cells[slot] = 0
+    def free(self, slots: Iterable[int]) -> None:
+        """Use *slots* again: the journal holds their attempts, and knows them by their keys if they are left behind."""
         self._free.extend(slots)
 
     def close(self, *, clean: bool) -> None:
         """Unlock; a *clean* end removes the file."""
-        if self._map is not None:
-            self._cells.release()
-            self._map.close()
-            self._map = None
+        self._map.close()
         if clean:
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)

@@ -18,7 +18,10 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, Final, Self
 
+from msgspec.structs import astuple
+
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.attempts import Result
 from roomhook.simulator.callbacks import Callback, masked
 from roomhook.simulator.events import Event
 from roomhook.simulator.inflight import InFlight
@@ -36,15 +39,15 @@ from roomhook.simulator.journal_schema import (
     end_code,
     kind_of,
 )
-from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.recorded import Recorded, as_recorded
 from roomhook.simulator.run import Delivery, Sending
 from roomhook.simulator.target import Target
 
 __all__ = ["Journal", "JournalFile", "recover"]
 
-_EVENT: Final = "id, time_ms, command, client_ip, platform, body"
+_EVENT: Final = "time_ms, command, client_ip, platform, body"
 _INSERT_EVENTS: Final = f"INSERT INTO events ({_EVENT}) VALUES "  # noqa: S608 (our own text)
+_INSERT_RECORDED: Final = f"INSERT INTO events ({_EVENT}, query) VALUES "  # noqa: S608 (our own text)
 _INSERT_ENDS: Final = "INSERT INTO ends (key, run, intended_us, sent_us, done_us, code, answer) VALUES "
 _NOTE_TROUBLE: Final = "UPDATE ends SET requirements = nullif(?, ''), note = nullif(?, '') WHERE key = ?"
 _BLOCK: Final = 128
@@ -57,7 +60,7 @@ _KIND_CODES: Final = {kind: end_code(IN_DOUBT, kind, 0, final=False, resent=Fals
 _FINAL: Final = end_code(IN_DOUBT, "first", 0, final=True, resent=False)
 _RESENT: Final = end_code(IN_DOUBT, "first", 0, final=False, resent=True)
 _STATUS_SHIFT: Final = 12
-_DELIVERED_AT_ONCE: Final = end_code(Outcome.DELIVERED, "first", 0, final=True, resent=False)
+_AT_ONCE: Final = _FINAL | _KIND_CODES["first"]
 
 
 class JournalFile:
@@ -171,8 +174,8 @@ class Journal:
         """A journal in *path* for a run with at most *connections* attempts in flight."""
         file = JournalFile(path, "sender", resume=resume)
         file.begin_run("sender", target, mode, options)
-        file.note.prepare(connections + 4 * _BLOCK)
         journal = cls(file, target, file.note)
+        file.note.prepare(connections + 4 * _BLOCK, journal._wall_offset_ns)
         (last,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         (answer,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
         journal._next_event, journal._next_answer = last + 1, answer + 1
@@ -186,26 +189,12 @@ class Journal:
     def schedule(self, events: Iterable[Event]) -> Iterator[Delivery]:
         """Deliveries for *events*, each written before it is handed out."""
         source = iter(events)
-        while block := list(islice(source, _BLOCK)):
-            first = self._next_event
-            self._next_event += len(block)
-            rows = [  # a bytearray is bound as it is, for bytes sqlite3 looks for an adapter first
-                (i, e.time_ms, e.command, e.client_ip, e.platform, bytearray(e.body))
-                for i, e in enumerate(block, first)
-            ]
-            queries: list[tuple[str, int]] = []
-            if isinstance(block[0], Recorded):  # a stream holds one kind or the other
-                queries = [(e.query, i) for i, e in enumerate(block, first) if isinstance(e, Recorded)]
-            with self.file.writing(len(rows)) as connection:
-                _insert(connection, _INSERT_EVENTS, rows)
-                if queries:
-                    connection.executemany("UPDATE events SET query = ? WHERE id = ?", queries)
-            yield from map(Delivery, count(first), block)
+        return chain.from_iterable(map(self._scheduled, iter(lambda: list(islice(source, _BLOCK)), [])))
 
     def unfinished(self) -> Iterator[Delivery]:
         """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
         sql = (
-            f"SELECT {_EVENT}, query,"  # noqa: S608 (our own text)
+            f"SELECT id, {_EVENT}, query,"  # noqa: S608 (our own text)
             f" (SELECT coalesce(max(key) & {(1 << NUMBER_BITS) - 1}, 0) FROM ends WHERE {OF_EVENT}) FROM events"
             f" WHERE id > ? AND NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({FINAL} OR {DELIVERED}))"
             " ORDER BY id LIMIT ?"
@@ -220,41 +209,43 @@ class Journal:
     def begin(self, sending: Sending) -> None:
         """Note that *sending* is under way, before its first byte leaves."""
         key = sending.key = sending.delivery.id << NUMBER_BITS | sending.number
-        intended_us = sending.intended_us = (sending.intended_ns + self._wall_offset_ns) // 1000
-        sending.slot = self._note.begin(key, intended_us, _KIND_CODES[sending.kind])
+        sending.slot = self._note.begin(key, sending.intended_ns, _KIND_CODES[sending.kind])
 
     def end(self, sending: Sending) -> None:
         """Note the outcome of *sending*."""
-        if sending.outcome is Outcome.DELIVERED and sending.kind == "first" and not sending.resent:
-            code = _DELIVERED_AT_ONCE  # looking the parts up takes a while, and this is nearly always so
+        code = sending.result.code or _coded(sending.result)
+        if sending.final and sending.kind == "first" and not sending.resent:
+            code |= _AT_ONCE  # nearly always so
         else:
-            code = _OUTCOME_CODES[sending.outcome] | _KIND_CODES[sending.kind]
-            code |= _FINAL * sending.final | _RESENT * sending.resent
-        code = sending.code = code | sending.status << _STATUS_SHIFT
-        done_us = sending.done_us = (sending.done_ns + self._wall_offset_ns) // 1000
-        self._note.end(sending.slot, done_us, code)
+            code |= _KIND_CODES[sending.kind] | _FINAL * sending.final | _RESENT * sending.resent
+        sending.code = code
+        self._note.end(sending.slot, sending.done_ns, code)
 
     def write(self, sendings: Sequence[Sending]) -> None:
         """Write *sendings* down; from then on the note need not remember them."""
-        offset, run, known, new = self._wall_offset_ns, self.file.run, self._answers.get, self._new_answer
+        offset, run = self._wall_offset_ns, self.file.run
+        results = {one.result for one in sendings}
+        answers = {one: self._answers.get(one.received) or self._new_answer(one.received) for one in results}
         rows: list[tuple[Any, ...]] = [
             (
                 one.key,
                 run,
-                one.intended_us,
+                (one.intended_ns + offset) // 1000,
                 (one.sent_ns + offset) // 1000,
-                one.done_us,
+                (one.done_ns + offset) // 1000,
                 one.code,
-                known(one.received) or new(one.received),
+                answers[one.result],
             )
             for one in sendings
         ]
-        troubles = [(" ".join(one.breaches), one.note, one.key) for one in sendings if one.breaches or one.note]
+        rows.sort()  # by key: SQLite is quick to add what belongs to the end
+        remarks = {one: (" ".join(one.breaches), one.note) for one in results if one.breaches or one.note}
+        troubles = [(*remarks[one.result], one.key) for one in sendings if one.result in remarks] if remarks else []
         with self.file.writing(len(rows)) as connection:
             if self._new_answers:
                 connection.executemany("INSERT INTO answers VALUES (?,?)", self._new_answers)
                 self._new_answers.clear()
-            _insert(connection, _INSERT_ENDS, rows)
+            _insert(connection, _INSERT_ENDS, list(chain.from_iterable(rows)), len(rows))
             if troubles:
                 connection.executemany(_NOTE_TROUBLE, troubles)
             if self.target.token is not None:
@@ -265,7 +256,7 @@ class Journal:
         """The event that was scheduled last."""
         sql = f"SELECT {_EVENT}, query FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
         row = self.file.connection.execute(sql).fetchone()
-        return _event(row[1:6], row[6]) if row else None
+        return _event(row[:5], row[5]) if row else None
 
     def abandon(self) -> None:
         """Leave everything as a dying process would; the next one to open the journal brings it in order."""
@@ -274,6 +265,18 @@ class Journal:
     def close(self) -> None:
         """End the run; everything has been written."""
         self.file.close()
+
+    def _scheduled(self, block: Sequence[Event]) -> Iterator[Delivery]:
+        """Write a *block* of events, which get the next ids."""
+        first = self._next_event
+        self._next_event += len(block)
+        recorded = isinstance(block[0], Recorded)  # a stream holds one kind or the other
+        values = list(chain.from_iterable(map(astuple, block)))
+        bodies = slice(4, None, 6 if recorded else 5)
+        values[bodies] = map(bytearray, values[bodies])  # it is bound as it is; for bytes, sqlite3 looks for an adapter
+        with self.file.writing(len(block)) as connection:
+            _insert(connection, _INSERT_RECORDED if recorded else _INSERT_EVENTS, values, len(block))
+        return map(Delivery, count(first), block)
 
     def _write_signatures(self, sendings: Sequence[Sending]) -> None:
         """Keep what requests were signed with: the token itself is nowhere in the journal."""
@@ -298,15 +301,19 @@ class Journal:
         return found
 
 
-def _insert(connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert *rows*, all at once if they fill a block, which SQLite has a kept statement for."""
-    if not rows:
-        return
-    row = f"({','.join('?' * len(rows[0]))})"
-    if len(rows) == _BLOCK:
-        connection.execute(insert + ",".join([row] * _BLOCK), list(chain.from_iterable(rows)))
+def _coded(result: Result) -> int:
+    result.code = _OUTCOME_CODES[result.outcome] | result.status << _STATUS_SHIFT
+    return result.code
+
+
+def _insert(connection: sqlite3.Connection, insert: str, values: Sequence[Any], rows: int) -> None:
+    """Insert the *values* of so many *rows*, at once if they fill a block, which SQLite has a kept statement for."""
+    width = len(values) // rows
+    row = f"({','.join('?' * width)})"
+    if rows == _BLOCK:
+        connection.execute(insert + ",".join([row] * _BLOCK), values)
     else:
-        connection.executemany(insert + row, rows)
+        connection.executemany(insert + row, zip(*[iter(values)] * width, strict=True))
 
 
 def _event(fields: Sequence[Any], query: str | None) -> Event:

@@ -11,7 +11,7 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice, repeat
+from itertools import chain, count, islice, repeat
 from random import Random
 from typing import Final, Protocol
 
@@ -54,16 +54,14 @@ class Delivery(msgspec.Struct, gc=False):
 class Sending(Attempt):
     """An attempt of a delivery, signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
-    ``final`` says, once it has its outcome, that the delivery needs no further attempt.
-    ``key``, ``code``, ``slot`` and the times in µs are the journal's.
+    ``final`` says, once it has its result, that the delivery needs no further attempt.
+    ``key``, ``code`` and ``slot`` are the journal's.
     """
 
-    __slots__ = ("code", "delivery", "done_us", "final", "intended_us", "key", "kind", "number", "request_time", "slot")
+    __slots__ = ("code", "delivery", "final", "key", "kind", "number", "request_time", "slot")
 
     final: bool
     code: int
-    done_us: int
-    intended_us: int
     key: int
     slot: int
 
@@ -71,11 +69,7 @@ class Sending(Attempt):
         # As Attempt's, spelt out: this runs once for every callback.
         self.request = request
         self.intended_ns = intended_ns
-        self.sent_ns = 0
-        self.status = 0
-        self.received = b""
         self.resent = False
-        self.note = ""
         self.delivery = delivery
         self.kind = kind
         self.request_time = request_time
@@ -115,8 +109,7 @@ def numbered(events: Iterable[Event], first_id: int = 1) -> Iterator[Delivery]:
     the processor's cache.
     """
     source, ids = iter(events), count(first_id)
-    while block := list(islice(source, _BLOCK)):
-        yield from map(Delivery, ids, block)
+    return chain.from_iterable(map(Delivery, ids, block) for block in iter(lambda: list(islice(source, _BLOCK)), []))
 
 
 class Run:
@@ -134,7 +127,7 @@ class Run:
         self.tally = Tally(mode, open_loop=plan.pace is not None)
         self.random = random
         self._sender = sender
-        self._start, self._request, self._when_done = sender.start, sender.target.request, self._done
+        self._request = sender.target.request
         self._pace = plan.pace
         self._retry = plan.retry
         self._ledger = ledger
@@ -162,10 +155,12 @@ class Run:
         self._start_ns = time.monotonic_ns()
         self._alarm = Alarm(self._pump)
         ticking = loop.create_task(self._tick())
+        self._sender.relay = self._relay if self._in_turn else None
         try:
             self._pump()
             await self._finished
         finally:
+            self._sender.relay = None
             ticking.cancel()
             self._alarm.close()
         self._mark()
@@ -261,7 +256,7 @@ class Run:
             delivery.first_ns = now
         if self._ledger is not None:
             self._ledger.begin(sending)
-        self._start(sending, self._when_done, now)
+        self._sender.start(sending, self._done, now)
 
     def _tell_time(self, now: int) -> None:
         """Note the second since the epoch, which requests are signed with, and when the next one begins."""
@@ -271,36 +266,49 @@ class Run:
     def _done(self, attempt: Attempt) -> None:
         sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
         try:
-            delivery = sending.delivery
-            if sending.outcome is _DELIVERED and sending.kind == "first" and not delivery.delivered:
-                sending.final = delivery.delivered = True
-                self.tally.delivered += 1
-            else:
-                self._settle(sending)
+            self._settle(sending)
             if self._ledger is not None:
                 self._ledger.end(sending)
             self._ended.append(sending)
             if len(self._ended) >= _BATCH:
                 self.flush()
-            if self._in_turn and not self._later and not self._exhausted:
-                self._send_next(sending.done_ns)
-            else:
-                self._send_due()
+            self._send_due()
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self._break(error)
 
-    def _send_next(self, now: int) -> None:
-        """As _send_due, in a closed loop in which one callback ends and the next begins."""
+    def _relay(self, attempt: Attempt) -> Sending | None:
+        """What nearly always happens in a closed loop, in one go: a callback is delivered, the next takes its place."""
+        sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
+        if sending.result.outcome is not _DELIVERED or sending.kind != "first" or self._later or self._exhausted:
+            return None
+        now = sending.done_ns
         try:
             delivery = next(self._deliveries, None)
         except Exception as error:  # noqa: BLE001 (as in _take)
             self._error, delivery = error, None
         if delivery is None:
             self._exhausted = True
-            self._send_due()
-        else:
-            self.tally.scheduled += 1
-            self._begin(delivery, "first", now, now)
+            return None
+        if now >= self._next_second_ns:
+            self._tell_time(now)
+        request_time = self._request_time
+        try:
+            following = Sending(self._request(delivery.event, request_time), now, delivery, "first", request_time)
+            delivery.first_ns = now
+            sending.final = True
+            if self._ledger is not None:
+                self._ledger.end(sending)
+                self._ledger.begin(following)
+            tally, ended = self.tally, self._ended
+            tally.scheduled += 1
+            tally.delivered += 1
+            ended.append(sending)
+            if len(ended) >= _BATCH:
+                self.flush()
+        except Exception as error:  # noqa: BLE001 (as in _pump)
+            self._break(error)
+            return None
+        return following
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""
@@ -311,14 +319,14 @@ class Run:
                 self._ledger.write(ended)
 
     def _settle(self, sending: Sending) -> None:
-        """The rarer ends: a failure, and whatever becomes of retries and copies."""
+        """Count what has become of its delivery, and plan a retry where there is one."""
         delivery = sending.delivery
         sending.final = True
         if sending.kind == "retry":
             self.tally.retries += 1
         elif sending.kind == "copy":
             self.tally.copies += 1
-        if sending.outcome is _DELIVERED:
+        if sending.result.outcome is _DELIVERED:
             if not delivery.delivered:
                 delivery.delivered = True
                 self.tally.delivered += 1
@@ -330,7 +338,7 @@ class Run:
         """Plan a retry; True if there is none and the delivery has failed."""
         delivery = attempt.delivery
         since_first_ms = (attempt.done_ns - delivery.first_ns) / 1e6
-        wait_ms = self._retry.wait_ms(attempt.outcome, attempt.number, since_first_ms)
+        wait_ms = self._retry.wait_ms(attempt.result.outcome, attempt.number, since_first_ms)
         if wait_ms is not None:
             if not self._stopping:
                 self._put_off(delivery, "retry", attempt.done_ns + int(wait_ms * 1e6))

@@ -12,15 +12,15 @@ import asyncio
 import resource
 import socket
 import ssl
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from time import monotonic_ns
 from typing import Any, Final, Self, TypeVar
 
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.attempts import Attempt, Done
-from roomhook.simulator.compliance import ACK_MUST
-from roomhook.simulator.connection import BufferedConnection, Connection, PlainConnection
+from roomhook.simulator.attempts import Attempt, Done, Result
+from roomhook.simulator.compliance import ACK_MUST, Answer, Breach, judge
+from roomhook.simulator.connection import BufferedConnection, Came, Connection, PlainConnection
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.target import Target
 
@@ -31,14 +31,16 @@ DEADLINE_MS: Final = 2000.0
 
 _OTHER_FILES: Final = 64
 _SWEEP_S: Final = 0.02
-_MOST_VERDICTS: Final = 1024
-_LONGEST_JUDGED: Final = 4096
+_MOST_KNOWN: Final = 256
+_LONGEST_KNOWN: Final = 4096
 _MUST: Final = frozenset(ACK_MUST)
 
-_Result = TypeVar("_Result")
+_Returned = TypeVar("_Returned")
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
 
 
-def run_loop(main: Coroutine[Any, Any, _Result]) -> _Result:
+def run_loop(main: Coroutine[Any, Any, _Returned]) -> _Returned:
     """Run *main* to its end on uvloop, or on plain asyncio where uvloop is missing."""
     try:
         import uvloop  # noqa: PLC0415 (optional on some platforms)
@@ -55,6 +57,9 @@ class Sender:
 
     An attempt is judged by *deadline_ms*, from the first byte sent to the last byte read, and given up after
     *give_up_ms* (default: the deadline). Redirects are answers like any other. Everything happens on the running loop.
+
+    ``relay``, if set, is given each attempt whose connection can carry another: it takes note of the one and returns
+    the other, which is sent at once; or it returns None, and whoever started the attempt is told.
     """
 
     def __init__(
@@ -74,7 +79,8 @@ class Sender:
         self.in_flight = 0
         self.opened = 0
         self.buffer = memoryview(bytearray(256 * 1024))
-        self.known: dict[bytes, tuple[bytes, int, bytes]] = {}
+        self.known: dict[bytes, Result] = {}
+        self.relay: Callable[[Attempt], Attempt | None] | None = None
         self._deadline_ns = int(deadline_ms * 1e6)
         self._give_up_ns = int(max(give_up_ms or 0, deadline_ms) * 1e6)
         self._keep_alive = keep_alive
@@ -84,7 +90,7 @@ class Sender:
         self._closing = False
         self._opening: set[asyncio.Task[None]] = set()
         self._addresses: list[tuple[str, int]] = []
-        self._verdicts: dict[bytes, tuple[Outcome, tuple[str, ...]]] = {}
+        self._verdicts: dict[tuple[int, bytes], tuple[Outcome, tuple[str, ...]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         _allow_open_files(connections)
@@ -103,7 +109,7 @@ class Sender:
     async def send(self, request: bytes) -> Attempt:
         """Send *request*, as soon as a connection is free, and wait for its outcome."""
         answered: asyncio.Future[Attempt] = self._loop.create_future()
-        attempt = Attempt(request, time.monotonic_ns())
+        attempt = Attempt(request, monotonic_ns())
         self.start(attempt, lambda found: None if answered.done() else answered.set_result(found))
         return await answered
 
@@ -121,11 +127,12 @@ class Sender:
         while idle:
             connection = idle.pop()
             if connection.reusable:
-                attempt.sent_ns = now_ns or time.monotonic_ns()
+                attempt.sent_ns = now_ns or monotonic_ns()
                 if self._sweeper is None:
                     self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-                connection.send(attempt, attempt.sent_ns + self._give_up_ns)
+                connection.send(attempt)
                 return
+        attempt.sent_ns = 0
         self._open_for(attempt)
 
     async def close(self) -> None:
@@ -148,80 +155,88 @@ class Sender:
     # What connections call.
 
     def answered(self, connection: Connection, attempt: Attempt) -> None:
-        """Judge the answer, keep the connection, tell whoever started the attempt."""
-        attempt.done_ns = time.monotonic_ns()
-        body = attempt.body
-        if attempt.status == 200 and attempt.done_ns - attempt.sent_ns <= self._deadline_ns:
-            verdict = self._verdicts.get(body)
-            if verdict is None:
-                verdict = self._verdict(attempt)
-            attempt.outcome, attempt.breaches = verdict
-        else:
-            self._judge(attempt)
+        """Keep the connection and tell whoever started the attempt, or let the next one take its place."""
+        done_ns = attempt.done_ns = monotonic_ns()
+        if done_ns - attempt.sent_ns > self._deadline_ns:
+            attempt.result = self._late(attempt)
         if connection.reusable and self._keep_alive:
+            if self.relay is not None and (following := self.relay(attempt)) is not None:
+                following.sent_ns = done_ns
+                following.when_done = attempt.when_done
+                connection.send(following)
+                return
+            connection.attempt = None
             self._idle.append(connection)
         else:
+            connection.attempt = None
             connection.close()
         self.in_flight -= 1
         attempt.when_done(attempt)
         if self._waiting:
             self._let_in()
 
-    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str) -> None:
+    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
         """Forget the connection; send the attempt again if only its kept-alive connection was stale."""
         self._open.discard(connection)
         if attempt is None:
             if connection in self._idle:
                 self._idle.remove(connection)
             return
-        stale = outcome in {Outcome.CLOSED, Outcome.RESET} and not attempt.received
+        stale = outcome in {Outcome.CLOSED, Outcome.RESET} and not came[0]
         if stale and attempt.reused and not attempt.resent and not self._closing:
             attempt.resent = True
             self._open_for(attempt)
             return
-        self._fail(attempt, outcome, note)
+        self._fail(attempt, outcome, note, came)
+
+    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> Result:
+        """What a whole answer comes to in time. It is a matter of the bytes alone, so what has come before is known."""
+        kind = status, body
+        verdict = self._verdicts.get(kind)
+        if verdict is None:
+            judgement = judge(Answer(status, (), body, 0), deadline_ms=self.deadline_ms)
+            verdict = judgement.outcome, _ids(judgement.breaches)
+            _keep(self._verdicts, kind, verdict, len(body))
+        result = Result(*verdict, received=received, status=status, body=body, complete=True)
+        if reusable:
+            _keep(self.known, received, result, len(received))
+        return result
 
     def _write(self, connection: Connection, attempt: Attempt) -> None:
         """Write to a new connection; an attempt that is sent again keeps its time."""
         if not attempt.sent_ns:
-            attempt.sent_ns = time.monotonic_ns()
+            attempt.sent_ns = monotonic_ns()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-        connection.send(attempt, attempt.sent_ns + self._give_up_ns)
+        connection.send(attempt)
 
     def _sweep(self) -> None:
         """End what is past its time: cheaper than a timer an attempt, and late answers are judged by their time."""
-        now = time.monotonic_ns()
-        for connection in [one for one in self._open if one.give_up_ns <= now]:
+        latest = monotonic_ns() - self._give_up_ns
+        for connection in [one for one in self._open if one.attempt is not None and one.attempt.sent_ns <= latest]:
             connection.abort(Outcome.TIMEOUT, f"no whole answer within {self._give_up_ns / 1e6:g} ms")
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self.in_flight else None
 
-    def _judge(self, attempt: Attempt) -> None:
+    def _late(self, attempt: Attempt) -> Result:
+        """What a whole answer comes to that came after the deadline."""
         judgement = attempt.judgement(self.deadline_ms)
-        attempt.outcome = judgement.outcome
-        attempt.breaches = tuple(sorted({breach.requirement for breach in judgement.breaches} & _MUST))
+        found = attempt.result
+        return Result(
+            judgement.outcome,
+            _ids(judgement.breaches),
+            received=found.received,
+            status=found.status,
+            body=found.body,
+            complete=True,
+        )
 
-    def _verdict(self, attempt: Attempt) -> tuple[Outcome, tuple[str, ...]]:
-        """Judge an answer that came with 200 in time; the same bytes get the same verdict, so it is kept."""
-        self._judge(attempt)
-        verdict = attempt.outcome, attempt.breaches
-        if len(attempt.body) <= _LONGEST_JUDGED:
-            if len(self._verdicts) >= _MOST_VERDICTS:
-                self._verdicts.clear()
-            self._verdicts[attempt.body] = verdict
-        return verdict
-
-    def _fail(self, attempt: Attempt, outcome: Outcome, note: str) -> None:
-        attempt.done_ns = time.monotonic_ns()
+    def _fail(self, attempt: Attempt, outcome: Outcome, note: str, came: Came = (b"", 0, b"")) -> None:
+        attempt.done_ns = monotonic_ns()
         if not attempt.sent_ns:  # never got as far
             attempt.sent_ns, attempt.reused = attempt.done_ns, False
-        if not attempt.received:
-            attempt.body, attempt.complete = b"", False
-        attempt.outcome, attempt.note = outcome, note
-        attempt.breaches = tuple(breach.requirement for breach in attempt.judgement(self.deadline_ms).breaches)
-        self._conclude(attempt)
-
-    def _conclude(self, attempt: Attempt) -> None:
+        received, status, body = came
+        attempt.result = Result(outcome, received=received, status=status, body=body, note=note)
+        attempt.result.breaches = _ids(attempt.judgement(self.deadline_ms).breaches)
         self.in_flight -= 1
         attempt.when_done(attempt)
         self._let_in()
@@ -291,6 +306,18 @@ class Sender:
         self._open.add(connection)
         self.opened += 1
         return connection
+
+
+def _ids(breaches: Iterable[Breach]) -> tuple[str, ...]:
+    return tuple(sorted({breach.requirement for breach in breaches} & _MUST))
+
+
+def _keep(known: dict[_Key, _Kept], key: _Key, value: _Kept, size: int) -> None:
+    """Remember what need not be looked at again, within limits."""
+    if size <= _LONGEST_KNOWN:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[key] = value
 
 
 def _text(error: BaseException) -> str:

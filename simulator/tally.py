@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import sub
+from operator import attrgetter, sub
 from typing import Any, Final
 
 from roomhook.simulator.attempts import Attempt
@@ -25,6 +25,8 @@ _TYPES: Final = {b"Le": "Leave", b"Ki": "Kicked", b"Ex": "Expired", b"En": "Ente
 _TYPE_IS: Final = b'"Type":"'
 _TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 _DELIVERED: Final = Outcome.DELIVERED
+_RESULT: Final = attrgetter("result")
+_RESENT: Final = attrgetter("resent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,13 @@ class Tally:
         if self.open_loop:
             self._record_lateness(attempts, latencies)
         self.check_outs.update(_check_outs([one.request for one in attempts]))
-        troubles = [one for one in attempts if one.breaches or one.resent or one.outcome is not _DELIVERED]
-        self.acknowledged += len(attempts) - len(troubles)
-        for attempt in troubles:
-            self._record_trouble(attempt)
+        kinds = Counter(map(_RESULT, attempts))
+        troubles = {one for one in kinds if one.breaches or one.outcome is not _DELIVERED}
+        self.acknowledged += sum(count for one, count in kinds.items() if one not in troubles)
+        for attempt in attempts if troubles else ():
+            if attempt.result in troubles:
+                self._record_trouble(attempt)
+        self.resent += sum(map(_RESENT, attempts))
         if max(latencies, default=0) > self._slow_us:
             for attempt, latency in zip(attempts, latencies, strict=True):
                 if latency > self._slow_us:
@@ -198,14 +203,11 @@ class Tally:
         self.late += sum(lateness > LATE_MS * 1000 for lateness in latenesses)
 
     def _record_trouble(self, attempt: Attempt) -> None:
-        self.resent += attempt.resent
-        if attempt.outcome is _DELIVERED and not attempt.breaches:
-            self.acknowledged += 1
-            return
-        outcome = str(attempt.outcome)
+        result = attempt.result
+        outcome = str(result.outcome)
         self.outcomes[outcome] += 1
-        self.breaches.update(attempt.breaches)
-        kind = f"{outcome} {' '.join(attempt.breaches)}"
+        self.breaches.update(result.breaches)
+        kind = f"{outcome} {' '.join(result.breaches)}"
         if self._shown[kind] < _MOST_SPECIMENS // 3 and len(self.failures) < 4 * _MOST_SPECIMENS:
             self._shown[kind] += 1
             self.failures.append(_specimen(attempt))
@@ -236,8 +238,9 @@ def _check_out(request: bytes) -> str:
 
 
 def _specimen(attempt: Attempt) -> Specimen:
-    cut = attempt.received[:_LONGEST_SHOWN]
-    return Specimen(attempt.latency_ms, str(attempt.outcome), attempt.breaches, attempt.request, cut, attempt.note)
+    result = attempt.result
+    cut = result.received[:_LONGEST_SHOWN]
+    return Specimen(attempt.latency_ms, str(result.outcome), result.breaches, attempt.request, cut, result.note)
 
 
 def _times(histogram: Histogram) -> dict[str, float]:

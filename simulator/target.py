@@ -20,6 +20,9 @@ _MOST_ADDRESSES: Final = 65_536
 _MOST_KEPT: Final = 1024
 """Parts of request lines that are kept for the next callback; strange commands must not fill the memory."""
 
+_LENGTHS: Final = [b"%d\r\n\r\n" % size for size in range(_MOST_KEPT)]
+"""The end of the head: the value of Content-Length by itself."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -59,7 +62,9 @@ class Target:
         tail = self._tails.get(event.platform) or self._tail(event.platform, request_time)
         address = self._addresses.get(event.client_ip) or self._address(event.client_ip)
         body = event.body
-        return b"%b%b%b%d\r\n\r\n%b" % (head, address, tail, len(body), body)
+        size = len(body)
+        length = _LENGTHS[size] if size < _MOST_KEPT else b"%d\r\n\r\n" % size
+        return b"".join((head, address, tail, length, body))  # half the time of formatting
 
     def request_with(self, event: Event, signature: str) -> bytes:
         """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""

@@ -18,6 +18,7 @@ import pytest
 from scripted_server import OK_ANSWER, OK_BODY, Peer, Script, scripted, until
 
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.attempts import Result
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.events import Event
 from roomhook.simulator.inflight import InFlight, is_locked, note_of
@@ -198,7 +199,7 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     for sending in sendings:
         journal.begin(sending)
     ended = sendings[1]
-    ended.outcome, ended.status, ended.done_ns, ended.final = Outcome.DELIVERED, 200, time.monotonic_ns(), True
+    ended.result, ended.done_ns, ended.final = Result(Outcome.DELIVERED, status=200), time.monotonic_ns(), True
     journal.end(ended)
     journal.file.connection.close()
     journal.file.note.close(clean=False)  # as the kernel does for a process that is killed
@@ -215,13 +216,13 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
 
 def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
     note = InFlight.lock(tmp_path / "x")
-    note.prepare(2)
-    note.free([note.begin(1, 5, 0)])
-    note.begin(2, 6, 0)
-    note.begin(3, 7, 0)
+    note.prepare(2, wall_offset_ns=1000)
+    note.free([note.begin(1, 5000, 0)])
+    note.begin(2, 6000, 0)
+    note.begin(3, 7000, 0)
     with pytest.raises(IndexError):
-        note.begin(4, 8, 0)
-    assert {(one.key, one.intended_us) for one in note.left_behind()} == {(2, 6), (3, 7)}
+        note.begin(4, 8000, 0)
+    assert {(one.key, one.intended_us) for one in note.left_behind()} == {(2, 7), (3, 8)}
     note.close(clean=True)
 
 

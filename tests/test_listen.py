@@ -184,7 +184,7 @@ async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[Ou
         found = [await sender.send(target.request(event, NOW_S)) for _ in range(count)]
     await listener.stop()
     assert listener.counts["received"] >= count
-    return [(one.outcome, one.breaches) for one in found]
+    return [(one.result.outcome, one.result.breaches) for one in found]
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ WHOLE = [
 @pytest.mark.parametrize("pieces", WHOLE)
 def test_every_framing_of_a_good_answer_is_delivered_and_acknowledged(run: Run, pieces: list[bytes]) -> None:
     (attempt,) = run(attempts(answering(*pieces, pause=0.01)))
-    assert (attempt.outcome, attempt.breaches, attempt.status) == (Outcome.DELIVERED, (), 200)
-    assert attempt.body == OK_BODY
-    assert attempt.complete
+    assert (attempt.result.outcome, attempt.result.breaches, attempt.result.status) == (Outcome.DELIVERED, (), 200)
+    assert attempt.result.body == OK_BODY
+    assert attempt.result.complete
     assert 0 < attempt.elapsed_ms < 2000
 
 
@@ -167,8 +167,8 @@ def test_every_fault_is_one_outcome_and_names_a_requirement(
     run: Run, script: Script, outcome: Outcome, requirement: str
 ) -> None:
     (attempt,) = run(attempts(script, deadline_ms=250))
-    assert attempt.outcome is outcome
-    assert requirement in attempt.breaches
+    assert attempt.result.outcome is outcome
+    assert requirement in attempt.result.breaches
     assert attempt.elapsed_ms < 400
     assert {breach.requirement for breach in attempt.judgement(250).breaches} >= {requirement}
 
@@ -181,7 +181,11 @@ def test_one_connection_serves_all_callbacks_in_turn_and_a_late_answer_can_be_wa
         await peer.serve()
 
     first, second, third = run(attempts(slow, count=3, deadline_ms=50, give_up_ms=2000))
-    assert (first.outcome, first.breaches, first.status) == (Outcome.TIMEOUT, ("ack.deadline",), 200)
+    assert (first.result.outcome, first.result.breaches, first.result.status) == (
+        Outcome.TIMEOUT,
+        ("ack.deadline",),
+        200,
+    )
     assert [second.reused, third.reused] == [True, True]
     assert second.delivered
     assert third.delivered
@@ -194,8 +198,8 @@ def test_a_stale_connection_costs_no_callback_and_is_recorded(run: Run) -> None:
         await peer.read()  # the second request is lost with the connection
 
     first, second = run(attempts(once, Peer.serve, count=2))
-    assert (first.outcome, first.resent) == (Outcome.DELIVERED, False)
-    assert (second.outcome, second.resent) == (Outcome.DELIVERED, True)
+    assert (first.result.outcome, first.resent) == (Outcome.DELIVERED, False)
+    assert (second.result.outcome, second.resent) == (Outcome.DELIVERED, True)
 
 
 def test_a_connection_that_dies_every_time_is_blamed_after_one_more_try(run: Run) -> None:
@@ -206,7 +210,7 @@ def test_a_connection_that_dies_every_time_is_blamed_after_one_more_try(run: Run
 
     first, second = run(attempts(once, answering(), count=2))
     assert first.delivered
-    assert (second.outcome, second.resent) == (Outcome.CLOSED, True)
+    assert (second.result.outcome, second.resent) == (Outcome.CLOSED, True)
 
 
 def test_a_second_answer_to_one_request_is_never_taken_for_the_next_ones(run: Run) -> None:
@@ -236,12 +240,37 @@ def test_an_answer_that_came_before_is_known_and_an_interim_one_before_it_still_
         await peer.serve(OK_ANSWER.replace(b'"OK"', b'"NO"'))
 
     found = run(attempts(script, count=7))
-    assert [one.breaches for one in found] == [()] * 6 + [("ack.action-status",)]
-    assert [one.received for one in found[:2]] == [OK_ANSWER] * 2
-    assert found[2].received == b"HTTP/1.1 100 Continue\r\n\r\n" + OK_ANSWER
-    assert [one.received for one in found[3:6]] == [OK_ANSWER] * 3
-    assert all(one.body == OK_BODY for one in found[:6])
-    assert found[2].headers == found[0].headers
+    assert [one.result.breaches for one in found] == [()] * 6 + [("ack.action-status",)]
+    assert [one.result.received for one in found[:2]] == [OK_ANSWER] * 2
+    assert found[2].result.received == b"HTTP/1.1 100 Continue\r\n\r\n" + OK_ANSWER
+    assert [one.result.received for one in found[3:6]] == [OK_ANSWER] * 3
+    assert all(one.result.body == OK_BODY for one in found[:6])
+    heads = [one.answer.headers for one in found if one.answer is not None]
+    assert heads[2] == heads[0]
+
+
+def test_a_request_larger_than_the_socket_takes_arrives_whole_and_the_next_does_not_overtake_it(run: Run) -> None:
+    def request(body: bytes) -> bytes:
+        return b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    sent = [request(bytes(20_000_000)), request(b"{}"), request(b"[]")]
+
+    async def hasty(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.write(OK_ANSWER)  # while most of the body is still on its way
+        await asyncio.sleep(0.05)
+        arrived.append(head + await peer.reader.readexactly(len(sent[0]) - len(head)))
+        await peer.serve()
+
+    async def main() -> list[Attempt]:
+        async with scripted(hasty) as (url, requests), Sender(target(url)) as sender:
+            found = [await sender.send(one) for one in sent]
+            arrived.extend(requests)
+            return found
+
+    arrived: list[bytes] = []
+    assert [(one.delivered, one.reused) for one in run(main())] == [(True, False), (True, True), (True, True)]
+    assert arrived == sent
 
 
 def test_a_target_that_goes_away_and_comes_back_fails_only_what_fell_into_the_gap(run: Run) -> None:
@@ -250,10 +279,10 @@ def test_a_target_that_goes_away_and_comes_back_fails_only_what_fell_into_the_ga
             port = CallbackUrl.parse(url).port
             sender = Sender(target(url))
             request = sender.target.request(EVENT, 0)
-            found = [(await sender.send(request)).outcome]
-        found += [(await sender.send(request)).outcome for _ in range(2)]
+            found = [(await sender.send(request)).result.outcome]
+        found += [(await sender.send(request)).result.outcome for _ in range(2)]
         async with scripted(Peer.serve, port=port):
-            found += [(await sender.send(request)).outcome for _ in range(2)]
+            found += [(await sender.send(request)).result.outcome for _ in range(2)]
             await sender.close()
         return found
 
@@ -280,7 +309,7 @@ def test_no_more_than_the_bounded_number_is_in_flight_and_all_are_answered(run: 
             return await asyncio.gather(*(sender.send(request) for _ in range(20))), sender.opened
 
     found, opened = run(main())
-    assert [one.outcome for one in found] == [Outcome.DELIVERED] * 20
+    assert [one.result.outcome for one in found] == [Outcome.DELIVERED] * 20
     assert (most, opened) == (4, 4)
 
 
@@ -292,7 +321,7 @@ def test_closing_the_sender_ends_what_is_under_way(run: Run) -> None:
                 await until(lambda: bool(requests))
             return await waiting
 
-    assert run(main()).outcome is Outcome.CLOSED
+    assert run(main()).result.outcome is Outcome.CLOSED
 
 
 def test_a_refused_port_and_an_unknown_name_are_told_apart(run: Run) -> None:
@@ -300,8 +329,8 @@ def test_a_refused_port_and_an_unknown_name_are_told_apart(run: Run) -> None:
         async with Sender(target(url)) as sender:
             return await sender.send(sender.target.request(EVENT, 0))
 
-    assert run(main("http://127.0.0.1:9/")).outcome is Outcome.REFUSED
-    assert run(main("http://nowhere.invalid/")).outcome is Outcome.DNS
+    assert run(main("http://127.0.0.1:9/")).result.outcome is Outcome.REFUSED
+    assert run(main("http://nowhere.invalid/")).result.outcome is Outcome.DNS
 
 
 def test_a_target_that_accepts_nothing_is_unreachable(run: Run) -> None:
@@ -339,8 +368,8 @@ def test_https_verifies_the_certificate(run: Run) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     first, second = run(main(trusting))
-    assert (first.outcome, second.outcome, second.reused) == (Outcome.DELIVERED, Outcome.DELIVERED, True)
-    assert [one.outcome for one in run(main(ssl.create_default_context()))] == [Outcome.TLS, Outcome.TLS]
+    assert (first.result.outcome, second.result.outcome, second.reused) == (Outcome.DELIVERED, Outcome.DELIVERED, True)
+    assert [one.result.outcome for one in run(main(ssl.create_default_context()))] == [Outcome.TLS, Outcome.TLS]
     with pytest.raises(UnreachableError, match="name its own authority by --cacert FILE, or accept any"):
         run(main(ssl.create_default_context(), checked=True))
 

@@ -201,9 +201,9 @@ class Courier:
                 (posting.sent_ns + offset) // 1000,
                 (posting.done_ns + offset) // 1000,
                 posting.request_time,
-                posting.outcome,
-                posting.status or None,
-                " ".join(posting.breaches),
+                posting.result.outcome,
+                posting.result.status or None,
+                " ".join(posting.result.breaches),
                 final,
             )
         )
@@ -226,12 +226,12 @@ class Courier:
 
     def _final(self, posting: _Posting, parcel: Parcel) -> str | None:
         """The state in which the callback is now; None if it will be tried again."""
-        if posting.outcome is Outcome.DELIVERED:
+        if posting.result.outcome is Outcome.DELIVERED:
             return "delivered"
         if parcel.kind == "copy":
             return None
         since_first_ms = (posting.done_ns - parcel.first_ns) / 1e6
-        wait_ms = self._retry.wait_ms(posting.outcome, posting.number, since_first_ms)
+        wait_ms = self._retry.wait_ms(posting.result.outcome, posting.number, since_first_ms)
         if wait_ms is None:
             return "failed"
         if not self._stopping:
