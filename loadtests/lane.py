@@ -77,6 +77,7 @@ class Lane:
     async def stop(self) -> None:
         """Send nothing more and wait until all that has left has its outcome."""
         if not self._stopping:
+            self._pump()  # what is due and has a connection is not unsent
             self._stopping = True
             if self._rate:
                 self._figures.unsent += self._schedule.backlog(time.monotonic_ns())

@@ -3,9 +3,10 @@
 A threshold is METRIC, one of ``>`` ``>=`` ``<`` ``<=``, and a limit; the run fails if it holds. Metrics:
 
 - ``p50`` … ``p99.99``, ``mean``, ``max``: latency; the limit has ``ms`` or ``s``.
-- ``requests``: how many have their outcome; ``noncompliant``, ``delivered``, ``unsent`` and any requirement id such as
-  ``ack.deadline``: how many, or with ``%`` which share of all requests (of ``unsent``: of all that were due).
-- ``rate``: requests a second, from the first second with an answer to the last; the limit has ``/s``.
+- ``lateness``: how long after they were due half of all callbacks left or later (0 in a closed loop); ``ms`` or ``s``.
+- ``requests``: how many have their outcome; ``noncompliant`` and any requirement id such as ``ack.deadline``: how many,
+  or with ``%`` which share of them; ``delivered``, ``unsent``: how many, or which share of all that were due.
+- ``rate``: requests a second, from the first that ended to the last; the limit has ``/s``.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def parse_threshold(text: str) -> Threshold:
     metric, limit, unit = match["metric"], float(match["limit"]), match["unit"] or ""
     kind = _kind(metric)
     if kind is None:
-        known = ", ".join(("p50, p99, p99.9 …", "mean", "max", "rate", *_COUNTS))
+        known = ", ".join(("p50, p99, p99.9 …", "mean", "max", "lateness", "rate", *_COUNTS))
         raise _refused(text, f"there is no metric {metric!r}; there are {known}")
     if unit not in _UNITS[kind] or (metric == "requests" and unit):
         raise _refused(text, f"{metric} takes a limit as in '{_EXAMPLE[kind]}'")
@@ -109,6 +110,8 @@ def _value(threshold: Threshold, figures: Figures) -> float | None:
         latency = figures.latency
         if not latency.total:
             return None
+        if metric == "lateness":
+            return figures.lateness.percentile_ms(50)
         percentile = _PERCENTILE.fullmatch(metric)
         if percentile:
             return latency.percentile_ms(float(percentile[1]))
@@ -122,7 +125,7 @@ def _value(threshold: Threshold, figures: Figures) -> float | None:
         "unsent": figures.unsent,
     }
     count = counts.get(metric, figures.requirements[metric])
-    whole = total + figures.unsent if metric == "unsent" else total
+    whole = total + figures.unsent if metric in {"delivered", "unsent"} else total
     if threshold.unit == "%":
         return 100 * count / whole if whole else None
     return count
@@ -130,7 +133,7 @@ def _value(threshold: Threshold, figures: Figures) -> float | None:
 
 def _kind(metric: str) -> str | None:
     percentile = _PERCENTILE.fullmatch(metric)
-    if metric in {"mean", "max"} or (percentile and float(percentile[1]) > 0):
+    if metric in {"mean", "max", "lateness"} or (percentile and float(percentile[1]) > 0):
         return "time"
     if metric == "rate":
         return "rate"

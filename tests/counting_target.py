@@ -20,10 +20,11 @@ _ROOM = re.compile(rb'"RoomId":"([^"]*)"')
 
 @dataclass
 class CountingTarget:
-    """``answers`` counts them; ``rooms`` how many callbacks each room had; ``times`` has each EventTime (ms)."""
+    """Answers after ``delay_s``. ``answers`` counts them; ``rooms`` how many callbacks each room had."""
 
     url: str = ""
     body: bytes = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+    delay_s: float = 0.0
     answers: int = 0
     rooms: Counter[str] = field(default_factory=Counter)
 
@@ -54,7 +55,11 @@ class _Protocol(asyncio.Protocol):
             target.rooms[found[1].decode()] += 1
         target.answers += 1
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self._transport.write(head % len(target.body) + target.body)
+        answer = head % len(target.body) + target.body
+        if target.delay_s:
+            asyncio.get_running_loop().call_later(target.delay_s, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
 
 
 @contextmanager

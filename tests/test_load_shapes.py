@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 from counting_target import counting_target
@@ -99,6 +101,33 @@ def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force
     assert done.returncode == 1, done.stderr
     verdicts = {one["fails_if"]: one["verdict"] for one in json.loads(done.stdout)["thresholds"]}
     assert verdicts == {"p99>5s": "passed", "noncompliant>0": "failed", "delivered<99%": "passed"}
+
+
+def test_a_target_that_cannot_keep_up_is_no_success_and_ends_a_staircase(tmp_path: Path) -> None:
+    runs = {
+        "ramp": ("--rate", "200/s", "--duration", "2s"),
+        "staircase": ("--rate", "400/s", "--duration", "20s"),
+    }
+
+    def run(shape: str) -> tuple[int, dict[str, Any], int]:
+        (tmp_path / shape).mkdir()
+        with counting_target() as target:
+            target.delay_s = 0.05
+            slow = ("--shape", shape, *runs[shape], "--connections", "3", "--format", "json")
+            done = roomhook(target.url, tmp_path / shape, *slow)
+            return done.returncode, json.loads(done.stdout), target.answers
+
+    with ThreadPoolExecutor(2) as pool:
+        ramp, staircase = pool.map(run, runs)
+    for code, found, answers in (ramp, staircase):
+        assert (code, found["requests"]) == (1, answers)
+    verdicts = {one["fails_if"]: one["verdict"] for one in ramp[1]["thresholds"]}
+    assert verdicts == {"noncompliant>0": "passed", "delivered<99%": "failed"}
+    (note,) = staircase[1]["notes"]
+    said = re.fullmatch(r"step (\d+) at \d+/s broke lateness>500ms; last good rate: (\d+)/s", note)
+    assert said is not None, note
+    assert 2 <= int(said[1]) <= 4, note
+    assert 30 <= int(said[2]) <= 65, note
 
 
 def test_a_time_too_short_for_a_shape_is_refused(tmp_path: Path) -> None:

@@ -89,6 +89,25 @@ class TestAThreshold:
         assert verdict.broken
         assert verdict.shown == "nothing was answered"
 
+    def test_holds_what_was_due_and_never_left_against_the_share_that_was_delivered(self) -> None:
+        (share, count) = judged(
+            [parse_threshold("delivered<99%"), parse_threshold("delivered<99")], figures(unsent=100)
+        )
+        assert (share.value, share.broken) == (49.5, True)
+        assert (count.value, count.broken) == (99, False)
+
+    def test_takes_the_lateness_of_half_of_all(self) -> None:
+        found = figures()
+        found.lateness.record_all([1_000] * 60 + [900_000] * 40)
+        (verdict,) = judged([parse_threshold("lateness>500ms")], found)
+        assert not verdict.broken
+        found.lateness.record_all([900_000] * 40)
+        (verdict,) = judged([parse_threshold("lateness>500ms")], found)
+        assert verdict.broken
+
+    def test_knows_no_lateness_in_a_closed_loop(self) -> None:
+        assert not judged([parse_threshold("lateness>500ms")], figures())[0].broken
+
     def test_counts_the_rate_from_the_first_to_the_last(self) -> None:
         found = figures()
         assert rate_of(found) == pytest.approx(10)

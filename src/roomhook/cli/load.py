@@ -23,6 +23,8 @@ __all__ = ["Engine", "Shape", "app"]
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _DEFAULT_THRESHOLDS: Final = ("noncompliant>0", "delivered<99%")
+_OF_A_STAIRCASE: Final = "lateness>500ms"
+"""A step that can't be kept up with is no good one, whatever is answered."""
 _MOST_USERS: Final = 100
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
@@ -136,7 +138,8 @@ def load(
         raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
     thresholds = [parse_threshold(one) for one in fail_if or ()]
     given = {one.metric for one in thresholds}
-    thresholds += [one for one in map(parse_threshold, _DEFAULT_THRESHOLDS) if one.metric not in given]
+    defaults = (*_DEFAULT_THRESHOLDS, *([_OF_A_STAIRCASE] if shape is Shape.STAIRCASE else []))
+    thresholds += [one for one in map(parse_threshold, defaults) if one.metric not in given]
     _refuse_the_impossible(thresholds, rate, full)
     seconds = _whole_seconds(duration)
     options.parse_headers(header)
