@@ -9,6 +9,7 @@ from typing import Final
 
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.events import Event
+from roomhook.simulator.limits import MOST_A_SECOND
 
 __all__ = ["Pace", "constant_rate", "own_times", "parse_rate", "parse_speed", "poisson_rate"]
 
@@ -80,6 +81,8 @@ def parse_rate(text: str) -> float | None:
     seconds = _SECONDS.get(match[2] or "s") if match else None
     if match is None or seconds is None or not float(match[1]):
         raise ConfigurationError(f"--rate {text!r} is no rate; write it as 2000/s, 90/min or max")
+    if float(match[1]) / seconds > MOST_A_SECOND:
+        raise ConfigurationError(f"--rate {text:.20} is more than {MOST_A_SECOND:,}/s; for as many as can be, say max")
     return float(match[1]) / seconds
 
 

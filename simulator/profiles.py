@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.limits import MOST
 from roomhook.simulator.people import PLATFORM_SHARES
 
 __all__ = ["DEFAULTS", "EVENING", "CheckOutMix", "DayCurve", "KickedBy", "Phase", "Profile", "defaults"]
@@ -109,7 +111,8 @@ _WAVE_SIZE: Final = 200
 def defaults(profile: Profile, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter of a phase under *profile*, with those that are *given* in their place.
 
-    Of rooms and members, either follows from the other; a wave lasts for one period of itself.
+    Of rooms and members, either follows from the other; a wave lasts for one period of itself. Raises
+    ``ConfigurationError`` for more of either than ``limits.MOST``.
     """
     size = _ROOM_SIZE.get(profile, _WAVE_SIZE)
     if "members" in given and "rooms" not in given and profile in _ROOM_SIZE:
@@ -117,6 +120,11 @@ def defaults(profile: Profile, given: Mapping[str, Any]) -> dict[str, Any]:
     found = {**DEFAULTS, **_OWN[profile], **given, "profile": profile}
     found.setdefault("members", found["rooms"] * size)
     found.setdefault("duration", found["every"])
+    if max(found["rooms"], found["members"]) > MOST:
+        raise ConfigurationError(
+            f"{found['rooms']:,} rooms with {found['members']:,} people are too many: "
+            f"ask for at most {MOST:,} of either, as in {MOST // size:,} rooms of {size}"
+        )
     return found
 
 

@@ -220,6 +220,8 @@ class TestEditing:
             (["--token", ""], "token"),
             (["--times", "0"], "--times"),
             (["--timeout", "0"], "--timeout"),
+            (["--timeout", "inf"], "--timeout"),
+            (["--timeout", "nan"], "--timeout"),
             (["--count", "many"], "--count"),
             (["--print", "xml"], "--print"),
             (["--frobnicate"], "--frobnicate"),

@@ -357,6 +357,9 @@ def test_rates_and_speeds_are_written_as_people_write_them() -> None:
     for wrong in ("fast", "-1/s", "0/s", "5/fortnight", ""):
         with pytest.raises(ConfigurationError, match="--rate"):
             parse_rate(wrong)
+    for absurd in ("1000001/s", "9" * 400, "99999999/min"):
+        with pytest.raises(ConfigurationError, match="more than 1,000,000/s; for as many as can be, say max"):
+            parse_rate(absurd)
     for wrong in ("x", "0x", "-2x"):
         with pytest.raises(ConfigurationError, match="--speed"):
             parse_speed(wrong)

@@ -13,6 +13,7 @@ import pytest
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.durations import parse_duration
+from roomhook.simulator.limits import MOST
 from roomhook.simulator.packets import decode_leave
 from roomhook.simulator.profiles import Phase, Profile, defaults
 from roomhook.simulator.rooms import Dialect, ExpiredOperator
@@ -195,3 +196,19 @@ def test_durations_are_written_as_people_write_them(text: str | float, ms: int) 
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigurationError, match="write it as 90s, 10m or 1h30m"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["36501d", "9" * 400, "9" * 400 + "d"])
+def test_a_duration_that_nobody_lives_to_see_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="longer than a hundred years"):
+        parse_duration(text)
+
+
+def test_more_rooms_or_people_than_were_measured_are_refused_by_schema_and_profile_alike() -> None:
+    for name in ("rooms", "members"):
+        assert schema("scenario")["properties"]["phase"]["items"]["properties"][name]["maximum"] == MOST
+    assert defaults(Profile.STEADY, {"rooms": 100_000})["members"] == MOST
+    with pytest.raises(ConfigurationError, match=r"2,000,000 people are too many: .* as in 100,000 rooms of 10"):
+        defaults(Profile.STEADY, {"rooms": 200_000})
+    with pytest.raises(ConfigurationError, match="too many"):
+        defaults(Profile.DISSOLVE, {"rooms": MOST + 1, "members": 1})

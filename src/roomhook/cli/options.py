@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.limits import LONGEST_WAIT_S
 
 __all__ = [
     "OUR_SDKAPPID",
@@ -79,11 +80,23 @@ Header = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.001, help="How long the Room backend waits for a whole answer."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        max=LONGEST_WAIT_S,
+        help="How long the Room backend waits for a whole answer.",
+    ),
 ]
 Deadline = Annotated[
     float,
-    typer.Option("--deadline", metavar="SECONDS", min=0.001, help="How late an answer may be and still be in time."),
+    typer.Option(
+        "--deadline",
+        metavar="SECONDS",
+        min=0.001,
+        max=LONGEST_WAIT_S,
+        help="How late an answer may be and still be in time.",
+    ),
 ]
 CaCert = Annotated[
     Path | None,
