@@ -14,11 +14,13 @@ import gevent
 from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
+from roomhook.loadtests.fast_lane import FastLaneUser
 from roomhook.loadtests.figures import Figures
 from roomhook.loadtests.html_section import insert_section
 from roomhook.loadtests.progress import INTERRUPTED, PROGRESS_FD, Progress
 from roomhook.loadtests.progress_lines import tell, tell_progress
 from roomhook.loadtests.session import Session
+from roomhook.loadtests.settings import LoadSettings
 from roomhook.loadtests.thresholds import judged
 from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
 from roomhook.simulator.callbacks import masked_url
@@ -53,8 +55,9 @@ def conclude(session: Session) -> None:
     def quit_(**_: Any) -> None:
         if concluded:
             text = table(concluded[-1])
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            stream = sys.stderr if session.options.json else sys.stdout  # which is locust's JSON then, all of it
+            stream.write(text + "\n")
+            stream.flush()
             _extend_file(session, concluded[-1])
             if descriptor is not None:
                 with suppress(BrokenPipeError):
@@ -69,30 +72,39 @@ def conclude(session: Session) -> None:
 
 def _conclusion_of(session: Session) -> Conclusion:
     """What *session* has come to so far."""
-    options, figures = session.options, session.total()
+    figures = session.total()
     verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
     code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
     if session.interrupted and PROGRESS_FD in os.environ:
         code = INTERRUPTED
-    closed = not options.callback_rate or [one.__name__ for one in session.environment.user_classes] != ["FastLaneUser"]
+    settings = session.known
     return Conclusion(
         figures=figures,
         verdicts=verdicts,
         exit_code=_LOST if session.lost else code,
-        asked=dict(session.asked) if options.callback_rate else {},
+        asked=dict(session.asked) if settings is not None and settings.rate else {},
         lost=tuple(session.lost),
         notes=(*session.notes, *_remarks(session, figures)),
-        facts={
-            "target": masked_url(str(session.environment.host)),
-            "sdkappid": options.sdkappid,
-            "seed": options.seed,
-            "profile": options.callback_profile,
-            "shape": options.shape,
-            "users": [one.__name__ for one in session.environment.user_classes],
-            "callbacks_per_user_per_s": options.callback_rate,
-            "counted": _COUNTED[not closed],
-        },
+        facts={} if settings is None else _facts(session, settings),
     )
+
+
+def _facts(session: Session, settings: LoadSettings) -> dict[str, Any]:
+    """What was run: options may have changed since, and a class picker leaves some of them without effect."""
+    environment = session.environment
+    shape: Any = environment.shape_class
+    users = environment.user_classes
+    opened = bool(settings.rate) and all(issubclass(one, FastLaneUser) for one in users)
+    return {
+        "target": masked_url(settings.url),
+        "sdkappid": settings.sdkappid,
+        "seed": settings.seed,
+        "profile": settings.profile,
+        "shape": "none" if shape is None else session.options.shape if shape is session.shape else type(shape).__name__,
+        "users": [one.__name__ for one in users],
+        "callbacks_per_user_per_s": settings.rate,
+        "counted": _COUNTED[opened],
+    }
 
 
 def _remarks(session: Session, figures: Figures) -> Iterator[str]:

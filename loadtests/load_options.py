@@ -6,9 +6,9 @@ import json
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from locust import events
 from locust.argument_parser import LocustArgumentParser
@@ -17,11 +17,22 @@ from roomhook.loadtests.progress import HEADERS
 from roomhook.loadtests.settings import ENGINES, LoadSettings
 from roomhook.loadtests.shape_names import SHAPES
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.limits import LONGEST_WAIT_S, MOST, MOST_A_SECOND
 from roomhook.simulator.profiles import Profile
 
-__all__ = ["settings_from"]
+__all__ = ["settings_from", "submitted"]
 
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
+_IN_FORM: Final[Mapping[str, Callable[[str], Any]]] = {
+    "sdkappid": int,
+    "callback_profile": str,
+    "rooms": str,
+    "seed": str,
+    "deadline": float,
+    "callback_rate": float,
+    "callback_connections": int,
+}
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
 
 
 def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
@@ -30,7 +41,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--token",
         env_var="ROOMHOOK_TOKEN",
-        is_secret=True,
+        include_in_web_ui=False,  # the page holds each default, a masked one as well
         help="Sign callbacks with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
     )
     add(
@@ -42,7 +53,8 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add("--rooms", help="How many rooms, e.g. 50, or a file with their ids.")
     add("--people", help="A file of existing accounts, one a line.", include_in_web_ui=False)
     add("--with-enter", action="store_true", help="Also call back Room.CallbackAfterMemberEnter.")
-    add("--seed", type=int, help="Repeat an earlier run's people and rooms; every run prints its seed.")
+    # As text: the web form sends what is left empty, and locust keeps the type that it finds.
+    add("--seed", help="Repeat an earlier run's people and rooms; every run prints its seed.")
     add("--deadline", type=float, default=2.0, help="Seconds within which an answer must be whole.")
     add(
         "--callback-rate",
@@ -56,8 +68,20 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         default=256,
         help="What one worker's fast lane keeps in flight at most, in the open loop.",
     )
-    add("--engine", choices=ENGINES, default="gevent", help="What sends, unless users are named on the command line.")
-    add("--shape", choices=["none", *SHAPES], default="none", help="How the number of users moves up to --users.")
+    add(
+        "--engine",
+        choices=ENGINES,
+        default="gevent",
+        include_in_web_ui=False,  # as the shape, it is decided before there is a form
+        help="What sends, unless users are named on the command line.",
+    )
+    add(
+        "--shape",
+        choices=["none", *SHAPES],
+        default="none",
+        include_in_web_ui=False,
+        help="How the number of users moves up to --users.",
+    )
     add(
         "--header",
         action="append",
@@ -88,22 +112,26 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
     """The settings that *options* and locust's *host* make; raises ``ConfigurationError``."""
     if not host:
         raise ConfigurationError("no callback URL: give --host http://127.0.0.1:8000/callback")
-    if options.deadline <= 0:
-        raise ConfigurationError("--deadline is to be a number of seconds above 0, as in 2.0")
-    if options.callback_rate < 0:
-        raise ConfigurationError("--callback-rate is callbacks/s of a user, as in 1.0, or 0 for the closed loop")
-    if options.callback_connections < 1:
-        raise ConfigurationError("--callback-connections is to be 1 or more")
+    if not 0 < options.deadline <= LONGEST_WAIT_S:
+        raise ConfigurationError(f"--deadline is seconds above 0, as in 2.0, and {LONGEST_WAIT_S:,} at most")
+    if not 0 <= options.callback_rate <= MOST_A_SECOND:
+        raise ConfigurationError(
+            f"--callback-rate is callbacks/s of a user, as in 1.0, {MOST_A_SECOND:,} at most; 0 is the closed loop"
+        )
+    if not 1 <= options.callback_connections <= MOST:
+        raise ConfigurationError(f"--callback-connections is to be 1 or more, and {MOST:,} at most")
+    if options.callback_profile not in set(Profile):
+        raise ConfigurationError(f"--callback-profile is to be one of {', '.join(Profile)}")
     rooms = str(options.rooms or "")
     settings = LoadSettings(
         url=host,
-        sdkappid=int(options.sdkappid),
-        seed=int(options.seed),
+        sdkappid=_whole("--sdkappid", options.sdkappid),
+        seed=_whole("--seed", options.seed or 0),
         token=options.token or None,
         headers=tuple(_header(line) for line in options.header),
         profile=options.callback_profile,
-        rooms=_count(rooms) if rooms.lstrip("-").isdigit() else None,
-        room_ids=_ids("--rooms", rooms) if rooms and not rooms.lstrip("-").isdigit() else (),
+        rooms=_count(rooms) if _NUMBER.fullmatch(rooms) else None,
+        room_ids=_ids("--rooms", rooms) if rooms and not _NUMBER.fullmatch(rooms) else (),
         people=_ids("--people", options.people) if options.people else (),
         with_enter=bool(options.with_enter),
         deadline_s=options.deadline,
@@ -118,9 +146,32 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
     return settings
 
 
+def submitted(options: Namespace, form: Mapping[str, str]) -> Namespace:
+    """*options* as they are once locust has taken its web *form* over; raises ``ConfigurationError``.
+
+    Locust keeps the type of each.
+    """
+    found = Namespace(**vars(options))
+    for name, kind in _IN_FORM.items():
+        if name in form:
+            try:
+                setattr(found, name, kind(form[name]))
+            except ValueError:
+                example = f"--{name.replace('_', '-')} {getattr(options, name)}"
+                raise ConfigurationError(f"{form[name]!r} is no number, as in {example}") from None
+    return found
+
+
+def _whole(option: str, number: int | str) -> int:
+    text = str(number)
+    if not _NUMBER.fullmatch(text):
+        raise ConfigurationError(f"{option} {text:.30} is no whole number of up to 18 digits, as 7 is")
+    return int(text)
+
+
 def _count(text: str) -> int:
-    if int(text) < 1:
-        raise ConfigurationError(f"--rooms {text} is no number of rooms; write it as 50")
+    if not 1 <= int(text) <= MOST:
+        raise ConfigurationError(f"--rooms {text} is no number of rooms from 1 to {MOST:,}; write it as 50")
     return int(text)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -15,9 +13,9 @@ from weakref import WeakKeyDictionary
 
 import gevent
 import msgspec
-from locust import events
+from locust import LoadTestShape, events
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
 from roomhook.loadtests.figures import Figures
@@ -26,7 +24,7 @@ from roomhook.loadtests.places import Place
 from roomhook.loadtests.settings import LoadSettings
 from roomhook.loadtests.stream import callbacks
 from roomhook.loadtests.thresholds import Threshold, Verdict, parse_threshold
-from roomhook.schemas.errors import RoomhookError
+from roomhook.schemas.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.events import Event
 from roomhook.simulator.target import Target
 
@@ -34,7 +32,6 @@ __all__ = ["Session", "merge_into_locust", "session_of"]
 
 _log = logging.getLogger("roomhook")
 _SPARE_S: Final = 5.0
-_USAGE: Final = 2
 
 
 class _Lane(Protocol):
@@ -49,7 +46,8 @@ class Session:
 
     ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
     ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
-    last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known.
+    last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known. ``shape`` is the
+    one that --shape has asked for.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
@@ -66,6 +64,7 @@ class Session:
         self.notes: list[str] = []
         self.place: Callable[[], Place] = Place
         self.kept: object = None
+        self.shape: LoadTestShape | None = None
         self._past = Figures()
         self._under_way = 0
         self._settings: LoadSettings | None = None
@@ -87,6 +86,14 @@ class Session:
             settings = settings_from(self.options, self.environment.host)
             self._settings = msgspec.structs.replace(settings, place=place)
         return self._settings
+
+    @property
+    def known(self) -> LoadSettings | None:
+        """What is, or was last, sent where; None while that can't be told: a web form that has not been filled in."""
+        try:
+            return self.settings
+        except ConfigurationError:
+            return None
 
     @property
     def elapsed_s(self) -> float:
@@ -126,6 +133,9 @@ class Session:
         self.lane = None
         self._settings = self._target = self._events = None
         self._begun = time.monotonic()
+        if not isinstance(self.environment.runner, WorkerRunner):
+            seed = self.options.seed = self.options.seed or str(SystemRandom().randrange(1_000_000))
+            _log.info("seed %s (--seed %s sends the same people and rooms again)", seed, seed)
 
     def forget(self) -> None:
         """Count from here on, as locust does when its statistics are reset."""
@@ -208,52 +218,38 @@ def merge_into_locust(environment: Environment, figures: Figures) -> None:
 
 def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
     """Refuse what can't be before anything runs, choose users and shape, and listen to the rest."""
-    from roomhook.loadtests.conclusion import conclude, extend_web_report  # noqa: PLC0415 (they need sessions)
+    from roomhook.loadtests.admission import admit, guard_form, turn_away  # noqa: PLC0415 (they need sessions)
+    from roomhook.loadtests.conclusion import conclude, extend_web_report  # noqa: PLC0415
     from roomhook.loadtests.coordination import coordinate  # noqa: PLC0415
     from roomhook.loadtests.interruption import end_in_order  # noqa: PLC0415
     from roomhook.loadtests.shapes import shape_for  # noqa: PLC0415
+    from roomhook.loadtests.user_choice import choose_users  # noqa: PLC0415
 
     options = environment.parsed_options
     if options is None or not hasattr(options, "callback_profile"):
         return
-    worker = isinstance(runner, WorkerRunner)
-    try:
-        session = Session(environment, tuple(parse_threshold(text) for text in options.fail_if))
-        if options.seed is None and not worker:
-            options.seed = SystemRandom().randrange(1_000_000)
-        if environment.host and not worker:
-            parts = max(1, options.processes or 1, options.expect_workers or 1)
-            settings = settings_from(options, environment.host)
-            callbacks(msgspec.structs.replace(settings, place=Place(parts=parts)))
-        shape = None if worker else shape_for(session)
-    except RoomhookError as error:
-        sys.stderr.write(f"roomhook: {error}\n")
-        sys.stderr.flush()
-        if isinstance(runner, MasterRunner):
-            runner.quit()
-        os._exit(_USAGE) if worker else sys.exit(_USAGE)
-    _sessions[environment] = session
-    if not worker:
-        _log.info("seed %d (--seed %d sends the same people and rooms again)", options.seed, options.seed)
-        _choose_users(environment, options)
-    if shape is not None:
-        environment.shape_class = shape
-        shape.runner = runner
+    if isinstance(runner, WorkerRunner):
+        _sessions[environment] = session = Session(environment, ())
+        if options.processes:
+            options.json = options.json_file = None  # its master's: locust forgets to take them from what it forks
+    else:
+        try:
+            _sessions[environment] = session = Session(environment, tuple(map(parse_threshold, options.fail_if)))
+            admit(environment, runner)
+            session.shape = shape_for(session)
+        except RoomhookError as error:
+            turn_away(error, runner)
+        choose_users(environment)
+    if session.shape is not None:
+        environment.shape_class = session.shape
+        session.shape.runner = runner
     coordinate(session, runner)
     session.kept = end_in_order(session)
     if web_ui is not None:
+        guard_form(environment, web_ui)
         extend_web_report(session, web_ui)
-    if not worker:
+    if not isinstance(runner, WorkerRunner):
         conclude(session)
-
-
-def _choose_users(environment: Environment, options: Namespace) -> None:
-    """Without users named on the command line, or a picker for them, --engine says which of ours are to run."""
-    wanted = {"fast": "FastLaneUser", "gevent": "LeaveCallbackUser", "requests": "LeaveCallbackHttpUser"}
-    names = {one.__name__ for one in environment.user_classes}
-    if options.user_classes or options.class_picker or names != set(wanted.values()):
-        return
-    environment.user_classes = [one for one in environment.user_classes if one.__name__ == wanted[options.engine]]
 
 
 _events: Any = events

@@ -17,6 +17,7 @@ from typing import Any
 
 __all__ = [
     "ENVIRONMENT",
+    "LOCUSTFILE",
     "ROOT",
     "command",
     "free_port",

@@ -209,7 +209,7 @@ class TestTheCommand:
             (("--fail-if", "p99>5"), "is no threshold"),
             (("--rate", "fast"), "is no rate"),
             (("--rate", "max", "--users", "3", "--connections", "4"), "each user is one connection"),
-            (("--duration", "100ms"), "is too short"),
+            (("--duration", "100ms"), "give 1s or more"),
             (("--duration", "1500ms"), "give 2s"),
             (("--fail-if", "rate<1000/s"), "ask for a higher --rate"),
             (("--rooms", "1", "--processes", "2"), "give --rooms 2 or more"),

@@ -13,6 +13,7 @@ import typer
 
 from roomhook.cli import options
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.limits import MOST, MOST_USERS
 from roomhook.simulator.profiles import Profile
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ def load(
     ] = "200/s",
     connections: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="At most N in flight. [default: 64 at --rate max, else 1024]"),
+        typer.Option(metavar="N", min=1, max=MOST, help="At most N in flight. [default: 64 at --rate max, else 1024]"),
     ] = None,
     users: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Locust users that share the rate. [default: up to 100]"),
+        typer.Option(metavar="N", min=1, max=MOST_USERS, help="Locust users that share the rate. [default: up to 100]"),
     ] = None,
     shape: Annotated[Shape, typer.Option(help="How the rate moves up to the full one.")] = Shape.RAMP,
     engine: Annotated[
@@ -183,7 +184,7 @@ def _whole_seconds(duration: str) -> int:
 
     seconds, rest = divmod(parse_duration(duration), 1000)
     if not seconds:
-        raise ConfigurationError(f"--duration {duration} is too short to say anything; give 10s or more")
+        raise ConfigurationError(f"--duration {duration} is too short: locust counts whole seconds; give 1s or more")
     if rest:
         raise ConfigurationError(f"--duration {duration}: locust counts whole seconds; give {seconds + 1}s")
     return int(seconds)
@@ -201,6 +202,10 @@ def _loop(rate: float | None, users: int | None, connections: int | None, proces
         if users is not None and connections is not None and users != connections:
             raise ConfigurationError("at --rate max each user is one connection: give --users or --connections")
         count = users or connections or _CLOSED_LOOP_CONNECTIONS
+        if count > MOST_USERS:
+            raise ConfigurationError(
+                f"--connections {count}: at --rate max each is a locust user, of whom there are {MOST_USERS:,} at most"
+            )
         return _Loop(count, 0.0, count)
     count = users or max(min(_MOST_USERS, int(rate)), processes)
     return _Loop(count, rate / count, -(-(connections or _OPEN_LOOP_CONNECTIONS) // processes))
