@@ -117,7 +117,7 @@ def defaults(profile: Profile, given: Mapping[str, Any]) -> dict[str, Any]:
     size = _ROOM_SIZE.get(profile, _WAVE_SIZE)
     if "members" in given and "rooms" not in given and profile in _ROOM_SIZE:
         given = {**given, "rooms": max(1, given["members"] // size)}
-    found = {**DEFAULTS, **_OWN[profile], **given, "profile": profile}
+    found: dict[str, Any] = {**DEFAULTS, **_OWN[profile], **given, "profile": profile}
     found.setdefault("members", found["rooms"] * size)
     found.setdefault("duration", found["every"])
     if max(found["rooms"], found["members"]) > MOST:
