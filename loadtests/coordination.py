@@ -93,6 +93,7 @@ class _Master:
 
     def _stopping(self, **_: Any) -> None:
         """Ask every worker to finish; its last report comes before its answer."""
+        self._session.stopping = True
         self._undrained = self._present_ids()
         for client in self._undrained:
             self._send("roomhook-drain", client, {})

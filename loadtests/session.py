@@ -6,7 +6,6 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from random import SystemRandom
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -18,6 +17,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
+from roomhook.loadtests.carriers import Carriers
 from roomhook.loadtests.figures import Figures
 from roomhook.loadtests.load_options import settings_from
 from roomhook.loadtests.places import Place
@@ -64,9 +64,9 @@ class Session:
         self.notes: list[str] = []
         self.place: Callable[[], Place] = Place
         self.kept: object = None
+        self.carriers = Carriers()
         self.shape: LoadTestShape | None = None
         self._past = Figures()
-        self._under_way = 0
         self._settings: LoadSettings | None = None
         self._target: Target | None = None
         self._events: Iterator[Event] | None = None
@@ -114,15 +114,6 @@ class Session:
             self._events = callbacks(settings)
         return next(self._events)
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Around each request, so that ``drain`` can wait for it."""
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-
     def begin(self) -> None:
         """Forget an earlier run."""
         self.forget()
@@ -166,11 +157,13 @@ class Session:
         if self.lane is not None:
             self.lane.stop()
         end = time.monotonic() + self.options.deadline + _SPARE_S
-        while self._under_way and time.monotonic() < end:
+        while self.carriers.under_way and time.monotonic() < end:
             gevent.sleep(0.02)
+        if self.carriers.under_way:
+            self.lose(f"{self.carriers.under_way:,} requests that had left came to no outcome; totals lack them")
 
     def lose(self, why: str) -> None:
-        """Part of the load test is gone: say so and end the run, wherever its end is decided."""
+        """Part of the load test is gone: say so and end the run, wherever its end is decided, if it goes on."""
         if why in self.lost:
             return
         self.lost.append(why)
@@ -178,8 +171,8 @@ class Session:
         runner: Any = self.environment.runner
         if isinstance(runner, WorkerRunner):
             runner.send_message("roomhook-lost", {"why": why})
-            return
-        gevent.spawn(runner.quit if self.options.headless else runner.stop)
+        elif not self.stopping:
+            gevent.spawn(runner.quit if self.options.headless else runner.stop)
 
 
 _sessions: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()

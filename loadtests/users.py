@@ -7,17 +7,22 @@ class MyUser(LeaveCallbackUser):
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
 
 import gevent
-from geventhttpclient.response import HTTPConnectionClosed
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, HttpUser, User, task
+from locust.contrib.fasthttp import FastResponse
 from locust.exception import CatchResponseError
+from requests.exceptions import ChunkedEncodingError
+from urllib3.exceptions import InvalidChunkLength
 
 from roomhook.loadtests.figures import failure_text
 from roomhook.loadtests.session import Session, session_of
 from roomhook.loadtests.stream import name_of, stamped
+from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import ACK_MUST, Answer, judge
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 
@@ -25,6 +30,11 @@ __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 
 _BLAMED = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
 _IDLE_S = 0.2
+_UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
+"""What both clients would ask for otherwise, no Room backend does."""
+
+_EARLY_END: Final = 14
+"""llhttp's number (HPE_INVALID_EOF_STATE) for a connection that ends inside the head."""
 
 
 def _wait_time(user: User) -> float:
@@ -49,27 +59,25 @@ class _Caller:
         if session.stopping:
             gevent.sleep(_IDLE_S)  # what is under way ends; nothing new begins
             return
-        with session.request():
-            self._send(session, options)
+        session.carriers.carry(partial(self._send, session, options))
 
-    def _send(self, session: Session, options: Mapping[str, Any]) -> None:
+    def _send(self, session: Session, options: dict[str, Any]) -> None:
         now = time.time()
         event = stamped(session.next_event(), int(now * 1000))
         name = name_of(event)
         callback = session.target.callback(event, int(now))
         begun = time.perf_counter()
-        with self.client.post(
-            callback.url,
-            data=callback.body,
-            headers=dict(callback.headers),
-            name=name,
-            allow_redirects=False,
-            catch_response=True,
-            **options,
-        ) as response:
-            elapsed_ms = (time.perf_counter() - begun) * 1000
-            status, body = int(response.status_code or 0), bytes(response.content or b"")
-            error = getattr(response, "error", None)
+        try:
+            response = self._post(callback, name, session.settings.deadline_s, options)
+        except Exception as failure:
+            session.lose(f"a request came to no outcome, totals lack it: {failure!r}")
+            raise
+        elapsed_ms = (time.perf_counter() - begun) * 1000
+        with response:
+            status, body = int(response.status_code or 0), b""
+            error = getattr(response, "error", None) or response.request_meta["exception"]
+            if error is None:
+                body = bytes(response.content or b"")
             outcome, breaches = _judged(status, body, elapsed_ms, error, session.settings.deadline_ms)
             session.figures.record(
                 name, int(elapsed_ms * 1000), int(time.time() * 1e6), outcome, breaches, status=status, size=len(body)
@@ -79,20 +87,63 @@ class _Caller:
             else:
                 response.success()
 
+    def _post(self, callback: Callback, name: str, deadline_s: float, options: dict[str, Any]) -> Any:
+        """The answer, or what stands for it in locust; whatever is not whole by the deadline is a time-out."""
+        # Both clients close the connection, so that what comes late is not taken for the answer to the next request.
+        with gevent.Timeout(deadline_s, TimeoutError):
+            return self.client.post(
+                callback.url,
+                data=callback.body,
+                headers=_UNCOMPRESSED | dict(callback.headers),
+                name=name,
+                allow_redirects=False,
+                catch_response=True,
+                **options,
+            )
+
 
 def _judged(
     status: int, body: bytes, elapsed_ms: float, error: BaseException | None, deadline_ms: float
 ) -> tuple[Outcome, tuple[str, ...]]:
-    """Outcome and ids of the requirements that were not met."""
-    if not status:
-        if error is None or isinstance(error, HTTPConnectionClosed):  # which is a parse error by its base class
-            outcome = Outcome.CLOSED
-        else:
-            outcome = outcome_of_error(error)
-        return outcome, (_BLAMED.get(outcome, "ack.status"),)
-    judgement = judge(Answer(status, (), body, elapsed_ms), deadline_ms=deadline_ms)
+    """Outcome and ids of the requirements that were not met; an *error* with a *status* came inside the body."""
+    complete = error is None
+    if error is not None:
+        outcome = _outcome_of(error, begun=status > 0)
+        if outcome is not Outcome.INCOMPLETE or not status:
+            return outcome, (_BLAMED.get(outcome, "ack.status"),)
+    judgement = judge(Answer(status, (), body, elapsed_ms, complete), deadline_ms=deadline_ms)
     ids = {breach.requirement for breach in judgement.breaches}
     return judgement.outcome, tuple(one for one in ACK_MUST if one in ids)
+
+
+def _outcome_of(error: BaseException, *, begun: bool) -> Outcome:
+    """The outcome that an *error* of either client stands for; *begun*: inside the body of an answer."""
+    if isinstance(error, HTTPConnectionClosed):
+        reset = isinstance(error.__context__, ConnectionResetError)
+        return Outcome.RESET if reset else Outcome.CLOSED
+    if isinstance(error, HTTPParseError):
+        complaint = error.args[1:] not in {(), (_EARLY_END,)}  # the parser numbers what it does not like
+        return Outcome.NOT_HTTP if complaint else Outcome.INCOMPLETE
+    if isinstance(error, ChunkedEncodingError):
+        wrapped = error.args[0] if error.args else None
+        garbled = isinstance(getattr(wrapped, "__cause__", None), InvalidChunkLength)
+        return Outcome.NOT_HTTP if garbled else Outcome.INCOMPLETE
+    outcome = outcome_of_error(error)
+    return outcome if outcome is Outcome.TIMEOUT or not begun else Outcome.INCOMPLETE
+
+
+class _AsItCame(FastResponse):
+    """An answer whose body is judged as it came, whatever encoding it claims: none was asked for."""
+
+    def __init__(self, answer: Any, *args: Any, **kwargs: Any) -> None:
+        answer.info().discard("content-encoding")
+        parent: Any = super()
+        parent.__init__(answer, *args, **kwargs)
+
+
+def _leave_as_it_came(response: Any, **_: Any) -> None:
+    """The same for requests, which tells its hooks of an answer before it reads the body."""
+    response.raw.headers.discard("content-encoding")
 
 
 class LeaveCallbackUser(_Caller, FastHttpUser):
@@ -108,6 +159,10 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
         self.ssl_context_factory = lambda **_: target.tls
         self.insecure = settings.insecure
         super().__init__(environment)
+        agent: Any = self.client.client
+        agent.response_type = _AsItCame
+        agent.valid_response_codes = range(1000)  # to judge a status is ours
+        agent.cookiejar = None  # no Room backend keeps cookies
 
     @task
     def call_back(self) -> None:
@@ -128,6 +183,8 @@ class LeaveCallbackHttpUser(_Caller, HttpUser):
         self.client.verify = False if settings.insecure else settings.cacert or True
         self.client.cert = settings.cert
         self.client.trust_env = False
+        self.client.hooks["response"].append(_leave_as_it_came)
+        self.client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     @task
     def call_back(self) -> None:
