@@ -31,7 +31,7 @@ __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 _BLAMED = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
 _IDLE_S = 0.2
 _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
-"""What both clients would ask for otherwise, no Room backend does."""
+"""Else both clients would ask for compressed answers, which the fast lane does not."""
 
 _EARLY_END: Final = 14
 """llhttp's number (HPE_INVALID_EOF_STATE) for a connection that ends inside the head."""
@@ -162,7 +162,7 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
         agent: Any = self.client.client
         agent.response_type = _AsItCame
         agent.valid_response_codes = range(1000)  # to judge a status is ours
-        agent.cookiejar = None  # no Room backend keeps cookies
+        agent.cookiejar = None  # the fast lane keeps no cookies either
 
     @task
     def call_back(self) -> None:
