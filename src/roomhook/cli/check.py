@@ -15,6 +15,7 @@ import typer
 from roomhook.cli import options
 from roomhook.cli.reporting import Reporter, ReportKind
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
+from roomhook.simulator.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.reports.document import RunReport
@@ -67,7 +68,11 @@ def check(  # noqa: PLR0917
     wait_for: Annotated[
         float | None,
         typer.Option(
-            "--wait-for", metavar="SECONDS", min=0, help="Wait for a target that is still starting (with --exec: 30)."
+            "--wait-for",
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST_WAIT_S,
+            help="Wait for a target that is still starting (with --exec: 30).",
         ),
     ] = None,
     enter_first: Annotated[
@@ -103,7 +108,14 @@ def check(  # noqa: PLR0917
         typer.Option("--enter-command", metavar="CMD", help="Brings one in, e.g. './enter.sh {RoomId} {Account}'."),
     ] = None,
     settle: Annotated[
-        float, typer.Option("--settle", metavar="SECONDS", min=0, help="How long an effect may take until it shows.")
+        float,
+        typer.Option(
+            "--settle",
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST_WAIT_S,
+            help="How long an effect may take until it shows.",
+        ),
     ] = 2.0,
     fuzz: Annotated[
         int,

@@ -11,6 +11,7 @@ import typer
 
 from roomhook.cli.options import OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.simulator.limits import LONGEST_WAIT_S
 from roomhook.simulator.retries import PROFILES
 from roomhook.simulator.rooms import BulkKick, CountMoment, Dissolution, ExpiredOperator
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_A_YEAR_S = 31_536_000
 
 
 class _ClockKind(StrEnum):
@@ -135,6 +138,7 @@ _AutoDestroy = Annotated[
         "--auto-destroy",
         metavar="SECONDS",
         min=0.001,
+        max=_A_YEAR_S,
         help="Dissolve a room that was left empty so long ago, e.g. 1800. Erratum automatic-destruction.",
     ),
 ]
@@ -151,7 +155,10 @@ _RestIp = Annotated[
 _Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="The same calls with the same seed, the same callbacks.")
 ]
-_Grace = Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long to send on after Ctrl-C.")]
+_Grace = Annotated[
+    float,
+    typer.Option("--grace", metavar="SECONDS", min=0, max=LONGEST_WAIT_S, help="How long to send on after Ctrl-C."),
+]
 
 
 @app.command()
