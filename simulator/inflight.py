@@ -22,7 +22,7 @@ __all__ = ["Begun", "InFlight", "is_locked", "note_of"]
 
 _SLOT: Final = Struct("qqqq")  # done (ns), code, intended (ns), key: what says that the rest is there comes last
 _END: Final = Struct("qq")
-"""In the first slot, ``done`` is what turns times of the monotonic clock into times since the epoch, when added."""
+"""In the first slot, ``done`` is what turns µs of the monotonic clock into µs since the epoch, when added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +95,18 @@ class InFlight:
         offset = next(slots, (0,))[0]
         for done, code, intended, key in slots:
             if key:
-                yield Begun(key, (intended + offset) // 1000, (done + offset) // 1000 if done else 0, code)
+                yield Begun(key, intended // 1000 + offset, done // 1000 + offset if done else 0, code)
 
-    def prepare(self, slots: int, wall_offset_ns: int) -> None:
+    def prepare(self, slots: int, wall_offset_us: int) -> None:
         """Forget what was left behind and make room for *slots* attempts.
 
-        *wall_offset_ns* is what the time since the epoch is ahead of the monotonic clock.
+        *wall_offset_us* is what the time since the epoch is ahead of the monotonic clock.
         """
         size = (1 + slots) * _SLOT.size
         os.ftruncate(self._descriptor, 0)
         os.ftruncate(self._descriptor, size)
         self._map = mmap.mmap(self._descriptor, size)
-        _SLOT.pack_into(self._map, 0, wall_offset_ns, 0, 0, 0)
+        _SLOT.pack_into(self._map, 0, wall_offset_us, 0, 0, 0)
         self._free = list(range(_SLOT.size, size, _SLOT.size))
 
     def begin(self, key: int, intended_ns: int, code: int) -> int:

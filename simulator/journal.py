@@ -153,7 +153,7 @@ class Journal:
     file: JournalFile
     target: Target
     _note: InFlight
-    _wall_offset_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
+    _wall_offset_us: int = field(default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000)
     _next_event: int = 1
     _answers: dict[bytes, int] = field(default_factory=dict)
     _new_answers: list[tuple[int, bytes]] = field(default_factory=list)
@@ -175,7 +175,7 @@ class Journal:
         file = JournalFile(path, "sender", resume=resume)
         file.begin_run("sender", target, mode, options)
         journal = cls(file, target, file.note)
-        file.note.prepare(connections + 4 * _BLOCK, journal._wall_offset_ns)
+        file.note.prepare(connections + 4 * _BLOCK, journal._wall_offset_us)
         (last,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         (answer,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
         journal._next_event, journal._next_answer = last + 1, answer + 1
@@ -223,16 +223,16 @@ class Journal:
 
     def write(self, sendings: Sequence[Sending]) -> None:
         """Write *sendings* down; from then on the note need not remember them."""
-        offset, run = self._wall_offset_ns, self.file.run
+        offset, run = self._wall_offset_us, self.file.run
         results = {one.result for one in sendings}
         answers = {one: self._answers.get(one.received) or self._new_answer(one.received) for one in results}
         rows: list[tuple[Any, ...]] = [
             (
                 one.key,
                 run,
-                (one.intended_ns + offset) // 1000,
-                (one.sent_ns + offset) // 1000,
-                (one.done_ns + offset) // 1000,
+                one.intended_ns // 1000 + offset,
+                one.sent_ns // 1000 + offset,
+                one.done_ns // 1000 + offset,
                 one.code,
                 answers[one.result],
             )

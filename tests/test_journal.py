@@ -216,7 +216,7 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
 
 def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
     note = InFlight.lock(tmp_path / "x")
-    note.prepare(2, wall_offset_ns=1000)
+    note.prepare(2, wall_offset_us=1)
     note.free([note.begin(1, 5000, 0)])
     note.begin(2, 6000, 0)
     note.begin(3, 7000, 0)
