@@ -6,6 +6,7 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from itertools import count
 from random import SystemRandom
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -47,7 +48,7 @@ class Session:
     ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
     ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
     last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known. ``shape`` is the
-    one that --shape has asked for.
+    one that --shape has asked for; ``users`` numbers those that this process starts.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
@@ -65,6 +66,7 @@ class Session:
         self.place: Callable[[], Place] = Place
         self.kept: object = None
         self.carriers = Carriers()
+        self.users = count()
         self.shape: LoadTestShape | None = None
         self._past = Figures()
         self._settings: LoadSettings | None = None
@@ -202,10 +204,10 @@ def merge_into_locust(environment: Environment, figures: Figures) -> None:
         entry.last_request_timestamp = min(now, max(series.seconds) + 1.0)
         stats.total.extend(entry)
         stats.entries[name, "POST"].extend(entry)
-    for (name, text), count in figures.errors.items():
+    for (name, text), times in figures.errors.items():
         key = StatsError.create_key("POST", name, text)
         error = stats.errors.setdefault(key, StatsError("POST", name, text, first_seen=now))
-        error.occurrences += count
+        error.occurrences += times
         error.last_seen = now
 
 

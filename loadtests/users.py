@@ -30,6 +30,9 @@ __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 
 _BLAMED = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
 _IDLE_S = 0.2
+_GOLDEN: Final = 0.618_033_988_75
+"""Multiples of the golden ratio, whole parts dropped, lie evenly between 0 and 1, however many there are."""
+
 _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 """Else both clients would ask for compressed answers, which the fast lane does not."""
 
@@ -53,6 +56,13 @@ class _Caller:
 
     environment: Any
     client: Any
+    wait_time: Any = _wait_time
+
+    def on_start(self) -> None:
+        """Wait for a moment of one's own: users whom locust starts at once would send at once for ever."""
+        session = session_of(self.environment)
+        if type(self).wait_time is _wait_time and session.settings.rate:
+            gevent.sleep(next(session.users) * _GOLDEN % 1 / session.settings.rate)
 
     def _call_back(self, **options: Any) -> None:
         session = session_of(self.environment)
@@ -149,8 +159,6 @@ def _leave_as_it_came(response: Any, **_: Any) -> None:
 class LeaveCallbackUser(_Caller, FastHttpUser):
     """Carries callbacks of the simulated rooms on locust's FastHttpUser, one at a time: a closed loop of its own."""
 
-    wait_time = _wait_time
-
     def __init__(self, environment: Any) -> None:
         session = session_of(environment)
         settings, target = session.settings, session.target
@@ -172,8 +180,6 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
 
 class LeaveCallbackHttpUser(_Caller, HttpUser):
     """The same on requests: slower, and with all that requests can do."""
-
-    wait_time = _wait_time
 
     def __init__(self, environment: Any) -> None:
         parent: Any = super()

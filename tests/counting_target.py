@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,17 @@ _ROOM = re.compile(rb'"RoomId":"([^"]*)"')
 
 @dataclass
 class CountingTarget:
-    """Answers after ``delay_s``. ``answers`` counts them; ``rooms`` how many callbacks each room had."""
+    """Answers after ``delay_s``. ``answers`` counts them; ``rooms`` how many callbacks each room had.
+
+    ``moments`` are when each came (s on the monotonic clock).
+    """
 
     url: str = ""
     body: bytes = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
     delay_s: float = 0.0
     answers: int = 0
     rooms: Counter[str] = field(default_factory=Counter)
+    moments: list[float] = field(default_factory=list)
 
 
 class _Protocol(asyncio.Protocol):
@@ -54,6 +59,7 @@ class _Protocol(asyncio.Protocol):
         if found:
             target.rooms[found[1].decode()] += 1
         target.answers += 1
+        target.moments.append(time.monotonic())
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         answer = head % len(target.body) + target.body
         if target.delay_s:

@@ -16,6 +16,7 @@ from typing import Any
 
 import gevent
 import pytest
+from counting_target import counting_target
 from locust_runs import locust
 from scripted_server import OK_ANSWER, OK_BODY, Peer, scripted
 
@@ -221,3 +222,15 @@ class TestCarriers:
         assert (carriers.under_way, ended) == (3, [])
         carriers.carry(request)
         assert (carriers.under_way, ended) == (0, [1] * 4)
+
+
+@pytest.mark.alone
+def test_users_who_start_at_once_send_one_after_the_other(tmp_path: Path) -> None:
+    with counting_target() as target:
+        code, found, text = locust(target.url, tmp_path, "--engine", "gevent", "-u", "40", "-r", "40", "-t", "4s")
+        moments = target.moments
+    assert (code, found["requests"]) == (0, len(moments)), text
+    settled = [int((one - moments[0]) * 10) for one in moments if 1 <= one - moments[0] < 3]
+    busiest = max(Counter(settled).values())
+    assert len(settled) == pytest.approx(80, abs=8)  # each user sends one a second
+    assert busiest <= 12  # four in a tenth of a second, if they are spread evenly; all forty, if they are not
