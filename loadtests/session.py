@@ -48,7 +48,7 @@ class Session:
     ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
     ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
     last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known. ``shape`` is the
-    one that --shape has asked for; ``users`` numbers those that this process starts.
+    one that --shape has asked for; ``users`` numbers those that this process starts in a run.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
@@ -126,6 +126,7 @@ class Session:
         self.lane = None
         self._settings = self._target = self._events = None
         self._begun = time.monotonic()
+        self.users = count()
         if not isinstance(self.environment.runner, WorkerRunner):
             seed = self.options.seed = self.options.seed or str(SystemRandom().randrange(1_000_000))
             _log.info("seed %s (--seed %s sends the same people and rooms again)", seed, seed)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter, sub
+from operator import sub
 from typing import Any, Final
 
 from roomhook.simulator.attempts import Attempt
@@ -25,8 +25,6 @@ _TYPES: Final = {b"Le": "Leave", b"Ki": "Kicked", b"Ex": "Expired", b"En": "Ente
 _TYPE_IS: Final = b'"Type":"'
 _TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 _DELIVERED: Final = Outcome.DELIVERED
-_RESULT: Final = attrgetter("result")
-_RESENT: Final = attrgetter("resent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +108,13 @@ class Tally:
         if self.open_loop:
             self._record_lateness(attempts, latencies)
         self.check_outs.update(_check_outs([one.request for one in attempts]))
-        kinds = Counter(map(_RESULT, attempts))
+        kinds = Counter([one.result for one in attempts])
         troubles = {one for one in kinds if one.breaches or one.outcome is not _DELIVERED}
         self.acknowledged += sum(count for one, count in kinds.items() if one not in troubles)
         for attempt in attempts if troubles else ():
             if attempt.result in troubles:
                 self._record_trouble(attempt)
-        self.resent += sum(map(_RESENT, attempts))
+        self.resent += sum([one.resent for one in attempts])
         if max(latencies, default=0) > self._slow_us:
             for attempt, latency in zip(attempts, latencies, strict=True):
                 if latency > self._slow_us:
