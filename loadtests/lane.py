@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final, TextIO, cast
+from typing import Final, TextIO
 
 from roomhook.loadtests.figures import Figures, Series
 from roomhook.loadtests.prepared import Prepared
@@ -17,7 +17,7 @@ from roomhook.simulator.events import Event
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.sender import Sender
 
-__all__ = ["COLUMNS", "Lane", "Shot"]
+__all__ = ["COLUMNS", "Lane"]
 
 COLUMNS: Final = "check_out,intended_us,lateness_us,latency_us,outcome,status\n"
 """What stands in a line about an attempt: its intended moment since the epoch, and times from there."""
@@ -25,19 +25,6 @@ COLUMNS: Final = "check_out,intended_us,lateness_us,latency_us,outcome,status\n"
 _BATCH: Final = 256
 _A_TURN: Final = 512
 """Callbacks that leave in one turn of the loop, so that answers are read meanwhile."""
-
-
-class Shot(Attempt):
-    """An attempt that knows what it is counted as."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, request: bytes, intended_ns: int, name: str) -> None:
-        # As Attempt's, spelt out: this runs once for every callback.
-        self.request = request
-        self.intended_ns = intended_ns
-        self.resent = False
-        self.name = name
 
 
 class Lane:
@@ -51,12 +38,13 @@ class Lane:
         self._attempts = attempts
         self.error: Exception | None = None
         self._sender = sender
+        sender.when_done = self._done
         self._prepared = Prepared(events, sender.target)
         self._rate = rate
         self._most = sender.connections
         self._limit = 0
         self._stopping = False
-        self._ended: list[Shot] = []
+        self._ended: list[Attempt] = []
         self._figures = Figures()
         self._wall_ns = time.time_ns() - time.monotonic_ns()
         self._schedule = Schedule(time.monotonic_ns())
@@ -101,29 +89,35 @@ class Lane:
     def _send_due(self) -> None:
         if self._stopping:
             return
-        sender, take, limit = self._sender, self._prepared.take, self._limit
-        wall_ns, schedule = self._wall_ns, self._schedule
-        left = _A_TURN
-        while sender.in_flight < limit:
-            now = intended = time.monotonic_ns()
-            if self._rate:
-                due = schedule.due_ns()
-                if due is None:
-                    return
-                if due > now:
-                    self._alarm.set(due)
-                    return
-                intended = due
-                schedule.take()
-            if not left:
-                self._alarm.set(now)
-                return
-            left -= 1
-            request, name = take(now + wall_ns)
-            sender.start(Shot(request, intended, name), self._done)
+        now = time.monotonic_ns()
+        room = min(self._limit - self._sender.in_flight, _A_TURN)
+        times = self._due(now, room) if self._rate else [0] * room
+        if len(times) == _A_TURN:
+            self._alarm.set(now)
+        if times:
+            take, wall_now = self._prepared.take, now + self._wall_ns
+            callbacks = [take(wall_now) for _ in times]
+            self._sender.start(
+                [Attempt(request, due, name) for due, (request, name) in zip(times, callbacks, strict=True)]
+            )
 
-    def _done(self, attempt: Attempt) -> None:
-        self._ended.append(cast("Shot", attempt))
+    def _due(self, now: int, most: int) -> list[int]:
+        """When the next callbacks were meant to leave, at *most* so many; the alarm is set for the one after them."""
+        schedule = self._schedule
+        times: list[int] = []
+        while len(times) < most:
+            due = schedule.due_ns()
+            if due is None:
+                return times
+            if due > now:
+                self._alarm.set(due)
+                return times
+            schedule.take()
+            times.append(due)
+        return times
+
+    def _done(self, attempts: list[Attempt]) -> None:
+        self._ended += attempts
         if len(self._ended) >= _BATCH:
             self._count()
         if self._stopping:
@@ -137,13 +131,13 @@ class Lane:
         figures, wall_ns = self._figures, self._wall_ns
         if ended:
             figures.span((ended[0].done_ns + wall_ns) // 1000, (ended[-1].done_ns + wall_ns) // 1000)
-        groups: dict[str, list[Shot]] = defaultdict(list)
+        groups: dict[str, list[Attempt]] = defaultdict(list)
         for shot in ended:
-            groups[shot.name].append(shot)
+            groups[shot.check_out].append(shot)
         for name, shots in groups.items():
             series = figures.series.get(name) or figures.series.setdefault(name, Series())
             series.requests += len(shots)
-            series.latency.record_all([(shot.done_ns - shot.intended_ns) // 1000 for shot in shots])
+            series.latency.record_all([(shot.done_ns - (shot.intended_ns or shot.sent_ns)) // 1000 for shot in shots])
             for shot in shots:
                 result = shot.result
                 series.answer_bytes += len(result.body)
@@ -161,7 +155,8 @@ class Lane:
             figures.lateness.record_all([(shot.sent_ns - shot.intended_ns) // 1000 for shot in ended])
 
 
-def _line(shot: Shot, wall_ns: int) -> str:
-    intended, lateness = (shot.intended_ns + wall_ns) // 1000, (shot.sent_ns - shot.intended_ns) // 1000
-    latency = (shot.done_ns - shot.intended_ns) // 1000
-    return f"{shot.name},{intended},{lateness},{latency},{shot.result.outcome.value},{shot.result.status}\n"
+def _line(shot: Attempt, wall_ns: int) -> str:
+    intended = shot.intended_ns or shot.sent_ns
+    lateness, latency = (shot.sent_ns - intended) // 1000, (shot.done_ns - intended) // 1000
+    due = (intended + wall_ns) // 1000
+    return f"{shot.check_out},{due},{lateness},{latency},{shot.result.outcome.value},{shot.result.status}\n"

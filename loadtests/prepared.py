@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from roomhook.loadtests.stream import name_of, stamped
+from roomhook.loadtests.stream import stamped
 from roomhook.simulator.events import Event
 from roomhook.simulator.target import Target
 
@@ -47,7 +47,7 @@ class Prepared:
 
     def _made(self, wall_ns: int) -> tuple[bytes, str]:
         event = next(self._events)
-        name = name_of(event)
+        name = event.check_out
         now = stamped(event, wall_ns // _MS)
         request = self._request(now, wall_ns // _S)
         fixed = b"" if self._signed or now is event else b"".join(request.rpartition(_TIME)[:2])

@@ -21,7 +21,7 @@ from urllib3.exceptions import InvalidChunkLength
 
 from roomhook.loadtests.figures import failure_text
 from roomhook.loadtests.session import Session, session_of
-from roomhook.loadtests.stream import name_of, stamped
+from roomhook.loadtests.stream import stamped
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import ACK_MUST, Answer, judge
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
@@ -74,7 +74,7 @@ class _Caller:
     def _send(self, session: Session, options: dict[str, Any]) -> None:
         now = time.time()
         event = stamped(session.next_event(), int(now * 1000))
-        name = name_of(event)
+        name = event.check_out
         callback = session.target.callback(event, int(now))
         begun = time.perf_counter()
         try:

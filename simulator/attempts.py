@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
 
 from roomhook.simulator.compliance import Answer, Breach, Judgement, judge
 from roomhook.simulator.outcomes import Outcome
 
-__all__ = ["Attempt", "Done", "Result", "head_of"]
+__all__ = ["Attempt", "Carrier", "Result", "head_of"]
 
 _BLAMED: Final = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
-
-
-Done = Callable[["Attempt"], object]
-"""Who is told when an attempt has its outcome."""
 
 
 class Result:
@@ -67,29 +64,47 @@ class Result:
         return Answer(self.status, headers, self.body, elapsed_ms, self.complete)
 
 
-class Attempt:
+class Carrier(Protocol):
+    """The connection that an attempt travels on; ``reusable`` says whether another request may follow on it."""
+
+    reusable: bool
+
+    def send(self, attempt: Attempt) -> None:
+        """Write *attempt*'s request."""
+
+    def close(self) -> None:
+        """Close it, now that it is idle."""
+
+
+_NO_RESULT: Final = Result(Outcome.CLOSED)
+
+
+class Attempt(msgspec.Struct, gc=False, eq=False):
     """One POST of a callback. All times are ns on the monotonic clock.
 
-    The sender fills it in as it goes; what is not set in ``__init__`` is there once it has its result.
-    ``request`` are the bytes as they travelled. ``reused`` tells of a kept-alive connection; ``resent`` that the target
-    had closed it before any byte of an answer and the request went out again on a new one.
+    ``request`` are the bytes as they travelled, ``intended_ns`` is the moment at which they were meant to leave (0: at
+    no particular one) and ``check_out`` the packet's Type, where whoever made it knows that. The sender fills in the
+    rest as it goes: ``connection`` is what carried it last, ``fresh`` tells that this was a new one, ``resent`` that
+    the target had closed a kept-alive one before any byte of an answer and the request went out again.
     """
 
-    __slots__ = ("done_ns", "intended_ns", "request", "resent", "result", "reused", "sent_ns", "when_done")
-
-    done_ns: int
-    result: Result
-    reused: bool
-    sent_ns: int
-    when_done: Done
-
-    def __init__(self, request: bytes, intended_ns: int) -> None:
-        self.request = request
-        self.intended_ns = intended_ns
-        self.resent = False
+    request: bytes
+    intended_ns: int = 0
+    check_out: str = ""
+    sent_ns: int = 0
+    done_ns: int = 0
+    result: Result = _NO_RESULT
+    connection: Carrier | None = None
+    fresh: bool = False
+    resent: bool = False
 
     def __repr__(self) -> str:
-        return f"<Attempt {self.result.outcome} status={self.result.status} {self.elapsed_ms:.1f} ms>"
+        return f"<{type(self).__name__} {self.result.outcome} status={self.result.status} {self.elapsed_ms:.1f} ms>"
+
+    @property
+    def reused(self) -> bool:
+        """Did it travel on a connection that had carried another before?"""
+        return self.connection is not None and not self.fresh
 
     @property
     def elapsed_ms(self) -> float:
@@ -98,8 +113,8 @@ class Attempt:
 
     @property
     def latency_ms(self) -> float:
-        """From the intended moment of sending to the end of the attempt (ms)."""
-        return (self.done_ns - self.intended_ns) / 1e6
+        """From the intended moment of sending, or the actual one if there is none, to the end of the attempt (ms)."""
+        return (self.done_ns - (self.intended_ns or self.sent_ns)) / 1e6
 
     @property
     def delivered(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from os import write
+from time import monotonic_ns
 from typing import Final, Protocol, cast
 
 import httptools
@@ -29,12 +30,15 @@ class Owner(Protocol):
     known: dict[bytes, Result]
     """What whole answers of kept-alive connections, which have been parsed and judged, come to in time."""
 
+    turn: list[Attempt]
+    """The attempts that have got their outcomes since the loop last turned."""
+
+    def begin_turn(self) -> None:
+        """The first attempt of a turn is about to join ``turn``: look at them all when the loop has read the others."""
+
     def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> Result:
         """What a whole answer comes to in time; *reusable*: it came in one piece and may be ``known`` from now on."""
         ...
-
-    def answered(self, connection: Connection, attempt: Attempt) -> None:
-        """The whole answer has come; ``result`` is what it comes to in time."""
 
     def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
         """The connection is gone; *attempt*, if any was under way, got no whole answer."""
@@ -55,7 +59,6 @@ class Connection(asyncio.BaseProtocol):
     """
 
     __slots__ = (
-        "_answered",
         "_begun",
         "_body",
         "_chunks",
@@ -67,6 +70,7 @@ class Connection(asyncio.BaseProtocol):
         "_size",
         "_status",
         "_transport",
+        "_turn",
         "_write",
         "attempt",
         "gone",
@@ -76,7 +80,7 @@ class Connection(asyncio.BaseProtocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._answered = owner.answered
+        self._turn = owner.turn
         self._known = owner.known.get
         self._last = _NO_ANSWER
         self._parser = httptools.HttpResponseParser(self)
@@ -93,10 +97,8 @@ class Connection(asyncio.BaseProtocol):
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def send(self, attempt: Attempt) -> None:
-        """Write *attempt*'s request; its answer reaches the owner."""
-        self.attempt = attempt
-        attempt.reused = self.used
-        self.used = True
+        """Write *attempt*'s request; its outcome reaches the owner."""
+        self._carry(attempt)
         self._write(attempt.request)
 
     def abort(self, outcome: Outcome, note: str) -> None:
@@ -129,8 +131,7 @@ class Connection(asyncio.BaseProtocol):
                 self._parse(data)
                 return
             result = self._last = known
-        attempt.result = result
-        self._answered(self, attempt)
+        self._answered(attempt, result)
 
     def eof_received(self) -> None:
         """Send nothing more; asyncio closes, and ``connection_lost`` follows."""
@@ -145,8 +146,7 @@ class Connection(asyncio.BaseProtocol):
             received, status, body = came
             if status and not _FRAMED.search(head_of(received)) and exc is None:
                 self._reset()  # the end of the connection is the end of such a body
-                attempt.result = self._owner.result_of(received, status, body, reusable=False)
-                self._answered(self, attempt)
+                self._answered(attempt, self._owner.result_of(received, status, body, reusable=False))
             else:
                 self._end(Outcome.INCOMPLETE, str(exc or ""), came)
         elif attempt is not None:
@@ -184,6 +184,21 @@ class Connection(asyncio.BaseProtocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
 
+    def _carry(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        attempt.connection = self
+        if not self.used:
+            self.used = attempt.fresh = True
+
+    def _answered(self, attempt: Attempt, result: Result) -> None:
+        """The whole answer has come: it is the owner's turn, together with what else comes at about the same time."""
+        self.attempt = None
+        attempt.result = result
+        attempt.done_ns = monotonic_ns()
+        if not self._turn:
+            self._owner.begin_turn()
+        self._turn.append(attempt)
+
     def _parse(self, data: bytes) -> None:
         if self.attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
             self.abort(Outcome.CLOSED, "")
@@ -211,9 +226,9 @@ class Connection(asyncio.BaseProtocol):
         if self._begun != 1:
             self.reusable = False  # more than one answer came: the next would be taken for another's
         reusable = whole and self.reusable
-        attempt.result = self._owner.result_of(received, self._status, bytes(self._body), reusable=reusable)
+        result = self._owner.result_of(received, self._status, bytes(self._body), reusable=reusable)
         self._reset()
-        self._answered(self, attempt)
+        self._answered(attempt, result)
 
     def _came(self) -> Came:
         """What has come so far."""
@@ -255,10 +270,8 @@ class PlainConnection(Connection, asyncio.Protocol):
         self._descriptor: int = transport.get_extra_info("socket").fileno()
 
     def send(self, attempt: Attempt) -> None:
-        """Write *attempt*'s request; its answer reaches the owner."""
-        self.attempt = attempt
-        attempt.reused = self.used
-        self.used = True
+        """Write *attempt*'s request; its outcome reaches the owner."""
+        self._carry(attempt)
         request = attempt.request
         try:
             written = write(self._descriptor, request)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from roomhook.schemas.errors import ConfigurationError
 
-__all__ = ["Event", "from_line", "read_lines", "to_line"]
+__all__ = ["Event", "check_out_in", "from_line", "looked_into", "read_lines", "to_line"]
+
+_TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A callback as yet without a target: everything of it that does not depend on the callback URL.
 
     ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.
-    ``command``, ``client_ip`` and ``platform`` become the URL parameters of the same meaning.
+    ``command``, ``client_ip`` and ``platform`` become the URL parameters of the same meaning. ``check_out`` is the
+    packet's Type, for who counts; empty if nobody has looked into the body (``check_out_in``).
     """
 
     time_ms: int
@@ -25,6 +29,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ip: str
     platform: str
     body: bytes
+    check_out: str = ""
 
 
 class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,7 +66,7 @@ def from_line(line: bytes) -> Event:
     except (msgspec.DecodeError, ValueError) as error:
         raise ConfigurationError(f"not a line of callbacks as `roomhook traffic` writes them: {error}") from None
     get = found.parameters.get
-    return Event(
+    return looked_into(
         found.time,
         get("CallbackCommand", "Room.CallbackAfterMemberLeave"),
         get("ClientIP", "127.0.0.1"),
@@ -78,6 +83,17 @@ def read_lines(lines: Iterable[bytes], name: str) -> Iterator[Event]:
                 yield from_line(line)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{name}, line {number}: {error}") from None
+
+
+def looked_into(time_ms: int, command: str, client_ip: str, platform: str, body: bytes) -> Event:
+    """An event whose ``check_out`` is read out of its *body*."""
+    return Event(time_ms, command, client_ip, platform, body, check_out_in(body))
+
+
+def check_out_in(packet: bytes) -> str:
+    """The Type in the bytes of a *packet*, or of a request with one; ``?`` if there is none that is short enough."""
+    match = _TYPE.search(packet)
+    return match[1].decode(errors="replace") if match else "?"
 
 
 def _is_one_line_of_json(body: bytes) -> bool:

@@ -1,8 +1,8 @@
 """The note beside a journal that survives ``kill -9``: which attempts are under way, in memory shared with a file.
 
-A journal is written in batches, so at any moment it lags a little. Each attempt therefore gets a slot here before its
-first byte leaves, and its outcome when it ends; a slot is used again once the journal holds its attempt. The file
-is also the lock that keeps two runs from writing one journal; a clean end removes it.
+A journal is written in batches, so at any moment it lags a little. Each attempt therefore has a slot here from before
+its first byte leaves until it ends; then its slot is another's, and how it ended stands below the slots until the
+journal holds it. The file is also the lock that keeps two runs from writing one journal; a clean end removes it.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from struct import Struct
+from struct import Struct, pack_into
 from typing import Final, Self
 
 from roomhook.schemas.errors import ConfigurationError
 
 __all__ = ["Begun", "InFlight", "is_locked", "note_of"]
 
-_SLOT: Final = Struct("qqqq")  # done (ns), code, intended (ns), key: what says that the rest is there comes last
-_END: Final = Struct("qq")
-"""In the first slot, ``done`` is what turns µs of the monotonic clock into µs since the epoch, when added."""
+_HEAD: Final = Struct("qqq")
+"""What turns µs of the monotonic clock into µs since the epoch when added; how many slots follow; and how many ends
+follow these: written after them, since it says that they are there."""
+
+_COUNT_AT: Final = 16
+_SLOT: Final = Struct("qqq")  # code, intended (ns), key: what says that the rest is there comes last
+_END: Final = Struct("qqqq")  # key, code, intended (ns), done (ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that a dead sender has left; its ``key`` is not 0, its ``code`` is what was noted last.
-
-    If it has ended, the journal may hold it already.
-    """
+    """An attempt that a dead sender has left; its ``code`` is what was noted last. The journal may hold it already."""
 
     key: int
     intended_us: int
@@ -67,6 +69,8 @@ class InFlight:
         self._path = path
         self._map = mmap.mmap(-1, mmap.PAGESIZE)
         self._free: list[int] = []
+        self._slots: dict[int, int] = {}
+        self._ends_at = self._count = 0
 
     @classmethod
     def lock(cls, journal: Path) -> Self:
@@ -89,39 +93,59 @@ class InFlight:
             os.close(descriptor)  # the run before has just removed it
 
     def left_behind(self) -> Iterator[Begun]:
-        """The attempts of a run that died, if one has."""
+        """The attempts of a run that died, if one has: how they ended, and then those whose end is not noted here."""
         content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
-        slots = _SLOT.iter_unpack(content[: len(content) // _SLOT.size * _SLOT.size])
-        offset = next(slots, (0,))[0]
-        for done, code, intended, key in slots:
-            if key:
-                yield Begun(key, intended // 1000 + offset, done // 1000 + offset if done else 0, code)
+        if len(content) < _HEAD.size:
+            return
+        offset, slots, count = _HEAD.unpack_from(content)
+        ends_at = _HEAD.size + slots * _SLOT.size
+        ended: set[int] = set()
+        for key, code, intended, done in _END.iter_unpack(content[ends_at : ends_at + count * _END.size]):
+            ended.add(key)
+            yield Begun(key, intended // 1000 + offset, done // 1000 + offset, code)
+        for code, intended, key in _SLOT.iter_unpack(content[_HEAD.size : ends_at]):
+            if key and key not in ended:
+                yield Begun(key, intended // 1000 + offset, 0, code)
 
-    def prepare(self, slots: int, wall_offset_us: int) -> None:
-        """Forget what was left behind and make room for *slots* attempts.
+    def prepare(self, slots: int, ends: int, wall_offset_us: int) -> None:
+        """Forget what was left behind; make room for *slots* attempts under way, and *ends* that are not written yet.
 
         *wall_offset_us* is what the time since the epoch is ahead of the monotonic clock.
         """
-        size = (1 + slots) * _SLOT.size
+        self._ends_at = _HEAD.size + slots * _SLOT.size
+        size = self._ends_at + ends * _END.size
         os.ftruncate(self._descriptor, 0)
         os.ftruncate(self._descriptor, size)
         self._map = mmap.mmap(self._descriptor, size)
-        _SLOT.pack_into(self._map, 0, wall_offset_us, 0, 0, 0)
-        self._free = list(range(_SLOT.size, size, _SLOT.size))
+        _HEAD.pack_into(self._map, 0, wall_offset_us, slots, 0)
+        self._free = list(range(_HEAD.size, self._ends_at, _SLOT.size))
+        self._slots = {}
+        self._count = 0
 
-    def begin(self, key: int, intended_ns: int, code: int) -> int:
-        """Take a slot for an attempt that is about to start; raises ``IndexError`` if there is none."""
-        slot = self._free.pop()
-        _SLOT.pack_into(self._map, slot, 0, code, intended_ns, key)
-        return slot
+    def begin(self, begun: Iterable[tuple[int, int, int]]) -> None:
+        """Note attempts that are about to start: key, intended time (ns), code. Raises ``IndexError`` if it is full."""
+        memory, slots, free, put = self._map, self._slots, self._free, _SLOT.pack_into
+        for key, intended_ns, code in begun:
+            slots[key] = slot = free.pop()
+            put(memory, slot, code, intended_ns, key)
 
-    def end(self, slot: int, done_ns: int, code: int) -> None:
-        """Note how the attempt in *slot* ended."""
-        _END.pack_into(self._map, slot, done_ns, code)
+    def end(self, ended: Sequence[tuple[int, int, int, int]]) -> None:
+        """Note how attempts ended: key, code, intended time and end (ns). Raises ``IndexError`` if it is full."""
+        words, at = list(chain.from_iterable(ended)), self._ends_at + self._count * _END.size
+        if at + len(ended) * _END.size > len(self._map):
+            raise IndexError(f"no room for {len(ended)} more ends")
+        pack_into(f"{len(words)}q", self._map, at, *words)
+        self._note_count(self._count + len(ended))
+        slots = self._slots
+        self._free += [slots.pop(key) for key, *_ in ended]
 
-    def free(self, slots: Iterable[int]) -> None:
-        """Use *slots* again: the journal holds their attempts, and knows them by their keys if they are left behind."""
-        self._free.extend(slots)
+    def forget_ends(self) -> None:
+        """The journal holds all that has ended."""
+        self._note_count(0)
+
+    def _note_count(self, count: int) -> None:
+        self._count = count
+        pack_into("q", self._map, _COUNT_AT, count)
 
     def close(self, *, clean: bool) -> None:
         """Unlock; a *clean* end removes the file."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from itertools import chain, count, islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from msgspec.structs import astuple
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.attempts import Result
 from roomhook.simulator.callbacks import Callback, masked
-from roomhook.simulator.events import Event
+from roomhook.simulator.events import Event, looked_into
 from roomhook.simulator.inflight import InFlight
 from roomhook.simulator.journal_schema import (
     DELIVERED,
@@ -52,6 +53,9 @@ _INSERT_ENDS: Final = "INSERT INTO ends (key, run, intended_us, sent_us, done_us
 _NOTE_TROUBLE: Final = "UPDATE ends SET requirements = nullif(?, ''), note = nullif(?, '') WHERE key = ?"
 _BLOCK: Final = 128
 """Rows of one INSERT: many in one statement take two thirds of the time of as many statements."""
+
+_MOST_ENDED: Final = 256
+"""Attempts that have ended and are not written yet, beside as many as may be in flight."""
 
 _MOST_ANSWERS: Final = 4096
 _ROWS_A_CHECKPOINT: Final = 100_000
@@ -175,7 +179,7 @@ class Journal:
         file = JournalFile(path, "sender", resume=resume)
         file.begin_run("sender", target, mode, options)
         journal = cls(file, target, file.note)
-        file.note.prepare(connections + 4 * _BLOCK, journal._wall_offset_us)
+        file.note.prepare(connections, connections + _MOST_ENDED, journal._wall_offset_us)
         (last,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         (answer,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
         journal._next_event, journal._next_answer = last + 1, answer + 1
@@ -206,23 +210,25 @@ class Journal:
                     return
                 yield Delivery(last, _event(fields, query), number)
 
-    def begin(self, sending: Sending) -> None:
-        """Note that *sending* is under way, before its first byte leaves."""
-        key = sending.key = sending.delivery.id << NUMBER_BITS | sending.number
-        sending.slot = self._note.begin(key, sending.intended_ns, _KIND_CODES[sending.kind])
+    def begin(self, sendings: Sequence[Sending]) -> None:
+        """Note that *sendings* are under way, before their first bytes leave."""
+        now = time.monotonic_ns()
+        for one in sendings:
+            one.key = one.delivery.id << NUMBER_BITS | one.number
+        self._note.begin([(one.key, one.intended_ns or now, _KIND_CODES[one.kind]) for one in sendings])
 
-    def end(self, sending: Sending) -> None:
-        """Note the outcome of *sending*."""
-        code = sending.result.code or _coded(sending.result)
-        if sending.final and sending.kind == "first" and not sending.resent:
-            code |= _AT_ONCE  # nearly always so
-        else:
-            code |= _KIND_CODES[sending.kind] | _FINAL * sending.final | _RESENT * sending.resent
-        sending.code = code
-        self._note.end(sending.slot, sending.done_ns, code)
+    def end(self, sendings: Sequence[Sending]) -> None:
+        """Note the outcomes of *sendings*."""
+        for one in sendings:
+            code = one.result.code or _coded(one.result)
+            if one.final and one.kind == "first" and not one.resent:
+                one.code = code | _AT_ONCE  # nearly always so
+            else:
+                one.code = code | _KIND_CODES[one.kind] | _FINAL * one.final | _RESENT * one.resent
+        self._note.end([(one.key, one.code, one.intended_ns or one.sent_ns, one.done_ns) for one in sendings])
 
     def write(self, sendings: Sequence[Sending]) -> None:
-        """Write *sendings* down; from then on the note need not remember them."""
+        """Write down *sendings*, all that have been noted as ended; from then on the note need not remember them."""
         offset, run = self._wall_offset_us, self.file.run
         results = {one.result for one in sendings}
         answers = {one: self._answers.get(one.received) or self._new_answer(one.received) for one in results}
@@ -230,7 +236,7 @@ class Journal:
             (
                 one.key,
                 run,
-                one.intended_ns // 1000 + offset,
+                (one.intended_ns or one.sent_ns) // 1000 + offset,
                 one.sent_ns // 1000 + offset,
                 one.done_ns // 1000 + offset,
                 one.code,
@@ -245,12 +251,12 @@ class Journal:
             if self._new_answers:
                 connection.executemany("INSERT INTO answers VALUES (?,?)", self._new_answers)
                 self._new_answers.clear()
-            _insert(connection, _INSERT_ENDS, list(chain.from_iterable(rows)), len(rows))
+            _insert(connection, _INSERT_ENDS, list(chain.from_iterable(rows)), 7)
             if troubles:
                 connection.executemany(_NOTE_TROUBLE, troubles)
             if self.target.token is not None:
                 self._write_signatures(sendings)
-        self._note.free([one.slot for one in sendings])
+        self._note.forget_ends()
 
     def last_event(self) -> Event | None:
         """The event that was scheduled last."""
@@ -272,10 +278,13 @@ class Journal:
         self._next_event += len(block)
         recorded = isinstance(block[0], Recorded)  # a stream holds one kind or the other
         values = list(chain.from_iterable(map(astuple, block)))
-        bodies = slice(4, None, 6 if recorded else 5)
+        width = 7 if recorded else 6
+        del values[5::width]  # check_out, which the body holds
+        width -= 1
+        bodies = slice(4, None, width)
         values[bodies] = map(bytearray, values[bodies])  # it is bound as it is; for bytes, sqlite3 looks for an adapter
         with self.file.writing(len(block)) as connection:
-            _insert(connection, _INSERT_RECORDED if recorded else _INSERT_EVENTS, values, len(block))
+            _insert(connection, _INSERT_RECORDED if recorded else _INSERT_EVENTS, values, width)
         return map(Delivery, count(first), block)
 
     def _write_signatures(self, sendings: Sequence[Sending]) -> None:
@@ -306,18 +315,25 @@ def _coded(result: Result) -> int:
     return result.code
 
 
-def _insert(connection: sqlite3.Connection, insert: str, values: Sequence[Any], rows: int) -> None:
-    """Insert the *values* of so many *rows*, at once if they fill a block, which SQLite has a kept statement for."""
-    width = len(values) // rows
+def _insert(connection: sqlite3.Connection, insert: str, values: Sequence[Any], width: int) -> None:
+    """Insert *values* as rows of *width*, as many at once as there is a statement for that SQLite keeps."""
+    at, rows, size = 0, len(values) // width, _BLOCK
+    while at < rows:
+        while size > rows - at:
+            size //= 2
+        connection.execute(_statement(insert, width, size), values[at * width : (at + size) * width])
+        at += size
+
+
+@cache
+def _statement(insert: str, width: int, rows: int) -> str:
     row = f"({','.join('?' * width)})"
-    if rows == _BLOCK:
-        connection.execute(insert + ",".join([row] * _BLOCK), values)
-    else:
-        connection.executemany(insert + row, zip(*[iter(values)] * width, strict=True))
+    return insert + ",".join([row] * rows)
 
 
 def _event(fields: Sequence[Any], query: str | None) -> Event:
-    return Event(*fields) if query is None else as_recorded(Event(*fields), query)
+    event = looked_into(*fields)
+    return event if query is None else as_recorded(event, query)
 
 
 def _opened(path: Path, kind: Kind) -> sqlite3.Connection:
@@ -328,11 +344,11 @@ def _opened(path: Path, kind: Kind) -> sqlite3.Connection:
     return connection
 
 
-def recover(connection: sqlite3.Connection, note: InFlight) -> int:
-    """Bring what a dead run had noted into its journal; returns how many of its attempts were in flight."""
+def recover(connection: sqlite3.Connection, note: InFlight) -> None:
+    """Bring what a dead run had noted into its journal: how attempts ended, or that they are in doubt."""
     left = list(note.left_behind())
     if not left:
-        return 0
+        return
     (run,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
     lost = "the sender died in the middle of it", "the sender died before it wrote this down"
     rows = [(one.key, run, one.intended_us, one.done_us or None, one.code, lost[one.code & 255 != 0]) for one in left]
@@ -341,4 +357,3 @@ def recover(connection: sqlite3.Connection, note: InFlight) -> int:
         "INSERT OR IGNORE INTO ends (key, run, intended_us, done_us, code, note) VALUES (?,?,?,?,?,?)", rows
     )
     connection.execute("COMMIT")
-    return sum(one.code & 255 == 0 for one in left)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import CallbackUrl
-from roomhook.simulator.events import Event
+from roomhook.simulator.events import looked_into
 from roomhook.simulator.inflight import InFlight, is_locked, note_of
 from roomhook.simulator.journal import recover
 from roomhook.simulator.journal_schema import (
@@ -102,7 +102,7 @@ class Reader:
         for intended_us, own_ms, *fields, query, run, signature in self.connection.execute(sql, values):
             if intended_us is not None:
                 time_ms = intended_us // 1000
-            event = Event(own_ms if time_ms is None else time_ms, *fields)
+            event = looked_into(own_ms if time_ms is None else time_ms, *fields)
             follows = "" if query is not None or run is None else targets[run].query_with(event, signature or "")
             yield as_recorded(event, query or follows)
 
@@ -164,7 +164,7 @@ class Reader:
         )
         targets = self._targets()
         for row in self.connection.execute(sql, (*values, *more)):
-            event, query, key, run = Event(*row[1:6]), row[6], row[7], row[8]
+            event, query, key, run = looked_into(*row[1:6]), row[6], row[7], row[8]
             found: dict[str, Any] = {"event": row[0], "time": event.time_ms}
             if key is None:
                 yield found | {"attempt": None, "state": "unsent", **_bytes("body", event.body)}
@@ -300,4 +300,5 @@ def _from_request(time_ms: int, head: bytes, body: bytes) -> Recorded:
     target = head.split(b" ", 2)[1] if head.count(b" ") > 1 else b""
     query = recorded_query(target)
     get = dict(parse_qsl(query, keep_blank_values=True)).get
-    return Recorded(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body, query)
+    event = looked_into(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body)
+    return as_recorded(event, query)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from roomhook.simulator.events import Event
@@ -31,6 +31,10 @@ class ExactTarget(Target):
             return super().request(event, request_time)
         return self.request_of(query, event.body)
 
+    def requests(self, events: Sequence[Event], request_time: int) -> list[bytes]:
+        """As ``request`` for each of *events*."""
+        return [self.request(event, request_time) for event in events]
+
 
 def recorded_query(target: bytes) -> str:
     """The query of a request *target* from SdkAppid on; what stands before it is the configured URL's own."""
@@ -41,7 +45,7 @@ def recorded_query(target: bytes) -> str:
 
 def as_recorded(event: Event, query: str) -> Recorded:
     """*event* with the *query* that it travelled with."""
-    return Recorded(event.time_ms, event.command, event.client_ip, event.platform, event.body, query)
+    return Recorded(event.time_ms, event.command, event.client_ip, event.platform, event.body, event.check_out, query)
 
 
 def refreshed(events: Iterable[Event], start_ms: int, speed: float | None) -> Iterator[Event]:
@@ -55,4 +59,4 @@ def refreshed(events: Iterable[Event], start_ms: int, speed: float | None) -> It
         passed_ms = 0 if speed is None else max(0, int((event.time_ms - first_ms) / speed))
         now_ms = start_ms + passed_ms
         body = _EVENT_TIME.sub(rb"\g<1>%d" % now_ms, event.body, count=1)
-        yield Event(event.time_ms, event.command, event.client_ip, event.platform, body)
+        yield Event(event.time_ms, event.command, event.client_ip, event.platform, body, event.check_out)

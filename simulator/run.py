@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, repeat
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 
@@ -38,10 +38,14 @@ _BATCH: Final = 128
 """Ended attempts that are counted and written down together."""
 
 _DELIVERED: Final = Outcome.DELIVERED
+_FIRST: Final = {"first"}
 
 
 class Delivery(msgspec.Struct, gc=False):
-    """One event on its way to one callback URL; ``number`` counts its attempts, the first began at ``first_ns``."""
+    """One event on its way to one callback URL; ``number`` counts its attempts as far as others have followed.
+
+    ``first_ns`` is when the first of those that were not delivered began.
+    """
 
     id: int
     event: Event
@@ -51,39 +55,30 @@ class Delivery(msgspec.Struct, gc=False):
     failed: bool = False
 
 
-class Sending(Attempt):
-    """An attempt of a delivery, signed at ``request_time`` (s); ``kind`` is first, retry or copy.
+class Sending(Attempt, kw_only=True):
+    """An attempt of a delivery, its *number* (from 1) signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
-    ``final`` says, once it has its result, that the delivery needs no further attempt.
-    ``key``, ``code`` and ``slot`` are the journal's.
+    ``final`` says, once it has its result, that the delivery needs no further attempt. ``key`` and ``code`` are
+    the journal's.
     """
 
-    __slots__ = ("code", "delivery", "final", "key", "kind", "number", "request_time", "slot")
-
-    final: bool
-    code: int
-    key: int
-    slot: int
-
-    def __init__(self, request: bytes, intended_ns: int, delivery: Delivery, kind: str, request_time: int) -> None:
-        # As Attempt's, spelt out: this runs once for every callback.
-        self.request = request
-        self.intended_ns = intended_ns
-        self.resent = False
-        self.delivery = delivery
-        self.kind = kind
-        self.request_time = request_time
-        delivery.number = self.number = delivery.number + 1
+    delivery: Delivery
+    kind: str
+    number: int
+    request_time: int
+    final: bool = True
+    key: int = 0
+    code: int = 0
 
 
 class Ledger(Protocol):
     """What a journal does for a run."""
 
-    def begin(self, sending: Sending) -> None:
-        """Note, before its first byte leaves, that *sending* is under way."""
+    def begin(self, sendings: Sequence[Sending]) -> None:
+        """Note, before their first bytes leave, that *sendings* are under way."""
 
-    def end(self, sending: Sending) -> None:
-        """Note that it has its outcome."""
+    def end(self, sendings: Sequence[Sending]) -> None:
+        """Note that they have their outcomes."""
 
     def write(self, sendings: Sequence[Sending]) -> None:
         """Write down *sendings*, which have been noted as ended."""
@@ -127,7 +122,7 @@ class Run:
         self.tally = Tally(mode, open_loop=plan.pace is not None)
         self.random = random
         self._sender = sender
-        self._request = sender.target.request
+        self._target = sender.target
         self._pace = plan.pace
         self._retry = plan.retry
         self._ledger = ledger
@@ -138,6 +133,7 @@ class Run:
         in_order: Iterator[Step[Delivery]] = zip(self._deliveries, copied, delays, strict=False)
         self._steps = in_order if plan.disorder.none else plan.disorder.apply(self._deliveries, random)
         self._in_turn = plan.disorder.none and plan.pace is None
+        self._single = not plan.disorder.duplicate
         self._next: tuple[int, Step[Delivery]] | None = None
         self._later: list[tuple[int, int, Delivery, str]] = []
         self._ended: list[Sending] = []
@@ -155,12 +151,12 @@ class Run:
         self._start_ns = time.monotonic_ns()
         self._alarm = Alarm(self._pump)
         ticking = loop.create_task(self._tick())
-        self._sender.relay = self._relay if self._in_turn else None
+        self._sender.when_done = self._done
         try:
             self._pump()
             await self._finished
         finally:
-            self._sender.relay = None
+            self._sender.when_done = None
             ticking.cancel()
             self._alarm.close()
         self._mark()
@@ -206,12 +202,49 @@ class Run:
     def _send_due(self) -> None:
         """Send what is due, as far as there is room for it, and see to it that the next is sent in time."""
         now = time.monotonic_ns()
-        sender = self._sender
+        if now >= self._next_second_ns:
+            self._tell_time(now)
+        room = self._sender.connections - self._sender.in_flight
+        sendings = self._next_in_turn(room) if self._in_turn and not self._later else self._due(now, room)
+        if sendings:
+            if self._ledger is not None:
+                self._ledger.begin(sendings)
+            self._sender.start(sendings)
+        if len(sendings) < room:  # else whoever ends next pumps again
+            self._set_alarm()
+
+    def _next_in_turn(self, room: int) -> list[Sending]:
+        """In the closed loop, the next deliveries for so many connections, which are made together."""
+        block: list[Delivery] = []
+        if not self._exhausted:
+            try:
+                block.extend(islice(self._deliveries, room))
+            except Exception as error:  # noqa: BLE001 (as in _take)
+                self._error = error
+            self._exhausted = len(block) < room
+        self.tally.scheduled += len(block)
+        request_time = self._request_time
+        requests = self._target.requests([one.event for one in block], request_time)
+        return [
+            Sending(
+                request,
+                check_out=one.event.check_out,
+                delivery=one,
+                kind="first",
+                number=one.number + 1,
+                request_time=request_time,
+            )
+            for request, one in zip(requests, block, strict=True)
+        ]
+
+    def _due(self, now: int, room: int) -> list[Sending]:
+        """What is due at *now*, for so many connections."""
         later = self._later
-        while sender.in_flight < sender.connections:
+        found: list[Sending] = []
+        while len(found) < room:
             if later and later[0][0] <= now:
                 intended, _, delivery, kind = heapq.heappop(later)
-                self._begin(delivery, kind, intended, now)
+                found.append(self._sending(delivery, kind, intended))
                 continue
             upcoming = self._next or self._take(now)
             if upcoming is None:
@@ -225,10 +258,20 @@ class Run:
             if delay_ms:
                 self._put_off(delivery, kind, intended + int(delay_ms * 1e6))
             elif now - intended <= self._max_late_ns:
-                self._begin(delivery, kind, intended, now)
-        else:
-            return  # whoever ends next pumps again
-        self._set_alarm()
+                found.append(self._sending(delivery, kind, intended))
+        return found
+
+    def _sending(self, delivery: Delivery, kind: str, intended: int) -> Sending:
+        delivery.number += 1
+        return Sending(
+            self._target.request(delivery.event, self._request_time),
+            intended if self._pace is not None else 0,
+            delivery.event.check_out,
+            delivery=delivery,
+            kind=kind,
+            number=delivery.number,
+            request_time=self._request_time,
+        )
 
     def _take(self, now: int) -> tuple[int, Step[Delivery]] | None:
         """The next step and its intended time, or None if there is none or no room to put it off."""
@@ -247,68 +290,35 @@ class Run:
             return now, step
         return self._start_ns + self._pace.offset_ns(step[0].event), step
 
-    def _begin(self, delivery: Delivery, kind: str, intended: int, now: int) -> None:
-        if now >= self._next_second_ns:
-            self._tell_time(now)
-        request_time = self._request_time
-        sending = Sending(self._request(delivery.event, request_time), intended, delivery, kind, request_time)
-        if not delivery.first_ns:
-            delivery.first_ns = now
-        if self._ledger is not None:
-            self._ledger.begin(sending)
-        self._sender.start(sending, self._done, now)
-
     def _tell_time(self, now: int) -> None:
         """Note the second since the epoch, which requests are signed with, and when the next one begins."""
         self._request_time = (now + self._wall_offset_ns) // 1_000_000_000
         self._next_second_ns = (self._request_time + 1) * 1_000_000_000 - self._wall_offset_ns
 
-    def _done(self, attempt: Attempt) -> None:
-        sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
+    def _done(self, attempts: list[Attempt]) -> None:
+        sendings = cast("list[Sending]", attempts)  # we start nothing else
         try:
-            self._settle(sending)
+            if self._are_delivered_at_once(sendings):
+                self.tally.delivered += len(sendings)
+            else:
+                for sending in sendings:
+                    self._settle(sending)
             if self._ledger is not None:
-                self._ledger.end(sending)
-            self._ended.append(sending)
+                self._ledger.end(sendings)
+            self._ended += sendings
             if len(self._ended) >= _BATCH:
                 self.flush()
             self._send_due()
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self._break(error)
 
-    def _relay(self, attempt: Attempt) -> Sending | None:
-        """What nearly always happens in a closed loop, in one go: a callback is delivered, the next takes its place."""
-        sending: Sending = attempt  # type: ignore[assignment]  # we start nothing else
-        if sending.result.outcome is not _DELIVERED or sending.kind != "first" or self._later or self._exhausted:
-            return None
-        now = sending.done_ns
-        try:
-            delivery = next(self._deliveries, None)
-        except Exception as error:  # noqa: BLE001 (as in _take)
-            self._error, delivery = error, None
-        if delivery is None:
-            self._exhausted = True
-            return None
-        if now >= self._next_second_ns:
-            self._tell_time(now)
-        request_time = self._request_time
-        try:
-            following = Sending(self._request(delivery.event, request_time), now, delivery, "first", request_time)
-            delivery.first_ns = now
-            sending.final = True
-            if self._ledger is not None:
-                self._ledger.end(sending)
-                self._ledger.begin(following)
-            tally, ended = self.tally, self._ended
-            tally.scheduled += 1
-            tally.delivered += 1
-            ended.append(sending)
-            if len(ended) >= _BATCH:
-                self.flush()
-        except Exception as error:  # noqa: BLE001 (as in _pump)
-            self._break(error)
-            return None
-        return following
+    def _are_delivered_at_once(self, sendings: Iterable[Sending]) -> bool:
+        """Whether there is nothing to settle, as nearly always: each is the one attempt of its delivery, a success."""
+        return (
+            self._single
+            and {one.kind for one in sendings} == _FIRST
+            and all(result.outcome is _DELIVERED for result in {one.result for one in sendings})
+        )
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""
@@ -321,7 +331,6 @@ class Run:
     def _settle(self, sending: Sending) -> None:
         """Count what has become of its delivery, and plan a retry where there is one."""
         delivery = sending.delivery
-        sending.final = True
         if sending.kind == "retry":
             self.tally.retries += 1
         elif sending.kind == "copy":
@@ -337,6 +346,8 @@ class Run:
     def _give_up(self, attempt: Sending) -> bool:
         """Plan a retry; True if there is none and the delivery has failed."""
         delivery = attempt.delivery
+        delivery.number = max(delivery.number, attempt.number)
+        delivery.first_ns = delivery.first_ns or attempt.sent_ns
         since_first_ms = (attempt.done_ns - delivery.first_ns) / 1e6
         wait_ms = self._retry.wait_ms(attempt.result.outcome, attempt.number, since_first_ms)
         if wait_ms is not None:

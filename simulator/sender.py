@@ -3,7 +3,8 @@
     async with Sender(target, deadline_ms=2000) as sender:
         attempt = await sender.send(target.request(event, now_s))
 
-``send`` waits for its answer; ``start`` calls back, for who keeps thousands in flight (``roomhook.simulator.run``).
+``send`` waits for its outcome. Who keeps thousands in flight (``roomhook.simulator.run``) starts many at once and is
+told of all that have got their outcomes while the loop turned: a callback costs less than if each went its own way.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ import resource
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic_ns
 from typing import Any, Final, Self, TypeVar
 
 from roomhook.schemas.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.attempts import Attempt, Done, Result
+from roomhook.simulator.attempts import Attempt, Carrier, Result
 from roomhook.simulator.compliance import ACK_MUST, Answer, Breach, judge
 from roomhook.simulator.connection import BufferedConnection, Came, Connection, PlainConnection
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 from roomhook.simulator.target import Target
 
-__all__ = ["DEADLINE_MS", "Sender", "most_connections", "run_loop"]
+__all__ = ["DEADLINE_MS", "Done", "Sender", "most_connections", "run_loop"]
+
+Done = Callable[[list[Attempt]], object]
+"""Who is told of attempts that have their outcomes."""
 
 DEADLINE_MS: Final = 2000.0
 """The Room backend waits this long for an answer (OV-CHAT; protocol.md 1.4)."""
@@ -58,8 +62,7 @@ class Sender:
     An attempt is judged by *deadline_ms*, from the first byte sent to the last byte read, and given up after
     *give_up_ms* (default: the deadline). Redirects are answers like any other. Everything happens on the running loop.
 
-    ``relay``, if set, is given each attempt whose connection can carry another: it takes note of the one and returns
-    the other, which is sent at once; or it returns None, and whoever started the attempt is told.
+    ``when_done`` is told of the attempts that were started, as they get their outcomes; it may start others.
     """
 
     def __init__(
@@ -80,13 +83,15 @@ class Sender:
         self.opened = 0
         self.buffer = memoryview(bytearray(256 * 1024))
         self.known: dict[bytes, Result] = {}
-        self.relay: Callable[[Attempt], Attempt | None] | None = None
+        self.turn: list[Attempt] = []
+        self.when_done: Done | None = None
         self._deadline_ns = int(deadline_ms * 1e6)
         self._give_up_ns = int(max(give_up_ms or 0, deadline_ms) * 1e6)
         self._keep_alive = keep_alive
-        self._idle: list[Connection] = []
+        self._idle: list[Carrier] = []
         self._open: set[Connection] = set()
-        self._waiting: deque[tuple[Attempt, Done]] = deque()
+        self._waiting: deque[Attempt] = deque()
+        self._awaited: dict[Attempt, asyncio.Future[Attempt]] = {}
         self._closing = False
         self._opening: set[asyncio.Task[None]] = set()
         self._addresses: list[tuple[str, int]] = []
@@ -108,32 +113,31 @@ class Sender:
 
     async def send(self, request: bytes) -> Attempt:
         """Send *request*, as soon as a connection is free, and wait for its outcome."""
-        answered: asyncio.Future[Attempt] = self._loop.create_future()
         attempt = Attempt(request, monotonic_ns())
-        self.start(attempt, lambda found: None if answered.done() else answered.set_result(found))
-        return await answered
+        outcome: asyncio.Future[Attempt] = self._loop.create_future()
+        self._awaited[attempt] = outcome
+        self.start([attempt])
+        return await outcome
 
-    def start(self, attempt: Attempt, done: Done, now_ns: int = 0) -> None:
-        """Send *attempt* and call *done* with it when it has its outcome; beyond *connections* it waits its turn.
-
-        *now_ns* is the time, for who knows it already.
-        """
-        if self.in_flight >= self.connections:
-            self._waiting.append((attempt, done))
-            return
-        self.in_flight += 1
-        attempt.when_done = done
+    def start(self, attempts: Sequence[Attempt]) -> None:
+        """Send *attempts*, each on a connection of its own; beyond *connections* they wait their turn."""
+        room = self.connections - self.in_flight
+        if len(attempts) > room:
+            self._waiting.extend(attempts[room:])
+            attempts = attempts[:room]
+        self.in_flight += len(attempts)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.reusable:
-                attempt.sent_ns = now_ns or monotonic_ns()
-                if self._sweeper is None:
-                    self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-                connection.send(attempt)
-                return
-        attempt.sent_ns = 0
-        self._open_for(attempt)
+        for attempt in attempts:
+            while idle:
+                connection = idle.pop()
+                if connection.reusable:
+                    attempt.sent_ns = monotonic_ns()
+                    connection.send(attempt)
+                    break
+            else:
+                self._open_for(attempt)
 
     async def close(self) -> None:
         """Close all connections; attempts under way end as closed."""
@@ -154,26 +158,9 @@ class Sender:
 
     # What connections call.
 
-    def answered(self, connection: Connection, attempt: Attempt) -> None:
-        """Keep the connection and tell whoever started the attempt, or let the next one take its place."""
-        done_ns = attempt.done_ns = monotonic_ns()
-        if done_ns - attempt.sent_ns > self._deadline_ns:
-            attempt.result = self._late(attempt)
-        if connection.reusable and self._keep_alive:
-            if self.relay is not None and (following := self.relay(attempt)) is not None:
-                following.sent_ns = done_ns
-                following.when_done = attempt.when_done
-                connection.send(following)
-                return
-            connection.attempt = None
-            self._idle.append(connection)
-        else:
-            connection.attempt = None
-            connection.close()
-        self.in_flight -= 1
-        attempt.when_done(attempt)
-        if self._waiting:
-            self._let_in()
+    def begin_turn(self) -> None:
+        """Look at what has come when the loop has read the rest of what is there."""
+        self._loop.call_soon(self._end_turn)
 
     def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
         """Forget the connection; send the attempt again if only its kept-alive connection was stale."""
@@ -202,13 +189,36 @@ class Sender:
             _keep(self.known, received, result, len(received))
         return result
 
-    def _write(self, connection: Connection, attempt: Attempt) -> None:
-        """Write to a new connection; an attempt that is sent again keeps its time."""
-        if not attempt.sent_ns:
-            attempt.sent_ns = monotonic_ns()
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-        connection.send(attempt)
+    def _end_turn(self) -> None:
+        """Keep the connections and tell who waits for the attempts."""
+        attempts = self.turn.copy()
+        self.turn.clear()
+        if max([one.done_ns - one.sent_ns for one in attempts]) > self._deadline_ns:
+            self._judge_late(attempts)
+        keep_alive, idle = self._keep_alive, self._idle
+        for attempt in attempts:
+            connection = attempt.connection
+            if connection is None:
+                continue
+            if keep_alive and connection.reusable:
+                idle.append(connection)
+            else:
+                connection.close()
+        self.in_flight -= len(attempts)
+        if self._awaited:
+            attempts = self._without_awaited(attempts)
+        if attempts and self.when_done is not None:
+            self.when_done(attempts)
+        while self._waiting and self.in_flight < self.connections:
+            self.start([self._waiting.popleft()])
+
+    def _without_awaited(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Those of *attempts* that nobody awaits, after waking up who awaits the others."""
+        for attempt in attempts:
+            outcome = self._awaited.get(attempt)
+            if outcome is not None and not outcome.done():
+                outcome.set_result(attempt)
+        return [attempt for attempt in attempts if self._awaited.pop(attempt, None) is None]
 
     def _sweep(self) -> None:
         """End what is past its time: cheaper than a timer an attempt, and late answers are judged by their time."""
@@ -217,33 +227,30 @@ class Sender:
             connection.abort(Outcome.TIMEOUT, f"no whole answer within {self._give_up_ns / 1e6:g} ms")
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self.in_flight else None
 
-    def _late(self, attempt: Attempt) -> Result:
-        """What a whole answer comes to that came after the deadline."""
-        judgement = attempt.judgement(self.deadline_ms)
-        found = attempt.result
-        return Result(
-            judgement.outcome,
-            _ids(judgement.breaches),
-            received=found.received,
-            status=found.status,
-            body=found.body,
-            complete=True,
-        )
+    def _judge_late(self, attempts: Iterable[Attempt]) -> None:
+        """Judge anew the whole answers among *attempts* that came after the deadline."""
+        for attempt in attempts:
+            found = attempt.result
+            if found.complete and attempt.done_ns - attempt.sent_ns > self._deadline_ns:
+                judgement = attempt.judgement(self.deadline_ms)
+                attempt.result = Result(
+                    judgement.outcome,
+                    _ids(judgement.breaches),
+                    received=found.received,
+                    status=found.status,
+                    body=found.body,
+                    complete=True,
+                )
 
     def _fail(self, attempt: Attempt, outcome: Outcome, note: str, came: Came = (b"", 0, b"")) -> None:
         attempt.done_ns = monotonic_ns()
-        if not attempt.sent_ns:  # never got as far
-            attempt.sent_ns, attempt.reused = attempt.done_ns, False
+        attempt.sent_ns = attempt.sent_ns or attempt.done_ns  # it never got as far
         received, status, body = came
         attempt.result = Result(outcome, received=received, status=status, body=body, note=note)
         attempt.result.breaches = _ids(attempt.judgement(self.deadline_ms).breaches)
-        self.in_flight -= 1
-        attempt.when_done(attempt)
-        self._let_in()
-
-    def _let_in(self) -> None:
-        while self._waiting and self.in_flight < self.connections:
-            self.start(*self._waiting.popleft())
+        if not self.turn:
+            self.begin_turn()
+        self.turn.append(attempt)
 
     # Opening connections.
 
@@ -262,7 +269,8 @@ class Sender:
             self._fail(attempt, Outcome.CLOSED, "given up: the sender stopped")
             raise
         if connection.reusable:
-            self._write(connection, attempt)
+            attempt.sent_ns = attempt.sent_ns or monotonic_ns()  # one that is sent again keeps its time
+            connection.send(attempt)
         else:
             self._fail(attempt, Outcome.CLOSED, "closed right after it was opened")
 

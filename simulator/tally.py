@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from operator import sub
 from typing import Any, Final
 
 from roomhook.simulator.attempts import Attempt
+from roomhook.simulator.events import check_out_in
 from roomhook.simulator.histogram import Histogram
 from roomhook.simulator.outcomes import Outcome
 
@@ -21,9 +21,6 @@ LATE_MS: Final = 2.0
 
 _MOST_SPECIMENS: Final = 10
 _LONGEST_SHOWN: Final = 2048
-_TYPES: Final = {b"Le": "Leave", b"Ki": "Kicked", b"Ex": "Expired", b"En": "Enter"}
-_TYPE_IS: Final = b'"Type":"'
-_TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 _DELIVERED: Final = Outcome.DELIVERED
 
 
@@ -103,11 +100,16 @@ class Tally:
 
     def record(self, attempts: Sequence[Attempt]) -> None:
         """Count *attempts*, which have their outcomes; many at a time cost half as much."""
-        latencies = [(one.done_ns - one.intended_ns) // 1000 for one in attempts]
-        self.latency.record_all(latencies)
         if self.open_loop:
+            latencies = [(one.done_ns - one.intended_ns) // 1000 for one in attempts]
             self._record_lateness(attempts, latencies)
-        self.check_outs.update(_check_outs([one.request for one in attempts]))
+        else:
+            latencies = [(one.done_ns - one.sent_ns) // 1000 for one in attempts]
+        self.latency.record_all(latencies)
+        check_outs = Counter([one.check_out for one in attempts])
+        if check_outs.pop("", 0):
+            check_outs.update(check_out_in(one.request) for one in attempts if not one.check_out)
+        self.check_outs.update(check_outs)
         kinds = Counter([one.result for one in attempts])
         troubles = {one for one in kinds if one.breaches or one.outcome is not _DELIVERED}
         self.acknowledged += sum(count for one, count in kinds.items() if one not in troubles)
@@ -132,9 +134,7 @@ class Tally:
         failed = self.attempts - delivered
         breached = self.attempts - self.acknowledged
         before = self._last or (0, 0, 0, [0] * len(self.latency.counts))
-        since = Histogram()
-        since.counts = [now - then for now, then in zip(self.latency.counts, before[3], strict=True)]
-        since.total, since.longest_us = sum(since.counts), self.latency.longest_us
+        since = self.latency.since(before[3])
         p50, p99 = since.percentile_ms(50), since.percentile_ms(99)
         self.seconds.append(
             Second(at_s, delivered - before[0], failed - before[1], breached - before[2], round(p50, 3), round(p99, 3))
@@ -218,21 +218,6 @@ class Tally:
         else:
             heapq.heapreplace(self._slowest, entry)
             self._slow_us = self._slowest[0][0]
-
-
-def _check_outs(requests: Sequence[bytes]) -> Counter[str]:
-    """How often each check-out method (Type) occurs in the packets of *requests*."""
-    found: Counter[str] = Counter()
-    for kind, count in Counter([one[(at := one.rfind(_TYPE_IS) + 8) : at + 2] for one in requests]).items():
-        found[_TYPES.get(kind, "")] += count
-    if found.pop("", 0):  # nobody's own spelling: look for it one by one
-        found = Counter(map(_check_out, requests))
-    return found
-
-
-def _check_out(request: bytes) -> str:
-    match = _TYPE.search(request)
-    return match[1].decode(errors="replace") if match else "?"
 
 
 def _specimen(attempt: Attempt) -> Specimen:

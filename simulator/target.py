@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
@@ -65,6 +66,18 @@ class Target:
         size = len(body)
         length = _LENGTHS[size] if size < _MOST_KEPT else b"%d\r\n\r\n" % size
         return b"".join((head, address, tail, length, body))  # half the time of formatting
+
+    def requests(self, events: Sequence[Event], request_time: int) -> list[bytes]:
+        """As ``request`` for each of *events*, at two thirds of the cost where their parts have been met before."""
+        if request_time == self._second[0]:
+            heads, addresses, tails, lengths, join = self._heads, self._addresses, self._tails, _LENGTHS, b"".join
+            with suppress(LookupError):
+                return [
+                    join((heads[one.command], addresses[one.client_ip], tails[one.platform], lengths[len(body)], body))
+                    for one in events
+                    for body in (one.body,)
+                ]
+        return [self.request(event, request_time) for event in events]
 
     def request_with(self, event: Event, signature: str) -> bytes:
         """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""

@@ -109,12 +109,14 @@ class World:
         if self._absent and isinstance(packet, LeavePacket) and packet.type != "Kicked":
             fields = msgspec.to_builtins(packet)
             del fields["Reason"]
-            return Event(moment, command, client.client_ip, client.platform, msgspec.json.encode(fields))
-        return Event(moment, command, client.client_ip, client.platform, encode(packet))
+            body = msgspec.json.encode(fields)
+        else:
+            body = encode(packet)
+        return Event(moment, command, client.client_ip, client.platform, body, packet.type)
 
 
 def _plain_event(command: str, packet: LeavePacket | EnterPacket, client: Client) -> Event:
-    return Event(packet.event_time, command, client.client_ip, client.platform, _encode(packet))
+    return Event(packet.event_time, command, client.client_ip, client.platform, _encode(packet), packet.type)
 
 
 def _unheard(*_: object) -> Event:

@@ -21,7 +21,7 @@ from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.attempts import Result
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.events import Event
-from roomhook.simulator.inflight import InFlight, is_locked, note_of
+from roomhook.simulator.inflight import Begun, InFlight, is_locked, note_of
 from roomhook.simulator.journal import Journal
 from roomhook.simulator.journal_reading import Filters, reading
 from roomhook.simulator.outcomes import Outcome
@@ -195,12 +195,13 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     target = Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1)
     journal = opened(path, target)
     deliveries = list(journal.schedule(events(5)))
-    sendings = [Sending(b"", 1, delivery, "first", 1) for delivery in deliveries[:3]]
-    for sending in sendings:
-        journal.begin(sending)
+    sendings = [
+        Sending(b"", 1, delivery=delivery, kind="first", number=1, request_time=1) for delivery in deliveries[:3]
+    ]
+    journal.begin(sendings)
     ended = sendings[1]
-    ended.result, ended.done_ns, ended.final = Result(Outcome.DELIVERED, status=200), time.monotonic_ns(), True
-    journal.end(ended)
+    ended.result, ended.done_ns = Result(Outcome.DELIVERED, status=200), time.monotonic_ns()
+    journal.end([ended])
     journal.file.connection.close()
     journal.file.note.close(clean=False)  # as the kernel does for a process that is killed
     assert note_of(path).exists()
@@ -216,13 +217,18 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
 
 def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
     note = InFlight.lock(tmp_path / "x")
-    note.prepare(2, wall_offset_us=1)
-    note.free([note.begin(1, 5000, 0)])
-    note.begin(2, 6000, 0)
-    note.begin(3, 7000, 0)
+    note.prepare(2, 1, wall_offset_us=1)
+    note.begin([(1, 5000, 0)])
+    note.end([(1, 7, 5000, 9000)])
+    note.begin([(2, 6000, 0), (3, 7000, 0)])
     with pytest.raises(IndexError):
-        note.begin(4, 8000, 0)
-    assert {(one.key, one.intended_us) for one in note.left_behind()} == {(2, 7), (3, 8)}
+        note.begin([(4, 8000, 0)])
+    with pytest.raises(IndexError):
+        note.end([(2, 7, 6000, 9000)])
+    assert list(note.left_behind()) == [Begun(1, 6, 10, 7), Begun(3, 8, 0, 0), Begun(2, 7, 0, 0)]
+    note.forget_ends()
+    note.end([(2, 7, 6000, 9000)])
+    assert [(one.key, one.code) for one in note.left_behind()] == [(2, 7), (3, 0)]
     note.close(clean=True)
 
 

@@ -13,7 +13,7 @@ from roomhook.loadtests.places import Place, Places
 from roomhook.loadtests.prepared import Prepared
 from roomhook.loadtests.schedule import Schedule
 from roomhook.loadtests.settings import LoadSettings
-from roomhook.loadtests.stream import callbacks, name_of, stamped
+from roomhook.loadtests.stream import callbacks, stamped
 from roomhook.loadtests.thresholds import judged, parse_threshold, rate_of
 from roomhook.loadtests.verdict_reports import Conclusion, document, junit, table
 from roomhook.schemas.errors import ConfigurationError
@@ -292,4 +292,4 @@ class TestTheStream:
         event = next(callbacks(SETTINGS))
         before, after = json.loads(event.body), json.loads(stamped(event, 1234567890123).body)
         assert after == {**before, "EventTime": 1234567890123}
-        assert name_of(event) == before["Type"]
+        assert event.check_out == stamped(event, 1).check_out == before["Type"]

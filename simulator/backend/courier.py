@@ -51,14 +51,10 @@ class Parcel:
         self.first_ns = 0
 
 
-class _Posting(Attempt):
-    __slots__ = ("number", "parcel", "request_time")
-
-    def __init__(self, request: bytes, parcel: Parcel, request_time: int) -> None:
-        super().__init__(request, time.monotonic_ns())
-        self.parcel = parcel
-        self.request_time = request_time
-        self.number = 0
+class _Posting(Attempt, kw_only=True):
+    parcel: Parcel
+    request_time: int
+    number: int
 
 
 class Courier:
@@ -82,6 +78,7 @@ class Courier:
         self.outstanding = 0
         self.put_off = 0
         self._sender = sender
+        sender.when_done = self._done
         self._target: Target = sender.target
         self._retry = habits.retry
         self._most = habits.in_flight
@@ -179,15 +176,18 @@ class Courier:
     def _post(self, parcel: Parcel) -> None:
         now_ns = time.monotonic_ns()
         request_time = (now_ns + self._wall_offset_ns) // 1_000_000_000
-        posting = _Posting(self._target.request(parcel.event, request_time), parcel, request_time)
+        request = self._target.request(parcel.event, request_time)
         parcel.number += 1
-        posting.number = parcel.number
+        posting = _Posting(request, now_ns, parcel=parcel, request_time=request_time, number=parcel.number)
         parcel.first_ns = parcel.first_ns or now_ns
         self._in_flight += 1
-        self._sender.start(posting, self._done)
+        self._sender.start([posting])
 
-    def _done(self, attempt: Attempt) -> None:
-        posting = cast("_Posting", attempt)
+    def _done(self, attempts: list[Attempt]) -> None:
+        for posting in attempts:
+            self._settle(cast("_Posting", posting))
+
+    def _settle(self, posting: _Posting) -> None:
         parcel = posting.parcel
         self._in_flight -= 1
         self.outstanding -= 1
