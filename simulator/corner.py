@@ -6,12 +6,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, cycle, repeat
 from typing import Final, Protocol
 
 from roomhook.simulator.calendar_queue import CalendarQueue
 from roomhook.simulator.chance import LOTS, Chance
-from roomhook.simulator.crowd import Crowd, Visitor
+from roomhook.simulator.crowd import STRIDE, Crowd, Visitor
 from roomhook.simulator.events import Event
 from roomhook.simulator.packets import ENTER_COMMAND, EnterPacket, LeavePacket
 from roomhook.simulator.plans import Happening, Lot
@@ -21,9 +21,6 @@ from roomhook.simulator.stages import Stage
 __all__ = ["NOTHING", "Client", "Corner", "Surroundings"]
 
 NOTHING: Final[Sequence[Event]] = ()
-
-_STRIDE: Final = 7919
-"""A prime: people who come one after another have names and addresses from all over the world."""
 
 
 class Client(Protocol):
@@ -74,14 +71,15 @@ class Corner:
         self.rooms: list[Room[Visitor] | None] = [None] * len(self._numbers)
         self._opened = [0] * len(self._numbers)
         self._around = around
-        self._with_enter, self._corners = around.with_enter, around.crowd.corners
+        self._with_enter = around.with_enter
         self._event, self._plan_at = around.event, around.queue.plan
         self._chance = Chance(seed, f"corner/{number}")
         self._free = around.crowd.own_people(number, self.stage.lots)
         self._next = self._nobody(Happening.ARRIVE)
-        self._stems = around.stems
-        self._first_person = self._chance.below(LOTS * len(self._stems))
-        self._made = 0
+        first = self._chance.below(LOTS * len(around.stems))
+        self._accounts = around.crowd.accounts(number, around.stems, first)
+        self._lot_numbers = cycle([(person * STRIDE + first) % LOTS for person in range(1, LOTS + 1)])
+        self._newcomer: Callable[[], Visitor | None] = self._take
         self._gap = 0.0
         self._bounds = array("q")
         self._to_fill: list[int] = []
@@ -95,6 +93,9 @@ class Corner:
         """Another phase begins: arrivals change their pace, and those who had no plans make some."""
         stages = self._around.stages
         self.stage = stage = next(one for one in reversed(stages) if one.start <= now)
+        if self._free is None:
+            lots = map(stage.lots.__getitem__, self._lot_numbers)
+            self._newcomer = map(Visitor, self._accounts, lots, repeat(self.number), repeat(0)).__next__
         self._bounds = array("q", accumulate(stage.size(number) for number in self._numbers))
         self._gap = stage.gap_ms(self._bounds[-1])
         following = stages.index(stage) + 1
@@ -135,7 +136,8 @@ class Corner:
         lot = self.stage.lots[self._chance.lot()]
         slot = self._to_fill.pop()
         self._plan_fill(now)
-        return self._enter(None, slot, lot, now, lot.rest)
+        visitor = self._newcomer()
+        return NOTHING if visitor is None else self._enter(visitor, slot, lot, now, lot.rest)
 
     def arrive(self, following: Visitor, now: int) -> Sequence[Event]:
         """Somebody enters, as people do at any time, and the next one is planned."""
@@ -144,7 +146,8 @@ class Corner:
         wait = lot.gap * self._gap + lot.part
         self._plan_at(following, now + int(wait) if stage.is_even else stage.after(now, wait))
         slot = bisect_right(bounds, chance.below(bounds[-1])) if len(bounds) > 1 else 0
-        return self._enter(None, slot, lot, now, lot.stay)
+        visitor = self._newcomer()
+        return NOTHING if visitor is None else self._enter(visitor, slot, lot, now, lot.stay)
 
     def come_back(self, visitor: Visitor, now: int) -> Sequence[Event]:
         """Somebody who left or was lost enters again, if the room still exists."""
@@ -155,19 +158,9 @@ class Corner:
         lot = self.stage.lots[self._chance.lot()]
         return self._enter(visitor, slot, lot, now, lot.stay)
 
-    def _enter(self, visitor: Visitor | None, slot: int, lot: Lot, now: int, stay: int) -> Sequence[Event]:
-        """The visitor, or if that is None somebody who was not there before, enters for *stay* ms."""
-        if visitor is None:
-            if self._free is None:
-                self._made = made = self._made + 1
-                person = made * _STRIDE + self._first_person
-                account = f"{self._stems[person % len(self._stems)]}{made * self._corners + self.number}"
-                visitor = Visitor(account, self.stage.lots[person % LOTS], self.number, slot)
-            elif self._free:
-                visitor = self._take(self._free)
-                visitor.slot = slot
-            else:
-                return NOTHING
+    def _enter(self, visitor: Visitor, slot: int, lot: Lot, now: int, stay: int) -> Sequence[Event]:
+        """The visitor enters for *stay* ms."""
+        visitor.slot = slot
         room = self.rooms[slot]
         if room is None:
             room = self.rooms[slot] = self._open(slot, visitor.account)
@@ -182,8 +175,7 @@ class Corner:
             visitor.what = lot.ending
             self._plan_at(visitor, now + stay)
         if self._with_enter:
-            packet = room.entered(visitor.account, now)
-            return (self._event(ENTER_COMMAND, packet, visitor.lot),)
+            return (self._event(ENTER_COMMAND, room.entered(visitor.account, now), visitor.lot),)
         return NOTHING
 
     def _open(self, slot: int, owner: str) -> Room[Visitor]:
@@ -192,7 +184,11 @@ class Corner:
         self._opened[slot] += 1
         return Room(room_id, owner, self.stage.capacity(number), self._around.dialect)
 
-    def _take(self, free: list[Visitor]) -> Visitor:
+    def _take(self) -> Visitor | None:
+        """One of the existing people who are nowhere, if anybody is."""
+        free = self._free
+        if not free:
+            return None
         index = self._chance.below(len(free))
         free[index], free[-1] = free[-1], free[index]
         return free.pop()

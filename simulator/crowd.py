@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count, cycle
+from operator import add
+from typing import Final
 
 import msgspec
 
@@ -11,7 +13,10 @@ from roomhook.simulator.chance import Chance
 from roomhook.simulator.people import ROOM_PREFIXES
 from roomhook.simulator.plans import Lot
 
-__all__ = ["CORNERS", "Crowd", "Visitor"]
+__all__ = ["CORNERS", "STRIDE", "Crowd", "Visitor"]
+
+STRIDE: Final = 7919
+"""A prime: people who come one after another have names and addresses from all over the world."""
 
 CORNERS = 256
 """Into how many corners the rooms are divided at the most."""
@@ -61,6 +66,11 @@ class Crowd:
         if self._room_ids:
             return self._room_ids[number]
         return f"{ROOM_PREFIXES[number % len(ROOM_PREFIXES)]}{10_000 + nth * self._rooms + number}"
+
+    def accounts(self, corner: int, stems: Sequence[str], first: int) -> Iterator[str]:
+        """Accounts of made-up people in a corner, without end and each another; *first* says with which stem."""
+        mine = [stems[(number * STRIDE + first) % len(stems)] for number in range(1, len(stems) + 1)]
+        return map(add, cycle(mine), map(str, count(self.corners + corner, self.corners)))
 
     def own_people(self, corner: int, lots: Sequence[Lot]) -> list[Visitor] | None:
         """The existing people of a corner, or None if people are made up; they keep their addresses and platforms."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -78,16 +79,22 @@ class World:
 
     def events(self) -> Iterator[Event]:
         """The callbacks in the order of their EventTime, with ``UNHEARD`` in place of each of the others'."""
+        return chain.from_iterable(self._stretches())
+
+    def _stretches(self) -> Iterator[list[Event]]:
+        """The callbacks of one bucket of the calendar after another."""
         lives, handlers = self._lives, HANDLERS
         for beginning, bucket in self._queue.buckets():
+            happened: list[Event] = []
             for visitor in bucket:
                 now, what = beginning + visitor.due, visitor.what
                 visitor.due = -1
                 if what == _END:
+                    yield happened
                     return
-                happened = handlers[what](lives[visitor.corner], visitor, now)
-                if happened:
-                    yield from happened
+                happened += handlers[what](lives[visitor.corner], visitor, now)
+            if happened:
+                yield happened
 
     @property
     def alive(self) -> int:
