@@ -54,7 +54,7 @@ class Tally:
 
     Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome and one of ``check_outs``
     each. ``latency`` counts from the intended moment of sending, ``service`` from the actual one; ``lateness``
-    is what lies between. In the closed loop nothing has a time to be late for.
+    is what lies between. In the closed loop nothing has a time to be late for, and ``latency`` is what ``service`` is.
     """
 
     mode: str = ""
