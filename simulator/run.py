@@ -38,7 +38,6 @@ _BATCH: Final = 128
 """Ended attempts that are counted and written down together."""
 
 _DELIVERED: Final = Outcome.DELIVERED
-_FIRST: Final = {"first"}
 
 
 class Delivery(msgspec.Struct, gc=False):
@@ -314,11 +313,8 @@ class Run:
 
     def _are_delivered_at_once(self, sendings: Iterable[Sending]) -> bool:
         """Whether there is nothing to settle, as nearly always: each is the one attempt of its delivery, a success."""
-        return (
-            self._single
-            and {one.kind for one in sendings} == _FIRST
-            and all(result.outcome is _DELIVERED for result in {one.result for one in sendings})
-        )
+        only_firsts = self._single and not self._serial
+        return only_firsts and all(result.outcome is _DELIVERED for result in {one.result for one in sendings})
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""

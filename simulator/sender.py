@@ -193,7 +193,7 @@ class Sender:
         """Keep the connections and tell who waits for the attempts."""
         attempts = self.turn.copy()
         self.turn.clear()
-        if max([one.done_ns - one.sent_ns for one in attempts]) > self._deadline_ns:
+        if min([one.sent_ns for one in attempts]) < monotonic_ns() - self._deadline_ns:
             self._judge_late(attempts)
         keep_alive, idle = self._keep_alive, self._idle
         for attempt in attempts:
