@@ -196,9 +196,9 @@ def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float
         begun, cpu = time.perf_counter(), _cpu_s()
         with seldom_collecting():
             if processes == 1:
-                tally, _ = run_loop(carry_out(order, sources[0]))
+                tally = run_loop(carry_out(order, sources[0])).tally
             else:
-                tally, _ = carry_out_together(order, list(sources))
+                tally = carry_out_together(order, list(sources)).tally
         took, cpu = time.perf_counter() - begun if processes == 1 else tally.elapsed_s, _cpu_s() - cpu
     assert tally.acknowledged == tally.attempts, tally.outcome_counts()
     lateness = {f"p{percent:g}": tally.lateness.percentile_ms(percent) for percent in (50, 99, 99.9)}

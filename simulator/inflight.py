@@ -80,7 +80,9 @@ class InFlight:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise ConfigurationError(f"{path} can't be written: {error.strerror}") from None
+                raise ConfigurationError(
+                    f"{journal} can't be written: {error.strerror}; choose a file in a folder that can be"
+                ) from None
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from itertools import chain, count, islice
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -41,7 +41,7 @@ from roomhook.simulator.journal_schema import (
     kind_of,
 )
 from roomhook.simulator.recorded import Recorded, as_recorded
-from roomhook.simulator.run import Delivery, Sending
+from roomhook.simulator.run import Delivery, Sending, blocks
 from roomhook.simulator.target import Target
 
 __all__ = ["Journal", "JournalFile", "recover"]
@@ -51,6 +51,7 @@ _INSERT_EVENTS: Final = f"INSERT INTO events ({_EVENT}) VALUES "  # noqa: S608 (
 _INSERT_RECORDED: Final = f"INSERT INTO events ({_EVENT}, query) VALUES "  # noqa: S608 (our own text)
 _INSERT_ENDS: Final = "INSERT INTO ends (key, run, intended_us, sent_us, done_us, code, answer) VALUES "
 _NOTE_TROUBLE: Final = "UPDATE ends SET requirements = nullif(?, ''), note = nullif(?, '') WHERE key = ?"
+_UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({FINAL} OR {DELIVERED}))"  # noqa: S608 (our own text)
 _BLOCK: Final = 128
 """Rows of one INSERT: many in one statement take two thirds of the time of as many statements."""
 
@@ -190,17 +191,21 @@ class Journal:
         """How many events the journal holds."""
         return self._next_event - 1
 
+    def owed(self) -> int:
+        """How many events earlier runs have left unfinished."""
+        sql = f"SELECT count(*) FROM events WHERE {_UNFINISHED}"  # noqa: S608 (our own text)
+        return int(self.file.connection.execute(sql).fetchone()[0])
+
     def schedule(self, events: Iterable[Event]) -> Iterator[Delivery]:
         """Deliveries for *events*, each written before it is handed out."""
-        source = iter(events)
-        return chain.from_iterable(map(self._scheduled, iter(lambda: list(islice(source, _BLOCK)), [])))
+        return chain.from_iterable(map(self._scheduled, blocks(events, _BLOCK)))
 
     def unfinished(self) -> Iterator[Delivery]:
         """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
         sql = (
             f"SELECT id, {_EVENT}, query,"  # noqa: S608 (our own text)
             f" (SELECT coalesce(max(key) & {(1 << NUMBER_BITS) - 1}, 0) FROM ends WHERE {OF_EVENT}) FROM events"
-            f" WHERE id > ? AND NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({FINAL} OR {DELIVERED}))"
+            f" WHERE id > ? AND {_UNFINISHED}"
             " ORDER BY id LIMIT ?"
         )
         last, end = 0, self._next_event

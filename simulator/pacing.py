@@ -60,8 +60,11 @@ def poisson_rate(rate: float, random: Random) -> Pace:
     return Pace(f"open loop, {rate:g}/s on average, Poisson", offset_ns)
 
 
-def own_times(speed: float) -> Pace:
-    """Each event at its own time after the first one's, *speed* times as fast; one that comes late leaves at once."""
+def own_times(speed: float, told: float | None = None) -> Pace:
+    """Each event at its own time after the first one's, *speed* times as fast; one that comes late leaves at once.
+
+    *told* is what the speed is called, where the events have been compressed before.
+    """
     first_ms: int | None = None
 
     def offset_ns(event: Event) -> int:
@@ -70,7 +73,7 @@ def own_times(speed: float) -> Pace:
             first_ms = event.time_ms
         return max(0, int((event.time_ms - first_ms) * 1e6 / speed))
 
-    return Pace(f"open loop, the events' own times at {speed:g}x", offset_ns)
+    return Pace(f"open loop, the events' own times at {told or speed:g}x", offset_ns)
 
 
 def parse_rate(text: str) -> float | None:

@@ -26,7 +26,7 @@ from roomhook.simulator.retries import PROFILES, Disorder, RetryProfile, Step
 from roomhook.simulator.sender import Sender
 from roomhook.simulator.tally import Tally
 
-__all__ = ["Delivery", "Ledger", "Plan", "Run", "Sending", "numbered"]
+__all__ = ["Delivery", "Ledger", "Plan", "Run", "Sending", "blocks", "numbered"]
 
 _MOST_LATER: Final = 50_000
 """Callbacks that may wait for a retry or a delay; beyond, nothing new is taken from the stream."""
@@ -102,8 +102,24 @@ def numbered(events: Iterable[Event], first_id: int = 1) -> Iterator[Delivery]:
     They are taken in blocks: rooms that live for a while and a sender that sends for a while each find their data in
     the processor's cache.
     """
-    source, ids = iter(events), count(first_id)
-    return chain.from_iterable(map(Delivery, ids, block) for block in iter(lambda: list(islice(source, _BLOCK)), []))
+    ids = count(first_id)
+    return chain.from_iterable(map(Delivery, ids, block) for block in blocks(events, _BLOCK))
+
+
+def blocks(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
+    """*events* in lists of *size*; if they break off, what came before is in the last list, before the error comes."""
+    source = iter(events)
+    while True:
+        block: list[Event] = []
+        try:
+            block.extend(islice(source, size))
+        except Exception:
+            if block:
+                yield block
+            raise
+        if not block:
+            return
+        yield block
 
 
 class Run:
@@ -175,6 +191,11 @@ class Run:
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return (time.monotonic_ns() - self._start_ns) / 1e9
+
+    @property
+    def stopping(self) -> bool:
+        """Does it only wait for what is in flight?"""
+        return self._stopping
 
     @property
     def waiting(self) -> int:
@@ -335,6 +356,8 @@ class Run:
             if not delivery.delivered:
                 delivery.delivered = True
                 self.tally.delivered += 1
+                if sending.kind == "retry":
+                    self.tally.recovery.record((sending.done_ns - delivery.first_ns) // 1000)
                 self.tally.failed -= delivery.failed
         elif sending.kind != "copy":
             sending.final = self._give_up(sending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.metadata import version
 from typing import Any, Final
@@ -47,7 +47,7 @@ summary { cursor: pointer; }
 """
 
 
-def document(tally: Tally, order: Order) -> dict[str, Any]:
+def document(tally: Tally, order: Order, journals: Sequence[str] = ()) -> dict[str, Any]:
     """The report as data: where to, how, counts, rates (1/s), times (ms), and telling callbacks as curl lines."""
     return {
         "roomhook": version("roomhook"),
@@ -57,31 +57,32 @@ def document(tally: Tally, order: Order) -> dict[str, Any]:
         "deadline_ms": order.deadline_ms,
         "retry": order.retry,
         "seed": order.seed,
-        "journal": str(order.journal) if order.journal else None,
+        "journals": list(journals),
+        "all_well": tally.all_well,
         **tally.to_dict(),
         "failures": [_specimen(one, order) for one in tally.failures],
         "slowest": [_specimen(one, order) for one in tally.slowest],
     }
 
 
-def html(tally: Tally, order: Order) -> str:
+def html(tally: Tally, order: Order, journals: Sequence[str] = ()) -> str:
     """The report as one self-contained page."""
-    title = f"{tally.attempts:,} callbacks to {order.url.with_query('')} · Roomhook"
+    title = f"{tally.scheduled:,} callbacks to {order.url.with_query('')} · Roomhook"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head += f"{policy}<style>{_STYLE}</style>"
-    body = "\n".join(_body(tally, order))
+    body = "\n".join(_body(tally, order, journals))
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _body(tally: Tally, order: Order) -> Iterator[str]:
-    good = tally.acknowledged == tally.attempts and not tally.unsent
+def _body(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[str]:
+    good = tally.all_well
     verdict = (
         "Every callback was delivered and acknowledged" if good else "Not every callback was delivered and acknowledged"
     )
     yield f'<p class="soft"><b>Roomhook</b> {version("roomhook")}, playing the Room backend</p>'
     yield f'<h1 class="{"good" if good else "bad"}">{verdict}</h1>'
-    yield _table(_facts(tally, order))
+    yield _table(_facts(tally, order, journals))
     yield f"<h2>Latency{', from the intended moment of sending' if tally.open_loop else ''}</h2><section>"
     marks = [(f"p{percent:g}", tally.latency.percentile_ms(percent)) for percent in (50, 99)]
     yield charts.histogram([(bound / 1000, count) for bound, count in tally.latency.buckets()], marks)
@@ -98,14 +99,16 @@ def _body(tally: Tally, order: Order) -> Iterator[str]:
         yield "<h2>Requirements breached</h2><section>"
         yield charts.shares(tally.breaches.most_common())
         yield "</section>"
-    yield "<h2>Check-out methods</h2><section>"
+    yield "<h2>Check-out methods of attempts</h2><section>"
     yield charts.shares(tally.check_outs.most_common())
     yield "</section>"
-    yield from _specimens("Failed and imperfect callbacks", tally.failures, order)
-    yield from _specimens("Slowest callbacks", tally.slowest, order)
+    trouble = tally.attempts - tally.acknowledged
+    some = f": {len(tally.failures):,} of {trouble:,}" if trouble > len(tally.failures) else ""
+    yield from _specimens(f"Failed and imperfect attempts{some}", tally.failures, order)
+    yield from _specimens("Slowest attempts", tally.slowest, order)
 
 
-def _facts(tally: Tally, order: Order) -> Iterator[tuple[str, str]]:
+def _facts(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[tuple[str, str]]:
     rate = tally.attempts / tally.elapsed_s if tally.elapsed_s else 0
     yield "target", f"{order.url.with_query('')} (your App backend), SDKAppID {order.sdkappid}"
     yield "model", f"{tally.mode}; deadline {order.deadline_ms:g} ms, retry {order.retry}, seed {order.seed}"
@@ -117,8 +120,8 @@ def _facts(tally: Tally, order: Order) -> Iterator[tuple[str, str]]:
     yield "acknowledged", f"{tally.acknowledged:,} of {tally.attempts:,} attempts"
     if tally.open_loop:
         yield "late", f"{tally.late:,} left more than 2 ms after their time"
-    if order.journal:
-        yield "journal", str(order.journal)
+    for path in journals:
+        yield "journal", path
 
 
 def _times(tally: Tally) -> Iterator[tuple[str, str]]:
@@ -127,7 +130,10 @@ def _times(tally: Tally) -> Iterator[tuple[str, str]]:
         ("service, from the actual moment", tally.service),
         ("left late by", tally.lateness),
     ]
-    for name, times in kinds if tally.open_loop else kinds[:1]:
+    kinds = kinds if tally.open_loop else kinds[:1]
+    if tally.recovery.total:
+        kinds.append((f"{tally.recovery.total:,} recovered by a retry, from the first attempt", tally.recovery))
+    for name, times in kinds:
         percentiles = ", ".join(f"p{percent:g} {times.percentile_ms(percent):.2f}" for percent in (50, 90, 99, 99.9))
         yield name, f"mean {times.mean_ms:.2f}, {percentiles}, max {times.longest_us / 1000:.2f} ms"
 

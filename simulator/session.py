@@ -31,7 +31,10 @@ from roomhook.simulator.tally import Tally
 from roomhook.simulator.target import Target
 from roomhook.simulator.tls import client_context
 
-__all__ = ["Order", "Source", "Watch", "carry_out", "seldom_collecting"]
+__all__ = ["SIGNALS", "Ended", "Order", "Source", "Watch", "carry_out", "seldom_collecting"]
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a session in order."""
 
 _WATCHED_EVERY_S: Final = 0.25
 
@@ -50,21 +53,32 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What somebody who looks on is shown: the counts so far, and what is under way."""
+    """What somebody who looks on is shown: the counts so far, and what is under way or, when ``stopping``, awaited."""
 
     tally: Tally
     in_flight: int
     waiting: int
     alive: int | None
     elapsed_s: float
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a session ended: what was counted, whether a signal ended it early, and what broke its events off."""
+
+    tally: Tally
+    interrupted: bool = False
+    error: RoomhookError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What is to be sent where and how.
 
-    ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``. ``deadline_ms`` is how
-    long an answer may take; ``max_late_ms`` how late a callback may leave; ``exact`` sends recorded events with the URL
+    ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``; ``told_speed`` is what
+    the latter is called where the events themselves are compressed already. ``deadline_ms`` is how long an answer may
+    take; ``max_late_ms`` how late a callback may leave; ``exact`` sends recorded events with the URL
     parameters that they had. ``options`` are kept in the journal.
     """
 
@@ -80,6 +94,7 @@ class Order:
     rate: float | None = None
     poisson: bool = False
     speed: float | None = None
+    told_speed: float | None = None
     retry: str = "none"
     disorder: Disorder = field(default_factory=Disorder)
     max_late_ms: float | None = None
@@ -110,14 +125,15 @@ class Order:
     def _pace(self) -> Pace | None:
         if self.rate is not None:
             return poisson_rate(self.rate, Random(self.seed)) if self.poisson else constant_rate(self.rate)
-        return own_times(self.speed) if self.speed is not None else None
+        return own_times(self.speed, self.told_speed or self.speed) if self.speed is not None else None
 
 
-async def carry_out(order: Order, source: Source, watch: Callable[[Watch], object] | None = None) -> tuple[Tally, bool]:
-    """Send what *source* gives; returns the tally, and whether a signal ended it early.
+async def carry_out(order: Order, source: Source, watch: Callable[[Watch], object] | None = None) -> Ended:
+    """Send what *source* gives.
 
     Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
-    a journal that can't be used. SIGINT and SIGTERM let what is in flight come home; a second one does not wait.
+    a journal that can't be used. SIGINT, SIGTERM and SIGHUP let what is in flight come home; a second one does not
+    wait: ``CancelledError``.
     """
     target = order.target()
     async with Sender(target, deadline_ms=order.deadline_ms, connections=order.connections) as sender:
@@ -134,8 +150,10 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
             resume=order.resume,
         )
         try:
+            owed, before = journal.owed(), journal.scheduled
             run = Run(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
             found = await _looked_on(run, source, watch)
+            found.tally.scheduled = owed + journal.scheduled - before  # some that it holds may not have been begun
             journal.close()
         except sqlite3.Error as error:
             journal.abandon()
@@ -147,11 +165,13 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
         return found
 
 
-async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] | None) -> tuple[Tally, bool]:
+async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] | None) -> Ended:
     interrupted = _Interruption(run)
     watching = asyncio.ensure_future(_watch(run, source, watch)) if watch else None
     try:
-        return await run.go(), interrupted.happened
+        return Ended(await run.go(), interrupted.happened)
+    except RoomhookError as error:
+        return Ended(run.tally, interrupted.happened, error)
     finally:
         interrupted.forget()
         if watching is not None:
@@ -173,7 +193,7 @@ async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> 
     while True:
         await asyncio.sleep(_WATCHED_EVERY_S)
         run.flush()
-        watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s))
+        watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
 
 
 @contextmanager
@@ -188,7 +208,10 @@ def seldom_collecting() -> Generator[None]:
 
 
 class _Interruption:
-    """Turns the first SIGINT or SIGTERM into an orderly end, the next into an immediate one."""
+    """Turns the first signal into an orderly end, the next into an immediate one.
+
+    Whoever starts us may have blocked the signals until somebody heeds them.
+    """
 
     def __init__(self, run: Run) -> None:
         self.happened = False
@@ -196,12 +219,13 @@ class _Interruption:
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         self._signals: list[signal.Signals] = []
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in SIGNALS:
             try:
                 self._loop.add_signal_handler(each, self._interrupt)
             except (ValueError, RuntimeError):  # not in the main thread: whoever runs us there decides when to stop
-                break
+                return
             self._signals.append(each)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def forget(self) -> None:
         """Leave signals alone again."""

@@ -55,6 +55,7 @@ class Tally:
     Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome and one of ``check_outs``
     each. ``latency`` counts from the intended moment of sending, ``service`` from the actual one; ``lateness``
     is what lies between. In the closed loop nothing has a time to be late for, and ``latency`` is what ``service`` is.
+    ``recovery`` counts, for what a retry has delivered, from its first attempt until then.
     """
 
     mode: str = ""
@@ -75,6 +76,7 @@ class Tally:
     latency: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
+    recovery: Histogram = field(default_factory=Histogram)
     seconds: list[Second] = field(default_factory=list)
     failures: list[Specimen] = field(default_factory=list)
     _slowest: list[tuple[int, int, Specimen]] = field(default_factory=list)
@@ -87,6 +89,11 @@ class Tally:
     def unsent(self) -> int:
         """Events that are not finished: not begun, in flight or waiting for a retry when the run ended."""
         return self.scheduled - self.delivered - self.failed
+
+    @property
+    def all_well(self) -> bool:
+        """Was every callback delivered and acknowledged, every copy too, if need be by a retry?"""
+        return self.acknowledged + self.retries == self.attempts and not self.unsent
 
     @property
     def attempts(self) -> int:
@@ -155,6 +162,7 @@ class Tally:
             self.latency.add(other.latency)
             self.service.add(other.service)
             self.lateness.add(other.lateness)
+            self.recovery.add(other.recovery)
             self.failures = (self.failures + other.failures)[: 4 * _MOST_SPECIMENS]
             self._slowest = heapq.nlargest(_MOST_SPECIMENS, self._slowest + other._slowest, key=lambda one: one[0])  # noqa: SLF001
             self.seconds = _side_by_side(self.seconds, other.seconds)
@@ -180,7 +188,7 @@ class Tally:
             "requirements": dict(self.breaches.most_common()),
             "check_outs": dict(self.check_outs.most_common()),
             "latency_ms": _times(self.latency),
-            **({name: _times(times) for name, times in self._open_loop_times()}),
+            **({name: _times(times) for name, times in self._more_times()}),
             "histogram_ms": [[bound / 1000, count] for bound, count in self.latency.buckets()],
             "seconds": [
                 {
@@ -191,8 +199,9 @@ class Tally:
             ],
         }
 
-    def _open_loop_times(self) -> list[tuple[str, Histogram]]:
-        return [("service_ms", self.service), ("lateness_ms", self.lateness)] if self.open_loop else []
+    def _more_times(self) -> list[tuple[str, Histogram]]:
+        found = [("service_ms", self.service), ("lateness_ms", self.lateness)] if self.open_loop else []
+        return [*found, ("recovery_ms", self.recovery)] if self.recovery.total else found
 
     def _record_lateness(self, attempts: Sequence[Attempt], latencies: Sequence[int]) -> None:
         latenesses = [(one.sent_ns - one.intended_ns) // 1000 for one in attempts]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,10 +18,10 @@ from typing import Any, Final
 
 from roomhook.schemas.errors import ConfigurationError, RoomhookError, UnreachableError
 from roomhook.simulator.sender import run_loop
-from roomhook.simulator.session import Order, Source, Watch, carry_out, seldom_collecting
+from roomhook.simulator.session import SIGNALS, Ended, Order, Source, Watch, carry_out, seldom_collecting
 from roomhook.simulator.tally import Tally
 
-__all__ = ["carry_out_together", "first_part", "journal_of_part"]
+__all__ = ["carry_out_together", "first_part", "journal_of_part", "journals_of", "whole_of"]
 
 _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, ConfigurationError, UnreachableError)}
 
@@ -28,21 +31,35 @@ def journal_of_part(journal: Path, part: int, parts: int) -> Path:
     return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
 
 
+def journals_of(journal: Path, parts: int) -> list[Path]:
+    """The journals that so many processes make of *journal*: itself, if it is but one."""
+    return [journal] if parts == 1 else [journal_of_part(journal, part, parts) for part in range(1, parts + 1)]
+
+
+def whole_of(part: Path) -> Path | None:
+    """The journal that *part* is named after, if it is named as the part of one."""
+    match = re.fullmatch(r"(.+)\.\d+-of-\d+", part.stem)
+    return part.with_name(match[1] + part.suffix) if match else None
+
+
 def first_part(journal: Path) -> Path | None:
     """The first of the journals that several processes have made of *journal*, if they have."""
     return next(iter(sorted(journal.parent.glob(f"{glob.escape(journal.stem)}.1-of-*{journal.suffix}"))), None)
 
 
-def carry_out_together(
-    order: Order, sources: list[Source], watch: Callable[[Watch], object] | None = None
-) -> tuple[Tally, bool]:
-    """Carry out *order* with a process for each of *sources*; returns the sum, and whether a signal ended it early.
+def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Watch], object] | None = None) -> Ended:
+    """Carry out *order* with a process for each of *sources*; its tally is the sum of theirs.
 
-    Raises the first error that a process ended with. SIGINT and SIGTERM are passed on.
+    Raises the first error that a process ended with, ``KeyboardInterrupt`` if it was made to end at once. Signals are
+    passed on.
     """
     parts = len(sources)
     context = multiprocessing.get_context("spawn")
     running: dict[Any, BaseProcess] = {}
+    resource_tracker.ensure_running()  # it would unblock signals when the first process starts
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, SIGNALS
+    )  # the processes inherit that, until they can end in order
     for part, source in enumerate(sources, 1):
         ours, theirs = context.Pipe(duplex=False)
         process: BaseProcess = context.Process(
@@ -52,9 +69,10 @@ def carry_out_together(
         theirs.close()
         running[ours] = process
     interrupted = _pass_on_signals(list(running.values()))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     latest: dict[Any, Watch] = {}
     finished: list[Tally] = []
-    error: RoomhookError | None = None
+    error: RoomhookError | KeyboardInterrupt | None = None
     try:
         while running:
             for each in wait(list(running)):
@@ -80,7 +98,7 @@ def carry_out_together(
     total = Tally()
     total.add(finished)
     total.mode = order.mode
-    return total, bool(interrupted["happened"])
+    return Ended(total, bool(interrupted["happened"]))
 
 
 def _share(order: Order, part: int, parts: int) -> Order:
@@ -97,6 +115,7 @@ def _share(order: Order, part: int, parts: int) -> Order:
 def _work(connection: Any, order: Order, source: Source) -> None:
     """What each process does: tell of progress, and at the end of the tally or the error."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the first process, which passes it on once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that came before we had a group of our own
 
     def tell(message: object) -> None:
         try:
@@ -106,23 +125,27 @@ def _work(connection: Any, order: Order, source: Source) -> None:
 
     try:
         with seldom_collecting():
-            tally, _ = run_loop(carry_out(order, source, tell))
-        tell(tally)
+            ended = run_loop(carry_out(order, source, tell))
+        if ended.error is not None:
+            raise ended.error
+        tell(ended.tally)
     except RoomhookError as error:
         tell((error.exit_code, str(error)))
+    except asyncio.CancelledError:
+        tell(KeyboardInterrupt())
     finally:
         connection.close()
 
 
-def _received(connection: Any) -> Watch | Tally | RoomhookError:
+def _received(connection: Any) -> Watch | Tally | RoomhookError | KeyboardInterrupt:
     try:
         message = connection.recv()
     except EOFError:
-        return RoomhookError("a sending process died; --resume goes on with its journal")
+        return RoomhookError("a sending process died; if there is a --journal, --resume goes on with it")
     if isinstance(message, tuple):
         code, text = message
         return _ERRORS.get(code, RoomhookError)(text)
-    assert isinstance(message, Watch | Tally)
+    assert isinstance(message, Watch | Tally | KeyboardInterrupt)
     return message
 
 
@@ -136,11 +159,12 @@ def _together(watches: list[Watch]) -> Watch:
         sum(watch.waiting for watch in watches),
         sum(alive) if alive else None,
         max(watch.elapsed_s for watch in watches),
+        any(watch.stopping for watch in watches),
     )
 
 
 def _pass_on_signals(processes: list[BaseProcess]) -> dict[str, Any]:
-    """Let SIGINT and SIGTERM end the processes in order, and remember that one came."""
+    """Let signals end the processes in order, and remember that one came."""
     state: dict[str, Any] = {"happened": False, "before": {}}
 
     def passed(*_: object) -> None:
@@ -149,7 +173,7 @@ def _pass_on_signals(processes: list[BaseProcess]) -> dict[str, Any]:
             if process.is_alive():
                 process.terminate()
 
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in SIGNALS:
         state["before"][each] = signal.signal(each, passed)
     return state
 

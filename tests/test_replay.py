@@ -8,12 +8,15 @@ import os
 import pty
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
@@ -212,7 +215,80 @@ def test_only_what_failed_is_replayed_when_asked(backend: Backend, capsys: pytes
     assert main(["replay", "run.db", backend.url, "--speed", "max", "--journal", "good.db"]) == 0
     capsys.readouterr()
     assert main(["replay", "good.db", backend.url, "--only-failed"]) == 0
-    assert "0 scheduled" in capsys.readouterr().out
+    assert capsys.readouterr().err.endswith("nothing was to be sent: nothing had failed\n")
+
+
+def test_a_run_that_sends_nothing_is_no_success_unless_it_had_been_finished(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty.ndjson").write_text("\n")
+    assert "there was no callback to send" in complaint(capsys, "replay", "empty.ndjson", backend.url)
+    order = ["traffic", backend.url, "--seed", "3", "--rate", "max"]
+    assert "there was no callback to send" in complaint(capsys, *order, "--duration", "0s")
+    assert main([*order, "--events", "5", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
+    assert capsys.readouterr().err == "nothing was left to send: every callback in run.db is finished\n"
+    assert len(backend.receipts) == 5
+
+
+def test_a_resumed_run_has_as_many_processes_as_it_was_begun_with(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = ["traffic", backend.url, "--events", "60", "--seed", "3", "--rate", "max", "--processes", "2"]
+    assert main([*order, "--journal", "run.db"]) == 0
+    out, _ = capsys.readouterr()
+    assert "journal       run.1-of-2.db\njournal       run.2-of-2.db\n" in out
+    again = ["traffic", backend.url, "--resume", "--journal"]
+    said = complaint(capsys, *again, "run.db", "--processes", "3")
+    assert said == "roomhook: run.1-of-2.db was begun with --processes 2, not 3: leave it out to go on"
+    said = complaint(capsys, *again, "run.2-of-2.db")
+    assert said.endswith("run.2-of-2.db is one of several journals of one run; go on with all: --journal run.db")
+    said = complaint(capsys, *order, "--journal", "run.db", "--processes", "3")
+    assert "run.1-of-2.db exists; add --resume to go on with it" in said
+    assert main([*again, "run.db"]) == 0
+    assert len(backend.receipts) == 60
+
+
+def test_what_a_retry_has_delivered_is_well_and_the_time_it_took_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tries: Counter[bytes] = Counter()
+
+    class Grumpy(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            tries[body] += 1
+            answer = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+            self.send_response(200 if tries[body] > 1 else 503)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Grumpy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        order = ["traffic", f"http://127.0.0.1:{server.server_port}/", "--events", "20", "--rate", "500/s"]
+        assert main([*order, "--retry", "trtc", "--report", "html"]) == 0
+        assert main([*order, "--seed", "9"]) == 1
+        server.shutdown()
+    out = capsys.readouterr().out
+    assert "events        20 scheduled = 20 delivered + 0 failed + 0 unsent" in out
+    assert "acknowledged  20 of 40" in out
+    assert re.search(r"recovered     20 by a retry: p50 [\d.]+ .*  \(from the first attempt\)", out)
+    page = Path("roomhook-report/roomhook-sending.html").read_text()
+    assert "Every callback was delivered and acknowledged" in page
+    assert "<title>20 callbacks to" in page
+    assert "20 recovered by a retry" in page
+
+
+def test_compressed_time_is_called_by_its_factor(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    found = sent(capsys, "traffic", backend.url, "--events", "20", "--seed", "3", "--speed", "36000x")
+    assert found["mode"] == "open loop, the events' own times at 36000x"
 
 
 def test_traffic_pipes_into_replay(backend: Backend) -> None:
@@ -242,7 +318,47 @@ def test_processes_share_a_replay_by_rooms(backend: Backend, capsys: pytest.Capt
     assert not rooms[0] & rooms[1]
 
 
-def test_control_c_ends_in_order_and_the_journal_resumes(backend: Backend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_control_c_does_not_wait_and_is_no_error_of_ours(processes: int, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        order = ["traffic", url, "--rate", "200/s", "--timeout", "60", "--journal", str(tmp_path / "run.db")]
+        command = [sys.executable, "-m", "roomhook", *order, "--processes", str(processes)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=clean_environment()) as sender:
+            journals = [tmp_path / "run.db"] if processes == 1 else [tmp_path / "run.1-of-2.db"]
+            deadline = time.monotonic() + 30
+            while not all(map(Path.exists, journals)) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.5)
+            sender.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert sender.poll() is None
+            sender.send_signal(signal.SIGINT)
+            _, said = sender.communicate(timeout=20)
+    assert sender.returncode == 130
+    assert "interrupted at once, what was in flight is in doubt; the same command with --resume" in said
+    assert "Traceback" not in said
+
+
+def test_control_c_while_processes_start_ends_them_in_order(backend: Backend) -> None:
+    order = ["traffic", backend.url, "--events", "100000", "--rate", "400/s", "--processes", "2"]
+    command = [sys.executable, "-m", "roomhook", *order]
+    pipe = subprocess.PIPE
+    for wait_s in (0, 0.2, 0.5):
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=clean_environment()) as sender:
+            assert sender.stderr is not None
+            assert sender.stderr.readline().startswith("seed")
+            time.sleep(wait_s)
+            sender.send_signal(signal.SIGINT)
+            _, said = sender.communicate(timeout=30)
+        assert sender.returncode == 130, said
+        assert "Traceback" not in said
+
+
+def test_control_c_ends_in_order_and_the_journal_resumes(
+    backend: Backend, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     order = [
         "traffic",
         backend.url,
@@ -263,12 +379,21 @@ def test_control_c_ends_in_order_and_the_journal_resumes(backend: Backend, tmp_p
         while len(backend.receipts) < 100 and time.monotonic() < deadline:
             time.sleep(0.01)
         sender.send_signal(signal.SIGINT)
-        out, _ = sender.communicate(timeout=20)
+        out, said = sender.communicate(timeout=20)
         assert sender.returncode == 130
+    assert said.endswith(f"interrupted; the same command with --resume --journal {tmp_path / 'run.db'} goes on\n")
     scheduled, delivered, failed, unsent = (
         int(one) for one in re.findall(r"(\d+) (?:scheduled|delivered|failed|unsent)\b", out.replace(",", ""))[:4]
     )
     assert scheduled == delivered + failed + unsent
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    journal = json.loads(capsys.readouterr().out)
+    assert [journal[name] for name in ("scheduled", "delivered", "failed", "unsent")] == [
+        scheduled,
+        delivered,
+        failed,
+        unsent,
+    ]
     assert main(["traffic", "--resume", "--journal", "run.db", backend.url, "--rate", "max"]) == 0
     assert len(backend.receipts) == 2000
     assert len(set(backend.bodies())) == 2000
@@ -359,7 +484,7 @@ def test_reports_are_written_and_need_no_network(backend: Backend, capsys: pytes
         "Latency, from the intended moment",
         "Outcomes over time",
         "Check-out methods",
-        "Slowest callbacks",
+        "Slowest attempts",
         "curl -sS",
         "<svg",
         "ack.status",
@@ -428,8 +553,11 @@ def test_a_bad_line_is_named_and_what_came_before_is_counted(
     backend: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("half.ndjson").write_text('{"time":1,"parameters":{},"packet":{}}\nnonsense\n')
-    assert main(["replay", "half.ndjson", backend.url, "--journal", "run.db"]) == 2
-    assert "half.ndjson, line 2" in capsys.readouterr().err
+    assert main(["replay", "half.ndjson", backend.url, "--journal", "run.db", "--report", "json"]) == 2
+    out, said = capsys.readouterr()
+    assert "half.ndjson, line 2" in said
+    assert "events        1 scheduled" in out
+    assert json.loads(Path("roomhook-report/roomhook-sending.json").read_text())["scheduled"] == 1
     assert main(["journal", "run.db", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["scheduled"] == found["delivered"] + found["failed"] + found["unsent"]

@@ -37,6 +37,8 @@ def _line(watch: Watch) -> str:
     tally = watch.tally
     rate = tally.attempts / watch.elapsed_s if watch.elapsed_s else 0
     parts = [f"{tally.attempts:,} sent", f"{rate:,.0f}/s", f"{watch.in_flight} in flight"]
+    if watch.stopping:
+        parts.insert(0, f"ending when {watch.in_flight} in flight are answered (Ctrl-C again: at once)")
     parts += [f"{name} {count:,}" for name, count in tally.outcome_counts().items()]
     parts.append(f"p50 {tally.latency.percentile_ms(50):.1f} ms, p99 {tally.latency.percentile_ms(99):.1f} ms")
     if tally.open_loop and tally.late:
@@ -56,6 +58,7 @@ class Outcome:
     reports: Sequence[str]
     folder: Path
     output: OutputFormat
+    journals: Sequence[Path] = ()
 
     def check_writable(self) -> None:
         """Find out before the run, not after it, whether its reports can be written."""
@@ -63,8 +66,11 @@ class Outcome:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for kind in self.reports:
-                (self.folder / _FILES[kind]).touch()
+            for path in [self.folder / _FILES[kind] for kind in self.reports]:
+                is_new = not path.exists()
+                path.touch()
+                if is_new:  # a run that breaks off leaves no empty report behind
+                    path.unlink()
         except OSError as error:
             raise ConfigurationError(
                 f"--report-dir {self.folder} can't be written: {error.strerror or error}"
@@ -72,14 +78,16 @@ class Outcome:
 
     def show(self, tally: Tally) -> None:
         """Print the closing table on stdout and write the reports."""
-        found = document(tally, self.order)
+        found = document(tally, self.order, [str(path) for path in self.journals])
         if self.output is OutputFormat.JSON:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         else:
             typer.echo("\n".join(_table(found, tally)))
         for kind in dict.fromkeys(self.reports):
             path = self.folder / _FILES[kind]
-            text = html(tally, self.order) if kind == "html" else json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+            text = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+            if kind == "html":
+                text = html(tally, self.order, found["journals"])
             path.write_text(text, encoding="utf-8")
             typer.echo(f"wrote {path}", err=True)
 
@@ -103,7 +111,10 @@ def _table(found: dict[str, Any], tally: Tally) -> list[str]:
     if tally.open_loop:
         lines.append(f"service       {_times(tally.service)}  (from the actual moment)")
         lines.append(f"left late     {_times(tally.lateness)}; {tally.late:,} by more than 2 ms")
-    lines += [f"journal       {found['journal']}"] if found["journal"] else []
+    if tally.recovery.total:
+        times = f"{_times(tally.recovery)}  (from the first attempt)"
+        lines.append(f"recovered     {tally.recovery.total:,} by a retry: {times}")
+    lines += [f"journal       {path}" for path in found["journals"]]
     return lines
 
 

@@ -25,9 +25,9 @@ def progress_line() -> Iterator[Callable[[str], None]]:
     if not _watched():
         yield lambda _: None
         return
-    width = shutil.get_terminal_size().columns - 1
 
     def show(text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
         sys.stderr.write(f"\r\x1b[K{text[:width]}")
         sys.stderr.flush()
 

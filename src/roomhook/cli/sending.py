@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import re
@@ -41,6 +42,7 @@ _TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?")
 _MS: Final = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, None: 1000.0}
 _SECRET: Final = frozenset({"token", "header"})
 _FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
+_MOST_PROCESSES: Final = 64
 
 
 class Retry(StrEnum):
@@ -116,7 +118,14 @@ class Sending:
         str, typer.Option("--delay", metavar="TIME", help="Send each callback e.g. 200ms, or 50ms-2s, after its time.")
     ] = "0s"
     processes: Annotated[
-        int, typer.Option("--processes", metavar="N", min=1, help="Share the work out to N processes, e.g. one a core.")
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=_MOST_PROCESSES,
+            help="Share the work out to N processes, e.g. one a core.",
+        ),
     ] = 1
     journal: Annotated[
         Path | None,
@@ -136,10 +145,12 @@ class Sending:
     given: Mapping[str, Any] = field(default_factory=dict)
     """Every option of the command as it was given, for the journal."""
 
-    def order(self, url: str, *, speed: float | None, seed: int, resolved: Mapping[str, Any]) -> Order:
-        """What is to be done at *speed* unless there is a --rate; *resolved* are options that were left to us.
+    def order(
+        self, url: str, *, speed: float | None, seed: int, resolved: Mapping[str, Any], told_speed: float | None = None
+    ) -> Order:
+        """What is to be done at *speed* (*told_speed*, where that is another) unless there is a --rate.
 
-        Raises ``ConfigurationError`` for anything that can't be.
+        *resolved* are options that were left to us. Raises ``ConfigurationError`` for anything that can't be.
         """
         from roomhook.simulator.callback_url import CallbackUrl
         from roomhook.simulator.pacing import parse_rate
@@ -157,8 +168,11 @@ class Sending:
             raise ConfigurationError(
                 f"{option} needs callbacks that have a time: give a --rate such as 2000/s, or a --speed"
             )
-        if self.resume and self.journal is None:
-            raise ConfigurationError("--resume needs the --journal that is to be gone on with")
+        if self.arrivals is Arrivals.POISSON and rate is None:
+            raise ConfigurationError(
+                "--arrivals poisson needs a --rate such as 2000/s: at a --speed, callbacks keep their times"
+            )
+        self._refuse_journals_that_do_not_fit()
         return Order(
             url=target,
             sdkappid=self.sdkappid,
@@ -172,6 +186,7 @@ class Sending:
             rate=rate,
             poisson=self.arrivals is Arrivals.POISSON,
             speed=None if closed else speed,
+            told_speed=told_speed,
             retry=self.retry.value,
             disorder=Disorder(_share("--duplicate", self.duplicate), _share("--reorder", self.reorder), delay_ms),
             max_late_ms=_time_ms("--max-late", self.max_late) if self.max_late else None,
@@ -180,6 +195,19 @@ class Sending:
             resume=self.resume,
             options={**self.given, **resolved},
         )
+
+    def _refuse_journals_that_do_not_fit(self) -> None:
+        from roomhook.simulator.workers import first_part
+
+        if self.journal is None:
+            if self.resume:
+                raise ConfigurationError("--resume needs the --journal that is to be gone on with")
+            return
+        if self.journal.is_dir():
+            raise ConfigurationError(f"--journal {self.journal} is a folder; name a file in it, such as run.db")
+        part = None if self.resume else first_part(self.journal)
+        if part is not None:
+            raise ConfigurationError(f"{part} exists; add --resume to go on with it, or choose another --journal")
 
 
 def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,7 +232,7 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(context: typer.Context, **values: Any) -> Any:
         if values["resume"] and values["journal"] is not None:
-            values = _resumed(context, values, free=frozenset(names), hints=own | ours)
+            values = _resumed(context, values, free=frozenset(names) - {"processes"}, hints=own | ours)
         given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
         mine = {name: values[name] for name in names}
         theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
@@ -231,19 +259,45 @@ def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
     from roomhook.cli.outcome import Outcome, progress
     from roomhook.simulator.sender import run_loop
     from roomhook.simulator.session import carry_out, seldom_collecting
-    from roomhook.simulator.workers import carry_out_together
+    from roomhook.simulator.workers import carry_out_together, journals_of
 
-    outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output)
+    journals = journals_of(order.journal, len(sources)) if order.journal else []
+    outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
     outcome.check_writable()
-    with progress() as watch, seldom_collecting():
-        if len(sources) == 1:
-            tally, interrupted = run_loop(carry_out(order, sources[0], watch))
-        else:
-            tally, interrupted = carry_out_together(order, list(sources), watch)
-    outcome.show(tally)
-    if interrupted:
+    try:
+        with progress() as watch, seldom_collecting():
+            if len(sources) == 1:
+                ended = run_loop(carry_out(order, sources[0], watch))
+            else:
+                ended = carry_out_together(order, list(sources), watch)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
         return _INTERRUPTED
-    return 0 if tally.acknowledged == tally.attempts and not tally.unsent else 1
+    tally = ended.tally
+    if not tally.scheduled and not ended.interrupted and ended.error is None:
+        return _nothing_to_send(order, only_failed=bool(sending.given.get("only_failed")))
+    outcome.show(tally)
+    if ended.error is not None:
+        raise ended.error
+    if ended.interrupted:
+        typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
+        return _INTERRUPTED
+    return 0 if tally.all_well else 1
+
+
+def _how_to_go_on(order: Order) -> str:
+    return f"; the same command with --resume --journal {order.journal} goes on" if order.journal else ""
+
+
+def _nothing_to_send(order: Order, *, only_failed: bool) -> int:
+    """A run that sent nothing has shown nothing, unless there was nothing left to do."""
+    if order.resume:
+        typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)
+    elif only_failed:
+        typer.echo("nothing was to be sent: nothing had failed", err=True)
+    else:
+        raise ConfigurationError("there was no callback to send; is the input empty, or the time too short for one?")
+    return 0
 
 
 def _resumed(
@@ -251,23 +305,30 @@ def _resumed(
 ) -> dict[str, Any]:
     """*values* with those that the journal was begun with in place of defaults; *free* ones may have changed."""
     from roomhook.simulator.journal_reading import reading
-    from roomhook.simulator.workers import first_part
+    from roomhook.simulator.workers import first_part, whole_of
 
     path: Path = values["journal"]
+    whole = whole_of(path)
     if not path.exists():
-        path = first_part(path) or path
+        path, whole = first_part(path) or path, None
     with reading(path) as reader:
         runs = reader.runs()
     stored: dict[str, Any] = runs[0]["options"] if runs else {}
+    if whole is not None and stored.get("processes", 1) > 1:
+        raise ConfigurationError(f"{path} is one of several journals of one run; go on with all: --journal {whole}")
     merged = dict(values)
+    if merged.get("url") is None:
+        merged["url"] = stored.get("url")
     for name in (name for name in stored if name in values and name not in _FREE_ON_RESUME):
         source = context.get_parameter_source(name)
         if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
             merged[name] = _restored(hints[name], stored[name])
         elif name not in free and _plain(values[name]) != stored[name]:
-            option = name.replace("_", "-")
+            option, right = f"--{name.replace('_', '-')}", "leave it out to go on"
+            if name == "file":
+                option, right = "the file", "name that to go on"
             raise ConfigurationError(
-                f"{path} was begun with --{option} {stored[name]}, not {_plain(values[name])}: leave it out to go on"
+                f"{path} was begun with {option} {stored[name]}, not {_plain(values[name])}: {right}"
             )
     return {**merged, **{name: value for name, value in stored.items() if name not in merged}}
 

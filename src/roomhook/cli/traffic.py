@@ -230,7 +230,8 @@ def _send(wanted: Traffic, url: str, sending: Sending, output: TrafficFormat | N
 
     moment = datetime.fromtimestamp(wanted.start_ms / 1000, timezone(timedelta(milliseconds=wanted.offset_ms)))
     resolved = {"seed": wanted.seed, "start": moment.isoformat(timespec="milliseconds")}
-    order = sending.order(url, speed=None if factor is None else 1.0, seed=wanted.seed, resolved=resolved)
+    speed = None if factor is None else 1.0  # the rooms' own times are compressed already
+    order = sending.order(url, speed=speed, told_speed=factor, seed=wanted.seed, resolved=resolved)
     sources = [TrafficSource.part(wanted, part, sending.processes) for part in range(1, sending.processes + 1)]
     return send(order, sources, replace(sending, output=OutputFormat(output or "text")))
 
