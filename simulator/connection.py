@@ -75,7 +75,6 @@ class Connection(asyncio.BaseProtocol):
         "attempt",
         "gone",
         "reusable",
-        "used",
     )
 
     def __init__(self, owner: Owner) -> None:
@@ -93,12 +92,11 @@ class Connection(asyncio.BaseProtocol):
         self._finished = False
         self.attempt: Attempt | None = None
         self.reusable = True
-        self.used = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def send(self, attempt: Attempt) -> None:
         """Write *attempt*'s request; its outcome reaches the owner."""
-        self._carry(attempt)
+        self.attempt = attempt
         self._write(attempt.request)
 
     def abort(self, outcome: Outcome, note: str) -> None:
@@ -184,12 +182,6 @@ class Connection(asyncio.BaseProtocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
 
-    def _carry(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        attempt.connection = self
-        if not self.used:
-            self.used = attempt.fresh = True
-
     def _answered(self, attempt: Attempt, result: Result) -> None:
         """The whole answer has come: it is the owner's turn, together with what else comes at about the same time."""
         self.attempt = None
@@ -271,7 +263,7 @@ class PlainConnection(Connection, asyncio.Protocol):
 
     def send(self, attempt: Attempt) -> None:
         """Write *attempt*'s request; its outcome reaches the owner."""
-        self._carry(attempt)
+        self.attempt = attempt
         request = attempt.request
         try:
             written = write(self._descriptor, request)

@@ -133,6 +133,7 @@ class Sender:
             while idle:
                 connection = idle.pop()
                 if connection.reusable:
+                    attempt.connection = connection
                     attempt.sent_ns = monotonic_ns()
                     connection.send(attempt)
                     break
@@ -269,6 +270,7 @@ class Sender:
             self._fail(attempt, Outcome.CLOSED, "given up: the sender stopped")
             raise
         if connection.reusable:
+            attempt.connection, attempt.fresh = connection, True
             attempt.sent_ns = attempt.sent_ns or monotonic_ns()  # one that is sent again keeps its time
             connection.send(attempt)
         else:
@@ -280,7 +282,8 @@ class Sender:
             return await self._connect()
         except OSError as error:
             outcome = outcome_of_error(error)
-            raise UnreachableError(f"{host}:{port} {outcome.explained} ({_text(error)}); {_remedy(error)}") from None
+            remedy = _remedy(error, tls=self.target.tls is not None)
+            raise UnreachableError(f"{host}:{port} {outcome.explained} ({_text(error)}); {remedy}") from None
 
     async def _connect(self) -> Connection:
         """Open a connection to the first address that takes one; raises ``OSError`` (time-outs included)."""
@@ -332,10 +335,10 @@ def _text(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _remedy(error: OSError) -> str:
+def _remedy(error: OSError, *, tls: bool) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "name its own authority by --cacert FILE, or accept any certificate by --insecure"
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) or (tls and isinstance(error, TimeoutError)):
         return "is it http in place of https?"
     return "is your App backend running?"
 
