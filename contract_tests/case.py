@@ -244,6 +244,19 @@ class Case:
             self._blame_server_error(exchange, what)
         return exchange
 
+    def refuses_known(self, draft: Draft, what: str) -> None:
+        """Unless a finding says so already, *draft* must be refused even over the body of an acknowledged callback.
+
+        A target that looks for duplicates, or into a cache, before it looks who is calling shows here only. One that
+        refuses silently does not: it may well answer OK, and the event has happened.
+        """
+        if self.findings or self.run.settings.refusal == "silent":
+            return
+        known = self.send(self.leave())
+        self.run.count_valid(known)
+        if known.acknowledged and known.callback.body is not None:
+            self.refuses(draft.sent_as(body=known.callback.body), what)
+
     def _ignored(self, draft: Draft, what: str) -> Exchange:
         """A target that refuses silently must not act on *draft*, as the probe tells."""
         if self.run.probe is None:

@@ -79,7 +79,9 @@ class Run:
         self.setup_failure = ""
         self.url = CallbackUrl.parse(settings.target)
         self.line = Line(settings, clock=clock, pause=sleep)
-        self.observations = Observations()
+        self.observations = Observations(
+            coding_allowed=any(name.lower() == "accept-encoding" for name, _ in settings.headers)
+        )
         self.flaky: list[Exchange] = []
         self.summary = Summary()
         self.pause = sleep

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from starlette.responses import Response
 
@@ -114,6 +115,15 @@ class _LostUpdate(ReferenceBackend):
 
     def members(self, room: str) -> list[str]:
         return sorted(account for (where, account), count in self.sessions.items() if where == room and count)
+
+
+@breaks("effect.punctuation")
+class _Unquoting(ReferenceBackend):
+    """Decodes RoomId as if it came from a form."""
+
+    async def apply(self, event: Event) -> None:
+        event.room_id = unquote_plus(event.room_id)
+        await super().apply(event)
 
 
 @breaks("effect.rejoin")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import unquote, unquote_plus
 
-from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.case import Case, NotJudgedError
 from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.client import Exchange
@@ -24,6 +26,9 @@ _ACKNOWLEDGED: Final = {
 }
 """What must be acknowledged before anybody asks for its effect."""
 
+_NEEDLESS_DECODINGS: Final = (unquote, unquote_plus, html.unescape)
+"""What a RoomId, which comes out of JSON as it is, may be put through by mistake."""
+
 
 @check(*_METHODS)
 def one_leaves(case: Case) -> None:
@@ -35,6 +40,53 @@ def one_leaves(case: Case) -> None:
     operator = others[0] if method == "Kicked" else leaver
     callback = _leave(case, room, [leaver], Type=method, Operator_Account=operator)
     _expect(case, room, set(others), [callback], f"after {leaver} left")
+    if method == "Leave" and not case.findings:
+        second, third = others
+        callback = _leave(case, room, [second], MemberCount=18)
+        _expect(case, room, {third}, [callback], f"after {second} left as well, right behind {leaver}")
+
+
+@check("effect.punctuation")
+def rooms_apart(case: Case) -> None:
+    """One leaves a room whose RoomId a needless decoding would make another room's."""
+    case.needs("effect.leave")
+    case.needs("id.punctuation")
+    if case.run.settings.room or case.run.settings.members or case.run.enter is not None:
+        raise NotJudgedError("needs rooms and members of its own, who enter by callbacks")
+    room = f"{case.room()}+%41&lt;x"
+    people = {one: set(case.accounts(2)) for one in (room, *(decode(room) for decode in _NEEDLESS_DECODINGS))}
+    for one, accounts in people.items():
+        case.bring_in(sorted(accounts), one)
+    if not _all_in_their_rooms(case, people):
+        return
+    leaver = min(people[room])
+    people[room].remove(leaver)
+    exchange = case.send(case.build(_leave(case, room, [leaver])))
+    for one, expected in people.items():
+        members = case.settled(one, expected)
+        if members != expected:
+            _blame(case, one, exchange, expected, members, f"after {leaver} left {room}")
+
+
+def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
+    """Whether the probe lists all *people* by room as they entered; a room that lists others as well is a finding.
+
+    One that lists others only proves nothing: it may be the probe that decodes the RoomId.
+    """
+    wrong = False
+    for room, accounts in people.items():
+        members = case.settled(room, accounts)
+        wrong = wrong or members != accounts
+        if members > accounts:
+            entered = next(one for one, theirs in people.items() if theirs & (members - accounts))
+            strangers = sorted(people[entered] & members)
+            callback = case.build_enter(strangers, entered)
+            shown = case.send(callback)
+            _blame(case, room, shown, accounts, members, f"after {', '.join(strangers)} entered {entered}")
+            return False
+    if wrong:
+        raise NotJudgedError("the probe does not list who entered rooms with such RoomIds")
+    return True
 
 
 @check("effect.all-members")
