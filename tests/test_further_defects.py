@@ -196,3 +196,39 @@ def test_rooms_that_are_one_without_their_punctuation_are_found_to_be_one() -> N
     variant = ForgetsPunctuation()
     said = found(variant, probe=lambda room: listed(variant)(variant.key(room)), only=("effect",))
     assert list(said) == ["effect.punctuation"]
+
+
+class OneRoomEach(Variant):
+    """Keeps one room for each person, and compares it with the RoomId of a leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where: dict[str, str] = {}
+
+    def enter(self, event: Event) -> None:
+        self.where |= dict.fromkeys(event.member_list_account, event.room_id)
+
+    def leave(self, event: Event) -> None:
+        for account in event.member_list_account:
+            if self.where.get(account) == event.room_id:
+                del self.where[account]
+
+    def members(self, room: str) -> list[str]:
+        return [account for account, at in self.where.items() if at == room]
+
+
+class ForgetsWhere(OneRoomEach):
+    """Does not compare."""
+
+    def leave(self, event: Event) -> None:
+        for account in event.member_list_account:
+            self.where.pop(account, None)
+
+
+@pytest.mark.parametrize(("kind", "blamed"), [(OneRoomEach, set()), (ForgetsWhere, {"effect.other-room"})])
+def test_a_person_may_be_in_one_room_at_a_time_if_it_is_the_last_one_entered(
+    kind: type[Variant], blamed: set[str]
+) -> None:
+    variant = kind()
+    others = (*SLOW_CHECKS, "effect.rejoin")
+    assert set(found(variant, probe=listed(variant), only=("effect",), exclude=others)) == blamed

@@ -196,6 +196,18 @@ class InPieces(Variant):
             await asyncio.sleep(0)
 
 
+class FoldedInPieces(InPieces):
+    """A folded header, which http.client reads and stricter parsers don't, in an answer that takes several reads."""
+
+    def head(self, response: Response, extra: list[tuple[bytes, bytes]]) -> bytes:
+        return super().head(response, [(b"X-Folded", b"a\r\n  b"), *extra])
+
+    async def write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        for start in range(0, len(data), 40):
+            await Variant.write(self, writer, data[start : start + 40])
+            await asyncio.sleep(0.002)
+
+
 class BlankLineBehind(Variant):
     """Ends each answer with a line end that no header announces."""
 
@@ -376,6 +388,7 @@ VARIANTS: Final = {
     "answers in chunks with trailers": ChunkedWithTrailers,
     "sends 100 Continue first": ContinuesFirst,
     "sends its answer in pieces": InPieces,
+    "sends its answer in pieces with a folded header": FoldedInPieces,
     "ends answers with a blank line": BlankLineBehind,
     "sends more than it announced and closes": MoreThanAnnouncedAndCloses,
     "says 408 and closes after each answer": TimesOutAtOnce,

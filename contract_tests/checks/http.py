@@ -15,6 +15,7 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.client import Exchange
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Breach, judge
+from roomhook.simulator.outcomes import Outcome
 
 __all__ = ["judge_together"]
 
@@ -86,14 +87,16 @@ def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str
 
     A run of them that fails is sent once more before it is blamed, after the target has caught up.
     """
+    lenient = False
     for _ in range(2):
         callbacks = make()
         total = len(callbacks)
         patience_ms = case.run.settings.give_up_ms if deadline else case.run.patience_ms(total)
-        exchanges = case.together(callbacks, patience_ms=patience_ms)
+        exchanges = case.together(callbacks, patience_ms=patience_ms, lenient=lenient)
         worst = [one for one in exchanges if not _accepted(one, deadline=deadline)]
         if not worst:
             break
+        lenient = any(one.outcome is Outcome.NOT_HTTP for one in worst)
         if not case.run.let_it_catch_up(total):
             break
         if any(one.status == HTTPStatus.TOO_MANY_REQUESTS for one in worst):
