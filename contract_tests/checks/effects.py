@@ -65,7 +65,7 @@ def other_room(case: Case) -> None:
         raise NotJudgedError("the probe does not list who went from one room to another")
     late = case.send(case.build(_leave(case, first, [mover], EventTime=now_ms - 4000)))
     case.run.pause(_SOON_S)
-    _expect(case, second, {host, mover}, [], f"after {mover} left {first}, where he was before,", shown=late)
+    _expect(case, second, {host, mover}, [], f"after {mover} left {first}, an earlier room", shown=late)
 
 
 @check("effect.punctuation")
