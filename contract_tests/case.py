@@ -13,7 +13,7 @@ from roomhook.contract_tests.hints import hint_for
 from roomhook.contract_tests.observations import Seen
 from roomhook.contract_tests.probe import SetupError
 from roomhook.contract_tests.register import Requirement, load_register
-from roomhook.contract_tests.together import send_together
+from roomhook.contract_tests.together import send_by_threads, send_together
 from roomhook.contract_tests.verdicts import Finding, Verdict
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Breach, judge
@@ -118,11 +118,15 @@ class Case:
         callback = self.prepare(what, room=room) if isinstance(what, Draft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
-    def together(self, callbacks: Sequence[Callback], *, patience_ms: float) -> list[Exchange]:
-        """Send all *callbacks* at once, each on a connection of its own; the answers in the same order."""
+    def together(self, callbacks: Sequence[Callback], *, patience_ms: float, lenient: bool = False) -> list[Exchange]:
+        """Send all *callbacks* at once, each on a connection of its own; the answers in the same order.
+
+        *lenient* reads answers as generously as those to lone callbacks are read, and sends less at one moment.
+        """
         if self.run.settings.proxy:
             raise NotJudgedError("callbacks that must arrive together can't go through --proxy")
-        exchanges = send_together(self.run.line.client, self.run.settings, callbacks, give_up_ms=patience_ms)
+        send = send_by_threads if lenient else send_together
+        exchanges = send(self.run.line.client, self.run.settings, callbacks, give_up_ms=patience_ms)
         for exchange in exchanges:
             self.run.observe(exchange)
         return exchanges
@@ -243,6 +247,19 @@ class Case:
         elif not server_error_ok:
             self._blame_server_error(exchange, what)
         return exchange
+
+    def refuses_known(self, draft: Draft, what: str) -> None:
+        """Unless a finding says so already, *draft* must be refused even over the body of an acknowledged callback.
+
+        A target that looks for duplicates, or into a cache, before it looks who is calling shows here only. One that
+        refuses silently does not: it may well answer OK, and the event has happened.
+        """
+        if self.findings or self.run.settings.refusal == "silent":
+            return
+        known = self.send(self.leave())
+        self.run.count_valid(known)
+        if known.acknowledged and known.callback.body is not None:
+            self.refuses(draft.sent_as(body=known.callback.body), what)
 
     def _ignored(self, draft: Draft, what: str) -> Exchange:
         """A target that refuses silently must not act on *draft*, as the probe tells."""

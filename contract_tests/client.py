@@ -297,25 +297,32 @@ def _remaining() -> float | None:
     return None if left == float("inf") else left
 
 
+def _heed_deadline(connection: socket.socket) -> None:
+    """Whoever has set no deadline, as raw requests don't, has a time-out of his own on the socket."""
+    left_s = _remaining()
+    if left_s is not None:
+        connection.settimeout(left_s)
+
+
 class _DeadlineSocket(socket.socket):
     """requests' timeout is per read; here every read gets only what is left of the whole."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_remaining())
+        _heed_deadline(self)
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(_remaining())
+        _heed_deadline(self)
         super().sendall(*args, **kwargs)
 
 
 class _DeadlineTlsSocket(ssl.SSLSocket):
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_remaining())
+        _heed_deadline(self)
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(_remaining())
+        _heed_deadline(self)
         super().sendall(*args, **kwargs)
 
 

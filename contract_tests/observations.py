@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from roomhook.contract_tests.client import Exchange
-from roomhook.simulator.compliance import header, parse_json
+from roomhook.simulator.compliance import Answer, header, parse_json, repeated_members
 
 __all__ = ["Observations", "Seen", "leak_in"]
 
 _FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _LEAKS: Final = re.compile(
     r"Traceback \(most recent call last\)"
@@ -45,8 +46,9 @@ class Seen:
 
 @dataclass
 class Observations:
-    """Everything seen, by requirement id and then by what was seen."""
+    """Everything seen, by requirement id and then by what was seen; *coding_allowed*: callbacks ask for a coding."""
 
+    coding_allowed: bool = False
     _by_id: dict[str, dict[str, Seen]] = field(default_factory=dict)
 
     def seen(self, requirement: str) -> tuple[Seen, ...]:
@@ -65,6 +67,9 @@ class Observations:
             return
         for requirement, seen in _look(exchange):
             self.add(requirement, seen)
+        if exchange.acknowledged and not self.coding_allowed:
+            for seen in _look_at_coding(exchange, exchange.answer):
+                self.add("ack.coding", seen)
 
 
 def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
@@ -82,6 +87,13 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
                 "ack.content-type",
                 Seen("an answer is not labelled JSON", "application/json", kind or "none", exchange),
             )
+        if answer.body.startswith(_BYTE_ORDER_MARK):
+            yield (
+                "ack.bom",
+                Seen(
+                    "an answer begins with a byte order mark", "nothing before the JSON", "EF BB BF before it", exchange
+                ),
+            )
         packet = _parsed(exchange)
         extra = sorted(set(packet) - _FIELDS) if isinstance(packet, dict) else []
         if extra:
@@ -96,7 +108,21 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
         yield from _look_at_packet(exchange, packet)
 
 
+def _look_at_coding(exchange: Exchange, answer: Answer) -> Iterator[Seen]:
+    coding = header(answer, "Content-Encoding") or "identity"
+    if coding.strip().lower() != "identity":
+        actual = f"Content-Encoding: {coding}"
+        yield Seen("an answer is compressed though nobody asked for it", "no Content-Encoding", actual, exchange)
+
+
 def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tuple[str, Seen]]:
+    assert exchange.answer is not None
+    for name, values in repeated_members(exchange.answer.body, sorted(_FIELDS)).items():
+        actual = f"{name} {len(values)} times: {', '.join(values)}"
+        yield (
+            "ack.consistent",
+            Seen("a field stands twice with different values", f"{name} once", actual, exchange, f"$.{name}"),
+        )
     status, code, info = packet.get("ActionStatus"), packet.get("ErrorCode"), packet.get("ErrorInfo")
     if status == "OK" and isinstance(code, int) and code != 0:
         actual = f"OK with ErrorCode {code}"

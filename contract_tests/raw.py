@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import Answer, judge
 from roomhook.simulator.outcomes import Outcome, outcome_of_error
 
-__all__ = ["connect", "head", "send_pieces"]
+__all__ = ["connect", "head", "send_pieces", "surplus"]
 
 Piece = tuple[bytes, float]
 """Bytes to write, and how long to pause after them (s)."""
@@ -40,6 +41,46 @@ def connect(url: CallbackUrl, client: Client, timeout_s: float) -> socket.socket
     except OSError:
         plain.close()
         raise
+
+
+def surplus(url: CallbackUrl, client: Client, request: bytes, *, give_up_ms: float, wait_s: float) -> bytes:
+    """What comes behind the answer to *request* within *wait_s*, on a connection that the target means to keep.
+
+    Empty too if there is no whole answer. An HTTP client must not take such bytes for the next answer, but may have no
+    other way than to close, and one that does take them loses the next callback (RFC 9112, 6.3).
+    """
+    try:
+        with closing(connect(url, client, give_up_ms / 1000)) as connection, _Kept(connection) as reader:
+            connection.sendall(request)
+            with closing(FinalResponse(_Received(reader))) as response:  # type: ignore[arg-type]
+                response.begin()
+                response.read()
+                if response.will_close:
+                    return b""
+            connection.settimeout(wait_s)
+            return reader.peek(1)
+    except (OSError, http.client.HTTPException):
+        return b""
+
+
+class _Kept(io.BufferedReader):
+    """A reader that http.client, which reads ahead and throws away what it has not asked for, can't close."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(socket.SocketIO(connection, "r"))
+
+    def close(self) -> None:
+        """Stay open: the socket's owner closes the socket."""
+
+
+class _Received:
+    """A socket's reading side, of which everybody gets the same *reader*."""
+
+    def __init__(self, reader: io.BufferedReader) -> None:
+        self._reader = reader
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return self._reader
 
 
 def send_pieces(

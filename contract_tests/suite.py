@@ -79,7 +79,9 @@ class Run:
         self.setup_failure = ""
         self.url = CallbackUrl.parse(settings.target)
         self.line = Line(settings, clock=clock, pause=sleep)
-        self.observations = Observations()
+        self.observations = Observations(
+            coding_allowed=any(name.lower() == "accept-encoding" for name, _ in settings.headers)
+        )
         self.flaky: list[Exchange] = []
         self.summary = Summary()
         self.pause = sleep
@@ -96,6 +98,7 @@ class Run:
         self.aftermath: dict[str, Exchange | None] = {}
         self.short_rooms = False
         self.lost = ""
+        self._last_words: Exchange | None = None
         self.opened = False
         self._unfounded = ""
         self._since: list[str] = []
@@ -224,6 +227,7 @@ class Run:
     def _lose(self, exchange: Exchange, why: str) -> None:
         """Nothing more can be judged; unless a finding has said so already, add the one that does."""
         since = list(dict.fromkeys(self._since))
+        self._last_words = exchange
         self.lost = f"{why}, since {', '.join(since)}" if since else why
         if not self.opened or any(self._verdict_of(one) is Verdict.FAIL for one in since):
             return
@@ -335,6 +339,7 @@ class Run:
         """Send the warm-up, which is not judged; an unreachable target is noted in the summary."""
         end = self._clock() + self.settings.wait_for_s
         case = Case(self, load_register()["ack.ok"])
+        met: Exchange | None = None
         while True:
             patience_ms = max(_WARM_UP_MS, self.settings.give_up_ms, (end - self._clock()) * 1000)
             exchange = self.line.attempt(case.build(Draft()), patience_ms=patience_ms)
@@ -343,11 +348,13 @@ class Run:
             starting = exchange.outcome in {Ending.RESET, Ending.CLOSED} or exchange.status in _GATEWAY_WAITS
             if not (away or starting) or self._clock() >= end:
                 break
+            met = exchange if exchange.connected else met
             self.pause(0.1)
         self.line.heed(exchange)
         if away:
             self.summary.outcome = Outcome.UNREACHABLE
-            self.summary.detail = f"{self.settings.target} {exchange.outcome.explained} ({exchange.detail})"
+            before = f"took a callback before and {met.judgement.breaches[0].actual}, then " if met else ""
+            self.summary.detail = f"{self.settings.target} {before}{exchange.outcome.explained} ({exchange.detail})"
 
     def _judge(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
         case = Case(self, requirement)
@@ -391,15 +398,20 @@ class Run:
         """Nothing if the baseline is acknowledged; else the verdicts on its cause, and all the rest is unfounded."""
         case = Case(self, load_register()["ack.ok"])
         exchange = case.acknowledges(Draft())
-        if not exchange.late and not self._takes_long_rooms(case):
-            self.short_rooms = True
-            self.short_rooms = case.send(Draft()).acknowledged
-            if self.short_rooms:
-                case = Case(self, load_register()["ack.ok"])
+        try:
+            if not exchange.late and not self._takes_long_rooms(case):
+                self.short_rooms = True
+                self.short_rooms = case.send(Draft()).acknowledged
+                if self.short_rooms:
+                    case = Case(self, load_register()["ack.ok"])
+            if not case.findings:
+                self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
+        except TargetLostError:
+            if not case.findings and self._last_words is not None:
+                case.blame_unacknowledged(self._last_words, self.lost)
         if not case.findings:
-            self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
             return []
-        blamed = diagnose(self, case, exchange)
+        blamed = diagnose(self, case, case.findings[0].exchange or exchange)
         judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
         ids = ", ".join(one.requirement.id for one in judged if one.verdict is not Verdict.INFO)
         self._unfounded = f"the baseline callback is not acknowledged ({ids})"

@@ -20,7 +20,7 @@ from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.sender import Sender, run_loop
 from roomhook.simulator.target import Target
 
-__all__ = ["send_together"]
+__all__ = ["send_by_threads", "send_together"]
 
 _GRACE_S: Final = 30
 """Beyond what every attempt allows itself; it ends a run that our own mistake would hang."""
@@ -48,6 +48,16 @@ def send_together(
     return [_exchange(*pair, settings.deadline_ms) for pair in zip(callbacks, attempts, strict=True)]
 
 
+def send_by_threads(
+    client: Client, settings: Settings, callbacks: Sequence[Callback], *, give_up_ms: float
+) -> list[Exchange]:
+    """The same with the client that lone callbacks go through, for a target whose answers the sender can't read."""
+    with ThreadPoolExecutor(len(callbacks)) as pool:
+        return list(
+            pool.map(lambda one: client.send(one, deadline_ms=settings.deadline_ms, give_up_ms=give_up_ms), callbacks)
+        )
+
+
 def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Exchange:
     result = attempt.result
     whole = result.complete or result.outcome is Outcome.INCOMPLETE
@@ -62,10 +72,15 @@ def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Excha
 
 
 def _lenient(attempt: Attempt) -> Answer | None:
-    """What the parser that lone callbacks use makes of an answer that the sender's own, a stricter one, has refused."""
+    """What the parser that lone callbacks use makes of an answer that the sender's own, a stricter one, has refused.
+
+    None where it may not have come whole, since nothing is read after the refusal.
+    """
     try:
         with closing(http.client.HTTPResponse(_Received(attempt.result.received))) as response:  # type: ignore[arg-type]
             response.begin()
+            if response.length is None and not response.chunked:
+                return None
             body = response.read()
             return Answer(response.status, tuple(response.getheaders()), body, attempt.elapsed_ms)
     except (http.client.HTTPException, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import msgspec
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.packets import decode_response
 
-__all__ = ["ACK_MUST", "Answer", "Breach", "Judgement", "header", "judge", "parse_json"]
+__all__ = ["ACK_MUST", "Answer", "Breach", "Judgement", "header", "judge", "parse_json", "repeated_members"]
 
 ACK_MUST: Final = (
     "ack.status",
@@ -87,6 +88,23 @@ def parse_json(body: bytes) -> Any:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def repeated_members(body: bytes, names: Sequence[str]) -> dict[str, list[str]]:
+    """Those of *names* that the object in *body* holds more than once and unlike, with their values as JSON.
+
+    Which of them a reader takes is open (RFC 8259, 4). Equal values do no harm; what is no JSON object has none.
+    """
+    try:
+        top = json.loads(body.decode("utf-8-sig"), parse_int=_integer, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return {}
+    found = {name: [_shown(value) for key, value in top if key == name] for name in names if isinstance(top, _Pairs)}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object's members as they stand."""
 
 
 def judge(answer: Answer, *, deadline_ms: float) -> Judgement:

@@ -36,7 +36,7 @@ def test_reference_holds_every_effect(server: BackendServer) -> None:
     finished = judge(server.url(), only=("effect",), probe=server.probe())
 
     assert finished.summary.outcome is Outcome.CONFORMS
-    assert len(finished.with_verdict(Verdict.PASS)) == 9
+    assert len(finished.with_verdict(Verdict.PASS)) == 11
 
 
 def test_probe_that_lists_nobody_is_a_failed_set_up_and_no_finding(server: BackendServer) -> None:

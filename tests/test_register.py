@@ -38,8 +38,9 @@ sign.valid sign.missing sign.wrong sign.other-token sign.time-swapped tls.chain 
 effect.leave effect.kicked effect.expired effect.all-members effect.app-id fuzz.valid
 """,
     Level.SHOULD: """
-ack.consistent ack.content-type ack.margin type.unknown members.twenty count.huge reason.long reason.absent reason.nul
-id.system id.unicode id.numeric operator.empty time.old time.ahead
+ack.consistent ack.content-type ack.bom ack.coding ack.margin type.unknown members.twenty count.huge
+reason.long reason.absent reason.nul
+id.system id.unicode id.punctuation id.numeric operator.empty time.old time.ahead
 url.platform.mac url.platform.macos url.platform.new url.platform.absent url.contenttype.upper url.contenttype.absent
 url.client-ip.zero url.client-ip.v6 url.order url.extra url.encoded app-id.padded app-id.duplicate app-id.elsewhere
 http.parallel.deadline http.burst http.no-content-type http.content-type.charset http.content-type.text http.method
@@ -52,7 +53,8 @@ bad.field-type.callback-command bad.field-type.operator-account bad.field-type.r
 bad.field-type.type bad.field-type.member-list-account bad.field-type.reason bad.field-type.event-time
 bad.no-leak bad.no-echo packet.extra-field packet.key-order packet.whitespace duplicate.ack duplicate.parallel
 sign.stale sign.ahead sign.not-a-number sign.empty sign.duplicate tls.version
-effect.bad-input effect.duplicate effect.duplicate-parallel effect.rejoin fuzz.near-miss
+effect.bad-input effect.duplicate effect.duplicate-parallel effect.other-room effect.punctuation effect.rejoin
+fuzz.near-miss
 """,
     Level.INFO: """
 ack.extra ack.family app-id.packet http.chunked http.slow-body http.split-head http.idle url.https bad.duplicate-key
@@ -274,7 +276,7 @@ class TestExplain:
         assert main(["explain", "ack.margn"]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert captured.err == "roomhook: no requirement is named 'ack.margn'; did you mean ack.margin?\n"
+        assert captured.err == "roomhook: no requirement is named 'ack.margn'; did you mean ack.margin or ack.bom?\n"
 
 
 class TestRequirements:
@@ -285,7 +287,7 @@ class TestRequirements:
         listed = re.findall(r"^  (\S+) +(MUST|SHOULD|INFO) +The App backend.*[.]$", out, re.MULTILINE)
         assert sorted(listed) == sorted((one.id, one.level.value) for one in select())
         assert re.findall(r"^([a-z-]+) · .+$", out, re.MULTILINE) == list(load_groups())
-        assert out.endswith("\n146 requirements: 54 MUST, 82 SHOULD, 10 INFO\n")
+        assert out.endswith("\n151 requirements: 54 MUST, 87 SHOULD, 10 INFO\n")
 
     def test_shows_a_selection_in_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -277,6 +277,21 @@ def test_a_target_that_goes_away_ends_the_run_with_a_finding() -> None:
     assert "accepts no connections any more" in finished.summary.detail
 
 
+@pytest.mark.parametrize("callback", range(1, 9))
+def test_a_target_that_one_of_the_first_callbacks_kills_is_a_finding_and_no_error_of_ours(callback: int) -> None:
+    variant = GoesAway(lambda _: False)
+    variant.leaves = lambda _: variant.requests >= callback
+    finished = against(variant)
+    assert failed(finished) == {"ack.status"}
+    assert finished.summary.outcome is Outcome.VIOLATES
+
+
+def test_a_target_that_the_first_callback_kills_while_it_is_waited_for_is_told_from_one_that_was_never_there() -> None:
+    finished = against(GoesAway(lambda _: True), wait_for_s=0.5)
+    assert finished.summary.outcome is Outcome.UNREACHABLE
+    assert "took a callback before and it closed the connection without an answer" in finished.summary.detail
+
+
 def test_a_target_that_bad_input_kills_is_not_alive() -> None:
     finished = against(GoesAway(lambda callback: callback.body == b"null"))
     assert failed(finished) == {"bad.alive"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from variant_server import SDKAPPID, Variant, listening
 
+from roomhook.contract_tests.backends.reference import Callback
 from roomhook.contract_tests.backends.server import BackendServer
 from roomhook.contract_tests.settings import Settings
 from roomhook.contract_tests.suite import run_suite
@@ -109,3 +112,22 @@ def test_https_url_of_a_plain_server_is_unreachable() -> None:
 
     assert isinstance(finished, RunFinished)
     assert finished.summary.outcome is Outcome.UNREACHABLE
+
+
+class HangsOnChunks(Variant):
+    async def read_request(self, head: bytes, reader: asyncio.StreamReader) -> tuple[Callback, str, str]:
+        if b"chunked" in head:
+            await asyncio.Event().wait()
+        return await super().read_request(head, reader)
+
+
+def test_a_raw_request_that_is_never_answered_ends_in_time_over_tls_as_well(
+    authority: trustme.CA, cacert: Path
+) -> None:
+    with listening(HangsOnChunks(), tls=server_context(authority.issue_cert("127.0.0.1"))) as url:
+        settings = Settings(url, SDKAPPID, cacert=cacert, only=("http.chunked",), deadline_ms=300)
+        last = list(run_suite(settings))[-1]
+    assert isinstance(last, RunFinished)
+    assert [finding.actual for case in last.cases for finding in case.findings] == [
+        "it gave no whole answer in time (The read operation timed out)"
+    ]

@@ -196,7 +196,46 @@ class InPieces(Variant):
             await asyncio.sleep(0)
 
 
+class FoldedInPieces(InPieces):
+    """A folded header, which http.client reads and stricter parsers don't, in an answer that takes several reads."""
+
+    def head(self, response: Response, extra: list[tuple[bytes, bytes]]) -> bytes:
+        return super().head(response, [(b"X-Folded", b"a\r\n  b"), *extra])
+
+    async def write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        for start in range(0, len(data), 40):
+            await Variant.write(self, writer, data[start : start + 40])
+            await asyncio.sleep(0.002)
+
+
+class BlankLineBehind(Variant):
+    """Ends each answer with a line end that no header announces."""
+
+    def frame(self, response: Response) -> bytes:
+        return super().frame(response) + b"\r\n"
+
+
+class MoreThanAnnouncedAndCloses(ClosesEachTime):
+    def frame(self, response: Response) -> bytes:
+        return super().frame(response) + b"<!-- served in 2 ms -->"
+
+
+class TimesOutAtOnce(Variant):
+    async def write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        await super().write(writer, data)
+        await asyncio.sleep(0.01)
+        await super().write(writer, b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        raise HangUpError
+
+
+class CodedByNothing(Variant):
+    def respond(self, packet: ResponsePacket) -> Response:
+        return Response(encode(packet), media_type="application/json", headers={"Content-Encoding": "Identity"})
+
+
 class Gzipped(Variant):
+    should = ("ack.coding",)
+
     def respond(self, packet: ResponsePacket) -> Response:
         body = gzip.compress(encode(packet))
         return Response(body, media_type="application/json", headers={"Content-Encoding": "gzip"})
@@ -221,6 +260,7 @@ class OtherOrder(Bodies):
 
 
 class Marked(Bodies):
+    should = ("ack.bom",)
     body = b"\xef\xbb\xbf" + OK_BODY
 
 
@@ -230,6 +270,10 @@ class Newline(Bodies):
 
 class ZeroWithAPoint(Bodies):
     body = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0.0}'
+
+
+class SaysItTwice(Bodies):
+    body = b'{"ErrorCode":0,"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
 
 
 class InChinese(Bodies):
@@ -344,12 +388,18 @@ VARIANTS: Final = {
     "answers in chunks with trailers": ChunkedWithTrailers,
     "sends 100 Continue first": ContinuesFirst,
     "sends its answer in pieces": InPieces,
+    "sends its answer in pieces with a folded header": FoldedInPieces,
+    "ends answers with a blank line": BlankLineBehind,
+    "sends more than it announced and closes": MoreThanAnnouncedAndCloses,
+    "says 408 and closes after each answer": TimesOutAtOnce,
+    "names the coding that is none": CodedByNothing,
     "compresses unasked": Gzipped,
     "indents": Pretty,
     "orders members otherwise": OtherOrder,
     "begins with a byte order mark": Marked,
     "pads with white space": Newline,
     "writes ErrorCode 0.0": ZeroWithAPoint,
+    "writes the same ErrorCode twice": SaysItTwice,
     "writes Chinese into ErrorInfo": InChinese,
     "escapes what it could write": Escaped,
     "adds members": Extra,
@@ -371,6 +421,10 @@ def test_passes_an_app_backend_that(name: str) -> None:
     variant = VARIANTS[name]()
     should = getattr(variant, "should", ())
     clean(variant, should=should, exclude=getattr(variant, "exclude", SLOW_CHECKS))
+
+
+def test_a_coding_that_was_asked_for_is_nothing_to_report() -> None:
+    clean(Gzipped(), only=("ack", "type"), headers=(("Accept-Encoding", "gzip"),))
 
 
 class OneAtATime(Variant):

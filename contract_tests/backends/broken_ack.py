@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import gzip
 import json
 from typing import Any
 
@@ -105,6 +107,23 @@ class _Html(ReferenceBackend):
 
     def acknowledge(self) -> Response:
         return Response(super().acknowledge().body, media_type="text/html")
+
+
+@breaks("ack.bom")
+class _SavedWithAMark(ReferenceBackend):
+    """Begins its answer with a byte order mark, as a PHP file that was saved with one does."""
+
+    def acknowledge(self) -> Response:
+        return Response(codecs.BOM_UTF8 + bytes(super().acknowledge().body), media_type="application/json")
+
+
+@breaks("ack.coding")
+class _Zipped(ReferenceBackend):
+    """Compresses its answer without being asked to."""
+
+    def acknowledge(self) -> Response:
+        body = gzip.compress(bytes(super().acknowledge().body))
+        return Response(body, headers={"Content-Encoding": "gzip"}, media_type="application/json")
 
 
 @breaks("ack.margin")

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from starlette.responses import Response
 
@@ -114,6 +115,35 @@ class _LostUpdate(ReferenceBackend):
 
     def members(self, room: str) -> list[str]:
         return sorted(account for (where, account), count in self.sessions.items() if where == room and count)
+
+
+@breaks("effect.other-room")
+class _ByAccount(ReferenceBackend):
+    """Takes whoever leaves a room out of the rooms entered later as well."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.entered: dict[str, str] = {}
+
+    def enter(self, event: Event) -> None:
+        super().enter(event)
+        self.entered |= dict.fromkeys(event.member_list_account, event.room_id)
+
+    def leave(self, event: Event) -> None:
+        super().leave(event)
+        for account in event.member_list_account:
+            last = self.entered.get(account, event.room_id)
+            if last != event.room_id:
+                self.presence.leave(last, [account], int(self.clock() * 1000))
+
+
+@breaks("effect.punctuation")
+class _Unquoting(ReferenceBackend):
+    """Decodes RoomId as if it came from a form."""
+
+    async def apply(self, event: Event) -> None:
+        event.room_id = unquote_plus(event.room_id)
+        await super().apply(event)
 
 
 @breaks("effect.rejoin")

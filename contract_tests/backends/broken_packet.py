@@ -223,6 +223,16 @@ class _AsciiRooms(ReferenceBackend):
         super().leave(event)
 
 
+@breaks("id.punctuation")
+class _CarefulRooms(ReferenceBackend):
+    """Takes only letters, digits, full stops and hyphens in RoomId."""
+
+    def leave(self, event: Event) -> None:
+        if re.search(r"[^\w.-]", event.room_id):
+            raise Refusal(5, "RoomId is not one of ours")
+        super().leave(event)
+
+
 @breaks("id.numeric")
 class _Doubles(ReferenceBackend):
     """Takes all-digit accounts through a double and finds no such member."""

@@ -34,6 +34,7 @@ def wrong(case: Case) -> None:
     """Somebody else's app."""
     other = other_region(_own(case))
     case.refuses(_as(case, other), f"a callback of SdkAppid {other}")
+    case.refuses_known(_as(case, other), f"an acknowledged packet that comes again under SdkAppid {other}")
 
 
 @check("app-id.missing")

@@ -67,7 +67,15 @@ def baseline_value(case: Case) -> None:
     case.acknowledges(case.leave())
 
 
-OBSERVED: Final = ("ack.consistent", "ack.content-type", "ack.margin", "ack.extra", "ack.family")
+OBSERVED: Final = (
+    "ack.consistent",
+    "ack.content-type",
+    "ack.bom",
+    "ack.coding",
+    "ack.margin",
+    "ack.extra",
+    "ack.family",
+)
 
 
 @check(*OBSERVED)

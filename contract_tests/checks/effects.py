@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import unquote, unquote_plus
 
-from roomhook.contract_tests.case import Case
+from roomhook.contract_tests.case import Case, NotJudgedError
 from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.client import Exchange
@@ -17,12 +19,19 @@ from roomhook.simulator.compliance import Breach
 __all__: list[str] = []
 
 _METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
+_PARTED: Final = {"Leave": "left", "Kicked": "was kicked", "Expired": "dropped out"}
 _ACKNOWLEDGED: Final = {
     "effect.leave": "type.leave",
     "effect.kicked": "operator.other",
     "effect.expired": "type.expired",
 }
 """What must be acknowledged before anybody asks for its effect."""
+
+_SOON_S: Final = 0.1
+"""How long a worker behind the answer may take before it shows that a leave took effect where it should not."""
+
+_NEEDLESS_DECODINGS: Final = (unquote, unquote_plus, html.unescape)
+"""What a RoomId, which comes out of JSON as it is, may be put through by mistake."""
 
 
 @check(*_METHODS)
@@ -34,7 +43,72 @@ def one_leaves(case: Case) -> None:
     method = _METHODS[case.requirement.id]
     operator = others[0] if method == "Kicked" else leaver
     callback = _leave(case, room, [leaver], Type=method, Operator_Account=operator)
-    _expect(case, room, set(others), [callback], f"after {leaver} left")
+    _expect(case, room, set(others), [callback], f"after {leaver} {_PARTED[method]}")
+    if method == "Leave" and not case.findings:
+        second, third = others
+        callback = _leave(case, room, [second], MemberCount=18)
+        _expect(case, room, {third}, [callback], f"after {second} left as well, right behind {leaver}")
+
+
+@check("effect.other-room")
+def other_room(case: Case) -> None:
+    """One goes from a room to another, and the leave of the first arrives last."""
+    case.needs("effect.leave")
+    if case.run.settings.room:
+        raise NotJudgedError("--room fixes the room, and this needs two")
+    mover, host = case.accounts(2)
+    first, second = case.room(), case.room()
+    now_ms = case.run.now_ms()
+    case.bring_in([mover], first, event_time=now_ms - 6000)
+    case.bring_in([host, mover], second, event_time=now_ms - 2000)
+    if case.settled(second, {host, mover}) != {host, mover}:
+        raise NotJudgedError("the probe does not list who went from one room to another")
+    late = case.send(case.build(_leave(case, first, [mover], EventTime=now_ms - 4000)))
+    case.run.pause(_SOON_S)
+    _expect(case, second, {host, mover}, [], f"after {mover} left {first}, an earlier room", shown=late)
+
+
+@check("effect.punctuation")
+def rooms_apart(case: Case) -> None:
+    """One leaves a room whose RoomId a needless decoding would make another room's."""
+    case.needs("effect.leave")
+    case.needs("id.punctuation")
+    if case.run.settings.room or case.run.settings.members or case.run.enter is not None:
+        raise NotJudgedError("needs rooms and members of its own, who enter by callbacks")
+    room = f"{case.room()}+%41&lt;x"
+    people = {one: set(case.accounts(2)) for one in (room, *(decode(room) for decode in _NEEDLESS_DECODINGS))}
+    for one, accounts in people.items():
+        case.bring_in(sorted(accounts), one)
+    if not _all_in_their_rooms(case, people):
+        return
+    leaver = min(people[room])
+    people[room].remove(leaver)
+    exchange = case.send(case.build(_leave(case, room, [leaver])))
+    for one, expected in people.items():
+        members = case.settled(one, expected)
+        if members != expected:
+            _blame(case, one, exchange, expected, members, f"after {leaver} left {room}")
+
+
+def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
+    """Whether the probe lists all *people* by room as they entered; a room that lists others as well is a finding.
+
+    One that lists others only proves nothing: it may be the probe that decodes the RoomId.
+    """
+    wrong = False
+    for room, accounts in people.items():
+        members = case.settled(room, accounts)
+        wrong = wrong or members != accounts
+        if members > accounts:
+            entered = next(one for one, theirs in people.items() if theirs & (members - accounts))
+            strangers = sorted(people[entered] & members)
+            callback = case.build_enter(strangers, entered)
+            shown = case.send(callback)
+            _blame(case, room, shown, accounts, members, f"after {', '.join(strangers)} entered {entered}")
+            return False
+    if wrong:
+        raise NotJudgedError("the probe does not list who entered rooms with such RoomIds")
+    return True
 
 
 @check("effect.all-members")
@@ -158,11 +232,15 @@ def _blame(  # noqa: PLR0917 (who was where, and when)
     case: Case, room: str, exchange: Exchange, expected: set[str], members: set[str], when: str
 ) -> None:
     left, gone = sorted(members - expected), sorted(expected - members)
-    parts = [f"{', '.join(left)} is still in {room}"] if left else []
-    parts += [f"{', '.join(gone)} is gone from {room}"] if gone else []
+    parts = [f"{_are(left)} still in {room}"] if left else []
+    parts += [f"{_are(gone)} gone from {room}"] if gone else []
     breach = Breach(
         "",
         f"{', '.join(sorted(expected)) or 'nobody'} in the room",
         f"{', '.join(sorted(members)) or 'nobody'} in the room",
     )
     case.blame(exchange, f"{when}, {' and '.join(parts)}", breach)
+
+
+def _are(accounts: Sequence[str]) -> str:
+    return f"{', '.join(accounts)} {'is' if len(accounts) == 1 else 'are'}"

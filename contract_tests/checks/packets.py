@@ -96,6 +96,17 @@ def system_accounts(case: Case) -> None:
         case.acknowledges(case.leave(Type="Kicked", Operator_Account=operator), note=f"Operator_Account {operator}")
 
 
+_PUNCTUATION: Final = ("+ %&=?#;:,~", "!$()<>@[]^_{}|-")
+"""What the engine allows in its RoomIds (protocol.md 4), but for the full stop: all our RoomIds have one."""
+
+
+@check("id.punctuation")
+def punctuation(case: Case) -> None:
+    """Space and signs within a RoomId, none of them at its end, where people trim."""
+    for signs in _PUNCTUATION:
+        case.acknowledges(case.leave(RoomId=f"{case.room()}{signs}x"), note=f"a RoomId with {signs}")
+
+
 @check("id.numeric")
 def numeric_account(case: Case) -> None:
     """An account beyond 2^53, which a detour through a number would change (protocol.md 3.6)."""

@@ -48,6 +48,8 @@ def wrong(case: Case) -> None:
     _refused(case, lambda _token, now: _pair("0" * 64, now), "a callback with a wrong Sign")
     _refused(case, _last_digit_changed, "a Sign that is wrong in its last digit only")
     _refused(case, lambda token, now: _pair(sign(token, now)[:32], now), "the first half of the right Sign")
+    known = case.leave().sent_as(signature=lambda _token, now: _pair("0" * 64, now))
+    case.refuses_known(known, "an acknowledged packet that comes again with a wrong Sign")
 
 
 def _last_digit_changed(token: str, now: int) -> Parameters:
