@@ -199,6 +199,24 @@ def test_a_closed_stdout_is_written_to_in_vain() -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("number", ["-1", "0", "", "12x", "1.5", "99999999999999999999999"])
+@pytest.mark.parametrize("command", ["check", "fire", "traffic", "listen", "backend", "load", "serve"])
+def test_a_number_that_can_be_no_sdkappid_is_refused(
+    command: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"fire": ["leave", "http://127.0.0.1:9/"], "listen": [], "serve": [], "backend": []}
+    assert main([command, *arguments.get(command, ["http://127.0.0.1:9/"]), "--sdkappid", number]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "--sdkappid" in err
+
+
+@pytest.mark.parametrize("number", ["1", "1400000001", "20000000001", "001400000001"])
+def test_any_likely_sdkappid_is_taken(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fire", "leave", "http://127.0.0.1:9/", "--dry-run", "--sdkappid", number]) == 0
+    assert f"SdkAppid={int(number)}&" in capsys.readouterr().out
+
+
 def test_the_module_is_the_console_script() -> None:
     done = roomhook("--version")
     assert (done.returncode, done.stderr) == (0, "")

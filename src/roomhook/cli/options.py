@@ -16,6 +16,7 @@ from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.limits import LONGEST_WAIT_S
 
 __all__ = [
+    "LARGEST_SDKAPPID",
     "OUR_SDKAPPID",
     "CaCert",
     "Cert",
@@ -24,6 +25,8 @@ __all__ = [
     "Header",
     "Insecure",
     "OutputFormat",
+    "OwnSdkAppId",
+    "OwnToken",
     "PrintAs",
     "Proxy",
     "SdkAppId",
@@ -40,6 +43,10 @@ __all__ = [
 
 OUR_SDKAPPID: Final = 1400000001
 """The SDKAppID where we own both ends."""
+
+
+LARGEST_SDKAPPID: Final = 10**18 - 1
+"""Every sample has 10 digits; what has more than 18 is a number of another kind."""
 
 
 class OutputFormat(StrEnum):
@@ -61,7 +68,27 @@ Url = Annotated[
     str,
     typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
 ]
-SdkAppId = Annotated[int, typer.Option("--sdkappid", metavar="N", help="The target's SDKAppID.")]
+SdkAppId = Annotated[
+    int, typer.Option("--sdkappid", metavar="N", min=1, max=LARGEST_SDKAPPID, help="The target's SDKAppID.")
+]
+OwnSdkAppId = Annotated[
+    int,
+    typer.Option(
+        "--sdkappid",
+        metavar="N",
+        min=1,
+        max=LARGEST_SDKAPPID,
+        help="Its own SDKAppID: callbacks of any other are refused.",
+    ),
+]
+OwnToken = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="Refuse callbacks that are not signed with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(

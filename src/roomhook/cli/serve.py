@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address
+from roomhook.cli.options import LARGEST_SDKAPPID, OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.limits import LONGEST_WAIT_S
 from roomhook.simulator.retries import PROFILES
@@ -60,7 +60,13 @@ _Listen = Annotated[
 ]
 _Apps = Annotated[
     list[int] | None,
-    typer.Option("--sdkappid", metavar="N", help="An app's SDKAppID; repeatable for several, e.g. 1400000002."),
+    typer.Option(
+        "--sdkappid",
+        metavar="N",
+        min=1,
+        max=LARGEST_SDKAPPID,
+        help="An app's SDKAppID; repeatable for several, e.g. 1400000002.",
+    ),
 ]
 _Keys = Annotated[
     list[str] | None,
