@@ -16,7 +16,6 @@ from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.limits import LONGEST_WAIT_S
 
 __all__ = [
-    "LARGEST_SDKAPPID",
     "OUR_SDKAPPID",
     "CaCert",
     "Cert",
@@ -39,13 +38,14 @@ __all__ = [
     "parse_headers",
     "parse_proxy",
     "parse_token",
+    "refuse_unlikely_sdkappid",
 ]
 
 OUR_SDKAPPID: Final = 1400000001
 """The SDKAppID where we own both ends."""
 
 
-LARGEST_SDKAPPID: Final = 10**18 - 1
+_LARGEST_SDKAPPID: Final = 10**18 - 1
 """Every sample has 10 digits; what has more than 18 is a number of another kind."""
 
 
@@ -64,20 +64,30 @@ class PrintAs(StrEnum):
     JSON = "json"
 
 
+def refuse_unlikely_sdkappid(number: int) -> None:
+    """Raise ``ConfigurationError`` for a *number* that can be no SDKAppID."""
+    if not 1 <= number <= _LARGEST_SDKAPPID:
+        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {OUR_SDKAPPID}")
+
+
+def _likely_sdkappid(number: int) -> int:
+    refuse_unlikely_sdkappid(number)
+    return number
+
+
 Url = Annotated[
     str,
     typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
 ]
 SdkAppId = Annotated[
-    int, typer.Option("--sdkappid", metavar="N", min=1, max=LARGEST_SDKAPPID, help="The target's SDKAppID.")
+    int, typer.Option("--sdkappid", metavar="N", callback=_likely_sdkappid, help="The target's SDKAppID.")
 ]
 OwnSdkAppId = Annotated[
     int,
     typer.Option(
         "--sdkappid",
         metavar="N",
-        min=1,
-        max=LARGEST_SDKAPPID,
+        callback=_likely_sdkappid,
         help="Its own SDKAppID: callbacks of any other are refused.",
     ),
 ]
