@@ -46,7 +46,7 @@ def load_known(path: Path) -> tuple[KnownFailure, ...]:
     Raises ``ConfigurationError`` for a file that can't be read and ``SchemaError`` for one that says what it can't.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = _as_json(tomllib.loads(text))
     except OSError as error:
         raise ConfigurationError(

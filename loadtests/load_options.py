@@ -184,7 +184,7 @@ def _header(line: str) -> tuple[str, str]:
 
 def _ids(option: str, path: str) -> tuple[str, ...]:
     try:
-        lines: Iterable[str] = Path(path).read_text(encoding="utf-8").splitlines()
+        lines: Iterable[str] = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{option} {path} can't be read: {error}") from None
     found = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))

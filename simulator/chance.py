@@ -17,6 +17,8 @@ QUANTILES: Final = 1 << 12
 """Entries of a table of quantiles."""
 
 _LOT_BITS: Final = 10
+_LARGEST_EXPONENT: Final = 600.0
+"""Of what a float can still hold, with room for a scale."""
 
 LOTS: Final = 1 << _LOT_BITS
 """How many lots ``Chance.lot`` draws from."""
@@ -70,7 +72,7 @@ def log_normal(median: float, sigma: float) -> list[int]:
 
 def pareto(scale: float, alpha: float) -> list[int]:
     """The quantiles of sizes from *scale* up, the heavier in the tail the smaller *alpha*."""
-    return _table(lambda p: scale * math.exp(-math.log1p(-p) / alpha))
+    return _table(lambda p: scale * math.exp(min(-math.log1p(-p) / alpha, _LARGEST_EXPONENT)))
 
 
 def _table(inverse: Callable[[float], float]) -> list[int]:

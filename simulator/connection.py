@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from os import write
 from time import monotonic_ns
 from typing import Final, Protocol, cast
@@ -15,8 +17,8 @@ from roomhook.simulator.outcomes import Outcome, outcome_of_error
 
 __all__ = ["LARGEST_ANSWER", "BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
 
-LARGEST_ANSWER: Final = 4 * 1024 * 1024
-"""Bytes of an answer that are read; a response packet has about 50."""
+LARGEST_ANSWER: Final = 1024 * 1024
+"""Bytes of an answer that are read; a response packet has about 50, and a thousand connections share the memory."""
 
 _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
@@ -160,8 +162,8 @@ class Connection(asyncio.BaseProtocol):
         self._begun += 1
 
     def on_body(self, body: bytes) -> None:
-        """Collect the body; nearly always it comes in one piece."""
-        if self._finished:
+        """Collect the body of an answer that comes in one piece, as nearly all do; see ``_whole_body`` for others."""
+        if self._finished or len(self._chunks) > 1:
             return
         if not self._body:
             self._body = body
@@ -196,6 +198,8 @@ class Connection(asyncio.BaseProtocol):
             self.abort(Outcome.CLOSED, "")
             return
         self._chunks.append(data)
+        if len(self._chunks) == 2:
+            self._body = b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -218,14 +222,21 @@ class Connection(asyncio.BaseProtocol):
         if self._begun != 1:
             self.reusable = False  # more than one answer came: the next would be taken for another's
         reusable = whole and self.reusable
-        result = self._owner.result_of(received, self._status, bytes(self._body), reusable=reusable)
+        result = self._owner.result_of(received, self._status, self._whole_body(received), reusable=reusable)
         self._reset()
         self._answered(attempt, result)
 
     def _came(self) -> Came:
         """What has come so far."""
         received = b"".join(self._chunks)
-        return received, self._parser.get_status_code() if head_of(received) else 0, bytes(self._body)
+        return received, self._parser.get_status_code() if head_of(received) else 0, self._whole_body(received)
+
+    def _whole_body(self, received: bytes) -> bytes:
+        """The body in *received*, which is all that has come.
+
+        What comes in pieces may be large: to keep its body beside it would take twice the memory on each connection.
+        """
+        return bytes(self._body) if len(self._chunks) == 1 else _body_in(received)
 
     def _reset(self) -> None:
         """Begin anew with the next answer."""
@@ -294,3 +305,30 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read out of the buffer, before another connection reads into it."""
         self.data_received(bytes(self._owner.buffer[:nbytes]))
+
+
+class _Body:
+    """Collects the body of the first answer that is no interim one."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.status: Callable[[], int] = int
+        self._finished = False
+
+    def on_body(self, body: bytes) -> None:
+        if not self._finished:
+            self.pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        self._finished = self._finished or self.status() >= 200 or self.status() == 101
+
+
+def _body_in(received: bytes) -> bytes:
+    """The body, as far as it is there, of the answer in *received*."""
+    body = _Body()
+    parser = httptools.HttpResponseParser(body)
+    body.status = parser.get_status_code
+    with suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+        parser.feed_data(received)
+    body.status = int  # lest the two hold each other in memory
+    return b"".join(body.pieces)

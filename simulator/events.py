@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -77,7 +78,8 @@ def from_line(line: bytes) -> Event:
 
 def read_lines(lines: Iterable[bytes], name: str) -> Iterator[Event]:
     """The events in *lines* of NDJSON, blank ones skipped; errors name the file *name* and the line."""
-    for number, line in enumerate(lines, 1):
+    for number, raw in enumerate(lines, 1):
+        line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw  # editors on Windows begin a file with it
         if line.strip():
             try:
                 yield from_line(line)

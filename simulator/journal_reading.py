@@ -42,6 +42,7 @@ _STATES: Final = {
     "failed": f"NOT {_DELIVERED} AND {_ENDED.format(FINAL)}",
     "unsent": "NOT " + _ENDED.format(f"({FINAL} OR {DELIVERED})"),
 }
+_RECEIVED_STATES: Final = {"delivered": "problem IS NULL", "failed": "problem IS NOT NULL", "unsent": "0"}
 STATES: Final = tuple(_STATES)
 """What may have become of an event."""
 
@@ -142,7 +143,12 @@ class Reader:
         received, distinct, refused = one(
             "SELECT count(*), count(DISTINCT natural_key), count(problem) FROM received"
         ).fetchone()
-        by_type = dict(one("SELECT coalesce(type, ''), count(*) FROM received GROUP BY type ORDER BY count(*) DESC"))
+        by_type = dict(
+            one(
+                "SELECT coalesce(nullif(type, ''), '?') AS said, count(*) FROM received"
+                " GROUP BY said ORDER BY count(*) DESC"
+            )
+        )
         return {
             "received": received,
             "distinct": distinct,
@@ -263,8 +269,8 @@ def _where(filters: Filters, kind: Kind) -> tuple[str, list[str]]:
         extra, values = _attempt_conditions(filters)
         if extra:
             conditions.append(f"EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT}{extra})")
-    elif filters.state or filters.outcome or filters.requirement:
-        conditions.append("problem IS NOT NULL" if filters.state == "failed" else "problem IS NULL")
+    else:
+        conditions += [_RECEIVED_STATES[filters.state]] if filters.state else []
     packet = "CASE WHEN json_valid(CAST(body AS TEXT)) THEN CAST(body AS TEXT) END"
     if filters.room is not None:
         conditions.append(f"json_extract({packet}, '$.RoomId') = ?")

@@ -23,6 +23,7 @@ __all__ = [
     "decoded",
     "end_code",
     "kind_of",
+    "refuse_folder",
 ]
 
 Kind = Literal["sender", "listener"]
@@ -158,6 +159,7 @@ def create(path: Path, kind: Kind) -> sqlite3.Connection:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal in *path*; raises ``ConfigurationError`` if there is none or it is something else."""
+    refuse_folder(path)
     if not path.is_file():
         raise ConfigurationError(f"there is no journal {path}; `roomhook traffic URL --journal {path}` writes one")
     connection = sqlite3.connect(path, isolation_level=None, timeout=10)
@@ -171,6 +173,12 @@ def connect(path: Path) -> sqlite3.Connection:
         what = f"has format {version}, not {_VERSION}" if found == _APPLICATION_ID else "is no journal of Roomhook"
         raise ConfigurationError(f"{path} {what}; give a file that --journal has written")
     return connection
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise ``ConfigurationError`` if *path* is a folder, before anything is made beside it."""
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder and no journal; name the file, as in {path / 'run.db'}")
 
 
 def kind_of(connection: sqlite3.Connection) -> Kind:

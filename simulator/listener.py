@@ -35,8 +35,11 @@ _STATUSES: Final = {
     413: "Content Too Large",
 }
 _REFUSED_WITH: Final = {"app-id": 403, "sign": 403, "method": 405}
+_STATUS: Final = re.compile(r"[2-5][0-9]{2}")
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)?")
-_EXPECTED: Final = re.compile(rb"(?im)^expect:[ \t]*100-continue")
+_TO_HEED: Final = re.compile(rb"(?im)^(?:expect:[ \t]*100-continue|content-length:[ \t]*([0-9]{8,}))")
+"""What may have to be answered before a body comes: who waits for a word, and bodies of 10 MB or more."""
+
 _CHUNKED: Final = re.compile(rb"(?im)^transfer-encoding:")
 
 
@@ -59,7 +62,9 @@ def parse_answer(text: str) -> Answering:
     if kind == "garbage" and not value:
         garbage = b"\x16\x03\x01\x02\x00 this is no HTTP answer\r\n\r\n"
         return Answering(garbage, garbage)
-    if kind == "status" and value.isdigit() and 200 <= int(value) <= 599:
+    if kind == "status" and _STATUS.fullmatch(value):
+        if value == "200":
+            return _answering(200, OK_RESPONSE)
         said = ResponsePacket(action_status="FAIL", error_info=f"told to answer {value}", error_code=1)
         return _answering(int(value), said)
     match = _DURATION.fullmatch(value)
@@ -200,6 +205,7 @@ class _Peer(asyncio.Protocol):
         self._target = b""
         self._body: list[bytes] = []
         self._size = 0
+        self._is_too_large = False
         self.name = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -223,7 +229,7 @@ class _Peer(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP: {error}")
         else:
-            if self._size > _LARGEST_REQUEST or len(self._raw) > 2 * _LARGEST_REQUEST:
+            if self._is_too_large or self._size > _LARGEST_REQUEST or len(self._raw) > 2 * _LARGEST_REQUEST:
                 self._refuse(413, f"the request is larger than {_LARGEST_REQUEST} bytes")
 
     def eof_received(self) -> bool:
@@ -236,12 +242,15 @@ class _Peer(asyncio.Protocol):
         self._target += url
 
     def on_headers_complete(self) -> None:
-        if _EXPECTED.search(self._raw) and self._transport is not None:
+        found = list(_TO_HEED.finditer(self._raw, 0, self._raw.find(b"\r\n\r\n") + 2))
+        if any(one[1] and _is_too_large(one[1]) for one in found):
+            self._is_too_large = True
+        elif any(one[1] is None for one in found) and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
-        if self._size <= _LARGEST_REQUEST:
+        if self._size <= _LARGEST_REQUEST and not self._is_too_large:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -281,6 +290,10 @@ class _Peer(asyncio.Protocol):
         self._listener.broken(self, raw, status, problem)
         if self._transport is not None:
             self._transport.pause_reading()
+
+
+def _is_too_large(length: bytes) -> bool:
+    return len(length) > 15 or int(length) > _LARGEST_REQUEST
 
 
 def _refusing(inspected: Inspected) -> Answering:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from roomhook.simulator.inspection import Inspected
 from roomhook.simulator.journal import JournalFile
+from roomhook.simulator.journal_schema import refuse_folder
 
 __all__ = ["Receipt", "Receipts"]
 
@@ -37,6 +38,7 @@ class Receipts:
     @classmethod
     def open(cls, path: Path, options: Mapping[str, Any]) -> Self:
         """A new journal in *path*, or more of one that a listener has begun there."""
+        refuse_folder(path)
         file = JournalFile(path, "listener", resume=path.exists())
         file.begin_run("listener", None, "", options)
         return cls(file)

@@ -24,6 +24,8 @@ _CAPACITY: Final = 300
 """MaxMemberCount in the documented samples (protocol.md 4)."""
 
 _FOREVER: Final = 1 << 62
+_LONGEST_GAP: Final = float(1 << 50)
+_LEAST_WEIGHT: Final = 1e-9
 _WAVES: Final = frozenset({Profile.DISSOLVE, Profile.OUTAGE, Profile.KICK_WAVE})
 
 
@@ -76,7 +78,7 @@ class Stage:
     def gap_ms(self, people: int) -> float:
         """The mean time (ms, in the busiest hour) between arrivals that keep *people* there; 0 if nobody comes."""
         flow = people * self.phase.flow
-        return self.mean_stay_ms / flow if flow else 0.0
+        return min(self.mean_stay_ms / flow, _LONGEST_GAP) if flow else 0.0
 
     @property
     def mean_stay_ms(self) -> float:
@@ -117,7 +119,7 @@ class Stage:
             )
         shares = {name: msgspec.structs.astuple(getattr(phase, name)) for name in ("mix", "kick_by")}
         for what, weights in {**shares, "platforms": phase.platforms.values()}.items():
-            if not any(weights):
+            if sum(weights) < _LEAST_WEIGHT:
                 raise ConfigurationError(f"{phase.profile}: every share in {what} is 0; give one of them a weight")
         needed = phase.fill + self._aftermath
         if self.has_waves and self.every < needed:

@@ -132,6 +132,6 @@ def _unheard(*_: object) -> Event:
 
 def _width_bits(stages: Sequence[Stage]) -> int:
     """How wide the calendar's buckets should be: narrow where much happens in a ms, in a wave above all."""
-    quickest = min(stage.phase.sweep if stage.has_waves else stage.mean_stay_ms for stage in stages)
+    quickest = min(max(1, stage.phase.sweep) if stage.has_waves else stage.mean_stay_ms for stage in stages)
     densest = max(stage.phase.members for stage in stages) / quickest
     return min(_WIDEST_BITS, int(_BUCKET / densest).bit_length())

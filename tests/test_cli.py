@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import statistics
 import subprocess
@@ -157,6 +158,63 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    ["--version", "--help", "schema leave", "traffic --seed 7 --events 2", "traffic --seed 7 --events 20000"],
+)
+def test_a_full_disk_is_one_line_and_no_error_of_ours(arguments: str) -> None:
+    command = f"{sys.executable} -m roomhook {arguments} > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "roomhook: the output can't be written: No space left on device; make room, or write it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_output_that_can_not_be_written_is_one_line(
+    reason: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> NoReturn:
+        raise OSError(reason, os.strerror(reason))
+
+    install(monkeypatch, run)
+    assert main(["probe"]) == 2
+    assert capsys.readouterr().err.startswith(f"roomhook: the output can't be written: {os.strerror(reason)};")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_mistake_that_can_not_be_told_keeps_its_exit_code() -> None:
+    command = f"{sys.executable} -m roomhook chekc 2> /dev/full"
+    assert subprocess.run(command, shell=True, timeout=60, check=False).returncode == 2
+
+
+def test_a_closed_stdout_is_written_to_in_vain() -> None:
+    for arguments in ("--version", "traffic --seed 7 --events 2"):
+        command = f"{sys.executable} -m roomhook {arguments} >&-"
+        done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "", "12x", "1.5", "99999999999999999999999"])
+@pytest.mark.parametrize("command", ["check", "fire", "traffic", "listen", "backend", "load", "serve"])
+def test_a_number_that_can_be_no_sdkappid_is_refused(
+    command: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"fire": ["leave", "http://127.0.0.1:9/"], "listen": [], "serve": [], "backend": []}
+    assert main([command, *arguments.get(command, ["http://127.0.0.1:9/"]), "--sdkappid", number]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "--sdkappid" in err
+
+
+@pytest.mark.parametrize("number", ["1", "1400000001", "20000000001", "001400000001"])
+def test_any_likely_sdkappid_is_taken(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fire", "leave", "http://127.0.0.1:9/", "--dry-run", "--sdkappid", number]) == 0
+    assert f"SdkAppid={int(number)}&" in capsys.readouterr().out
 
 
 def test_the_module_is_the_console_script() -> None:

@@ -41,6 +41,11 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return err
 
 
+def test_a_byte_order_mark_before_the_options_is_skipped(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "roomhook.toml").write_text("sdkappid = 1400000002\r\n", encoding="utf-8-sig")
+    assert sdkappid(fired(capsys)) == "1400000002"
+
+
 def test_the_command_line_wins_over_environment_file_and_default(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

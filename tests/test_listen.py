@@ -19,6 +19,7 @@ from listener_process import running_listener
 from scripted_server import until
 
 from roomhook.cli.arrivals import as_json, as_line
+from roomhook.cli.main import main
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.callback_url import CallbackUrl, parameters
@@ -169,7 +170,9 @@ def test_retries_share_their_natural_key_and_other_events_do_not() -> None:
     assert inspected(body=packet(MemberCount=20.0)).natural_key == inspected().natural_key
 
 
-@pytest.mark.parametrize("wrong", ["", "okay", "status:", "status:99", "status:abc", "delay:soon", "ok:3", "delay"])
+@pytest.mark.parametrize(
+    "wrong", ["", "okay", "status:", "status:99", "status:abc", "delay:soon", "ok:3", "delay", "status:2000"]
+)
 def test_an_unknown_way_to_answer_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="is none of ok, fail"):
         parse_answer(wrong)
@@ -192,6 +195,7 @@ async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[Ou
     [
         ("ok", (Outcome.DELIVERED, ())),
         ("fail", (Outcome.DELIVERED, ("ack.ok",))),
+        ("status:200", (Outcome.DELIVERED, ())),
         ("status:503", (Outcome.HTTP_STATUS, ("ack.status",))),
         ("status:204", (Outcome.HTTP_STATUS, ("ack.status",))),
         ("delay:60ms", (Outcome.DELIVERED, ())),
@@ -246,6 +250,60 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
     assert {event.body for event in events} == {packet()}
     assert rows[1]["request"] == rows[0]["request"]
     assert rows[-1]["problem"].startswith("not HTTP")
+
+
+async def answered(head: bytes, path: Path) -> bytes:
+    """What a listener with a journal at *path* answers to *head* alone, until it hangs up."""
+    listener = Listener(Inspector("1400000001", lambda: NOW_S), parse_answer("ok"), Receipts.open(path, {}))
+    _, port = await listener.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST " + query() + b" HTTP/1.1\r\nHost: x\r\n" + head)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await listener.stop()
+    return answer
+
+
+@pytest.mark.parametrize("length", [b"16777217", b"99999999999", b"9" * 18])
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_a_body_that_would_be_too_large_is_refused_before_it_comes(
+    tmp_path: Path, expect: bytes, length: bytes
+) -> None:
+    path = tmp_path / "arrived.db"
+    answer = run_loop(answered(expect + b"Content-Length: " + length + b"\r\n\r\n", path))
+    assert answer.startswith(b"HTTP/1.1 413 Content Too Large\r\n")
+    assert b"larger than 16777216 bytes" in answer
+    with reading(path) as reader:
+        (row,) = reader.rows(Filters(state="failed"))
+    assert row["problem"] == "the request is larger than 16777216 bytes"
+
+
+def test_a_long_length_inside_a_body_is_no_header(tmp_path: Path) -> None:
+    body = b"\r\nContent-Length: 99999999999\r\nExpect: 100-continue\r\n"
+    head = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = run_loop(answered(head + body, tmp_path / "arrived.db"))
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_a_listener_describes_its_own_id_and_token(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("listen", "backend"):
+        assert main([command, "--help"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "Its own SDKAppID: callbacks of any other are refused." in said
+        assert "Refuse callbacks that are not signed with this token." in said
+
+
+def test_a_request_without_a_type_is_counted_under_a_question_mark(tmp_path: Path) -> None:
+    path = tmp_path / "arrived.db"
+    with running_listener("--journal", str(path), "--lenient", "--count", "4") as listener:
+        for kind in ("Leave", "", ..., "\x1b[2J"):
+            fired(listener.url, packet(Type=kind))
+        _, said = listener.process.communicate(timeout=10)
+    assert "\x1b" not in said
+    with reading(path) as reader:
+        types = reader.summary()["types"]
+    assert types["?"] == 2
+    assert "" not in types
 
 
 def test_an_answered_callback_is_in_the_journal_even_then(tmp_path: Path) -> None:

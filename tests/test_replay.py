@@ -25,8 +25,10 @@ from listener_process import clean_environment, running_listener
 
 from roomhook.cli.main import main
 from roomhook.simulator.callback_url import CallbackUrl
+from roomhook.simulator.compliance import ACK_MUST
 from roomhook.simulator.inspection import Inspector
 from roomhook.simulator.listener import Listener, parse_answer
+from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.receipts import Receipt
 from roomhook.simulator.sender import run_loop
 
@@ -534,6 +536,13 @@ def test_the_report_shows_what_a_target_sends_as_text_only(capsys: pytest.Captur
         (["replay", "-", "http://127.0.0.1:9/", "--resume", "--journal", "x.db"], "there is no journal x.db"),
         (["journal", "none.db"], "there is no journal none.db"),
         (["journal", "none.db", "--state", "lost"], "--state 'lost' is none of delivered, failed, unsent"),
+        (["journal", "none.db", "--outcome", "nope"], "--outcome 'nope' is none of in-doubt, delivered, http-status"),
+        (["journal", "none.db", "--outcome", "timeuot"], "did you mean timeout?"),
+        (["journal", "none.db", "--requirement", "nope"], "--requirement 'nope' is none of ack.status, ack.complete"),
+        (["journal", "none.db", "--requirement", "ack.jsn"], "did you mean ack.json"),
+        (["journal", "none.db", "--format", "json", "--room", "r"], "with --room, ask for --format ndjson"),
+        (["journal", "."], ". is a folder and no journal; name the file, as in run.db"),
+        (["listen", "--listen", "127.0.0.1:0", "--journal", "."], ". is a folder and no journal"),
     ],
 )
 def test_mistakes_are_one_line_with_a_remedy(
@@ -561,6 +570,60 @@ def test_a_bad_line_is_named_and_what_came_before_is_counted(
     assert main(["journal", "run.db", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["scheduled"] == found["delivered"] + found["failed"] + found["unsent"]
+
+
+def test_several_journals_are_each_counted_once_and_limited_together(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one.db", "two.db"):
+        assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", name]) == 0
+    Path("same.db").symlink_to("one.db")
+    capsys.readouterr()
+    assert main(["journal", "one.db", "./one.db", "same.db", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scheduled"] == 5
+    for form in ("text", "ndjson", "events"):
+        for limit in (1, 7, 20):
+            assert main(["journal", "one.db", "two.db", "--limit", str(limit), "--format", form]) == 0
+            assert len(capsys.readouterr().out.splitlines()) == min(limit, 10)
+
+
+def test_every_known_outcome_and_requirement_may_be_asked_for(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    for outcome in ("in-doubt", *Outcome):
+        assert main(["journal", "run.db", "--outcome", outcome]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == (5 if outcome == "delivered" else 0)
+    for requirement in ACK_MUST:
+        assert main(["journal", "run.db", "--requirement", requirement]) == 0
+        assert capsys.readouterr().out == ""
+
+
+def test_the_reference_of_journals_lists_what_may_be_asked_for() -> None:
+    reference = (Path(__file__).parent.parent / "docs" / "reference-journal.md").read_text(encoding="utf-8")
+    for name in ("in-doubt", *Outcome, *ACK_MUST):
+        assert f"`{name}`" in reference
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_rows_that_no_disk_has_room_for_are_one_line(backend: Backend) -> None:
+    assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", "run.db"]) == 0
+    command = f"{sys.executable} -m roomhook journal run.db --format ndjson > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "roomhook: the output can't be written: No space left on device; make room, or write it elsewhere"
+    ]
+
+
+def test_a_byte_order_mark_before_the_first_callback_is_skipped(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["traffic", "--events", "3", "--seed", "6"]) == 0
+    Path("day.ndjson").write_text(capsys.readouterr().out, encoding="utf-8-sig")
+    assert main(["replay", "day.ndjson", backend.url, "--speed", "max"]) == 0
+    assert len(backend.receipts) == 3
 
 
 def test_a_journal_lists_filters_and_exports(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,17 @@ def test_an_unknown_key_is_refused_in_one_line_that_names_the_known_ones(
         ({"phase": [{"profile": "steady", "share": 2}]}, "must be at most 1"),
         ({"phase": [{"profile": "steady", "stay": "long"}]}, "stay: 'long' is not a duration; write it as 90s"),
         ({"phase": [{"profile": "steady", "stay": 0}]}, r"stay: must be above 0"),
+        ({"phase": [{"profile": "steady", "stay": "0s"}]}, r"stay: must be above 0, not '0s'"),
+        ({"phase": [{"profile": "steady", "flow": nan}]}, r"\$\.phase\[0\]\.flow: must be a finite number, not nan"),
+        (
+            {"phase": [{"profile": "steady", "mix": {"leave": nan, "kicked": 10}}]},
+            r"friday\.toml: \$\.phase\[0\]\.mix\.leave: must be a finite number, not nan",
+        ),
+        (
+            {"phase": [{"profile": "steady"}], "defaults": {"share": inf}},
+            r"\$\.defaults\.share: must be a finite number",
+        ),
+        ({"phase": [{"profile": "steady", "platforms": {"Foo": 1}}]}, "unknown key 'Foo' in platforms; it may hold"),
         ({"phase": [{"profile": "steady", "recover": 1}]}, r"recover: must be at most 0\.95"),
         ({"phase": [{"profile": "steady"}], "backend": {"heartbeat": ["9s", "8s"]}}, "name the soonest first"),
     ],
@@ -143,6 +155,18 @@ def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[[phase]\n")
     with pytest.raises(ConfigurationError, match="is not TOML"):
         read_document(tmp_path / "bad.toml")
+
+
+def test_a_number_of_thousands_of_digits_is_refused_like_what_is_no_toml(tmp_path: Path) -> None:
+    (tmp_path / "long.toml").write_text(f"[[phase]]\nprofile = 'steady'\nrooms = {'9' * 5000}\n")
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        read_document(tmp_path / "long.toml")
+
+
+def test_the_platforms_of_a_scenario_are_the_documented_ones() -> None:
+    documented = schema("url")["properties"]["OptPlatform"]["enum"]
+    for part in (schema("scenario")["properties"]["phase"]["items"], schema("scenario")["properties"]["defaults"]):
+        assert sorted(part["properties"]["platforms"]["properties"]) == sorted(documented)
 
 
 def test_schema_defaults_and_reference_name_the_same_parameters() -> None:

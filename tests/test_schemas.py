@@ -20,7 +20,7 @@ from referencing import Registry, Resource
 from roomhook.schemas import loader
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.callback_url import PLATFORMS, parameters, sign
-from roomhook.simulator.events import Event, from_line, to_line
+from roomhook.simulator.events import Event, from_line, looked_into, to_line
 from roomhook.simulator.family import (
     COMMANDS,
     CreatedRoom,
@@ -436,7 +436,7 @@ def decodes(name: str, document: Any) -> bool:
 # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 events = st.builds(
-    Event,
+    looked_into,
     time_ms=st.integers(0, 10**13),
     command=st.sampled_from((LEAVE_COMMAND, ENTER_COMMAND)),
     client_ip=st.ip_addresses().map(str),

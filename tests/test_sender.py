@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,7 +16,7 @@ from roomhook.schemas.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.attempts import Attempt
 from roomhook.simulator.callback_url import CallbackUrl, sign
 from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.connection import BufferedConnection, PlainConnection
+from roomhook.simulator.connection import LARGEST_ANSWER, BufferedConnection, PlainConnection
 from roomhook.simulator.events import Event
 from roomhook.simulator.outcomes import Outcome
 from roomhook.simulator.safety import is_this_machine, require_allowed
@@ -247,6 +248,42 @@ def test_an_answer_that_came_before_is_known_and_an_interim_one_before_it_still_
     assert all(one.result.body == OK_BODY for one in found[:6])
     heads = [one.answer.headers for one in found if one.answer is not None]
     assert heads[2] == heads[0]
+
+
+def test_an_answer_without_end_is_read_no_further_than_1_mib_and_says_so(run: Run) -> None:
+    async def endless(peer: Peer) -> None:
+        await peer.read()
+        with contextlib.suppress(ConnectionError):
+            await peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            while True:
+                await peer.write(bytes(65536))
+
+    (attempt,) = run(attempts(endless))
+    assert (attempt.result.outcome, attempt.result.status) == (Outcome.INCOMPLETE, 200)
+    assert attempt.result.note == "read no further than 1048576 bytes"
+    assert LARGEST_ANSWER < len(attempt.result.received) < 2 * LARGEST_ANSWER
+    assert attempt.result.received.endswith(attempt.result.body)
+    assert len(attempt.result.body) > LARGEST_ANSWER - 200
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "until-close"])
+def test_a_large_answer_in_many_pieces_keeps_its_body(run: Run, framing: str) -> None:
+    body = b'{"ActionStatus":"OK","ErrorInfo":"%b","ErrorCode":0}' % (b"x" * 900_000)
+    parts = [body[at : at + 50_000] for at in range(0, len(body), 50_000)]
+    head = b"HTTP/1.1 200 OK\r\n"
+    pieces = {
+        "length": [head + b"Content-Length: %d\r\n\r\n" % len(body), *parts],
+        "chunked": [
+            head + b"Transfer-Encoding: chunked\r\n\r\n",
+            *(b"%x\r\n%b\r\n" % (len(part), part) for part in parts),
+            b"0\r\n\r\n",
+        ],
+        "until-close": [head + b"\r\n", *parts],
+    }[framing]
+    (attempt,) = run(attempts(answering(*pieces)))
+    assert (attempt.result.outcome, attempt.result.breaches) == (Outcome.DELIVERED, ())
+    assert attempt.result.body == body
+    assert attempt.result.received == b"".join(pieces)
 
 
 def test_a_request_larger_than_the_socket_takes_arrives_whole_and_the_next_does_not_overtake_it(run: Run) -> None:

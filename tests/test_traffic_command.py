@@ -169,6 +169,128 @@ def test_a_shard_without_a_seed_is_refused_since_its_other_parts_would_be_of_ano
     assert "--shard 1/2 is a part of one world: give all its parts the same --seed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--mix", "leave=nan"), "--mix (leave): must be a finite number, not nan"),
+        (("--mix", "leave=inf"), "--mix (leave): must be a finite number, not inf"),
+        (("--mix", "leave=1e308,kicked=1e308"), "--mix (leave): must be at most 1000000000"),
+        (("--size-tail", "nan"), "--size-tail: must be a finite number, not nan"),
+        (("--param", "reenter=nan"), "--param reenter: must be a finite number, not nan"),
+        (("--param", "stay_sigma=nan"), "--param stay_sigma: must be a finite number, not nan"),
+        (("--param", "flow=nan"), "--param flow: must be a finite number, not nan"),
+        (("--param", f"flow={'9' * 5000}"), "--param flow: must be a number, not a string"),
+        (("--stay", "0s"), "--stay: must be above 0, not '0s'; write it as 90s"),
+        (("--stay", "0.1ms"), "--stay: must be above 0"),
+        (("--param", "stay=0.0001"), "--param stay: must be above 0"),
+        (("--duration", "0s"), "--duration: must be above 0"),
+    ],
+)
+def test_numbers_that_are_none_and_times_of_nothing_are_refused_before_the_first_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in complaint(capsys, "--events", "50", *arguments)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "1960-01-01",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+08:00",
+        "2001-09-09T01:46:39.999Z",
+        "9999-12-31T23:59:59-08:00",
+    ],
+)
+def test_a_start_that_no_event_time_can_tell_is_refused(capsys: pytest.CaptureFixture[str], moment: str) -> None:
+    said = complaint(capsys, "--events", "50", "--start", moment)
+    assert "give one from 2001-09-09T01:46:40Z to 2286-11-20T17:46:39Z" in said
+
+
+def test_rooms_that_would_outlive_event_time_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "--start", "2286-11-20T17:00:00Z", "--duration", "1h")
+    assert "beyond 2286-11-20T17:46:39Z" in said
+
+
+def test_the_first_moment_that_event_time_can_tell_is_fine(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert len(written(capfdbinary, "--events", "50", "--start", "2001-09-09T01:46:40Z")) == 50
+
+
+@pytest.mark.parametrize(
+    ("profile", "options"),
+    [("dissolve", ()), ("outage", ("--param", "share=1")), ("kick-wave", ("--param", "share=1"))],
+)
+def test_a_sweep_of_nothing_empties_a_room_as_fast_as_can_be(
+    capfdbinary: pytest.CaptureFixture[bytes], profile: str, options: tuple[str, ...]
+) -> None:
+    lines = written(capfdbinary, "--profile", profile, "--members", "101", "--param", "sweep=0s", *options)
+    gone = [account for line in lines for account in line["packet"]["MemberList_Account"]]
+    assert len(gone) >= 100
+    if profile != "outage":  # heartbeats expire when they do
+        assert lines[-1]["time"] - lines[0]["time"] <= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--rooms", "0"), "roomhook: --rooms: must be at least 1: how many rooms there are"),
+        (("--rooms", "9999999"), "roomhook: --rooms: must be at most 1000000"),
+        (("--size-tail", "-1"), "roomhook: --size-tail: must be at least 0"),
+        (("--mix", "leave=-1"), "roomhook: --mix (leave): must be at least 0"),
+        (("--param", "share=2"), "roomhook: --param share: must be at most 1"),
+        (("--param", "mix=leave"), "roomhook: --param mix 'leave' is no list of weights"),
+        (("--administrator", ""), "roomhook: --administrator: must not be empty"),
+        (("--heartbeat", "110s-90s"), "roomhook: --heartbeat is to name the soonest first"),
+        (("--heartbeat", "-1s"), "roomhook: --heartbeat '-1s' is no range; write it as 90s-110s"),
+        (("--heartbeat", "90s-soon"), "roomhook: --heartbeat '90s-soon' is no range; write it as 90s-110s"),
+        (("--platforms", "ios=1"), "roomhook: --platforms: unknown key 'ios' in platforms; did you mean iOS"),
+        (("--platforms", "Foo=1"), "it may hold Android, iOS, Windows, Web, Mac, macOS, iPad, Unknown, RESTAPI"),
+        (("--mix", "leave=1,leave=2"), "roomhook: --mix 'leave=1,leave=2' has leave twice; give it one weight"),
+    ],
+)
+def test_a_bad_value_is_told_by_the_name_of_its_option(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    said = complaint(capsys, *arguments)
+    assert says in said
+    assert "$" not in said
+    assert "schema" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--shard", "300/400"), "--shard 300/400: 100 rooms can be divided into at most 100 parts; write 1/100 to"),
+        (("--rooms", "5000", "--shard", "1/257"), "5000 rooms can be divided into at most 256 parts"),
+        (("--profile", "dissolve", "--shard", "1/2"), "1 room can be divided into at most 1 part; leave it out"),
+    ],
+)
+def test_a_shard_that_can_hold_no_room_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in complaint(capsys, *arguments)
+
+
+@pytest.mark.parametrize("wrong", ["3/2", "foo", "0/4", f"1/{'9' * 5000}"])
+def test_a_bad_shard_is_told_before_the_missing_seed(capsys: pytest.CaptureFixture[str], wrong: str) -> None:
+    assert main(["traffic", "--shard", wrong]) == 2
+    assert "is no part of the rooms; write it as 1/4" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_no_part_of_an_id_or_a_scenario(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "rooms.txt").write_text("alpha\r\n", encoding="utf-8-sig")
+    (tmp_path / "people.txt").write_text("ann\r\nbob\r\n", encoding="utf-8-sig")
+    lines = written(
+        capfdbinary, "--rooms", "rooms.txt", "--people", "people.txt", "--profile", "dissolve", "--members", "2"
+    )
+    assert {line["packet"]["RoomId"] for line in lines} == {"alpha"}
+    assert {line["packet"]["MemberList_Account"][0] for line in lines} == {"ann", "bob"}
+    (tmp_path / "one.toml").write_text('[[phase]]\r\nprofile = "dissolve"\r\nmembers = 3\r\n', encoding="utf-8-sig")
+    assert len(written(capfdbinary, "--scenario", "one.toml")) == 3
+
+
 def test_options_come_from_the_file_and_the_environment_too(
     capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, SdkAppId, Token, parse_address
+from roomhook.cli.options import OUR_SDKAPPID, OwnSdkAppId, OwnToken, parse_address
 from roomhook.schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def backend(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
     ] = "127.0.0.1:0",
-    sdkappid: SdkAppId = OUR_SDKAPPID,
-    token: Token = None,
+    sdkappid: OwnSdkAppId = OUR_SDKAPPID,
+    token: OwnToken = None,
     listing: Annotated[
         bool, typer.Option("--list", help="List the broken backends and their defects, and stop.")
     ] = False,

@@ -106,8 +106,7 @@ def _find(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin a file with a BOM
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

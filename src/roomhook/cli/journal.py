@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from roomhook.schemas.errors import ConfigurationError
+from roomhook.schemas.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from roomhook.simulator.journal_reading import Filters, Reader
 
 __all__ = ["JournalFormat", "app"]
+
+T = TypeVar("T")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,18 +63,43 @@ def journal(
 
     The tables, for queries of your own with sqlite3, are in docs/reference-journal.md.
     """
-    from roomhook.simulator.journal_reading import STATES, Filters
+    from roomhook.simulator.journal_reading import Filters
 
-    if state is not None and state not in STATES:
-        raise ConfigurationError(f"--state {state!r} is none of {', '.join(STATES)}")
     filters = Filters(state, outcome, requirement, room, member, limit)
-    if format_ is JournalFormat.NDJSON or (filters != Filters() and format_ is not JournalFormat.EVENTS):
-        _rows(files, filters, as_text=format_ is JournalFormat.TEXT)
-    elif format_ is JournalFormat.EVENTS:
-        _events(files, filters)
+    _refuse_unknown(filters)
+    if format_ is JournalFormat.JSON and (option := _first_of(filters)):
+        raise ConfigurationError(
+            f"--format json is the summary of all that is in a journal: with {option}, ask for --format ndjson"
+        )
+    each = list({file.resolve(): file for file in files}.values())
+    if format_ is JournalFormat.EVENTS:
+        _events(each, filters)
+    elif format_ is JournalFormat.NDJSON or filters != Filters():
+        _rows(each, filters, as_text=format_ is JournalFormat.TEXT)
     else:
-        _summary(files, as_json=format_ is JournalFormat.JSON)
+        _summary(each, as_json=format_ is JournalFormat.JSON)
     raise typer.Exit
+
+
+def _refuse_unknown(filters: Filters) -> None:
+    """A name that nothing can have is a misspelling: it must not look like a journal without such rows."""
+    from roomhook.simulator.compliance import ACK_MUST
+    from roomhook.simulator.journal_reading import STATES
+    from roomhook.simulator.journal_schema import OUTCOMES
+
+    _refuse_other_than("--state", filters.state, STATES)
+    _refuse_other_than("--outcome", filters.outcome, [str(one) for one in OUTCOMES])
+    _refuse_other_than("--requirement", filters.requirement, ACK_MUST)
+
+
+def _refuse_other_than(option: str, given: str | None, known: Iterable[str]) -> None:
+    if given is not None and given not in known:
+        raise ConfigurationError(f"{option} {given!r} is none of {', '.join(known)}{did_you_mean(given, known)}")
+
+
+def _first_of(filters: Filters) -> str | None:
+    """The first filter that was given, as an option."""
+    return next((f"--{name}" for name, value in vars(filters).items() if value is not None), None)
 
 
 def _summary(files: list[Path], *, as_json: bool) -> None:
@@ -105,14 +138,28 @@ def _text(total: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _rows(files: list[Path], filters: Any, *, as_text: bool) -> None:
+def _rows(files: list[Path], filters: Filters, *, as_text: bool) -> None:
+    for row in _found(files, filters, lambda reader, limited: reader.rows(limited)):
+        line = _row(row) if as_text else json.dumps(row, ensure_ascii=False)
+        sys.stdout.write(f"{line}\n")
+
+
+def _found(files: list[Path], filters: Filters, take: Callable[[Reader, Filters], Iterator[T]]) -> Iterator[T]:
+    """What *take* finds in all *files* together, which the limit holds for."""
     from roomhook.simulator.journal_reading import reading
 
+    left = filters.limit
     for file in files:
+        if left == 0:
+            return
         with reading(file) as reader:
-            for row in reader.rows(filters):
-                line = _row(row) if as_text else json.dumps(row, ensure_ascii=False)
-                sys.stdout.write(f"{line}\n")
+            if reader.kind == "listener" and (filters.outcome or filters.requirement):
+                raise ConfigurationError(
+                    f"{file} is a listener's journal, which knows no attempts: ask it for --state failed"
+                )
+            for one in take(reader, replace(filters, limit=left)):
+                left = None if left is None else left - 1
+                yield one
 
 
 def _row(row: dict[str, Any]) -> str:
@@ -130,14 +177,11 @@ def _row(row: dict[str, Any]) -> str:
     return f"{row['event']:>8}.{row['attempt'] or 0}  {end:<11} {took:>10}{breached}  {shown}"
 
 
-def _events(files: list[Path], filters: Any) -> None:
+def _events(files: list[Path], filters: Filters) -> None:
     from roomhook.simulator.events import to_line
-    from roomhook.simulator.journal_reading import reading
 
-    for file in files:
-        with reading(file) as reader:
-            for event in reader.events(filters):
-                sys.stdout.buffer.write(to_line(event))
+    for event in _found(files, filters, lambda reader, limited: reader.events(limited)):
+        sys.stdout.buffer.write(to_line(event))
     sys.stdout.buffer.flush()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, Format, OutputFormat, SdkAppId, Token, parse_address, parse_token
+from roomhook.cli.options import OUR_SDKAPPID, Format, OutputFormat, OwnSdkAppId, OwnToken, parse_address, parse_token
 from roomhook.schemas.errors import ConfigurationError, RoomhookError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def listen(
             "--answer", metavar="HOW", help="What valid callbacks get: ok, fail, status:503, delay:3s or garbage."
         ),
     ] = "ok",
-    sdkappid: SdkAppId = OUR_SDKAPPID,
-    token: Token = None,
+    sdkappid: OwnSdkAppId = OUR_SDKAPPID,
+    token: OwnToken = None,
     lenient: Annotated[
         bool,
         typer.Option(
@@ -125,6 +125,8 @@ def _server_context(cert: Path | None) -> ssl.SSLContext | None:
 def _report(listener: Listener) -> None:
     counts = listener.counts
     kinds = ", ".join(
-        f"{name} {number}" for name, number in sorted(counts.items()) if name not in {"received", "problem"}
+        f"{name if name.isprintable() else ascii(name)} {number}"
+        for name, number in sorted(counts.items())
+        if name not in {"received", "problem"}
     )
     typer.echo(f"received {counts['received']}, refused {counts['problem']}{f'; {kinds}' if kinds else ''}", err=True)

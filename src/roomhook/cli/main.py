@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -47,6 +50,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 _INTERRUPTED: Final = 130
 _OUR_OWN_ERROR: Final = 4
 _BROKEN_PIPE: Final = 141
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""A disk, quota or file that is full, or a terminal that is gone."""
 
 
 class _LazyGroup(TyperGroup):
@@ -74,12 +79,10 @@ class _LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Context) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _drop_stdout()
+            return super().invoke(ctx)
+        except BrokenPipeError:  # typer would end with 1
+            _drop(sys.stdout)
             raise typer.Exit(_BROKEN_PIPE) from None
-        return result
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -112,24 +115,32 @@ def command_line() -> TyperGroup:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on *argv* (default ``sys.argv[1:]``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # packets hold any letter, and some terminals only ASCII
+    code = _run(arguments)
+    return _flushed(sys.stdout) or code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         result: Any = command_line()(args=arguments, prog_name="roomhook", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, arguments)
     except RoomhookError as error:
-        typer.echo(f"roomhook: {error}", err=True)
+        _say(f"roomhook: {error}")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("roomhook: interrupted", err=True)
+        _say("roomhook: interrupted")
         return _INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            return _unwritable(error)
         if os.environ.get("ROOMHOOK_DEBUG"):
             raise
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        typer.echo(f"roomhook: our own error: {what} (ROOMHOOK_DEBUG=1 shows where; please report it)", err=True)
+        _say(f"roomhook: our own error: {what} (ROOMHOOK_DEBUG=1 shows where; please report it)")
         return _OUR_OWN_ERROR
     return result if isinstance(result, int) else 0
 
@@ -137,12 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """One line that says what is wrong and where to look."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(error.format_message(), err=True)
+        _say(error.format_message())
         return ConfigurationError.exit_code
     command = f"roomhook {arguments[0]}" if arguments and arguments[0] in COMMANDS else "roomhook"
     message = " ".join(error.format_message().split()).rstrip(".")
     source = config.source_of(getattr(error, "param", None), getattr(error, "ctx", None))
-    typer.echo(f"roomhook: {message}{source}. See '{command} --help'.", err=True)
+    _say(f"roomhook: {message}{source}. See '{command} --help'.")
     return ConfigurationError.exit_code
 
 
@@ -155,6 +166,40 @@ def _version(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _drop_stdout() -> None:
-    """Keep the interpreter from complaining when it flushes into a pipe that is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _say(line: str) -> None:
+    """Write *line* to stderr, if that can be written."""
+    try:
+        typer.echo(line, err=True)
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _open_what_is_closed() -> None:
+    """Let what is written to a stream that was closed before we were started (``>&-``) go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (for good)
+
+
+def _flushed(stream: TextIO) -> int | None:
+    """Write what is left for *stream*, as the interpreter would do too late for us; an exit code if that can't be."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        _drop(stream)
+        return _BROKEN_PIPE
+    except OSError as error:
+        return _unwritable(error)
+    return None
+
+
+def _unwritable(error: OSError) -> int:
+    _drop(sys.stdout)
+    _say(f"roomhook: the output can't be written: {error.strerror}; make room, or write it elsewhere")
+    return ConfigurationError.exit_code
+
+
+def _drop(stream: TextIO) -> None:
+    """Keep the interpreter from complaining when it flushes what can't be written."""
+    with suppress(OSError):  # no descriptor of its own, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

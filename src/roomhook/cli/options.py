@@ -24,6 +24,8 @@ __all__ = [
     "Header",
     "Insecure",
     "OutputFormat",
+    "OwnSdkAppId",
+    "OwnToken",
     "PrintAs",
     "Proxy",
     "SdkAppId",
@@ -36,10 +38,15 @@ __all__ = [
     "parse_headers",
     "parse_proxy",
     "parse_token",
+    "refuse_unlikely_sdkappid",
 ]
 
 OUR_SDKAPPID: Final = 1400000001
 """The SDKAppID where we own both ends."""
+
+
+_LARGEST_SDKAPPID: Final = 10**18 - 1
+"""Every sample has 10 digits; what has more than 18 is a number of another kind."""
 
 
 class OutputFormat(StrEnum):
@@ -57,11 +64,41 @@ class PrintAs(StrEnum):
     JSON = "json"
 
 
+def refuse_unlikely_sdkappid(number: int) -> None:
+    """Raise ``ConfigurationError`` for a *number* that can be no SDKAppID."""
+    if not 1 <= number <= _LARGEST_SDKAPPID:
+        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {OUR_SDKAPPID}")
+
+
+def _likely_sdkappid(number: int) -> int:
+    refuse_unlikely_sdkappid(number)
+    return number
+
+
 Url = Annotated[
     str,
     typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
 ]
-SdkAppId = Annotated[int, typer.Option("--sdkappid", metavar="N", help="The target's SDKAppID.")]
+SdkAppId = Annotated[
+    int, typer.Option("--sdkappid", metavar="N", callback=_likely_sdkappid, help="The target's SDKAppID.")
+]
+OwnSdkAppId = Annotated[
+    int,
+    typer.Option(
+        "--sdkappid",
+        metavar="N",
+        callback=_likely_sdkappid,
+        help="Its own SDKAppID: callbacks of any other are refused.",
+    ),
+]
+OwnToken = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="Refuse callbacks that are not signed with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(

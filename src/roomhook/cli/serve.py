@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address
+from roomhook.cli.options import OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address, refuse_unlikely_sdkappid
 from roomhook.schemas.errors import ConfigurationError
 from roomhook.simulator.limits import LONGEST_WAIT_S
 from roomhook.simulator.retries import PROFILES
@@ -60,7 +60,11 @@ _Listen = Annotated[
 ]
 _Apps = Annotated[
     list[int] | None,
-    typer.Option("--sdkappid", metavar="N", help="An app's SDKAppID; repeatable for several, e.g. 1400000002."),
+    typer.Option(
+        "--sdkappid",
+        metavar="N",
+        help="An app's SDKAppID; repeatable for several, e.g. 1400000002.",
+    ),
 ]
 _Keys = Annotated[
     list[str] | None,
@@ -206,6 +210,8 @@ def serve(
     from roomhook.simulator.tls import client_context
 
     address = parse_address(listen)
+    for one in sdkappid or ():
+        refuse_unlikely_sdkappid(one)
     apps = parse_apps(sdkappid or [OUR_SDKAPPID], secret_key or [], token or [])
     dialect = Dialect(
         expired_operator=expired_operator,

@@ -162,7 +162,7 @@ def traffic(
     The same options, seed and version give the same bytes on every machine. docs/reference-traffic.md explains it all.
     With a URL, the exit code is 0 if all were delivered and acknowledged, 1 if not, 2 bad option, 3 target unreachable.
     """
-    from roomhook.cli.asked import Asked, parse_range, traffic_from
+    from roomhook.cli.asked import Asked, parse_range, parse_shard, traffic_from
     from roomhook.simulator.pacing import parse_speed
     from roomhook.simulator.traffic import events as events_of
 
@@ -195,7 +195,7 @@ def traffic(
         with_enter=with_enter,
         locales=tuple(locale or ()),
         start=start,
-        shard=shard,
+        shard=parse_shard(shard),
         speed=factor,
     )
     if shard is not None and seed is None:
