@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import glob
 import multiprocessing
 import os
-import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Final
 
 from roomhook.schemas.errors import ConfigurationError, RoomhookError, UnreachableError
+from roomhook.simulator.journal_parts import journal_of_part
 from roomhook.simulator.sender import run_loop
 from roomhook.simulator.session import SIGNALS, Ended, Order, Source, Watch, carry_out, seldom_collecting
 from roomhook.simulator.tally import Tally
 
-__all__ = ["carry_out_together", "first_part", "journal_of_part", "journals_of", "whole_of"]
+__all__ = ["carry_out_together"]
 
 _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, ConfigurationError, UnreachableError)}
-
-
-def journal_of_part(journal: Path, part: int, parts: int) -> Path:
-    """Where part *part* of *parts* keeps its journal: ``run.db`` becomes ``run.1-of-2.db``."""
-    return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
-
-
-def journals_of(journal: Path, parts: int) -> list[Path]:
-    """The journals that so many processes make of *journal*: itself, if it is but one."""
-    return [journal] if parts == 1 else [journal_of_part(journal, part, parts) for part in range(1, parts + 1)]
-
-
-def whole_of(part: Path) -> Path | None:
-    """The journal that *part* is named after, if it is named as the part of one."""
-    match = re.fullmatch(r"(.+)\.\d+-of-\d+", part.stem)
-    return part.with_name(match[1] + part.suffix) if match else None
-
-
-def first_part(journal: Path) -> Path | None:
-    """The first of the journals that several processes have made of *journal*, if they have."""
-    return next(iter(sorted(journal.parent.glob(f"{glob.escape(journal.stem)}.1-of-*{journal.suffix}"))), None)
 
 
 def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Watch], object] | None = None) -> Ended:

@@ -226,7 +226,7 @@ def test_a_run_that_sends_nothing_is_no_success_unless_it_had_been_finished(
     Path("empty.ndjson").write_text("\n")
     assert "there was no callback to send" in complaint(capsys, "replay", "empty.ndjson", backend.url)
     order = ["traffic", backend.url, "--seed", "3", "--rate", "max"]
-    assert "there was no callback to send" in complaint(capsys, *order, "--duration", "0s")
+    assert "there was no callback to send" in complaint(capsys, *order, "--duration", "1s")
     assert main([*order, "--events", "5", "--journal", "run.db"]) == 0
     capsys.readouterr()
     assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
@@ -241,6 +241,8 @@ def test_a_resumed_run_has_as_many_processes_as_it_was_begun_with(
     assert main([*order, "--journal", "run.db"]) == 0
     out, _ = capsys.readouterr()
     assert "journal       run.1-of-2.db\njournal       run.2-of-2.db\n" in out
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["delivered"] == 60
     again = ["traffic", backend.url, "--resume", "--journal"]
     said = complaint(capsys, *again, "run.db", "--processes", "3")
     assert said == "roomhook: run.1-of-2.db was begun with --processes 2, not 3: leave it out to go on"
@@ -520,6 +522,7 @@ def test_the_report_shows_what_a_target_sends_as_text_only(capsys: pytest.Captur
         (["traffic", "http://127.0.0.1:9/", "--duplicate", "1.5"], "--duplicate '1.5' is no share; write it as 1%"),
         (["traffic", "http://127.0.0.1:9/", "--delay", "2s-1s"], "ends before it begins"),
         (["traffic", "http://127.0.0.1:9/", "--delay", "soon"], "--delay 'soon' is no time"),
+        (["traffic", "http://127.0.0.1:9/", "--delay", "-1s"], "--delay '-1s' is no time"),
         (
             ["traffic", "http://127.0.0.1:9/", "--rate", "max", "--delay", "1s"],
             "--delay needs callbacks that have a time",

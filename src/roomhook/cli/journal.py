@@ -63,6 +63,7 @@ def journal(
 
     The tables, for queries of your own with sqlite3, are in docs/reference-journal.md.
     """
+    from roomhook.simulator.journal_parts import parts_there
     from roomhook.simulator.journal_reading import Filters
 
     filters = Filters(state, outcome, requirement, room, member, limit)
@@ -71,7 +72,8 @@ def journal(
         raise ConfigurationError(
             f"--format json is the summary of all that is in a journal: with {option}, ask for --format ndjson"
         )
-    each = list({file.resolve(): file for file in files}.values())
+    named = [one for file in files for one in (file.exists() and [file]) or parts_there(file) or [file]]
+    each = list({file.resolve(): file for file in named}.values())
     if format_ is JournalFormat.EVENTS:
         _events(each, filters)
     elif format_ is JournalFormat.NDJSON or filters != Filters():

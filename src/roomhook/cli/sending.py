@@ -197,7 +197,7 @@ class Sending:
         )
 
     def _refuse_journals_that_do_not_fit(self) -> None:
-        from roomhook.simulator.workers import first_part
+        from roomhook.simulator.journal_parts import parts_there
 
         if self.journal is None:
             if self.resume:
@@ -205,9 +205,8 @@ class Sending:
             return
         if self.journal.is_dir():
             raise ConfigurationError(f"--journal {self.journal} is a folder; name a file in it, such as run.db")
-        part = None if self.resume else first_part(self.journal)
-        if part is not None:
-            raise ConfigurationError(f"{part} exists; add --resume to go on with it, or choose another --journal")
+        if not self.resume and (parts := parts_there(self.journal)):
+            raise ConfigurationError(f"{parts[0]} exists; add --resume to go on with it, or choose another --journal")
 
 
 def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,9 +256,10 @@ def first_given(context: typer.Context) -> str | None:
 def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
     """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
     from roomhook.cli.outcome import Outcome, progress
+    from roomhook.simulator.journal_parts import journals_of
     from roomhook.simulator.sender import run_loop
     from roomhook.simulator.session import carry_out, seldom_collecting
-    from roomhook.simulator.workers import carry_out_together, journals_of
+    from roomhook.simulator.workers import carry_out_together
 
     journals = journals_of(order.journal, len(sources)) if order.journal else []
     outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
@@ -304,13 +304,13 @@ def _resumed(
     context: typer.Context, values: dict[str, Any], *, free: frozenset[str], hints: Mapping[str, Any]
 ) -> dict[str, Any]:
     """*values* with those that the journal was begun with in place of defaults; *free* ones may have changed."""
+    from roomhook.simulator.journal_parts import parts_there, whole_of
     from roomhook.simulator.journal_reading import reading
-    from roomhook.simulator.workers import first_part, whole_of
 
     path: Path = values["journal"]
     whole = whole_of(path)
-    if not path.exists():
-        path, whole = first_part(path) or path, None
+    if not path.exists() and (parts := parts_there(path)):
+        path, whole = parts[0], None
     with reading(path) as reader:
         runs = reader.runs()
     stored: dict[str, Any] = runs[0]["options"] if runs else {}
@@ -388,6 +388,8 @@ def _time_ms(option: str, text: str) -> float:
 
 def _range_ms(text: str) -> tuple[float, float]:
     first, separator, last = text.partition("-")
+    if not first:
+        raise ConfigurationError(f"--delay {text!r} is no time; write it as 200ms, or 50ms-2s")
     low = _time_ms("--delay", first)
     high = _time_ms("--delay", last) if separator else low
     if high < low:

@@ -1,0 +1,36 @@
+"""The journals of a run of several processes: ``run.db`` becomes ``run.1-of-2.db`` and ``run.2-of-2.db``."""
+
+from __future__ import annotations
+
+import glob
+import re
+from pathlib import Path
+
+__all__ = ["journal_of_part", "journals_of", "parts_there", "whole_of"]
+
+
+def journal_of_part(journal: Path, part: int, parts: int) -> Path:
+    """Where part *part* (from 1) of *parts* keeps its journal."""
+    return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
+
+
+def journals_of(journal: Path, parts: int) -> list[Path]:
+    """The journals that so many processes make of *journal*: itself, if it is but one."""
+    return [journal] if parts == 1 else [journal_of_part(journal, part, parts) for part in range(1, parts + 1)]
+
+
+def parts_there(journal: Path) -> list[Path]:
+    """The journals that several processes have made of *journal*, in order; none if they have not."""
+    pattern = f"{glob.escape(journal.stem)}.*-of-*{glob.escape(journal.suffix)}"
+    numbered = [(_number(one), one) for one in journal.parent.glob(pattern) if whole_of(one) == journal]
+    return [one for _, one in sorted(numbered)]
+
+
+def whole_of(part: Path) -> Path | None:
+    """The journal that *part* is named after, if it is named as the part of one."""
+    match = re.fullmatch(r"(.+)\.\d+-of-\d+", part.stem)
+    return part.with_name(match[1] + part.suffix) if match else None
+
+
+def _number(part: Path) -> int:
+    return int(part.stem.rpartition(".")[2].partition("-")[0])
