@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from chromium import browser
+from inner_pytest import PYTEST
 
 from roomhook.cli.main import main
 from roomhook.cli.progress import style_for_stdout
@@ -475,9 +476,8 @@ def test_the_pytest_package_comes_to_the_same_verdicts(
     judged = {one: verdict for one, verdict in verdicts(capsys.readouterr().out) if verdict != "not-judged"}
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     options = ["--pyargs", "roomhook.contract_tests", "--room-target", url, "--room-only", only]
-    slow = [part for name in ("schemathesis", "faker", "hypothesispytest", "locust") for part in ("-p", f"no:{name}")]
     done = subprocess.run(
-        [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *slow, "-rA", *options],
+        [*PYTEST, "-rA", *options],
         capture_output=True,
         text=True,
         check=False,
