@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -23,7 +25,7 @@ from roomhook.cli.progress import style_for_stdout
 from roomhook.cli.reporting import FILES
 from roomhook.contract_tests.backends.server import BackendServer
 from roomhook.contract_tests.reports.words import SIGNS
-from roomhook.contract_tests.target_process import free_port
+from roomhook.contract_tests.target_process import TargetProcess, free_port
 from roomhook.schemas import loader
 
 Golden = Callable[[str, str], None]
@@ -429,6 +431,26 @@ def test_a_target_of_ours_is_stopped_when_the_job_is_cancelled(tmp_path: Path) -
         assert cancelled.wait(30) == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Cancelled(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Cancelled)
+    before = signal.getsignal(signal.SIGTERM)
+    target = TargetProcess("exec sleep 60  # {port}", free_port(), wait_s=5)
+    with closing(target), pytest.raises(SystemExit), target:
+        pass
+    assert started[0].returncode == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # ── whatever stands around it ───────────────────────────────────────────────────────────────────────────────────────
