@@ -16,7 +16,7 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contract suite, in seconds
 	@$(BIN)/roomhook demo
 
-test: format-check lint types layers wheel tests  ## everything CI does, in the order of this line
+test: format-check lint types layers tests  ## everything CI does, in the order of this line
 
 format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
 	$(BIN)/ruff check --quiet --fix-only .
@@ -29,19 +29,17 @@ lint: $(VENV)/.developing  ## ruff, all rules
 	$(BIN)/ruff check .
 
 types: view  ## mypy and basedpyright, both strict
-	$(BIN)/mypy --package roomhook
-	$(BIN)/mypy tests
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright & other=$$!; $(BIN)/mypy --package roomhook && $(BIN)/mypy tests; ours=$$?; wait $$other && exit $$ours
 
 layers: view  ## who may import whom
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo
 
-wheel: $(VENV)/.developing  ## build the wheel and use it in an environment of its own
+wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use it in an environment of its own
 	$(BIN)/pytest tests/test_wheel.py
 
 tests: $(VENV)/.developing  ## the test suite: first what measures time, by itself, then the rest in parallel
-	$(BIN)/pytest -m alone --ignore tests/test_wheel.py
-	$(BIN)/pytest -m "not alone" --numprocesses $(WORKERS) --ignore tests/test_wheel.py
+	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m "not alone" --numprocesses $(WORKERS)
 
 # mypy, basedpyright and import-linter don't see the mapping of folders to packages in pyproject.toml: they read this view.
 view: $(VENV)/.developing

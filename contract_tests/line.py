@@ -12,9 +12,10 @@ from roomhook.contract_tests.settings import Settings
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.outcomes import Outcome
 
-__all__ = ["Line"]
+__all__ = ["HUNG_IN_A_ROW", "Line"]
 
-_HUNG_IN_A_ROW: Final = 3
+HUNG_IN_A_ROW: Final = 3
+"""So many callbacks without an answer break the line."""
 _COMEBACK_S: Final = 2.0
 """How long a target that refuses connections is given to come back, as a supervisor restarts it."""
 _BACK_OFF_S: Final = 1.0
@@ -73,9 +74,9 @@ class Line:
     def heed(self, exchange: Exchange) -> None:
         """Count *exchange* if it hung; so many in a row break the line."""
         self._hung = self._hung + 1 if exchange.hung else 0
-        if self._hung >= _HUNG_IN_A_ROW:
+        if self._hung >= HUNG_IN_A_ROW:
             patience_s = self._settings.give_up_ms / 1000
-            self.broken = f"{_HUNG_IN_A_ROW} callbacks in a row got no answer within {patience_s:g} s"
+            self.broken = f"{HUNG_IN_A_ROW} callbacks in a row got no answer within {patience_s:g} s"
 
     def _after_comeback(self, callback: Callback, exchange: Exchange) -> Exchange:
         """The first exchange after the target accepts connections again; if it stays away, the line is broken."""

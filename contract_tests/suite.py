@@ -37,6 +37,7 @@ from roomhook.contract_tests.verdicts import (
     Verdict,
     merged,
 )
+from roomhook.contract_tests.warm_up import warm_up
 from roomhook.simulator.callback_url import CallbackUrl
 from roomhook.simulator.callbacks import Callback
 from roomhook.simulator.compliance import ACK_MUST, Judgement
@@ -50,6 +51,7 @@ _REPEATS_IF_FLAKY: Final = 5
 _CATCH_UP_S: Final = 10.0
 """How long a target may take after a crowd, beyond three times what its share of the work should take."""
 _WARM_UP_MS: Final = 10_000
+"""How long a cold start may take, of which the first answer has to wait."""
 _PULSES_S: Final = (0.0, 0.3, 1.0)
 """Pauses before each baseline that tells whether the target is still well."""
 _GATEWAY_WAITS: Final = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
@@ -95,6 +97,7 @@ class Run:
         self._rooms: Counter[str] = Counter()
         self._event_time = 0
         self._lost_connection: Exchange | None = None
+        self._silence: tuple[Exchange, ...] = ()
         self.aftermath: dict[str, Exchange | None] = {}
         self.short_rooms = False
         self.lost = ""
@@ -336,13 +339,18 @@ class Run:
         return self._judge(requirement, checks[requirement.id])
 
     def _reach(self) -> None:
-        """Send the warm-up, which is not judged; an unreachable target is noted in the summary."""
+        """Send the warm-up, which is judged only if nothing comes; an unreachable target is noted in the summary."""
         end = self._clock() + self.settings.wait_for_s
+        give_up_ms = self.settings.give_up_ms
         case = Case(self, load_register()["ack.ok"])
         met: Exchange | None = None
         while True:
-            patience_ms = max(_WARM_UP_MS, self.settings.give_up_ms, (end - self._clock()) * 1000)
-            exchange = self.line.attempt(case.build(Draft()), patience_ms=patience_ms)
+            patience_ms = max(_WARM_UP_MS, 2 * give_up_ms, (end - self._clock()) * 1000)
+            exchange, *more = warm_up(
+                lambda left_ms: self.line.attempt(case.build(Draft()), patience_ms=left_ms),
+                patience_ms=patience_ms,
+                give_up_ms=give_up_ms,
+            )
             certificate = exchange.outcome is Ending.TLS and "CERTIFICATE" in exchange.detail.upper()
             away = not exchange.connected and not certificate
             starting = exchange.outcome in {Ending.RESET, Ending.CLOSED} or exchange.status in _GATEWAY_WAITS
@@ -350,7 +358,10 @@ class Run:
                 break
             met = exchange if exchange.connected else met
             self.pause(0.1)
-        self.line.heed(exchange)
+        for one in (exchange, *more):
+            self.line.heed(one)
+        if self.line.broken:
+            self._silence = (exchange, *more)
         if away:
             self.summary.outcome = Outcome.UNREACHABLE
             before = f"took a callback before and {met.judgement.breaches[0].actual}, then " if met else ""
@@ -397,6 +408,8 @@ class Run:
     def _baseline(self) -> list[CaseJudged]:
         """Nothing if the baseline is acknowledged; else the verdicts on its cause, and all the rest is unfounded."""
         case = Case(self, load_register()["ack.ok"])
+        if self._silence:
+            return self._blamed_on_silence(case)
         exchange = case.acknowledges(Draft())
         try:
             if not exchange.late and not self._takes_long_rooms(case):
@@ -411,7 +424,20 @@ class Run:
                 case.blame_unacknowledged(self._last_words, self.lost)
         if not case.findings:
             return []
-        blamed = diagnose(self, case, case.findings[0].exchange or exchange)
+        return self._blamed(case, case.findings[0].exchange or exchange)
+
+    def _blamed_on_silence(self, case: Case) -> list[CaseJudged]:
+        """The baseline has been sent three times in the warm-up and got no answer: nothing is asked again."""
+        for exchange in self._silence:
+            self.observe(exchange)
+            self.count_valid(exchange)
+        first, *_ = self._silence
+        self._lose(first, self.line.broken)
+        return self._blamed(case, first)
+
+    def _blamed(self, case: Case, exchange: Exchange) -> list[CaseJudged]:
+        """The verdicts on why *exchange*, of the baseline, is no acknowledgement."""
+        blamed = diagnose(self, case, exchange)
         judged = [CaseJudged(one.requirement, self._verdict(one.requirement), (one,)) for one in blamed]
         ids = ", ".join(one.requirement.id for one in judged if one.verdict is not Verdict.INFO)
         self._unfounded = f"the baseline callback is not acknowledged ({ids})"

@@ -54,11 +54,12 @@ class TargetProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process: subprocess.Popen[bytes] | None = None
         self._sigterm: Any = None
+        self._cancelled = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._sigterm = signal.signal(signal.SIGTERM, _end)
-        self._process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
+            self._sigterm = signal.signal(signal.SIGTERM, self._end)
+        process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
             self._command,
             shell=True,
             stdin=subprocess.DEVNULL,
@@ -68,7 +69,10 @@ class TargetProcess:
             env={**os.environ, "PORT": str(self._port)},
         )
         try:
-            self._await_port(self._process)
+            self._process = process
+            if self._cancelled:
+                _end(signal.SIGTERM)
+            self._await_port(process)
         except BaseException:
             self.stop()
             raise
@@ -78,6 +82,12 @@ class TargetProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _end(self, number: int, _frame: object) -> None:
+        """Leave, but not amid the start: what nobody knows yet, nobody could stop."""
+        self._cancelled = True
+        if self._process is not None:
+            _end(number)
 
     @property
     def last_lines(self) -> str:
@@ -134,7 +144,7 @@ class TargetProcess:
         return f"; its last lines:\n{lines}" if lines else "; it printed nothing"
 
 
-def _end(number: int, _frame: object) -> NoReturn:
+def _end(number: int) -> NoReturn:
     """Leave in order, so that what was started is stopped; the exit code is the one that a shell shows."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)

@@ -1,9 +1,14 @@
-"""What all tests share: property tests draw the same examples every time and untimed; golden files hold whole texts."""
+"""What all tests share: property tests draw the same examples every time and untimed; golden files hold whole texts.
+
+In parallel, long tests start first; there are more processes than processors, since tests wait half of their time.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,9 +16,38 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+TOGETHER = (
+    "tests/test_fuzz.py::test_a_valid_packet",
+    "tests/test_load_refusals.py",
+    "tests/test_report_pages.py",
+    "tests/test_wheel.py",
+)
+"""Tests that share what takes long to make, by how their ids begin: every process would make it anew."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the files in tests/golden as they come out")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return 3 * (os.cpu_count() or 1) // 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out one test after the other, in order, and what is in TOGETHER to one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneByOne(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return next((one for one in TOGETHER if nodeid.startswith(one)), nodeid)
+
+    return OneByOne(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

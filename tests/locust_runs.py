@@ -85,7 +85,7 @@ def sender_of(pid: int) -> int:
     return int(found.stdout.split()[0])
 
 
-def wait_for(condition: Any, patience_s: float = 25.0) -> None:
+def wait_for(condition: Any, patience_s: float = 60.0) -> None:
     end = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end, "it never came to that"

@@ -11,18 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from chromium import browser
+from inner_pytest import PYTEST
 
 from roomhook.cli.main import main
 from roomhook.cli.progress import style_for_stdout
 from roomhook.cli.reporting import FILES
 from roomhook.contract_tests.backends.server import BackendServer
 from roomhook.contract_tests.reports.words import SIGNS
-from roomhook.contract_tests.target_process import free_port
+from roomhook.contract_tests.target_process import TargetProcess, free_port
 from roomhook.schemas import loader
 
 Golden = Callable[[str, str], None]
@@ -430,6 +433,26 @@ def test_a_target_of_ours_is_stopped_when_the_job_is_cancelled(tmp_path: Path) -
         os.kill(int(pid.read_text()), 0)
 
 
+def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Cancelled(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Cancelled)
+    before = signal.getsignal(signal.SIGTERM)
+    target = TargetProcess("exec sleep 60  # {port}", free_port(), wait_s=5)
+    with closing(target), pytest.raises(SystemExit), target:
+        pass
+    assert started[0].returncode == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 # ── whatever stands around it ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -475,9 +498,8 @@ def test_the_pytest_package_comes_to_the_same_verdicts(
     judged = {one: verdict for one, verdict in verdicts(capsys.readouterr().out) if verdict != "not-judged"}
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     options = ["--pyargs", "roomhook.contract_tests", "--room-target", url, "--room-only", only]
-    slow = [part for name in ("schemathesis", "faker", "hypothesispytest", "locust") for part in ("-p", f"no:{name}")]
     done = subprocess.run(
-        [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *slow, "-rA", *options],
+        [*PYTEST, "-rA", *options],
         capture_output=True,
         text=True,
         check=False,

@@ -47,6 +47,7 @@ def wait_for(journal: Path, rows: int) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 def test_fifty_thousand_callbacks_survive_a_kill_of_the_sender(tmp_path: Path) -> None:
     sent, arrived = tmp_path / "sent.db", tmp_path / "arrived.db"
     with running_listener("--journal", str(arrived), "--quiet") as listener:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inner_pytest import PYTEST
 from starlette.responses import Response
 
 from roomhook.cli.main import main
@@ -256,17 +257,9 @@ class TestCommand:
         assert list(tmp_path.iterdir()) == []
 
     def test_is_an_option_of_the_suite_under_pytest_too(self, server: BackendServer) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--pyargs",
-            "roomhook.contract_tests",
-        ]
-        command += ["--room-target", server.url(), "--room-only", "fuzz", "--room-fuzz", "30"]
+        # Generating packets takes hypothesis, and not its plugin.
+        command = [*PYTEST, "--pyargs", "roomhook.contract_tests", "--room-target", server.url()]
+        command += ["--room-only", "fuzz", "--room-fuzz", "30"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert "2 passed" in done.stdout
 
@@ -439,7 +432,7 @@ def test_a_valid_packet_keeps_to_the_limits_and_to_what_is_not_disputed(
         assert departure.params.get("OptPlatform") not in {"Mac", "macOS"}
 
 
-def test_valid_packets_reach_the_corners(valid: list[tuple[Departure, dict[str, Any]]]) -> None:
+def test_a_valid_packet_may_lie_in_any_corner(valid: list[tuple[Departure, dict[str, Any]]]) -> None:
     packets = [packet for _, packet in valid]
     assert {2**31 - 1, 2**31, 2**32} <= {one["MemberCount"] for one in packets}
     assert {len(one["MemberList_Account"]) for one in packets} >= {1, 2, 20, 33, 50}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from inner_pytest import PYTEST
 
 from roomhook.cli.main import main
 from roomhook.contract_tests.backends.server import BackendServer
@@ -217,8 +217,7 @@ def test_pytest_expects_a_known_failure_and_fails_an_unexpected_pass(
     server: BackendServer, write: Callable[[str], Path]
 ) -> None:
     known = write(ENTRY + ENTRY.replace("reason.unicode", "reason.empty"))
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--pyargs"]
-    command += ["roomhook.contract_tests", "--room-target", server.url("reason.unicode")]
+    command = [*PYTEST, "-rA", "--pyargs", "roomhook.contract_tests", "--room-target", server.url("reason.unicode")]
     command += ["--room-only", "reason.unicode,reason.empty", "--room-known", str(known)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

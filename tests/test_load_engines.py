@@ -143,7 +143,7 @@ def run(folder: Path, names: list[str], locustfile: str, *options: str) -> Run:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """All runs, two at a time: each waits for its deadlines most of the time."""
-    usual = ("-u", "16", "-r", "16", "-t", "3s", "--callback-rate", "8", "--deadline", "0.6")
+    usual = ("-u", "16", "-r", "16", "-t", "5s", "--callback-rate", "8", "--deadline", "0.6")
     fallen = ("-u", "20", "-r", "20", "--callback-rate", "10", "--deadline", "1.5")
     endless = ("-u", "3", "-r", "3", "-t", "1s", "--deadline", "0.1")
     everything = [*ANSWERS]
@@ -227,10 +227,11 @@ class TestCarriers:
 @pytest.mark.alone
 def test_users_who_start_at_once_send_one_after_the_other(tmp_path: Path) -> None:
     with counting_target() as target:
-        code, found, text = locust(target.url, tmp_path, "--engine", "gevent", "-u", "40", "-r", "40", "-t", "4s")
+        code, found, text = locust(target.url, tmp_path, "--engine", "gevent", "-u", "40", "-r", "40", "-t", "5s")
         moments = target.moments
     assert (code, found["requests"]) == (0, len(moments)), text
-    settled = [int((one - moments[0]) * 10) for one in moments if 1 <= one - moments[0] < 3]
+    before_end = [moments[-1] - one for one in moments]  # a busy machine may take long to start forty users
+    settled = [int(one * 10) for one in before_end if 0.2 <= one < 2.2]
     busiest = max(Counter(settled).values())
     assert len(settled) == pytest.approx(80, abs=8)  # each user sends one a second
     assert busiest <= 12  # four in a tenth of a second, if they are spread evenly; all forty, if they are not

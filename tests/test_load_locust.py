@@ -22,9 +22,6 @@ from locust_runs import ENVIRONMENT, ROOT, free_port, get, locust, roomhook, run
 
 from roomhook.contract_tests.backends.server import BackendServer
 
-pytestmark = pytest.mark.alone
-
-
 _RUNS = {
     "fast": (
         *("--engine", "fast", "-u", "20", "-r", "20", "-t", "2s", "--callback-rate", "25"),
@@ -89,6 +86,7 @@ def target() -> Iterator[CountingTarget]:
         yield found
 
 
+@pytest.mark.alone
 class TestOneProcess:
     def test_the_fast_lane_counts_what_the_target_counts(self, runs: dict[str, Run]) -> None:
         run = runs["fast"]
@@ -115,12 +113,9 @@ class TestOneProcess:
         assert run.verdict["outcomes"] == {"delivered": run.verdict["requests"]}
         assert re.search(r"ack\.error-code: delivered, but its response packet is not compliant", run.text)
 
-    def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
-        code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
-        assert (code, verdict, target.answers) == (2, {}, 0)
-        assert "roomhook: --fail-if 'p99>500' is no threshold: p99 takes a limit as in 'p99>500ms'" in text
 
-    def test_a_sender_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
+class TestASender:
+    def test_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
         with running(
             target.url, tmp_path, "--headless", "--engine", "fast", "-u", "5", "-r", "5", "-t", "60s"
         ) as process:
@@ -130,6 +125,7 @@ class TestOneProcess:
         assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.alone
 class TestSeveralProcesses:
     def test_two_workers_share_one_world_and_their_totals_are_exact(self, runs: dict[str, Run]) -> None:
         run = runs["two fast"]
@@ -144,6 +140,7 @@ class TestSeveralProcesses:
         assert run.verdict["requests"] == run.target.answers
 
 
+@pytest.mark.alone
 class TestTheWebUi:
     def test_starts_shows_live_numbers_stops_and_exits_with_the_verdict(
         self, target: CountingTarget, tmp_path: Path
@@ -178,6 +175,7 @@ class TestTheWebUi:
         assert (found["exit_code"], found["seed"]) == (1, 7)
 
 
+@pytest.mark.alone
 class TestTheCommand:
     def test_a_staircase_ends_at_the_first_broken_step_and_says_the_last_good_rate(
         self, target: CountingTarget, tmp_path: Path
@@ -202,6 +200,13 @@ class TestTheCommand:
         assert found["requests"] == target.answers
         assert found["shape"] == "ramp"
         assert "seed 4" in done.stderr
+
+
+class TestARunThatIsNone:
+    def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
+        code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
+        assert (code, verdict, target.answers) == (2, {}, 0)
+        assert "roomhook: --fail-if 'p99>500' is no threshold: p99 takes a limit as in 'p99>500ms'" in text
 
     @pytest.mark.parametrize(
         ("options", "complaint"),

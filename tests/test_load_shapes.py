@@ -18,8 +18,6 @@ from locust_runs import locust, roomhook
 
 from roomhook.contract_tests.backends.server import BackendServer
 
-pytestmark = pytest.mark.alone
-
 _FULL = 400
 _RUNS = {
     "spike": ("-t", "8s"),
@@ -65,11 +63,13 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sent]]:
         yield dict(zip(_RUNS, pool.map(run, _RUNS), strict=True))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("shape", _RUNS)
 def test_a_shape_ends_by_itself_with_the_verdict(sent: dict[str, Sent], shape: str) -> None:
     assert sent[shape].code == 0, sent[shape].text
 
 
+@pytest.mark.alone
 def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> None:
     high = sent["spike"].stretches(_FULL / 2)
     assert len(high) == 4
@@ -77,6 +77,7 @@ def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> N
     assert sum(sent["spike"].stretches(1, _FULL / 4)) >= 2.5
 
 
+@pytest.mark.alone
 def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Sent]) -> None:
     outage = sent["outage"]
     before, *_ = outage.stretches(_FULL / 5, _FULL / 2)
@@ -89,11 +90,13 @@ def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Se
     assert outage.rates[-3] < _FULL * 0.7
 
 
+@pytest.mark.alone
 def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> None:
     level = sent["soak"].stretches(_FULL * 0.7, _FULL * 1.3)
     assert sum(level) >= 1.5
 
 
+@pytest.mark.alone
 def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force(tmp_path: Path) -> None:
     quick = ("--shape", "soak", "--rate", "50/s", "--duration", "2s")
     with BackendServer() as server:
@@ -103,6 +106,7 @@ def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force
     assert verdicts == {"p99>5s": "passed", "noncompliant>0": "failed", "delivered<99%": "passed"}
 
 
+@pytest.mark.alone
 def test_a_target_that_cannot_keep_up_is_no_success_and_ends_a_staircase(tmp_path: Path) -> None:
     runs = {
         "ramp": ("--rate", "200/s", "--duration", "2s"),

@@ -409,7 +409,9 @@ def test_control_c_ends_all_processes_in_order(backend: Backend, tmp_path: Path)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=clean_environment()) as sender:
         deadline = time.monotonic() + 30
-        while len(backend.receipts) < 100 and time.monotonic() < deadline:
+        begun = [tmp_path / f"run.{part}-of-2.db-inflight" for part in (1, 2)]
+        while not (len(backend.receipts) >= 100 and all(one.exists() for one in begun)):
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         sender.send_signal(signal.SIGINT)
         out, _ = sender.communicate(timeout=20)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inner_pytest import PYTEST
 
 from roomhook.cli.main import command_line
 from roomhook.contract_tests.room_backend import LocalRoomBackend, local_room_backend
@@ -78,7 +79,7 @@ def test_every_erratum_that_is_named_is_in_the_register_and_leads_back() -> None
 
 def test_the_python_of_the_tutorial_passes(tmp_path: Path) -> None:
     (tmp_path / "test_tutorial_serve.py").write_text(block("python"), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "roomhook.contract_tests.plugin"]
+    command = [*PYTEST, "-p", "roomhook.contract_tests.plugin"]
     quick = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=quick, capture_output=True, text=True, timeout=100, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -253,6 +254,7 @@ Rooms.TestCase.settings = settings(
 )
 
 
+@pytest.mark.long
 def test_5000_random_steps_agree_with_the_model() -> None:
     STEPS.clear()
     Rooms.TestCase("runTest").debug()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inner_pytest import PYTEST
 
 from roomhook.contract_tests.backends.server import BackendServer
 from roomhook.contract_tests.testing import RoomCallbacks, assert_conforms
@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "pytest"
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments],
+        [*PYTEST, "--rootdir", str(folder), *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -28,6 +28,7 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "under xdist"])
 def test_examples_pass_as_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
     shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)

@@ -40,7 +40,7 @@ url: str = CallbackUrl.parse("http://127.0.0.1:8000").with_parameters(
 wrong: int = encode(packet)
 """
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 def run(*arguments: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -71,9 +71,10 @@ def wheel(outside: Path) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, outside: Path) -> Path:
     """The folder of programs of a new environment that holds the wheel and what it asks for."""
-    venv.create(outside / "venv", with_pip=True)
+    venv.create(outside / "venv")
     programs = outside / "venv" / "bin"
-    run(programs / "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=outside)
+    pip = (sys.executable, "-m", "pip", "--python", programs / "python", "install", "--no-compile", "--quiet")
+    run(*pip, "--disable-pip-version-check", wheel, cwd=outside)
     return programs
 
 
