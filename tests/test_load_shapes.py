@@ -81,7 +81,7 @@ def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> N
 def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Sent]) -> None:
     outage = sent["outage"]
     before, *_ = outage.stretches(_FULL / 5, _FULL / 2)
-    (silence,) = outage.stretches(0, _FULL / 20)
+    silence = max(outage.stretches(0, _FULL / 20))  # the last quarter may have begun just before the end
     assert 1.5 <= before <= 3
     assert 0.5 <= silence <= 1.75
     sweep = outage.rates.index(max(outage.rates))
