@@ -21,6 +21,7 @@ import os
 import re
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -246,6 +247,9 @@ def nginx(folder: Path, core: int, *, https: bool) -> Iterator[str]:
         make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *pair)
         subprocess.run((*make, "-days", "2", "-subj", "/CN=localhost"), check=True, capture_output=True)
         certificate = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
+    with socket.socket() as probe:  # else everybody would be measured against whoever is there
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            raise SystemExit(f"something listens on port {PORT} already: end it first")
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=PORT, tls=" ssl" if https else "", certificate=certificate))
     command = ["nginx", "-c", str(config), "-e", f"{folder}/error.log"]
