@@ -119,7 +119,11 @@ class Lane:
     def _done(self, attempts: list[Attempt]) -> None:
         self._ended += attempts
         if len(self._ended) >= _BATCH:
-            self._count()
+            try:
+                self._count()
+            except Exception as error:  # noqa: BLE001 (as in _pump)
+                self.error = self.error or error
+                self._stopping = True
         if self._stopping:
             if not self._sender.in_flight:
                 self._idle.set()

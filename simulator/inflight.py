@@ -25,7 +25,7 @@ _HEAD: Final = Struct("qqq")
 """What turns µs of the monotonic clock into µs since the epoch when added; how many slots follow; and how many ends
 follow these: written after them, since it says that they are there."""
 
-_COUNT_AT: Final = 16
+_COUNT: Final = 2  # its place among the words
 _SLOT: Final = Struct("qqq")  # code, intended (ns), key: what says that the rest is there comes last
 _END: Final = Struct("qqqq")  # key, code, intended (ns), done (ns)
 
@@ -68,6 +68,7 @@ class InFlight:
         self._descriptor = descriptor
         self._path = path
         self._map = mmap.mmap(-1, mmap.PAGESIZE)
+        self._words = memoryview(self._map).cast("q")
         self._free: list[int] = []
         self._slots: dict[int, int] = {}
         self._ends_at = self._count = 0
@@ -117,8 +118,13 @@ class InFlight:
         self._ends_at = _HEAD.size + slots * _SLOT.size
         size = self._ends_at + ends * _END.size
         os.ftruncate(self._descriptor, 0)
-        os.ftruncate(self._descriptor, size)
+        try:
+            os.pwrite(self._descriptor, bytes(size), 0)  # a disk found full later would kill us when memory is touched
+        except OSError as error:
+            raise ConfigurationError(f"{self._path} can't be written: {error.strerror}") from None
+        self._words.release()
         self._map = mmap.mmap(self._descriptor, size)
+        self._words = memoryview(self._map).cast("q")
         _HEAD.pack_into(self._map, 0, wall_offset_us, slots, 0)
         self._free = list(range(_HEAD.size, self._ends_at, _SLOT.size))
         self._slots = {}
@@ -147,10 +153,11 @@ class InFlight:
 
     def _note_count(self, count: int) -> None:
         self._count = count
-        pack_into("q", self._map, _COUNT_AT, count)
+        self._words[_COUNT] = count  # in one go, whereas struct would write a 0 first
 
     def close(self, *, clean: bool) -> None:
         """Unlock; a *clean* end removes the file."""
+        self._words.release()
         self._map.close()
         if clean:
             self._path.unlink(missing_ok=True)

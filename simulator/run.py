@@ -153,7 +153,7 @@ class Run:
         self._later: list[tuple[int, int, Delivery, str]] = []
         self._ended: list[Sending] = []
         self._serial = 0
-        self._exhausted = self._stopping = False
+        self._exhausted = self._stopping = self._broken = False
         self._error: BaseException | None = None
         self._start_ns = 0
         self._request_time = self._next_second_ns = 0
@@ -193,6 +193,11 @@ class Run:
         return (time.monotonic_ns() - self._start_ns) / 1e9
 
     @property
+    def stream_error(self) -> BaseException | None:
+        """What broke the stream of events off; everything before it has come to its end."""
+        return self._error
+
+    @property
     def stopping(self) -> bool:
         """Does it only wait for what is in flight?"""
         return self._stopping
@@ -212,9 +217,11 @@ class Run:
         try:
             self._send_due()
         except Exception as error:  # noqa: BLE001 (in a callback of the loop, it would go unheard and the run hang)
-            self._break(error)
+            self.break_off(error)
 
-    def _break(self, error: Exception) -> None:
+    def break_off(self, error: Exception) -> None:
+        """End at once with *error*, which is none of the target's."""
+        self._broken = True
         self._exhausted = self._stopping = True
         if not self._finished.done():
             self._finished.set_exception(error)
@@ -330,7 +337,7 @@ class Run:
                 self.flush()
             self._send_due()
         except Exception as error:  # noqa: BLE001 (as in _pump)
-            self._break(error)
+            self.break_off(error)
 
     def _are_delivered_at_once(self, sendings: Iterable[Sending]) -> bool:
         """Whether there is nothing to settle, as nearly always: each is the one attempt of its delivery, a success."""
@@ -339,6 +346,8 @@ class Run:
 
     def flush(self) -> None:
         """Count and write down what has ended; done by itself for every batch and every second."""
+        if self._broken:
+            return  # the journal's note still holds what could not be written: nothing may be noted as written after it
         ended, self._ended = self._ended, []
         if ended:
             self.tally.record(ended)
@@ -398,7 +407,7 @@ class Run:
             try:
                 self._mark()
             except Exception as error:  # noqa: BLE001 (as in _pump)
-                self._break(error)
+                self.break_off(error)
 
     def _mark(self) -> None:
         self.flush()

@@ -35,6 +35,7 @@ DEADLINE_MS: Final = 2000.0
 
 _OTHER_FILES: Final = 64
 _SWEEP_S: Final = 0.02
+_STOPPED: Final = "given up: the sender stopped"
 _MOST_KNOWN: Final = 256
 _LONGEST_KNOWN: Final = 4096
 _MUST: Final = frozenset(ACK_MUST)
@@ -143,7 +144,9 @@ class Sender:
     async def close(self) -> None:
         """Close all connections; attempts under way end as closed."""
         self._closing = True
-        self._waiting.clear()
+        while self._waiting:
+            self.in_flight += 1
+            self._fail(self._waiting.popleft(), Outcome.CLOSED, _STOPPED)
         for task in self._opening:
             task.cancel()
         if self._sweeper is not None:
@@ -151,7 +154,7 @@ class Sender:
         connections = list(self._open)
         for connection in connections:
             if connection.attempt is not None or self.target.tls is not None:
-                connection.abort(Outcome.CLOSED, "given up: the sender stopped")
+                connection.abort(Outcome.CLOSED, _STOPPED)
             else:
                 connection.close()
         if connections:
@@ -258,17 +261,19 @@ class Sender:
     def _open_for(self, attempt: Attempt) -> None:
         task = self._loop.create_task(self._open_and_write(attempt))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(lambda ended: self._opened(ended, attempt))
+
+    def _opened(self, task: asyncio.Task[None], attempt: Attempt) -> None:
+        """Give the attempt its outcome if it was not sent, whatever the reason."""
+        self._opening.discard(task)
+        if task.cancelled():
+            self._fail(attempt, Outcome.CLOSED, _STOPPED)
+        elif (error := task.exception()) is not None:
+            outcome = outcome_of_error(error) if isinstance(error, OSError) else Outcome.CLOSED
+            self._fail(attempt, outcome, _text(error))
 
     async def _open_and_write(self, attempt: Attempt) -> None:
-        try:
-            connection = await self._connect()
-        except OSError as error:
-            self._fail(attempt, outcome_of_error(error), _text(error))
-            return
-        except asyncio.CancelledError:
-            self._fail(attempt, Outcome.CLOSED, "given up: the sender stopped")
-            raise
+        connection = await self._connect()
         if connection.reusable:
             attempt.connection, attempt.fresh = connection, True
             attempt.sent_ns = attempt.sent_ns or monotonic_ns()  # one that is sent again keeps its time

@@ -171,6 +171,8 @@ async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] 
     try:
         return Ended(await run.go(), interrupted.happened)
     except RoomhookError as error:
+        if error is not run.stream_error:
+            raise
         return Ended(run.tally, interrupted.happened, error)
     finally:
         interrupted.forget()
@@ -192,7 +194,11 @@ def _deliveries(journal: Journal, source: Source) -> Iterator[Delivery]:
 async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> None:
     while True:
         await asyncio.sleep(_WATCHED_EVERY_S)
-        run.flush()
+        try:
+            run.flush()
+        except Exception as error:  # noqa: BLE001 (nobody awaits this task: the run would go on as if all were written)
+            run.break_off(error)
+            return
         watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
 
 

@@ -63,9 +63,10 @@ def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Wat
                 if isinstance(message, Tally):
                     finished.append(message)
                 else:
+                    if error is None and not interrupted["happened"]:  # a second signal would not wait
+                        for process in running.values():
+                            process.terminate()
                     error = error or message
-                    for process in running.values():
-                        process.terminate()
             if watch and latest:
                 watch(_together(list(latest.values())))
     finally:
@@ -94,11 +95,16 @@ def _work(connection: Any, order: Order, source: Source) -> None:
     os.setpgrp()  # a terminal's Ctrl-C reaches the first process, which passes it on once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that came before we had a group of our own
 
+    gone = False
+
     def tell(message: object) -> None:
+        nonlocal gone
         try:
             connection.send(message)
         except BrokenPipeError:  # the first process is dead: end in order, so that the journal does
-            signal.raise_signal(signal.SIGTERM)
+            if not gone:  # a second signal would not wait for what is in flight
+                gone = True
+                signal.raise_signal(signal.SIGTERM)
 
     try:
         with seldom_collecting():

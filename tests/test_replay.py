@@ -459,6 +459,34 @@ def test_a_disk_that_is_full_is_one_line_and_the_journal_resumes(
     assert len(set(backend.bodies())) == 500
 
 
+def test_a_disk_that_is_full_for_a_moment_loses_nothing_either(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roomhook.simulator.journal import Journal
+
+    write, calls = Journal.write, 0
+
+    def full_once(self: Journal, *given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:  # at this rate, by the flush four times a second and not by a full batch
+            raise sqlite3.OperationalError("database or disk is full")
+        write(self, *given)
+
+    order = ["traffic", backend.url, "--events", "60", "--rate", "100/s", "--journal", "run.db"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", full_once)
+        assert main(order) == 4
+    assert "run.db can't be written any more (database or disk is full)" in capsys.readouterr().err
+    assert main(["traffic", "--resume", "--journal", "run.db", "--rate", "max"]) == 0
+    bodies = Counter(backend.bodies())
+    assert len(bodies) == 60
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sum(bodies.values()) - 60 <= found["in_doubt"]
+
+
 def test_more_connections_than_files_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ulimit -n" in complaint(capsys, "traffic", "http://127.0.0.1:9/", "--connections", "2000000000")
 

@@ -361,6 +361,20 @@ def test_closing_the_sender_ends_what_is_under_way(run: Run) -> None:
     assert run(main()).result.outcome is Outcome.CLOSED
 
 
+def test_closing_the_sender_ends_what_has_not_begun_as_well(run: Run) -> None:
+    async def main() -> list[Attempt]:
+        async with scripted(_hang) as (url, _):
+            async with Sender(target(url), connections=2) as sender:
+                request = sender.target.request(EVENT, 0)
+                waiting = [asyncio.ensure_future(sender.send(request)) for _ in range(3)]
+                await asyncio.sleep(0)
+            found = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+            assert sender.in_flight == 0
+            return found
+
+    assert [one.result.outcome for one in run(main())] == [Outcome.CLOSED] * 3
+
+
 def test_a_refused_port_and_an_unknown_name_are_told_apart(run: Run) -> None:
     async def main(url: str) -> Attempt:
         async with Sender(target(url)) as sender:
