@@ -113,15 +113,20 @@ class InFlight:
     def prepare(self, slots: int, ends: int, wall_offset_us: int) -> None:
         """Forget what was left behind; make room for *slots* attempts under way, and *ends* that are not written yet.
 
-        *wall_offset_us* is what the time since the epoch is ahead of the monotonic clock.
+        *wall_offset_us* is what the time since the epoch is ahead of the monotonic clock. Raises ``ConfigurationError``
+        on a full disk.
         """
         self._ends_at = _HEAD.size + slots * _SLOT.size
         size = self._ends_at + ends * _END.size
         os.ftruncate(self._descriptor, 0)
         try:
-            os.pwrite(self._descriptor, bytes(size), 0)  # a disk found full later would kill us when memory is touched
-        except OSError as error:
-            raise ConfigurationError(f"{self._path} can't be written: {error.strerror}") from None
+            written = os.pwrite(
+                self._descriptor, bytes(size), 0
+            )  # on a disk found full later, touching it would kill us
+        except OSError:
+            written = 0
+        if written < size:
+            raise ConfigurationError(f"{self._path} can't be written; make room, or choose another --journal")
         self._words.release()
         self._map = mmap.mmap(self._descriptor, size)
         self._words = memoryview(self._map).cast("q")

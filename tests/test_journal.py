@@ -232,6 +232,17 @@ def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
     note.close(clean=True)
 
 
+def test_a_disk_without_room_for_the_note_is_told_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = InFlight.lock(tmp_path / "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", lambda _, content, __: len(content) // 2)
+        with pytest.raises(ConfigurationError, match="x-inflight can't be written; make room"):
+            note.prepare(64, 64, wall_offset_us=1)
+    note.close(clean=True)
+
+
 SENDER = """
 import sys
 from pathlib import Path
