@@ -35,7 +35,7 @@ layers: view  ## who may import whom
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo
 
 wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use it in an environment of its own
-	$(BIN)/pytest tests/test_wheel.py
+	$(BIN)/pytest tests/packaging/test_wheel.py
 
 tests: $(VENV)/.developing  ## the test suite: first what measures time, by itself, then the rest in parallel
 	$(BIN)/pytest -m alone

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from roomhook.contract_tests.backends.server import BackendServer
+from roomhook.contract_tests.app_backends.server import BackendServer
 
 ROOMHOOK = (sys.executable, "-m", "roomhook")
 

@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from roomhook.simulator.events import Event
-from roomhook.simulator.scenario import from_document
-from roomhook.simulator.traffic import FIXED_START_MS, Traffic, world
-from roomhook.simulator.world import World
+from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic, world
+from roomhook.simulator.traffic.scenario import from_document
+from roomhook.simulator.traffic.world import World
 
 SETTLED_AFTER_MS = 360_000
 """Rooms are full after a minute of their own time; by now heartbeats expire and people return as at any later time."""

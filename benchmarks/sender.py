@@ -34,13 +34,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from roomhook.simulator.callback_url import CallbackUrl
-from roomhook.simulator.scenario import from_document
-from roomhook.simulator.sender import run_loop
-from roomhook.simulator.session import Order, carry_out, seldom_collecting
-from roomhook.simulator.traffic import FIXED_START_MS, Traffic
-from roomhook.simulator.traffic_source import TrafficSource
-from roomhook.simulator.workers import carry_out_together
+from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.sending.processes import carry_out_together
+from roomhook.simulator.sending.session import Order, carry_out, seldom_collecting
+from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic
+from roomhook.simulator.traffic.scenario import from_document
+from roomhook.simulator.traffic.traffic_source import TrafficSource
+from roomhook.simulator.transport.sender import run_loop
 
 CONNECTIONS = 64
 PORT = 18321

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import requests
 
-from roomhook.simulator.backend.client import MockRoomBackend
-from roomhook.simulator.sender import run_loop
+from roomhook.simulator.room_backend.client import MockRoomBackend
+from roomhook.simulator.transport.sender import run_loop
 
 ENTER = "Room.CallbackAfterMemberEnter"
 LEAVE = "Room.CallbackAfterMemberLeave"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.contract import Contract
-    from roomhook.contract_tests.room_backend import LocalRoomBackend
-    from roomhook.contract_tests.testing import RoomCallbacks
+    from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks
+    from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend
+    from roomhook.contract_tests.pytest_support.session import Contract
 
 __all__ = [
     "assert_conforms",
@@ -75,7 +75,7 @@ def pytest_collection(session: pytest.Session) -> None:
     """Refuse bad options of the suite before anything is collected, where pytest shows that as one line."""
     config = session.config
     if config.getoption("--room-target") or any("roomhook.contract_tests" in argument for argument in config.args):
-        from roomhook.contract_tests.contract import Contract, settings_from  # noqa: PLC0415 (as below)
+        from roomhook.contract_tests.pytest_support.session import Contract, settings_from  # noqa: PLC0415 (as below)
 
         Contract(settings_from(config))
 
@@ -83,7 +83,7 @@ def pytest_collection(session: pytest.Session) -> None:
 @pytest.fixture
 def room_callbacks() -> Iterator[RoomCallbacks]:
     """Fire leave, kicked, expired and enter callbacks at a URL, or at an ASGI or WSGI app in this process."""
-    from roomhook.contract_tests.testing import RoomCallbacks  # noqa: PLC0415 (only those who ask pay for it)
+    from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks  # noqa: PLC0415 (only those who ask pay for it)
 
     with ExitStack() as stack:
         yield RoomCallbacks(stack)
@@ -98,7 +98,7 @@ def room_backend(request: pytest.FixtureRequest) -> Iterator[LocalRoomBackend]:
     import os  # noqa: PLC0415 (as above)
     import time  # noqa: PLC0415
 
-    from roomhook.contract_tests.room_backend import local_room_backend  # noqa: PLC0415
+    from roomhook.contract_tests.pytest_support.room_backend import local_room_backend  # noqa: PLC0415
 
     option = request.config.getoption
     token = option("--room-token") or os.environ.get("ROOMHOOK_TOKEN") or None
@@ -115,7 +115,7 @@ def assert_conforms(request: pytest.FixtureRequest) -> Callable[..., None]:
     A fixture ``room_members(room_id) -> set[str]`` of the suite, if there is one, is the probe; a fixture
     ``room_enter(room_id, accounts)`` brings people in.
     """
-    from roomhook.contract_tests.testing import assert_conforms as hold  # noqa: PLC0415
+    from roomhook.contract_tests.pytest_support.callbacks import assert_conforms as hold  # noqa: PLC0415
 
     functions: dict[str, Any] = {}
     for option, fixture in (("probe", "room_members"), ("enter", "room_enter")):

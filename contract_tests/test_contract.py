@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from roomhook.contract_tests.contract import Contract, failure_text, settings_from
+from roomhook.contract_tests.model.register import Requirement
+from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.plugin import contract_key
-from roomhook.contract_tests.register import Requirement
-from roomhook.contract_tests.verdicts import Verdict
+from roomhook.contract_tests.pytest_support.session import Contract, failure_text, settings_from
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

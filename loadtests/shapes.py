@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final
 
 from locust import LoadTestShape
 
-from roomhook.loadtests.session import Session, session_of
-from roomhook.loadtests.thresholds import judged, rate_of
-from roomhook.schemas.errors import ConfigurationError
+from roomhook.errors import ConfigurationError
+from roomhook.loadtests.results.thresholds import judged, rate_of
+from roomhook.loadtests.session.session import Session, session_of
 
 __all__ = ["OutageSweep", "Ramp", "Soak", "Spike", "Staircase", "shape_for"]
 

@@ -19,12 +19,12 @@ from locust.exception import CatchResponseError
 from requests.exceptions import ChunkedEncodingError
 from urllib3.exceptions import InvalidChunkLength
 
-from roomhook.loadtests.figures import failure_text
-from roomhook.loadtests.session import Session, session_of
-from roomhook.loadtests.stream import stamped
-from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import ACK_MUST, Answer, judge
-from roomhook.simulator.outcomes import Outcome, outcome_of_error
+from roomhook.loadtests.results.stats import failure_text
+from roomhook.loadtests.session.session import Session, session_of
+from roomhook.loadtests.workload.callback_stream import stamped
+from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
+from roomhook.simulator.protocol.response_check import ACK_MUST, Answer, judge
 
 __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from roomhook.schemas.errors import ConfigurationError
+from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import FOLDER
-from roomhook.schemas.suggestions import did_you_mean
+from roomhook.suggestions import did_you_mean
 
 __all__ = ["Errata", "Erratum", "Kind", "Statement", "Touches", "load", "select"]
 

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from roomhook.schemas.errors import ConfigurationError
+from roomhook.errors import ConfigurationError
 from roomhook.schemas.problems import Problem, explained
-from roomhook.schemas.suggestions import did_you_mean
+from roomhook.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from roomhook.schemas.suggestions import closest
+from roomhook.suggestions import closest
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

@@ -17,10 +17,10 @@ settings.register_profile("suite", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("suite")
 
 TOGETHER = (
-    "tests/test_fuzz.py::test_a_valid_packet",
-    "tests/test_load_refusals.py",
-    "tests/test_report_pages.py",
-    "tests/test_wheel.py",
+    "tests/contract_tests/fuzzing/test_fuzz.py::test_a_valid_packet",
+    "tests/loadtests/test_load_refusals.py",
+    "tests/contract_tests/reports/test_report_pages.py",
+    "tests/packaging/test_wheel.py",
 )
 """Tests that share what takes long to make, by how their ids begin: every process would make it anew."""
 

@@ -1,1 +1,1 @@
-"""One module of checks for each group of requirements; each check is registered under its requirement id."""
+"""The checks of the contract suite, one module per group of requirements."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from roomhook.contract_tests.case import Case, is_connection_loss, taken_as_valid
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT, Draft, raw_query
-from roomhook.simulator.compliance import Breach, header
+from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.drafts import ABSENT, Draft, raw_query
+from roomhook.simulator.protocol.response_check import Breach, header
 
 __all__ = ["other_region"]
 

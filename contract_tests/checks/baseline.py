@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT, MISTAKEN_SIGNATURES, Draft, unsigned
-from roomhook.contract_tests.verdicts import Finding
-from roomhook.simulator.compliance import ACK_MUST
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT, MISTAKEN_SIGNATURES, Draft, unsigned
+from roomhook.contract_tests.model.verdicts import Finding
+from roomhook.simulator.protocol.response_check import ACK_MUST
 
 __all__ = ["BASELINE_VALUES", "OBSERVED"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT
 
 __all__: list[str] = []
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.http import judge_together
 from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.case import Case
 
 __all__: list[str] = []
 

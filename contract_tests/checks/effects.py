@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
-from roomhook.contract_tests.case import Case, NotJudgedError
 from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.client import Exchange
-from roomhook.contract_tests.drafts import ABSENT, Draft
-from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import Breach
+from roomhook.contract_tests.harness.case import Case, NotJudgedError
+from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.response_check import Breach
 
 __all__: list[str] = []
 

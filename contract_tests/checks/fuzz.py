@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.case import Case
 
 __all__: list[str] = []
 
@@ -11,7 +11,7 @@ __all__: list[str] = []
 @check("fuzz.valid")
 def valid(case: Case) -> None:
     """Generated callbacks that the documents allow."""
-    from roomhook.contract_tests.fuzz import fuzz_valid  # noqa: PLC0415
+    from roomhook.contract_tests.fuzzing.fuzzer import fuzz_valid  # noqa: PLC0415
 
     fuzz_valid(case)
 
@@ -19,6 +19,6 @@ def valid(case: Case) -> None:
 @check("fuzz.near-miss")
 def near_miss(case: Case) -> None:
     """Generated packets that the schema of what must be accepted forbids."""
-    from roomhook.contract_tests.fuzz import fuzz_near_misses  # noqa: PLC0415
+    from roomhook.contract_tests.fuzzing.fuzzer import fuzz_near_misses  # noqa: PLC0415
 
     fuzz_near_misses(case)

@@ -9,13 +9,13 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
 
-from roomhook.contract_tests import raw
-from roomhook.contract_tests.case import Case, NotJudgedError, is_connection_loss, taken_as_valid
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.client import Exchange
-from roomhook.simulator.callbacks import Callback
-from roomhook.simulator.compliance import Breach, judge
-from roomhook.simulator.outcomes import Outcome
+from roomhook.contract_tests.harness.case import Case, NotJudgedError, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.transport import raw_requests as raw
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.response_check import Breach, judge
 
 __all__ = ["judge_together"]
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT, Draft
 
 __all__: list[str] = []
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.case import Case
+    from roomhook.contract_tests.harness.case import Case
 
 __all__ = ["GROUPS", "Check", "check", "load_checks"]
 
@@ -21,7 +21,7 @@ GROUPS: Final = (
     "app_id",
     "http",
     "commands",
-    "bad",
+    "bad_input",
     "duplicates",
     "signatures",
     "effects",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import Signature, genuine, unsigned
-from roomhook.simulator.callback_url import Parameters, sign
-from roomhook.simulator.compliance import Breach
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import Signature, genuine, unsigned
+from roomhook.simulator.protocol.callback_url import Parameters, sign
+from roomhook.simulator.protocol.response_check import Breach
 
 __all__: list[str] = []
 

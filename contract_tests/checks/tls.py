@@ -8,9 +8,9 @@ import warnings
 from contextlib import closing
 from typing import Final
 
-from roomhook.contract_tests.case import Case, NotJudgedError
 from roomhook.contract_tests.checks.registry import check
-from roomhook.simulator.compliance import Breach
+from roomhook.contract_tests.harness.case import Case, NotJudgedError
+from roomhook.simulator.protocol.response_check import Breach
 
 __all__ = ["CERTIFICATE"]
 

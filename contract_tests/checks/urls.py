@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from roomhook.contract_tests.case import Case
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.drafts import ABSENT, Draft, raw_query
-from roomhook.simulator.callback_url import Parameters
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT, Draft, raw_query
+from roomhook.simulator.protocol.callback_url import Parameters
 
 __all__: list[str] = []
 

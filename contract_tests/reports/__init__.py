@@ -1,1 +1,1 @@
-"""What a run's events become: text for people, JSON and JUnit for pipelines."""
+"""Reports of a run, one module per format."""

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from roomhook.contract_tests.register import Level, load_register
-from roomhook.contract_tests.reports.document import Found, RunReport
-from roomhook.contract_tests.verdicts import Verdict
+from roomhook.contract_tests.model.register import Level, load_register
+from roomhook.contract_tests.model.verdicts import Verdict
+from roomhook.contract_tests.reports.run_report import Found, RunReport
 
 __all__ = ["KINDS", "Change", "Column", "Comparison", "Row", "compare", "moment"]
 

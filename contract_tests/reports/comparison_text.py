@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.reports.comparison import Comparison, Row
-from roomhook.contract_tests.reports.document import RunReport
+from roomhook.contract_tests.reports.labels import COLOURS, DONE, OUTCOME_COLOURS, OUTCOMES, SIGNS, axes, counts
+from roomhook.contract_tests.reports.run_report import RunReport
 from roomhook.contract_tests.reports.text import Style, plain
-from roomhook.contract_tests.reports.words import COLOURS, DONE, OUTCOME_COLOURS, OUTCOMES, SIGNS, axes, counts
-from roomhook.contract_tests.verdicts import Verdict
 
 __all__ = ["render", "render_json"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from roomhook.contract_tests.reports.document import Found, RunReport
-from roomhook.contract_tests.reports.words import NO_VERDICT, OUTCOMES
-from roomhook.contract_tests.verdicts import Verdict
+from roomhook.contract_tests.model.verdicts import Verdict
+from roomhook.contract_tests.reports.labels import NO_VERDICT, OUTCOMES
+from roomhook.contract_tests.reports.run_report import Found, RunReport
 
 __all__ = ["commands"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from roomhook.contract_tests.reports.document import RunReport
+from roomhook.contract_tests.reports.run_report import RunReport
+from roomhook.errors import ConfigurationError, SchemaError
 from roomhook.schemas import loader
-from roomhook.schemas.errors import ConfigurationError, SchemaError
 
 __all__ = ["load", "render"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from roomhook.contract_tests.reports.document import Found, Judged, RunReport
-from roomhook.contract_tests.reports.words import DONE, LABELS
-from roomhook.contract_tests.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.reports.labels import DONE, LABELS
+from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport
 
 __all__ = ["render"]
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from roomhook.contract_tests.register import load_groups
-from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.model.register import load_groups
+from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.reports.labels import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes
+from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
 from roomhook.contract_tests.reports.text import finding_fields, ids_in_short
-from roomhook.contract_tests.reports.words import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes
-from roomhook.contract_tests.verdicts import Outcome, Verdict
 
 __all__ = ["render"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from roomhook.contract_tests.reports.document import RunReport, found, judged, report_of
-from roomhook.contract_tests.verdicts import CaseJudged, Event, RunFinished, RunStarted, Summary
+from roomhook.contract_tests.model.verdicts import CaseJudged, Event, RunFinished, RunStarted, Summary
+from roomhook.contract_tests.reports.run_report import RunReport, found, judged, report_of
 
 __all__ = ["EventLines"]
 

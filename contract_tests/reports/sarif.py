@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from roomhook.contract_tests.register import Level, load_register
-from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
-from roomhook.contract_tests.reports.words import NO_VERDICT
-from roomhook.contract_tests.requirements_page import requirements_page
-from roomhook.contract_tests.verdicts import Verdict
+from roomhook.contract_tests.model.register import Level, load_register
+from roomhook.contract_tests.model.requirements_page import requirements_page
+from roomhook.contract_tests.model.verdicts import Verdict
+from roomhook.contract_tests.reports.labels import NO_VERDICT
+from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
 
 __all__ = ["render"]
 

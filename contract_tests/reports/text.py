@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from roomhook.contract_tests.register import load_groups
-from roomhook.contract_tests.reports.document import Found, Judged, RunReport, sources_of
-from roomhook.contract_tests.reports.words import (
+from roomhook.contract_tests.model.register import load_groups
+from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.reports.labels import (
     COLOURS,
     DONE,
     LABELS,
@@ -21,8 +21,8 @@ from roomhook.contract_tests.reports.words import (
     counts,
     remedy,
 )
-from roomhook.contract_tests.verdicts import Outcome, Verdict
-from roomhook.simulator.callbacks import printable
+from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
+from roomhook.simulator.protocol.callback_request import printable
 
 __all__ = ["WIDTH", "Style", "finding_fields", "finding_lines", "ids_in_short", "plain", "render"]
 

@@ -1,1 +1,1 @@
-"""The command line over all of Roomhook, one module a command."""
+"""The command line over all of Roomhook, one module per command."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from roomhook.cli import options
+from roomhook.cli.shared import options
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.backends.server import BackendServer
-    from roomhook.contract_tests.verdicts import RunFinished
-    from roomhook.simulator.events import Event
+    from roomhook.contract_tests.app_backends.server import BackendServer
+    from roomhook.contract_tests.model.verdicts import RunFinished
+    from roomhook.simulator.protocol.callback_event import Event
 
 __all__ = ["app"]
 
@@ -31,8 +31,8 @@ def demo(seed: options.Seed = None) -> None:
 
     Example: roomhook demo --seed 7
     """
-    from roomhook.contract_tests.backends.broken import BROKEN
-    from roomhook.contract_tests.backends.server import BackendServer
+    from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
+    from roomhook.contract_tests.app_backends.server import BackendServer
 
     chosen = options.chosen_seed(seed)
     with BackendServer() as server:
@@ -50,18 +50,18 @@ def demo(seed: options.Seed = None) -> None:
 
 
 def _title(number: int, text: str) -> None:
-    from roomhook.cli.progress import style_for_stdout
+    from roomhook.cli.shared.progress import style_for_stdout
 
     typer.echo(f"\n{style_for_stdout()(f'{number}  {text}', 'cyan')}\n")
 
 
 def _evening(server: BackendServer, seed: int) -> bool:
     """Fire until enough have left; whether every callback was acknowledged."""
-    from roomhook.contract_tests.client import Client
-    from roomhook.simulator.callback_url import CallbackUrl
-    from roomhook.simulator.scenario import from_document
-    from roomhook.simulator.target import Target
-    from roomhook.simulator.traffic import Traffic, events
+    from roomhook.contract_tests.transport.client import Client
+    from roomhook.simulator.protocol.callback_url import CallbackUrl
+    from roomhook.simulator.traffic.generator import Traffic, events
+    from roomhook.simulator.traffic.scenario import from_document
+    from roomhook.simulator.transport.target import Target
 
     three_hours_ago = int(time.time() - 3 * 3600) * 1000
     scenario = from_document(_EVENING, "the demo's evening")
@@ -89,7 +89,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
 
 def _told(event: Event) -> tuple[str, str] | None:
     """Check-out method and a line about a leave; None for an enter."""
-    from roomhook.simulator.packets import LEAVE_COMMAND, decode_leave
+    from roomhook.simulator.protocol.packets import LEAVE_COMMAND, decode_leave
 
     if event.command != LEAVE_COMMAND:
         return None
@@ -105,12 +105,12 @@ def _told(event: Event) -> tuple[str, str] | None:
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
-    from roomhook.cli.progress import progress_line, style_for_stdout
+    from roomhook.cli.shared.progress import progress_line, style_for_stdout
+    from roomhook.contract_tests.engine.suite import run_suite
+    from roomhook.contract_tests.model.settings import Settings
+    from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
     from roomhook.contract_tests.reports import text
-    from roomhook.contract_tests.reports.document import report_of
-    from roomhook.contract_tests.settings import Settings
-    from roomhook.contract_tests.suite import run_suite
-    from roomhook.contract_tests.verdicts import CaseJudged, RunStarted
+    from roomhook.contract_tests.reports.run_report import report_of
 
     settings = Settings(server.url(broken), seed=seed, probe=server.probe(broken), settle_s=0.5)
     with progress_line() as show:

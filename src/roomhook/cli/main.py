@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 import typer
 from typer.core import TyperGroup
 
-from roomhook.cli import config
-from roomhook.schemas.errors import ConfigurationError, RoomhookError
+from roomhook.cli.shared import config
+from roomhook.errors import ConfigurationError, RoomhookError
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -26,24 +26,39 @@ __all__ = ["COMMANDS", "command_line", "main"]
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("roomhook.cli.demo", "The first thing to run: an App backend, an evening of rooms, the contract suite."),
-    "check": ("roomhook.cli.check", "Run the contract suite against an App backend: verdicts, findings, reports."),
+    "check": (
+        "roomhook.cli.contract.check",
+        "Run the contract suite against an App backend: verdicts, findings, reports.",
+    ),
     "serve": ("roomhook.cli.serve", "A mock Room backend: documented REST, rooms that live, a virtual clock."),
-    "fire": ("roomhook.cli.fire", "Send one leave callback to an App backend and show what came of it."),
-    "traffic": ("roomhook.cli.traffic", "The leave callbacks that a day of rooms makes, to a URL or to stdout."),
-    "replay": ("roomhook.cli.replay", "Send the callbacks in a journal or NDJSON again, byte by byte."),
-    "listen": ("roomhook.cli.listen", "A recording App backend: validates, journals and prints whatever arrives."),
-    "journal": ("roomhook.cli.journal", "Summarise, filter and export what --journal has written."),
-    "report": ("roomhook.cli.report", "Show JSON reports again: several backends side by side, or what has changed."),
-    "load": ("roomhook.cli.load", "Find out what an App backend takes: callbacks at a rate, thresholds that decide."),
-    "requirements": ("roomhook.cli.requirements", "List what an App backend owes, by id and level."),
-    "explain": ("roomhook.cli.explain", "Explain one requirement: text, why it matters, source, how to fix."),
-    "backend": ("roomhook.cli.backend", "Start one of our own App backends: the reference, or a broken one."),
+    "fire": ("roomhook.cli.callbacks.fire", "Send one leave callback to an App backend and show what came of it."),
+    "traffic": (
+        "roomhook.cli.callbacks.traffic",
+        "The leave callbacks that a day of rooms makes, to a URL or to stdout.",
+    ),
+    "replay": ("roomhook.cli.callbacks.replay", "Send the callbacks in a journal or NDJSON again, byte by byte."),
+    "listen": (
+        "roomhook.cli.callbacks.listen",
+        "A recording App backend: validates, journals and prints whatever arrives.",
+    ),
+    "journal": ("roomhook.cli.callbacks.journal", "Summarise, filter and export what --journal has written."),
+    "report": (
+        "roomhook.cli.contract.report",
+        "Show JSON reports again: several backends side by side, or what has changed.",
+    ),
+    "load": (
+        "roomhook.cli.load.load",
+        "Find out what an App backend takes: callbacks at a rate, thresholds that decide.",
+    ),
+    "requirements": ("roomhook.cli.contract.requirements", "List what an App backend owes, by id and level."),
+    "explain": ("roomhook.cli.contract.explain", "Explain one requirement: text, why it matters, source, how to fix."),
+    "backend": ("roomhook.cli.contract.backend", "Start one of our own App backends: the reference, or a broken one."),
     "selftest": (
-        "roomhook.cli.selftest",
+        "roomhook.cli.contract.selftest",
         "Hold the suite against itself: which requirement catches which planted defect.",
     ),
-    "schema": ("roomhook.cli.schema", "Print a JSON Schema, or validate documents against it."),
-    "errata": ("roomhook.cli.errata", "The register of what the vendor's pages contradict or leave unknown."),
+    "schema": ("roomhook.cli.reference.schema", "Print a JSON Schema, or validate documents against it."),
+    "errata": ("roomhook.cli.reference.errata", "The register of what the vendor's pages contradict or leave unknown."),
 }
 """Every command: its module, imported only when it runs (a quick start), and its line in the overview."""
 

@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.options import OUR_SDKAPPID, CaCert, Cert, Deadline, Insecure, parse_address, refuse_unlikely_sdkappid
-from roomhook.schemas.errors import ConfigurationError
-from roomhook.simulator.limits import LONGEST_WAIT_S
-from roomhook.simulator.retries import PROFILES
-from roomhook.simulator.rooms import BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.cli.shared.options import (
+    OUR_SDKAPPID,
+    CaCert,
+    Cert,
+    Deadline,
+    Insecure,
+    parse_address,
+    refuse_unlikely_sdkappid,
+)
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.simulator.transport.retry_policy import PROFILES
+from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
-    from roomhook.simulator.backend.habits import AppSettings, Habits
-    from roomhook.simulator.backend.service import Service
+    from roomhook.simulator.room_backend.runtime.service import Service
+    from roomhook.simulator.room_backend.state.options import AppSettings, Habits
 
 __all__ = ["app"]
 
@@ -204,10 +212,10 @@ def serve(
     It has no rooms at first: set_callback and create_room make them, POST /sim/enter and the like bring people in.
     Prints its URL. GET /openapi.json describes everything.
     """
-    from roomhook.simulator.backend.habits import DestroyOrder, EmptySeat, Habits
-    from roomhook.simulator.backend.service import parse_apps
-    from roomhook.simulator.rooms import Dialect
-    from roomhook.simulator.tls import client_context
+    from roomhook.simulator.room_backend.runtime.service import parse_apps
+    from roomhook.simulator.room_backend.state.options import DestroyOrder, EmptySeat, Habits
+    from roomhook.simulator.rooms.room import Dialect
+    from roomhook.simulator.util.tls import client_context
 
     address = parse_address(listen)
     for one in sdkappid or ():
@@ -253,9 +261,9 @@ def _service(
     context: ssl.SSLContext,
 ) -> Service:
     """The backend with its state; a virtual clock goes on where it stopped, or begins at *clock_start* (ms)."""
-    from roomhook.simulator.backend.clock import RealClock, VirtualClock
-    from roomhook.simulator.backend.service import Service
-    from roomhook.simulator.backend.store import Store
+    from roomhook.simulator.room_backend.runtime.clock import RealClock, VirtualClock
+    from roomhook.simulator.room_backend.runtime.service import Service
+    from roomhook.simulator.room_backend.runtime.store import Store
 
     if clock is _ClockKind.REAL and clock_start is not None:
         raise ConfigurationError("--clock-start is for a virtual clock; add --clock virtual")
@@ -269,7 +277,7 @@ def _service(
 
 def _run(service: Service, administrator: str, address: tuple[str, int], grace_s: float) -> int:
     """Serve until a signal; 0 if everything was sent or is kept for the next run."""
-    from roomhook.simulator.backend.serving import serve_until_stopped
+    from roomhook.simulator.room_backend.server import serve_until_stopped
 
     def started(url: str) -> None:
         typer.echo(url)

@@ -1,0 +1,1 @@
+"""The reference App backend, which meets every requirement."""

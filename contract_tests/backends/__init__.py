@@ -1,1 +1,0 @@
-"""App backends of our own: the reference, which complies, and the broken ones, each with one defect."""

@@ -1,0 +1,213 @@
+"""Requirements on malformed input: it is neither acknowledged nor answered by a server error, and harms nobody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.response_check import Breach, header
+
+__all__: list[str] = []
+
+_DEPTH: Final = 10_000
+_LARGE: Final = 1024 * 1024
+_LARGE_PACKET: Final = "a packet of 1 MiB"
+_MARKUP: Final = "<script>alert('roomhook')</script>"
+
+
+def _text(packet: dict[str, Any]) -> str:
+    return json.dumps(packet, separators=(",", ":"), ensure_ascii=False)
+
+
+def _literal(body: bytes) -> Callable[[dict[str, Any]], bytes]:
+    return lambda _: body
+
+
+_BODIES: Final[dict[str, tuple[str, Callable[[dict[str, Any]], bytes]]]] = {
+    "bad.empty": ("an empty body", _literal(b"")),
+    "bad.text": ("a body of plain text", _literal(b"hello, this is no JSON")),
+    "bad.truncated": ("a packet cut in half", lambda packet: _text(packet)[: len(_text(packet)) // 2].encode()),
+    "bad.null": ("the body null", _literal(b"null")),
+    "bad.array": ("an array around the packet", lambda packet: f"[{_text(packet)}]".encode()),
+    "bad.scalar": ("a body of one number", _literal(b"42")),
+    "bad.utf8": (
+        "a body that is not UTF-8",
+        lambda packet: _text(packet).encode().replace(b'"RoomId":"', b'"RoomId":"\xff\xfe'),
+    ),
+    "bad.nan": (
+        "a packet with NaN, which JSON does not have",
+        lambda packet: _text({**packet, "MemberCount": 0}).replace('"MemberCount":0', '"MemberCount":NaN').encode(),
+    ),
+    "bad.deep": (f"a body of {_DEPTH} nested arrays", _literal(b"[" * _DEPTH + b"]" * _DEPTH)),
+}
+
+_FIELDS: Final = {
+    "callback-command": ("CallbackCommand", (7, None, [])),
+    "operator-account": ("Operator_Account", (12, None, ["user1"])),
+    "room-id": ("RoomId", (12, None, {"id": "r"})),
+    "member-count": ("MemberCount", ("many", None, [1], 1.5)),
+    "type": ("Type", (3, None, ["Leave"])),
+    "member-list-account": ("MemberList_Account", ("user1", None, {"0": "user1"}, [1, None])),
+    "reason": ("Reason", (5, None, {"text": "x"})),
+    "event-time": ("EventTime", ("soon", None, [1])),
+}
+"""Case name to the field and to values of other types than the page's."""
+
+
+def _draft(case: Case, body: Callable[[dict[str, Any]], bytes]) -> Draft:
+    return case.leave().sent_as(body=body)
+
+
+@check(*_BODIES)
+def bodies(case: Case) -> None:
+    """One body that is no packet."""
+    what, body = _BODIES[case.requirement.id]
+    _then_valid(case, what, _draft(case, body), case.rejects)
+
+
+def _large(case: Case) -> Draft:
+    return case.leave(Reason="x" * _LARGE)
+
+
+@check("bad.large")
+def large(case: Case) -> None:
+    """A mebibyte of Reason: may be refused, may be accepted."""
+
+    def send(draft: Draft, what: str) -> None:
+        exchange = case.send(draft)
+        if exchange.status is not None and exchange.status >= 500:
+            case.survives(draft, what)
+
+    _then_valid(case, _LARGE_PACKET, _large(case), send)
+
+
+@check(*(f"bad.field-missing.{name}" for name in _FIELDS if name != "reason"))
+def field_missing(case: Case) -> None:
+    """One field is not there."""
+    field = _FIELDS[case.requirement.id.rpartition(".")[2]][0]
+    _then_valid(case, f"a packet without {field}", case.leave(**{field: ABSENT}), case.survives)
+
+
+@check(*(f"bad.field-type.{name}" for name in _FIELDS))
+def field_type(case: Case) -> None:
+    """One field has another type."""
+    field, values = _FIELDS[case.requirement.id.rpartition(".")[2]]
+    for value in values:
+        _then_valid(case, f"{field} = {json.dumps(value)}", case.leave(**{field: value}), case.survives)
+
+
+@check("bad.duplicate-key")
+def duplicate_key(case: Case) -> None:
+    """Worth knowing: which of two equal keys wins, told from one good and one bad MemberList_Account."""
+
+    def doubled(packet: dict[str, Any], *, good_first: bool) -> bytes:
+        good, bad = f'"MemberList_Account":{json.dumps(packet["MemberList_Account"])}', '"MemberList_Account":7'
+        rest = _text({key: value for key, value in packet.items() if key != "MemberList_Account"})
+        pair = f"{good},{bad}" if good_first else f"{bad},{good}"
+        return f"{{{pair},{rest[1:]}".encode()
+
+    first = case.send(_draft(case, lambda packet: doubled(packet, good_first=True)))
+    last = case.send(_draft(case, lambda packet: doubled(packet, good_first=False)))
+    if first.acknowledged and not last.acknowledged:
+        breach = Breach("", "the last, as most parsers have it", "the first")
+        case.blame(first, "of two equal keys the first wins", breach)
+    for exchange in (first, last):
+        if exchange.status is not None and exchange.status >= 500:
+            case.blame(
+                exchange,
+                "two equal keys got a server error",
+                Breach("", "any answer below 500", f"HTTP {exchange.status}"),
+            )
+
+
+def _all_inputs(case: Case) -> Iterator[tuple[str, Draft]]:
+    for what, body in _BODIES.values():
+        yield what, _draft(case, body)
+    yield _LARGE_PACKET, _large(case)
+    for field, values in _FIELDS.values():
+        yield f"a packet without {field}", case.leave(**{field: ABSENT})
+        for value in values:
+            yield f"{field} = {json.dumps(value)}", case.leave(**{field: value})
+
+
+def _then_valid(case: Case, what: str, draft: Draft, send: Callable[[Draft, str], object]) -> None:
+    """*send* the input, then a valid callback; its failure is kept for bad.alive if it happens again."""
+    run = case.run
+    for attempt in range(run.repeats):
+        comebacks = run.line.comebacks
+        if attempt == 0:
+            send(draft, what)
+        else:
+            case.send(draft)
+        exchange = case.send(case.leave())
+        run.count_valid(exchange)
+        if exchange.acknowledged and run.line.comebacks == comebacks:
+            run.aftermath[what] = None
+            return
+        run.let_it_catch_up()
+    run.aftermath[what] = exchange
+    run.check_pulse()
+
+
+@check("bad.alive")
+def alive(case: Case) -> None:
+    """After every bad input, a valid callback; what fails once is tried once more from the bad input on."""
+    for what, draft in _all_inputs(case):
+        if what not in case.run.aftermath:
+            _then_valid(case, what, draft, lambda draft, _: case.send(draft))
+        exchange = case.run.aftermath[what]
+        if exchange is not None:
+            _blame_after(case, exchange, what)
+
+
+def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
+    if not exchange.acknowledged:
+        case.blame_unacknowledged(exchange, f"a valid callback right after {what}")
+    else:
+        breach = Breach("", "a target that takes connections all the time", "refused connections, until it came back")
+        case.blame(exchange, f"the target was gone for a while after {what}", breach)
+
+
+@check("bad.no-leak")
+def no_leak(case: Case) -> None:
+    """Nothing of the inside in any answer of the whole run, and none to the bad inputs."""
+    for what, draft in _all_inputs(case):
+        if what not in case.run.aftermath:
+            case.send(draft)  # looked at in passing, like every other answer
+    for seen in case.run.observations.seen("bad.no-leak"):
+        case.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))
+
+
+@check("bad.no-echo")
+def no_echo(case: Case) -> None:
+    """Markup from a packet must not come back raw in an HTML page."""
+    drafts = [
+        case.leave(Reason=_MARKUP),
+        case.leave(RoomId=f"{case.room()}{_MARKUP}"[:48]),
+        case.leave(Operator_Account=_MARKUP[:32]),
+        case.leave(Type=_MARKUP),
+        case.leave(Reason=_MARKUP, MemberList_Account=ABSENT),
+        case.leave(Reason=_MARKUP).url(SdkAppid=ABSENT),
+        _draft(case, _literal(_MARKUP.encode())),
+        case.leave().url(OptPlatform=_MARKUP),
+        case.leave().url(SdkAppid=_MARKUP),
+        case.leave(CallbackCommand=_MARKUP).url(CallbackCommand=_MARKUP),
+    ]
+    for draft in drafts:
+        exchange = case.send(draft)
+        if _echoes(exchange):
+            breach = Breach("", "the markup escaped, or left out", f"{_MARKUP[:8]}… in a page of type text/html")
+            case.blame(exchange, "an HTML answer reflects markup of the callback", breach)
+            return
+
+
+def _echoes(exchange: Exchange) -> bool:
+    if exchange.answer is None:
+        return False
+    kind = (header(exchange.answer, "Content-Type") or "").lower()
+    return "html" in kind and _MARKUP[:16].encode() in exchange.answer.body

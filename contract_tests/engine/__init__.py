@@ -1,0 +1,1 @@
+"""Runs the checks in order or in parallel, and decides the verdicts."""

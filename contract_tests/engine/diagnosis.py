@@ -1,0 +1,118 @@
+"""Why the baseline callback is not acknowledged: its certificate, one of its values, or the form of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from roomhook.contract_tests.checks.baseline import BASELINE_VALUES
+from roomhook.contract_tests.checks.tls import CERTIFICATE
+from roomhook.contract_tests.engine.other_families import (
+    CHAT_GROUPS,
+    ENGINE_EVENTS,
+    Family,
+    answered_as,
+    chat_group_exit,
+    engine_exit,
+    understood_as_engine_event,
+)
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import Draft
+from roomhook.contract_tests.harness.hints import complains_of_sign, hint_for
+from roomhook.contract_tests.model.register import load_register
+from roomhook.contract_tests.model.verdicts import Finding
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.response_check import Breach
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.engine.suite import Run
+
+__all__ = ["diagnose"]
+
+
+def diagnose(run: Run, case: Case, exchange: Exchange) -> Sequence[Finding]:
+    """The findings that say why *exchange*, of the baseline, is no acknowledgement; *case* holds its plain finding."""
+    if exchange.outcome is Outcome.TLS:
+        judged = [run.judge(load_register()[one]) for one in CERTIFICATE]
+        certificate = [finding for one in judged for finding in one.findings]
+        if certificate:
+            return [replace(one, hint=hint_for(exchange, run.settings, every=True)) for one in certificate]
+    value = None if exchange.late else _one_value(run, case, exchange)
+    return [value] if value else _form_of_the_answer(run, exchange)
+
+
+def _one_value(run: Run, case: Case, exchange: Exchange) -> Finding | None:
+    """The finding on one value of the baseline, if it alone is minded: another in its place is acknowledged."""
+    minded = _minded(run, case)
+    message = ""
+    if len(minded) == 1:
+        (requirement, instead), *_ = minded.items()
+        message = f"a valid callback is acknowledged only with {instead} instead"
+    elif run.settings.token is not None and not minded and complains_of_sign(exchange):
+        requirement = "sign.valid"
+        message = "a valid callback is refused, and the answer names its Sign"
+    else:
+        return None
+    return replace(case.findings[0], requirement=load_register()[requirement], message=message, hint="")
+
+
+def _minded(run: Run, case: Case) -> dict[str, str]:
+    """The requirements whose value in the baseline is minded, each with a value that is taken instead."""
+    found: dict[str, str] = {}
+    for requirement, drafts in BASELINE_VALUES.items():
+        if requirement == "sign.valid" and run.settings.token is None:
+            continue
+        for value, draft in drafts(run.now_ms()).items():
+            if not run.lost and case.send(draft).acknowledged:
+                found[requirement] = value
+                break
+    return found
+
+
+def _form_of_the_answer(run: Run, exchange: Exchange) -> list[Finding]:
+    """What the answer itself breaks, and the document that was followed if it was another."""
+    hint = hint_for(exchange, run.settings, every=True)
+    found = [
+        Finding(
+            requirement=load_register()[breach.requirement],
+            message="a valid callback was not acknowledged",
+            expected=breach.expected,
+            actual=breach.actual,
+            exchange=exchange,
+            path=breach.path,
+            cause=breach.requirement,
+            hint=hint,
+            count=run.summary.sent,
+        )
+        for breach in exchange.judgement.breaches
+    ]
+    family = _followed_family(run, exchange)
+    if family is not None:
+        case = Case(run, load_register()["ack.family"])
+        breach = Breach("", "the response packet of the page", f"an App backend for {family.name}")
+        case.blame(exchange, "another document was followed", breach, hint=family.change)
+        found += case.findings
+    return found
+
+
+def _followed_family(run: Run, exchange: Exchange) -> Family | None:
+    """The family that the target seems to be written for, by its answer or by what it does understand."""
+    packet = exchange.judgement.packet
+    if isinstance(packet, dict) and answered_as(packet):
+        return answered_as(packet)
+    if exchange.answer is None:
+        return None
+    settings, now_ms = run.settings, run.now_ms()
+    unknown = "Room.CallbackAfterSomethingNew"
+    anything = Draft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
+    if run.line.attempt(Case(run, load_register()["ack.family"]).build(anything)).acknowledged:
+        return None  # it acknowledges what it does not know, so that nothing follows
+    group = chat_group_exit(
+        run.url, sdkappid=settings.sdkappid, token=settings.token, now_ms=now_ms, client_ip=run.client_ip
+    )
+    if run.line.attempt(group).acknowledged:
+        return CHAT_GROUPS
+    event = engine_exit(run.url, sdkappid=settings.sdkappid, now_ms=now_ms)
+    return ENGINE_EVENTS if understood_as_engine_event(run.line.attempt(event).answer) else None

@@ -1,0 +1,100 @@
+"""The suite held against itself: every broken App backend must be blamed for its own defect and for nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Final
+
+from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
+from roomhook.contract_tests.app_backends.server import BackendServer
+from roomhook.contract_tests.engine.suite import run_suite
+from roomhook.contract_tests.model.register import load_register
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+
+__all__ = ["REFERENCE", "Result", "selftest"]
+
+REFERENCE: Final = "reference"
+"""The name of the backend that nothing is wrong with."""
+
+_TOKEN: Final = "selftest-token"  # noqa: S105 (known to both ends, which are ours)
+_GENERATED: Final = 200
+"""Packets that show a defect which only generated ones can show."""
+_SUITES_PER_CORE: Final = 4
+"""Suites at once on a core: they spend much of their time waiting on purpose."""
+
+_COSTLY: Final = ("http.burst",)
+"""A third of a run's work: asked only of the reference and of backends that mishandle connections and requests."""
+
+_ALWAYS_NOTED: Final = frozenset({"url.https"})
+"""Noted on every target that is reached by http, as ours are."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the suite said of one backend: requirement ids, expected and found, and how its run came out."""
+
+    backend: str
+    defect: str
+    expected: frozenset[str]
+    found: frozenset[str]
+    outcome: Outcome
+    strict_outcome: Outcome
+    duration_s: float
+
+    @property
+    def missed(self) -> frozenset[str]:
+        """Defects that the suite did not see."""
+        return self.expected - self.found
+
+    @property
+    def blamed(self) -> frozenset[str]:
+        """What the suite blamed and should not have."""
+        return self.found - self.expected
+
+    @property
+    def right(self) -> bool:
+        """Whether the findings are exactly the declared ones, and the outcomes follow from their levels."""
+        register = load_register()
+        levels = {register[one].level for one in self.expected}
+        default = Outcome.VIOLATES if "MUST" in levels else Outcome.CONFORMS
+        strict = Outcome.VIOLATES if levels & {"MUST", "SHOULD"} else Outcome.CONFORMS
+        return self.found == self.expected and (self.outcome, self.strict_outcome) == (default, strict)
+
+
+def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None = None) -> Iterator[Result]:
+    """The results for the backends *names* (default: the reference and all broken ones), as they come.
+
+    All backends live in one server process; suites run in *processes* of their own, one at a time in each.
+    """
+    wanted = tuple(names) or (REFERENCE, *BROKEN)
+    count = min(processes or multiprocessing.cpu_count() * _SUITES_PER_CORE, len(wanted))
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the server's thread half-way
+    with BackendServer(token=_TOKEN) as server, ProcessPoolExecutor(count, mp_context=context) as pool:
+        waiting: list[Future[Result]] = [pool.submit(_judge, name, server.origin, seed) for name in wanted]
+        for done in as_completed(waiting):
+            yield done.result()
+
+
+def _judge(name: str, origin: str, seed: int) -> Result:
+    path = "/reference" if name == REFERENCE else f"/broken/{name}"
+    settings = Settings(
+        f"{origin}{path}",
+        token=_TOKEN,
+        seed=seed,
+        probe=f"{origin}{path}/rooms/{{RoomId}}",
+        settle_s=0.3,
+        exclude=() if name == REFERENCE or name.startswith("http.") else _COSTLY,
+        fuzz=_GENERATED if name in BROKEN and BROKEN[name].needs_fuzz else 0,
+    )
+    finished = list(run_suite(settings))[-1]
+    assert isinstance(finished, RunFinished)
+    expected = frozenset() if name == REFERENCE else BROKEN[name].declares
+    found = {case.requirement.id for case in finished.cases if case.findings} - (_ALWAYS_NOTED - expected)
+    outcome = finished.summary.outcome
+    strict = Outcome.VIOLATES if finished.with_verdict(Verdict.WARN) else outcome
+    defect = "none" if name == REFERENCE else BROKEN[name].defect
+    return Result(name, defect, expected, frozenset(found), outcome, strict, finished.duration_s)

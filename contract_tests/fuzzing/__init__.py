@@ -1,0 +1,1 @@
+"""Generates valid and invalid packets, and shrinks those that expose a defect."""

@@ -1,0 +1,158 @@
+"""Fuzzing: generated callbacks that must be acknowledged, and near-misses that must do no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from roomhook.contract_tests.fuzzing.search import Search, budget_s
+from roomhook.contract_tests.fuzzing.strategies import Departure, described, near_misses, valid_topics
+from roomhook.contract_tests.harness.case import (
+    Case,
+    NotJudgedError,
+    TargetLostError,
+    is_connection_loss,
+    is_server_error,
+)
+from roomhook.contract_tests.harness.hints import hint_for
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.response_check import Breach
+
+__all__ = ["fuzz_near_misses", "fuzz_valid"]
+
+
+def fuzz_valid(case: Case) -> None:
+    """Blame the smallest generated callbacks, one for each thing to depart in, that are valid and not acknowledged."""
+    settings = case.run.settings
+    fuzz = _Valid(case)
+    topics = valid_topics(
+        fuzz.member,
+        f"rh-{case.run.id}-",
+        rooms=settings.room is None or settings.enter_first,
+        people=not settings.members or settings.enter_first,
+    )
+    fuzz.blame(fuzz.search.run(topics, settings.fuzz, combined=True))
+
+
+def fuzz_near_misses(case: Case) -> None:
+    """Blame the smallest generated packets, one for each field, that are not valid and do harm."""
+    fuzz = _NearMisses(case)
+    fuzz.blame(fuzz.search.run(near_misses(fuzz.member), case.run.settings.fuzz))
+    case.run.check_pulse()
+
+
+class _Fuzz:
+    """One requirement's search: sends departures, and remembers how those that fail were answered."""
+
+    def __init__(self, case: Case) -> None:
+        settings = case.run.settings
+        self.case = case
+        self.member = case.account()
+        seed = f"{settings.seed}/{case.requirement.id}"
+        self.search = Search(self._fails, seed=seed, budget_s=budget_s(settings.fuzz))
+        self._failed: dict[str, Exchange] = {}
+
+    def attempt(self, departure: Departure) -> Exchange | None:
+        """The exchange to be blamed, or None for a departure that the target copes with."""
+        raise NotImplementedError
+
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        """What happened, in words, and what *exchange* breaks."""
+        raise NotImplementedError
+
+    def blame(self, departures: Iterable[Departure]) -> None:
+        """A finding for each of *departures*; raises ``NotJudgedError`` if none was found before the time was over."""
+        run = self.case.run
+        for departure in departures:
+            if not run.lost:
+                run.check_pulse()
+            self._blame(self._failed[repr(departure)], self._described(departure))
+        if self.search.out_of_time and not self.case.findings:
+            asked, tried = run.settings.fuzz, self.search.tried
+            raise NotJudgedError(
+                f"only {tried} of {asked} packets were sent in {budget_s(asked):g} s, and none failed; "
+                f"a smaller --fuzz N ends in time"
+            )
+
+    def send(self, departure: Departure) -> Exchange:
+        """Send *departure* as it is at this moment."""
+        return self.case.send(departure.draft(self.member, self.case.run.now_ms()))
+
+    def pulse(self) -> None:
+        """Find out whether the target is still well; if it is not, the run notes so."""
+        try:
+            self.case.run.check_pulse()
+        except TargetLostError:
+            self.search.stop()
+
+    def _fails(self, departure: Departure) -> bool:
+        exchange = self.attempt(departure)
+        if exchange is None:
+            return False
+        self._failed[repr(departure)] = exchange
+        if exchange.hung or self.case.run.lost:
+            self.search.stop()
+        return True
+
+    def _described(self, departure: Departure) -> str:
+        text = described(departure.draft(self.member, self.case.run.now_ms()), self.member)
+        return f"{text}, written with \\u escapes" if departure.escaped else text
+
+    def _blame(self, exchange: Exchange, point: str) -> None:
+        settings, requirement = self.case.run.settings, self.case.requirement.id
+        small = "as it was generated" if self.search.stopped else "made as small as it gets"
+        after = f"; after it, {self.case.run.lost}" if self.case.run.lost else ""
+        what, breach = self.breach(exchange)
+        again = f"Search again: --only {requirement} --fuzz {settings.fuzz} --seed {settings.seed}."
+        self.case.blame(
+            exchange,
+            f"{what}; {small}, it departs from the baseline in {point}{after}",
+            Breach(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
+            cause=breach.requirement or None,
+            hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else ''} {again}".strip(),
+        )
+
+
+class _Valid(_Fuzz):
+    def attempt(self, departure: Departure) -> Exchange | None:
+        run = self.case.run
+        first = exchange = self._counted(departure)
+        for _ in range(run.repeats):
+            if exchange.hung:
+                self.pulse()
+            if exchange.acknowledged or run.lost:
+                break
+            exchange = self._counted(departure)
+        if not exchange.acknowledged:
+            return first
+        if exchange is not first:
+            run.saw_flaky(first)
+        return None
+
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        return "a generated valid callback was not acknowledged", exchange.judgement.breaches[0]
+
+    def _counted(self, departure: Departure) -> Exchange:
+        exchange = self.send(departure)
+        self.case.run.count_valid(exchange)
+        return exchange
+
+
+class _NearMisses(_Fuzz):
+    def attempt(self, departure: Departure) -> Exchange | None:
+        run = self.case.run
+        comebacks = run.line.comebacks
+        first = exchange = self.send(departure)
+        if exchange.hung or is_connection_loss(exchange):
+            self.pulse()
+        if (exchange.hung or is_server_error(exchange)) and not run.lost:
+            exchange = self.send(departure)
+        gone = bool(run.lost) or run.line.comebacks > comebacks
+        return first if gone or exchange.hung or is_server_error(exchange) else None
+
+    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+        packet = "a generated packet that is just not valid"
+        if is_server_error(exchange):
+            return f"{packet} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
+        what = f"{packet} got no answer" if exchange.hung else f"{packet} took the target away"
+        actual = f"it {exchange.outcome.explained}" if exchange.answer is None else f"HTTP {exchange.status}"
+        return what, Breach("", "any answer below 500, from a target that goes on", actual)

@@ -1,0 +1,104 @@
+"""First aid for a valid callback that was not acknowledged: what its answer most often means."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.response_check import Answer, header, parse_json
+
+__all__ = ["complains_of_sign", "hint_for"]
+
+_FOR_ONE: Final = {
+    400: "The callback is valid: look what your parser or validation dislikes in it.",
+    413: "A callback is a few hundred bytes: look for a body limit in front of your backend.",
+    415: "Accept application/json.",
+    422: "The callback is valid: look which field your validation dislikes, and declare unknown fields as allowed.",
+    429: "Callbacks come in bursts when a room ends: exempt this path from rate limiting.",
+}
+"""What a status tells, whichever callback it answers."""
+
+_FOR_ALL: Final = {
+    401: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN; a gateway may want --header.",
+    403: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN.",
+    404: "Check the path in the target URL; 404 may also mean an SDKAppID, room or member that is not known.",
+    405: "Check the path in the target URL: callbacks come by POST.",
+}
+"""What a status tells that answers every callback."""
+
+
+_WITHOUT_ANSWER: Final = {
+    Outcome.TIMEOUT: "Answer first and process afterwards; if the target is only slow to start, say --wait-for 30.",
+    Outcome.TLS: "For a certificate of your own authority, say --cacert FILE.",
+    Outcome.REFUSED: "The target listens no longer: look into its log for what has ended it.",
+    Outcome.NOT_HTTP: "Check the port and the scheme, http or https.",
+}
+_CUT_OFF: Final = "Look into the target's log for a crash in the handler, and check the scheme, http or https."
+_CUT_OFF_TLS: Final = "Look into the target's log; one that asks for a client certificate needs --cert FILE."
+
+_CLOCK_TOLERANCE_S: Final = 30
+
+
+def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
+    """What to look at first, or an empty string; *every* says that even the baseline callback is answered like this."""
+    answer = exchange.answer
+    if answer is None:
+        return _without_answer(exchange)
+    if 300 <= answer.status < 400:
+        location = header(answer, "Location") or "nowhere"
+        return f"Give the final URL: it redirects to {location}, and no redirect is followed."
+    if answer.status in _FOR_ONE:
+        return _FOR_ONE[answer.status]
+    if answer.status == 200 and _is_cut(answer):
+        return "The body ends where Content-Length says, in the middle: that counts bytes, not characters."
+    return _about_every_answer(exchange, settings) if every else ""
+
+
+def _about_every_answer(exchange: Exchange, settings: Settings) -> str:
+    if exchange.judgement.action_status != "FAIL" or exchange.status != 200:
+        return _FOR_ALL.get(exchange.status or 0, "")
+    hints = ["Check --sdkappid."]
+    if not settings.enter_first and settings.room is None:
+        unknown = "If your backend acknowledges only rooms and members that it knows, say --enter-first"
+        hints.insert(0, f"{unknown}, or name existing ones with --room and --member.")
+    if settings.token is None:
+        hints.append("If it verifies Sign, give its token in ROOMHOOK_TOKEN.")
+    ahead_s = _clock_ahead_s(exchange)
+    if abs(ahead_s) > _CLOCK_TOLERANCE_S:
+        hints.insert(0, f"Its Date header is {ahead_s:+d} s off the RequestTime: set the clocks, or say --clock-skew.")
+    return " ".join(hints)
+
+
+def _clock_ahead_s(exchange: Exchange) -> int:
+    """How far the target's clock is ahead of the RequestTime that it was sent, by its Date header (s)."""
+    sent = re.search(r"[?&]RequestTime=(\d+)", exchange.callback.url)
+    date = header(exchange.answer, "Date") if exchange.answer else None
+    try:
+        return int(parsedate_to_datetime(date).timestamp()) - int(sent[1]) if sent and date else 0
+    except ValueError:
+        return 0
+
+
+def _is_cut(answer: Answer) -> bool:
+    if not answer.body.lstrip().startswith(b"{") or header(answer, "Content-Length") != str(len(answer.body)):
+        return False
+    try:
+        parse_json(answer.body)
+    except ValueError:
+        return not answer.body.rstrip().endswith(b"}")
+    return False
+
+
+def complains_of_sign(exchange: Exchange) -> bool:
+    """Whether an answer that is no acknowledgement names Sign or the signature."""
+    return exchange.answer is not None and re.search(rb"(?i)\bsign(ature)?\b", exchange.answer.body[:4096]) is not None
+
+
+def _without_answer(exchange: Exchange) -> str:
+    if exchange.outcome in {Outcome.CLOSED, Outcome.RESET}:
+        return _CUT_OFF_TLS if exchange.callback.url.startswith("https:") else _CUT_OFF
+    return _WITHOUT_ANSWER.get(exchange.outcome, "")

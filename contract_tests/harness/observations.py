@@ -1,0 +1,160 @@
+"""What is seen in passing: points of form in answers to any callback, collected over the whole run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.response_check import Answer, header, parse_json, repeated_members
+
+__all__ = ["Observations", "Seen", "leak_in"]
+
+_FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_LEAKS: Final = re.compile(
+    r"Traceback \(most recent call last\)"
+    r"|File \"[^\"]+\", line \d+"
+    r"|\bat [\w$.<>\[\] ]+\([^()\s]+:\d+(?::\d+)?\)"  # Java, Node
+    r"|\bat (?:&lt;anonymous&gt;|[\w.$]+) \(?/[^\s()]+:\d+:\d+"
+    r"|goroutine \d+ \["
+    r"|in (?:/|[A-Z]:\\)[^\s<]+ on line \d+"  # PHP
+    r"|   at [\w.`<>]+\([^)]*\) in [^\s]+:line \d+"  # .NET
+    r"|SQLSTATE\[|syntax error at or near|near \"[^\"]*\": syntax error|You have an error in your SQL syntax|ORA-\d{5}"
+    r"|\b(?:sqlite3|psycopg2?|pymysql|MySQLdb|sqlalchemy)\.\w*(?:Error|exc)"
+    r"|\b(?:SELECT .+ FROM|INSERT INTO|UPDATE .+ SET|DELETE FROM) \w+"
+)
+_SOURCE_FILE: Final = re.compile(
+    r"(?:/[\w.@+-]+){2,}\.(?:py|js|mjs|ts|php|java|kt|rb|go|cs|ex|rs)\b|[A-Z]:\\(?:[\w.-]+\\)+[\w.-]+"
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One kind of observation: its first exchange, and how often it was made."""
+
+    message: str
+    expected: str
+    actual: str
+    exchange: Exchange
+    path: str = ""
+    count: int = 1
+
+
+@dataclass
+class Observations:
+    """Everything seen, by requirement id and then by what was seen; *coding_allowed*: callbacks ask for a coding."""
+
+    coding_allowed: bool = False
+    _by_id: dict[str, dict[str, Seen]] = field(default_factory=dict)
+
+    def seen(self, requirement: str) -> tuple[Seen, ...]:
+        """What was seen that touches *requirement*."""
+        return tuple(self._by_id.get(requirement, {}).values())
+
+    def add(self, requirement: str, seen: Seen) -> None:
+        """Keep *seen*, or count it if the same was seen before."""
+        known = self._by_id.setdefault(requirement, {})
+        before = known.get(seen.actual)
+        known[seen.actual] = replace(before, count=before.count + 1) if before else seen
+
+    def look_at(self, exchange: Exchange) -> None:
+        """Look at one exchange for everything that is noted in passing."""
+        if exchange.answer is None:
+            return
+        for requirement, seen in _look(exchange):
+            self.add(requirement, seen)
+        if exchange.acknowledged and not self.coding_allowed:
+            for seen in _look_at_coding(exchange, exchange.answer):
+                self.add("ack.coding", seen)
+
+
+def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
+    answer = exchange.answer
+    assert answer is not None
+    packet = exchange.judgement.packet
+    leak = leak_in(exchange)
+    if leak:
+        yield "bad.no-leak", Seen("an answer shows the inside of the backend", "nothing of the inside", leak, exchange)
+    if exchange.acknowledged:
+        kind = header(answer, "Content-Type")
+        media = (kind or "").partition(";")[0].strip().lower()
+        if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+            yield (
+                "ack.content-type",
+                Seen("an answer is not labelled JSON", "application/json", kind or "none", exchange),
+            )
+        if answer.body.startswith(_BYTE_ORDER_MARK):
+            yield (
+                "ack.bom",
+                Seen(
+                    "an answer begins with a byte order mark", "nothing before the JSON", "EF BB BF before it", exchange
+                ),
+            )
+        packet = _parsed(exchange)
+        extra = sorted(set(packet) - _FIELDS) if isinstance(packet, dict) else []
+        if extra:
+            names = ", ".join(extra)
+            yield (
+                "ack.extra",
+                Seen("an answer has members of its own (allowed)", "the three documented", names, exchange),
+            )
+    elif answer.status == 200:
+        packet = _parsed(exchange)
+    if isinstance(packet, dict):
+        yield from _look_at_packet(exchange, packet)
+
+
+def _look_at_coding(exchange: Exchange, answer: Answer) -> Iterator[Seen]:
+    coding = header(answer, "Content-Encoding") or "identity"
+    if coding.strip().lower() != "identity":
+        actual = f"Content-Encoding: {coding}"
+        yield Seen("an answer is compressed though nobody asked for it", "no Content-Encoding", actual, exchange)
+
+
+def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tuple[str, Seen]]:
+    assert exchange.answer is not None
+    for name, values in repeated_members(exchange.answer.body, sorted(_FIELDS)).items():
+        actual = f"{name} {len(values)} times: {', '.join(values)}"
+        yield (
+            "ack.consistent",
+            Seen("a field stands twice with different values", f"{name} once", actual, exchange, f"$.{name}"),
+        )
+    status, code, info = packet.get("ActionStatus"), packet.get("ErrorCode"), packet.get("ErrorInfo")
+    if status == "OK" and isinstance(code, int) and code != 0:
+        actual = f"OK with ErrorCode {code}"
+        yield (
+            "ack.consistent",
+            Seen("ActionStatus and ErrorCode disagree", "OK with ErrorCode 0", actual, exchange, "$.ErrorCode"),
+        )
+    if status == "FAIL" and isinstance(code, int) and isinstance(info, str) and (code == 0 or not info):
+        actual = "FAIL with ErrorCode 0" if code == 0 else "FAIL with an empty ErrorInfo"
+        expected = "FAIL with a non-zero ErrorCode and an ErrorInfo"
+        yield (
+            "ack.consistent",
+            Seen("a FAIL says not why", expected, actual, exchange, "$.ErrorCode" if code == 0 else "$.ErrorInfo"),
+        )
+
+
+def _parsed(exchange: Exchange) -> Any:
+    """The packet; the quick way through ``judge`` keeps none."""
+    if exchange.judgement.packet is not None or exchange.answer is None:
+        return exchange.judgement.packet
+    try:
+        return parse_json(exchange.answer.body)
+    except ValueError:
+        return None
+
+
+def leak_in(exchange: Exchange) -> str:
+    """The part of the answer that shows a stack trace, a source file or SQL, or an empty string."""
+    if exchange.answer is None or not exchange.answer.body:
+        return ""
+    text = exchange.answer.body[:65536].decode(errors="replace")
+    found = _LEAKS.search(text)
+    if not found:
+        found = next((one for one in _SOURCE_FILE.finditer(text) if one[0] not in exchange.callback.url), None)
+    return found[0][:160] if found else ""

@@ -1,0 +1,1 @@
+"""Requirements, settings, verdicts and known failures, as plain values."""

@@ -1,0 +1,82 @@
+"""What a run of the contract suite is told: the target, its identity and how strictly to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roomhook.contract_tests.model.known_failures import KnownFailure
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_url import CallbackUrl
+
+__all__ = ["DEFAULT_SDKAPPID", "Settings"]
+
+DEFAULT_SDKAPPID = 1400000001
+"""What we use where we own both ends."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run depends on, apart from the clock.
+
+    ``deadline_ms`` is the Room backend's time-out (2 s, OV-CHAT); ``refusal`` says how the target treats a callback
+    that is not for it: "explicit" (anything but a clean OK) or "silent" (it drops it and answers OK); ``clock_skew_s``
+    is how far the target's clock is ahead of ours; ``room`` and ``members`` are existing ones to use.
+
+    ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,
+    and ``settle_s`` is how long the target may take until an effect shows. ``known`` are the failures that do not fail
+    the run; ``fuzz`` is how many packets each ``fuzz.*`` requirement generates, 0 for a run without them.
+    """
+
+    target: str
+    sdkappid: int = DEFAULT_SDKAPPID
+    token: str | None = None
+    deadline_ms: float = 2000
+    strict: bool = False
+    refusal: str = "explicit"
+    seed: int = 0
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    headers: Sequence[tuple[str, str]] = ()
+    cacert: Path | None = None
+    insecure: bool = False
+    cert: Path | None = None
+    proxy: str | None = None
+    wait_for_s: float = 0
+    clock_skew_s: float = 0
+    enter_first: bool = False
+    room: str | None = None
+    members: Sequence[str] = ()
+    probe: str | None = None
+    probe_command: str | None = None
+    probe_pointer: str = ""
+    enter_command: str | None = None
+    settle_s: float = 2.0
+    known: Sequence[KnownFailure] = ()
+    fuzz: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of; raises ``ConfigurationError``."""
+        CallbackUrl.parse(self.target)
+        if self.refusal not in {"explicit", "silent"}:
+            raise ConfigurationError(f"--refusal is 'explicit' or 'silent', not {self.refusal!r}")
+        if self.deadline_ms <= 0:
+            raise ConfigurationError("--deadline is a number of seconds above 0, as in --deadline 2")
+        if self.sdkappid <= 0:
+            raise ConfigurationError("--sdkappid is the number that the console shows, as in --sdkappid 1400000001")
+        for option, ids, longest in (("--room", [self.room], 48), ("--member", self.members, 32)):
+            for one in ids:
+                if one is not None and not 0 < len(one.encode()) <= longest:
+                    raise ConfigurationError(f"{option} {one!r} is no id: it has 1 to {longest} bytes")
+        if self.probe and self.probe_command:
+            raise ConfigurationError("--probe and --probe-command both tell who is in a room; give one of them")
+        if self.fuzz < 0:
+            raise ConfigurationError("--fuzz is how many packets to generate, as in --fuzz 500")
+        if self.token == "":
+            raise ConfigurationError("the token is empty; leave it out, or give the one that the console shows")
+
+    @property
+    def give_up_ms(self) -> float:
+        """How long to wait for an answer before it counts as hung: long enough to tell a late one from none."""
+        return self.deadline_ms * 1.5 + 1000

@@ -1,0 +1,143 @@
+"""What a run says: findings, verdicts and the stream of events that every report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from roomhook.contract_tests.model.register import Level, Requirement
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.transport.client import Exchange
+
+__all__ = ["CaseJudged", "Event", "Finding", "Outcome", "RunFinished", "RunStarted", "Summary", "Verdict", "merged"]
+
+
+class Verdict(StrEnum):
+    """How one requirement came out."""
+
+    PASS = "pass"  # noqa: S105 (no password)
+    FAIL = "fail"  # decides the exit code
+    WARN = "warn"  # a SHOULD, without --strict
+    KNOWN = "known"  # a failure that --known expects
+    INFO = "info"
+    NOT_JUDGED = "not-judged"
+
+
+class Outcome(StrEnum):
+    """How the whole run came out."""
+
+    CONFORMS = "conforms"
+    VIOLATES = "violates"
+    UNREACHABLE = "unreachable"
+    NOTHING_RAN = "nothing-ran"
+    INTERRUPTED = "interrupted"  # stopped before its end: no verdict, whatever was found so far
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES: Final = {
+    Outcome.CONFORMS: 0,
+    Outcome.VIOLATES: 1,
+    Outcome.NOTHING_RAN: 2,
+    Outcome.UNREACHABLE: 3,
+    Outcome.INTERRUPTED: 130,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One departure from a requirement, with what reproduces it.
+
+    ``cause`` is the ``ack.*`` requirement behind a callback that was not acknowledged, or None; ``path`` is a JSON path
+    into the answer; ``count`` is how often the same was seen.
+    """
+
+    requirement: Requirement
+    message: str
+    expected: str
+    actual: str
+    exchange: Exchange | None = None
+    path: str = ""
+    cause: str | None = None
+    hint: str = ""
+    aside: str = ""
+    count: int = 1
+
+    @property
+    def fix(self) -> str:
+        """What to do: the hint for this very case first, then the register's advice, and the unlikely last."""
+        return " ".join(part for part in (self.hint, self.requirement.fix, self.aside) if part)
+
+    @property
+    def kinship(self) -> tuple[str | None, str, str, int | None]:
+        """What findings of one cause share."""
+        status = self.exchange.status if self.exchange else None
+        return (self.cause, self.expected, self.actual, status)
+
+
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each cause, counting what was seen more than once."""
+    found: dict[object, Finding] = {}
+    for finding in findings:
+        before = found.get(finding.kinship)
+        found[finding.kinship] = replace(before, count=before.count + 1) if before else finding
+    return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The first event."""
+
+    settings: Settings
+    started: float
+    planned: int
+
+
+@dataclass(frozen=True)
+class CaseJudged:
+    """One requirement has its verdict; ``reason`` is why it was not judged, or why its failure is known."""
+
+    requirement: Requirement
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    duration_ms: float = 0.0
+
+
+@dataclass
+class Summary:
+    """The totals of a run; ``sent`` and what follows count valid callbacks only."""
+
+    outcome: Outcome = Outcome.CONFORMS
+    sent: int = 0
+    delivered: int = 0
+    acknowledged: int = 0
+    compliant: int = 0
+    judged_answers: int = 0
+    undelivered: dict[str, int] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The last event."""
+
+    summary: Summary
+    cases: tuple[CaseJudged, ...]
+    duration_s: float
+
+    def with_verdict(self, verdict: Verdict) -> tuple[CaseJudged, ...]:
+        """The cases that came out as *verdict*, in the register's order."""
+        return tuple(case for case in self.cases if case.verdict is verdict)
+
+    def count(self, verdict: Verdict, level: Level | None = None) -> int:
+        """How many cases came out as *verdict*, of one level or of all."""
+        return sum(level in {None, case.requirement.level} for case in self.with_verdict(verdict))
+
+
+Event = RunStarted | CaseJudged | RunFinished

@@ -1,0 +1,131 @@
+"""The words, signs and colours that every report uses for verdicts and outcomes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.reports.run_report import RunReport
+from roomhook.simulator.protocol.outcomes import Outcome as Ending
+
+__all__ = [
+    "COLOURS",
+    "DONE",
+    "LABELS",
+    "NO_ANSWERS",
+    "NO_VERDICT",
+    "OUTCOMES",
+    "OUTCOME_COLOURS",
+    "SIGNS",
+    "axes",
+    "counts",
+    "remedy",
+]
+
+LABELS: Final = {
+    Verdict.PASS: "PASS",
+    Verdict.FAIL: "FAIL",
+    Verdict.WARN: "WARN",
+    Verdict.KNOWN: "KNOWN",
+    Verdict.INFO: "NOTE",
+    Verdict.NOT_JUDGED: "----",
+}
+"""A verdict in front of what it is about."""
+
+DONE: Final = {
+    Verdict.FAIL: "failed",
+    Verdict.WARN: "warned",
+    Verdict.KNOWN: "known",
+    Verdict.PASS: "passed",
+    Verdict.INFO: "noted",
+    Verdict.NOT_JUDGED: "not judged",
+}
+"""A verdict behind a number, in the order in which a summary has them."""
+
+SIGNS: Final = {
+    Verdict.PASS: ".",
+    Verdict.FAIL: "F",
+    Verdict.WARN: "W",
+    Verdict.KNOWN: "k",
+    Verdict.INFO: "n",
+    Verdict.NOT_JUDGED: "-",
+}
+"""One character a requirement, for an overview in plain text."""
+
+COLOURS: Final = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "red",
+    Verdict.WARN: "yellow",
+    Verdict.KNOWN: "magenta",
+    Verdict.INFO: "cyan",
+    Verdict.NOT_JUDGED: "",
+}
+"""The colour of a verdict; empty for none."""
+
+OUTCOMES: Final = {
+    Outcome.CONFORMS: "CONFORMS",
+    Outcome.VIOLATES: "DOES NOT CONFORM",
+    Outcome.UNREACHABLE: "UNREACHABLE",
+    Outcome.NOTHING_RAN: "NOTHING JUDGED",
+    Outcome.INTERRUPTED: "INTERRUPTED",
+}
+"""The verdict on the target."""
+
+OUTCOME_COLOURS: Final = {
+    Outcome.CONFORMS: "green",
+    Outcome.VIOLATES: "red",
+    Outcome.UNREACHABLE: "red",
+    Outcome.NOTHING_RAN: "red",
+    Outcome.INTERRUPTED: "yellow",
+}
+
+
+NO_ANSWERS: Final = "nothing was answered"
+"""In place of how many answers are compliant, where there was none."""
+
+NO_VERDICT: Final = frozenset({Outcome.UNREACHABLE, Outcome.NOTHING_RAN, Outcome.INTERRUPTED})
+"""Outcomes that say nothing about whether the target conforms."""
+
+_START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."
+_NOT_TLS: Final = (
+    "Something listens there, but TLS does not come about: if it speaks plain http on this port, say http://; "
+    "otherwise look at its TLS versions, or give it the client certificate that it asks for (--cert FILE)."
+)
+
+
+def remedy(report: RunReport) -> str:
+    """What to do about a target that is unreachable; empty where ``--exec`` has told by itself what happened."""
+    if report.detail.startswith("--exec"):
+        return ""
+    if Ending.DNS.explained in report.detail:
+        return "Check the host name in the target URL."
+    if report.target.startswith("https:") and Ending.REFUSED.explained not in report.detail:
+        return _NOT_TLS
+    return _START_IT
+
+
+def axes(report: RunReport) -> tuple[str, str]:
+    """Whether every valid callback would count as delivered, and whether every answer to one is compliant.
+
+    Each is "yes", "no", "unknown" (there was none), or "so far" for a yes of a run that was stopped before its end.
+    """
+    delivery, compliance = report.delivery, report.compliance
+    stopped = report.verdict is Outcome.INTERRUPTED
+    return (
+        _every(delivery.delivered, delivery.sent, stopped=stopped),
+        _every(compliance.compliant, compliance.judged, stopped=stopped),
+    )
+
+
+def _every(part: int, whole: int, *, stopped: bool) -> str:
+    if not whole:
+        return "unknown"
+    if part < whole:
+        return "no"
+    return "so far" if stopped else "yes"
+
+
+def counts(report: RunReport) -> str:
+    """How many requirements came out in each way, as ``1 failed, 118 passed, 24 not judged``."""
+    numbers = [(report.count(verdict), done) for verdict, done in DONE.items()]
+    return ", ".join(f"{number} {done}" for number, done in numbers if number) or "0 judged"

@@ -1,0 +1,292 @@
+"""The report of one run as data, as schemas/report.schema.json has it: what every other report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version as version_of
+from typing import Final
+
+import msgspec
+
+from roomhook.contract_tests.model.register import Level, Requirement, Source, load_sources
+from roomhook.contract_tests.model.verdicts import (
+    CaseJudged,
+    Finding,
+    Outcome,
+    RunFinished,
+    RunStarted,
+    Summary,
+    Verdict,
+)
+from roomhook.simulator.protocol.callback_request import curl, masked, masked_url
+
+__all__ = [
+    "Actual",
+    "Compliance",
+    "Delivery",
+    "Found",
+    "Judged",
+    "RunReport",
+    "Sent",
+    "found",
+    "judged",
+    "report_of",
+    "shortened",
+    "sources_of",
+]
+
+_LONGEST_BODY: Final = 4096
+"""Characters of an answer's body that a report keeps, and of a request's that a page shows."""
+
+_WEIGHT: Final = (Verdict.FAIL, Verdict.WARN, Verdict.KNOWN, Verdict.INFO)
+
+_Headers = Sequence[tuple[str, str]]
+
+_Kin = Mapping[int, tuple[str, ...]]
+"""By a finding's identity, the requirements that came out the same way for the same cause."""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """The first axis: how many valid callbacks the Room backend would count as delivered, and the rest by outcome."""
+
+    sent: int
+    delivered: int
+    acknowledged: int
+    undelivered: dict[str, int]
+
+
+class Compliance(msgspec.Struct, frozen=True, kw_only=True):
+    """The second axis: of the answers to valid callbacks, how many are compliant response packets."""
+
+    judged: int
+    compliant: int
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One requirement and how it came out; ``reason`` only for what was not judged or is known."""
+
+    id: str
+    level: Level
+    text: str
+    source: str
+    verdict: Verdict
+    duration_ms: float
+    reason: str = ""
+
+    @property
+    def group(self) -> str:
+        """The part of the id before the first dot."""
+        return self.id.partition(".")[0]
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """The request behind a finding, its secrets masked and its body whole."""
+
+    curl: str
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+
+
+class Actual(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back; all but ``text`` is empty if the finding rests on no single request."""
+
+    outcome: str | None
+    text: str
+    status: int | None
+    path: str
+    headers: tuple[tuple[str, str], ...] | None
+    body: str | None
+    elapsed_ms: float | None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding on one requirement; ``also`` names the others that came out the same way for the same cause."""
+
+    id: str
+    level: Level
+    verdict: Verdict
+    requirement: str
+    source: str
+    message: str
+    cause: str | None
+    sent: Sent | None
+    expected: str
+    actual: Actual
+    fix: str
+    count: int
+    also: tuple[str, ...]
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a report of one run says; times in s or ms as their names say."""
+
+    roomhook: str
+    kind: str
+    target: str
+    sdkappid: int
+    started: str
+    duration_s: float
+    seed: int
+    strict: bool
+    refusal: str
+    deadline_ms: float
+    verdict: Outcome
+    exit_code: int
+    detail: str
+    delivery: Delivery
+    compliance: Compliance
+    totals: dict[str, int]
+    requirements: tuple[Judged, ...]
+    findings: tuple[Found, ...]
+
+    @property
+    def causes(self) -> tuple[Found, ...]:
+        """The findings less those that repeat another one's cause: one cause is not told forty times."""
+        seen: set[object] = set()
+        leaders: list[Found] = []
+        for one in self.findings:
+            key = (one.verdict, frozenset({one.id, *one.also}), one.expected, one.actual.text, one.actual.status)
+            if key not in seen:
+                leaders.append(one)
+            seen.add(key)
+        return tuple(leaders)
+
+    def count(self, verdict: Verdict, level: Level | None = None) -> int:
+        """How many requirements came out as *verdict*, of one level or of all."""
+        return sum(one.verdict is verdict and level in {None, one.level} for one in self.requirements)
+
+    def groups(self) -> dict[str, tuple[Judged, ...]]:
+        """The requirements by group, in the order of the run."""
+        names = dict.fromkeys(one.group for one in self.requirements)
+        return {name: tuple(one for one in self.requirements if one.group == name) for name in names}
+
+
+def report_of(started: RunStarted, finished: RunFinished, *, version: str | None = None) -> RunReport:
+    """The report of the run between two events; *version* is Roomhook's, by default the one installed."""
+    settings, summary = started.settings, finished.summary
+    target = masked_url(settings.target)
+    return RunReport(
+        roomhook=version or version_of("roomhook"),
+        kind="check",
+        target=target,
+        sdkappid=settings.sdkappid,
+        started=datetime.fromtimestamp(started.started, UTC).isoformat(timespec="milliseconds"),
+        duration_s=round(finished.duration_s, 3),
+        seed=settings.seed,
+        strict=settings.strict,
+        refusal=settings.refusal,
+        deadline_ms=float(settings.deadline_ms),
+        verdict=summary.outcome,
+        exit_code=summary.outcome.exit_code,
+        detail=summary.detail.replace(settings.target, target),
+        delivery=_delivery(summary),
+        compliance=Compliance(judged=summary.judged_answers, compliant=summary.compliant),
+        totals={verdict.value: finished.count(verdict) for verdict in Verdict},
+        requirements=tuple(judged(case) for case in finished.cases),
+        findings=tuple(_findings(finished.cases, settings.headers)),
+    )
+
+
+def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, headers: _Headers = ()) -> Found:
+    """One *finding* as data; *headers* are those for a gateway, which every callback carried."""
+    requirement, exchange = finding.requirement, finding.exchange
+    answer = exchange.answer if exchange else None
+    return Found(
+        id=requirement.id,
+        level=requirement.level,
+        verdict=verdict,
+        requirement=requirement.text,
+        source=", ".join(requirement.source),
+        message=finding.message,
+        cause=finding.cause,
+        sent=_sent(finding, headers),
+        expected=finding.expected,
+        actual=Actual(
+            outcome=exchange.outcome.value if exchange else None,
+            text=finding.actual,
+            status=answer.status if answer else None,
+            path=finding.path,
+            headers=answer.headers if answer else None,
+            body=shortened(answer.body.decode(errors="backslashreplace")) if answer else None,
+            elapsed_ms=round(exchange.elapsed_ms, 1) if exchange else None,
+        ),
+        fix=finding.fix,
+        count=finding.count,
+        also=also,
+    )
+
+
+def sources_of(keys: str) -> tuple[Source, ...]:
+    """What the *keys* in a ``source`` stand for; one that this version does not know stands for itself."""
+    known = load_sources()
+    return tuple(known.get(key) or Source(key, "") for key in keys.split(", ") if key)
+
+
+def shortened(body: str) -> str:
+    """*body*, cut where it would drown what it belongs to."""
+    return f"{body[:_LONGEST_BODY]}… ({len(body)} characters)" if len(body) > _LONGEST_BODY else body
+
+
+def _delivery(summary: Summary) -> Delivery:
+    return Delivery(
+        sent=summary.sent,
+        delivered=summary.delivered,
+        acknowledged=summary.acknowledged,
+        undelivered=dict(sorted(summary.undelivered.items())),
+    )
+
+
+def judged(case: CaseJudged) -> Judged:
+    """One requirement's turn as data."""
+    requirement: Requirement = case.requirement
+    return Judged(
+        id=requirement.id,
+        level=requirement.level,
+        text=requirement.text,
+        source=", ".join(requirement.source),
+        verdict=case.verdict,
+        duration_ms=round(case.duration_ms, 1),
+        reason=case.reason,
+    )
+
+
+def _findings(cases: Iterable[CaseJudged], headers: _Headers) -> Iterator[Found]:
+    """The gravest first, otherwise in the register's order."""
+    by_weight = sorted((case for case in cases if case.findings), key=lambda case: _WEIGHT.index(case.verdict))
+    kin = _kin(by_weight)
+    for case in by_weight:
+        for finding in case.findings:
+            also = tuple(one for one in kin[id(finding)] if one != finding.requirement.id)
+            yield found(finding, case.verdict, also, headers=headers)
+
+
+def _kin(cases: Iterable[CaseJudged]) -> _Kin:
+    families: dict[object, dict[str, None]] = {}
+    member: dict[int, dict[str, None]] = {}
+    for case in cases:
+        for finding in case.findings:
+            key = (case.verdict, finding.cause or finding.requirement.group, finding.kinship)
+            family = member[id(finding)] = families.setdefault(key, {})
+            family[finding.requirement.id] = None
+    return {number: tuple(family) for number, family in member.items()}
+
+
+def _sent(finding: Finding, headers: _Headers) -> Sent | None:
+    if finding.exchange is None:
+        return None
+    callback = finding.exchange.callback
+    own = {name.lower() for name, _ in callback.headers}
+    gateway = tuple((name, value) for name, value in headers if name.lower() not in own)
+    callback = replace(callback, headers=(*gateway, *callback.headers))
+    shown = masked(callback)
+    return Sent(
+        curl=curl(callback),
+        method=shown.method,
+        url=shown.url,
+        headers=shown.headers,
+        body=shown.body.decode(errors="backslashreplace") if shown.body is not None else None,
+    )

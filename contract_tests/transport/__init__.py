@@ -1,0 +1,1 @@
+"""Connections to the App backend under test: HTTP clients, its process, its probe."""

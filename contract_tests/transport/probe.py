@@ -1,0 +1,118 @@
+"""How the suite learns who is in a room and how it brings people in: the user's word, behind two functions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+
+from roomhook.errors import ConfigurationError
+
+__all__ = ["Enter", "Probe", "SetupError", "accounts_in", "command_enter", "command_probe", "http_probe"]
+
+Probe = Callable[[str], set[str]]
+"""RoomId to the accounts that are in the room; raises ``SetupError`` if it can't tell."""
+
+Enter = Callable[[str, Sequence[str]], None]
+"""Brings accounts into a room."""
+
+_TIMEOUT_S: Final = 10
+_PLACE: Final = "{RoomId}"
+
+
+class SetupError(ConfigurationError):
+    """The probe, or the way in, does not do what it is there for: nothing was learnt about the App backend."""
+
+
+def http_probe(
+    template: str, *, pointer: str = "", headers: Sequence[tuple[str, str]] = (), verify: Any = True
+) -> Probe:
+    """Ask *template* (a URL with ``{RoomId}``) by GET; *pointer* (RFC 6901) leads to the list; 404: nobody."""
+    if _PLACE not in template or not template.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"--probe {template!r} is no URL with {_PLACE} in it, as in http://127.0.0.1:8000/rooms/{_PLACE}"
+        )
+    session = requests.Session()
+    session.trust_env = False
+
+    def members(room: str) -> set[str]:
+        url = template.replace(_PLACE, quote(room, safe=""))
+        try:
+            response = session.get(url, headers=dict(headers), timeout=_TIMEOUT_S, verify=verify)
+        except requests.RequestException as error:
+            raise SetupError(f"the probe {url} can't be reached: {error}") from None
+        if response.status_code == 404:
+            return set()
+        if response.status_code != 200:
+            raise SetupError(f"the probe {url} answers HTTP {response.status_code}; it must answer 200 with JSON")
+        return accounts_in(response.text, pointer, f"the probe {url}")
+
+    return members
+
+
+def command_probe(command: str, *, pointer: str = "") -> Probe:
+    """Run *command* in a shell with ``{RoomId}`` (quoted) in it; it prints JSON, or one account a line."""
+    if _PLACE not in command:
+        raise ConfigurationError(
+            f"--probe-command {command!r} lacks {_PLACE}, as in 'redis-cli smembers room:{_PLACE}'"
+        )
+
+    def members(room: str) -> set[str]:
+        printed = _run(command.replace(_PLACE, shlex.quote(room)), "--probe-command")
+        if printed.lstrip().startswith(("[", "{")):
+            return accounts_in(printed, pointer, "--probe-command")
+        return {line.strip() for line in printed.splitlines() if line.strip()}
+
+    return members
+
+
+def command_enter(command: str) -> Enter:
+    """Run *command* once for each account, with ``{RoomId}`` and ``{Account}`` (quoted) in it."""
+    if _PLACE not in command or "{Account}" not in command:
+        raise ConfigurationError(f"--enter-command {command!r} lacks {_PLACE} or {{Account}}")
+
+    def enter(room: str, accounts: Sequence[str]) -> None:
+        for account in accounts:
+            line = command.replace(_PLACE, shlex.quote(room)).replace("{Account}", shlex.quote(account))
+            _run(line, "--enter-command")
+
+    return enter
+
+
+def accounts_in(text: str, pointer: str, source: str) -> set[str]:
+    """The accounts in the JSON *text*: a list of strings, or of objects with Member_Account, at *pointer*."""
+    try:
+        found = json.loads(text)
+        for step in pointer.split("/")[1:] if pointer else ():
+            key = step.replace("~1", "/").replace("~0", "~")
+            found = found[int(key)] if isinstance(found, list) else found[key]
+    except (ValueError, KeyError, IndexError, TypeError):
+        where = f" at {pointer}" if pointer else ""
+        raise SetupError(f"{source} gives no JSON list of accounts{where}, but {text[:80]!r}") from None
+    accounts = (
+        [one.get("Member_Account") if isinstance(one, dict) else one for one in found]
+        if isinstance(found, list)
+        else [None]
+    )
+    if not all(isinstance(one, str) for one in accounts):
+        hint = "" if pointer else "; if the list is further inside, say where: --probe-pointer /data/members"
+        raise SetupError(f"{source} gives no JSON list of accounts, but {text[:80]!r}{hint}")
+    return {one for one in accounts if isinstance(one, str)}
+
+
+def _run(command: str, option: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S602 (the user's own command line, as in a shell)
+            command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"{option} took over {_TIMEOUT_S} s: {command}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise SetupError(f"{option} ended with {done.returncode}: {said[-1] if said else command}")
+    return done.stdout.decode(errors="replace")

@@ -1,0 +1,167 @@
+"""``FastLaneUser``: a locust user whose callbacks are sent by the simulator's sender, in a process of its own.
+
+All fast-lane users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
+connection in the closed loop, so that locust's users, spawn rate and shapes mean what they always do.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import gevent
+import msgspec
+from gevent import select
+from gevent.event import Event as Signal
+from gevent.lock import RLock
+from locust import User, events, task
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from roomhook.loadtests.results.stats import Figures
+from roomhook.loadtests.session.session import Session, session_of
+from roomhook.loadtests.workload.settings import LoadSettings
+
+__all__ = ["FastLaneUser"]
+
+_log = logging.getLogger("roomhook")
+_SPARE_S: Final = 5.0
+_START_S: Final = 20.0
+
+
+class FastLaneUser(User):
+    """One user of the fast lane: while it runs, so does its share of the callbacks."""
+
+    @task
+    def drive(self) -> None:
+        """Take part in the sending until locust stops this user."""
+        session = session_of(self.environment)
+        lane = None if session.stopping else _lane_of(session)
+        if lane is None or lane.ended.is_set():
+            gevent.sleep(1)
+            return
+        lane.join()
+        try:
+            lane.ended.wait()
+        finally:
+            lane.leave()
+
+
+def _lane_of(session: Session) -> _SenderProcess | None:
+    """The one sender of all users, who wait for whoever of them is starting it; None if the run ends meanwhile."""
+    if isinstance(session.lane, _SenderProcess):
+        return session.lane
+    with _starting:
+        settings = session.settings  # known once the master has said which rooms are ours
+        if session.lane is None and not session.stopping:
+            process = _ready.pop(session.environment, None) or _spawn()
+            session.lane = _SenderProcess(session, settings, process)
+    if session.lane is not None and session.stopping:
+        session.lane.stop()
+    return session.lane if isinstance(session.lane, _SenderProcess) else None
+
+
+def _spawn() -> Any:
+    """A new process that waits for its settings."""
+    return subprocess.Popen(
+        # -P: nothing in the current folder hides one of our modules.
+        [sys.executable, "-P", "-m", "roomhook.loadtests.fast_sender.process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def _warm_up(environment: Environment, **_: Any) -> None:
+    """Have a sender ready before the run's time begins to count."""
+    options = environment.parsed_options
+    named = FastLaneUser.__name__ in (getattr(options, "user_classes", None) or ())
+    if not named and getattr(options, "engine", "") != "fast":
+        return
+    if isinstance(environment.runner, MasterRunner):
+        return
+    with _starting:
+        process = _ready[environment] = _spawn()
+    select.select([process.stdout], [], [], _START_S)  # it says that it is ready to whoever drives it
+
+
+_starting: Final = RLock()
+_ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
+
+
+class _SenderProcess:
+    """The sender's process under this worker: told how many users there are, asked for figures."""
+
+    def __init__(self, session: Session, settings: LoadSettings, process: Any) -> None:
+        self.ended = Signal()
+        self._session = session
+        self._users = 0
+        self._stopping = False
+        self._done = False
+        self._process = process
+        self._patience_s = settings.deadline_s + _SPARE_S
+        self._write(msgspec.json.encode(settings))
+        self._reading = gevent.spawn(self._read)
+
+    def join(self) -> None:
+        """One more user."""
+        self._resize(1)
+
+    def leave(self) -> None:
+        """One user less."""
+        self._resize(-1)
+
+    def stop(self) -> None:
+        """End the sending; returns when its last figures have been counted."""
+        if not self._stopping:
+            self._stopping = True
+            self._write(b'{"stop":true}')
+        self._reading.join(timeout=self._patience_s)
+        if not self._reading.ready():
+            self._session.lose(
+                f"the sender did not end within {self._patience_s:g} s; totals hold what it has reported"
+            )
+            self._process.kill()
+            self._reading.join()
+
+    def _resize(self, change: int) -> None:
+        self._users += change
+        if not self._stopping:
+            self._write(b'{"users":%d}' % self._users)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            _log.debug("the sender has gone; its reader tells")
+
+    def _read(self) -> None:
+        """Count what the sender tells, until it has told everything."""
+        error = ""
+        try:
+            for line in self._process.stdout:
+                if not line.endswith(b"\n"):
+                    break  # it was killed while it wrote
+                message: dict[str, Any] = msgspec.json.decode(line)
+                if "figures" in message:
+                    self._session.count(Figures.from_dict(message["figures"]))
+                self._done = self._done or "done" in message
+                error = message.get("error", error)
+        finally:
+            code = self._process.wait()
+            self._stopping = True
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self.ended.set()
+        if error:
+            self._session.lose(f"the sender stopped: {error}")
+        elif not self._done:
+            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            self._session.lose(f"the sender ended {how}; totals hold what it has reported")
+
+
+_events: Any = events
+_events.init.add_listener(_warm_up)

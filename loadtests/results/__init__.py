@@ -1,0 +1,1 @@
+"""Load statistics, thresholds, and how they are reported."""

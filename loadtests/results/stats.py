@@ -1,0 +1,193 @@
+"""What a load test counts, in each process and in all of them together: pure values that can be added and sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.util.histogram import Histogram
+
+__all__ = ["Figures", "Series", "failure_text"]
+
+
+def failure_text(outcome: Outcome, breaches: tuple[str, ...], status: int) -> str:
+    """What stands in the table of failures: the ids of the requirements, and what happened, in few different texts."""
+    if outcome is Outcome.HTTP_STATUS:
+        what = f"answered HTTP {status}"
+    elif outcome is Outcome.DELIVERED:
+        what = "delivered, but its response packet is not compliant"
+    else:
+        what = outcome.explained
+    return f"{', '.join(breaches)}: {what}"
+
+
+@dataclass
+class Series:
+    """The requests of one name: ``seconds`` holds how many were answered, and failed, by second since the epoch."""
+
+    requests: int = 0
+    failures: int = 0
+    answer_bytes: int = 0
+    seconds: dict[int, list[int]] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=Histogram)
+
+    def add(self, other: Series) -> None:
+        """Count all that *other* has counted."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.answer_bytes += other.answer_bytes
+        self.latency.add(other.latency)
+        for second, (requests, failures) in other.seconds.items():
+            cell = self.seconds.setdefault(second, [0, 0])
+            cell[0] += requests
+            cell[1] += failures
+
+
+@dataclass
+class Figures:
+    """Requests by name, how they ended, and which requirements they did not meet.
+
+    ``latency`` counts from the intended moment of sending, ``lateness`` how far behind it a callback left (µs; only the
+    fast lane has intended moments). ``unsent`` callbacks were due and could not leave before the end. ``first_us`` and
+    ``last_us`` are when the first and the last request ended, µs since the epoch; 0 where none has.
+    """
+
+    series: dict[str, Series] = field(default_factory=dict)
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    requirements: Counter[str] = field(default_factory=Counter)
+    lateness: Histogram = field(default_factory=Histogram)
+    unsent: int = 0
+    first_us: int = 0
+    last_us: int = 0
+
+    @property
+    def requests(self) -> int:
+        """All requests that have their outcome."""
+        return sum(one.requests for one in self.series.values())
+
+    @property
+    def noncompliant(self) -> int:
+        """Requests whose answer does not meet some requirement."""
+        return sum(one.failures for one in self.series.values())
+
+    @property
+    def delivered(self) -> int:
+        """Requests that the Room backend would count as delivered."""
+        return self.outcomes[Outcome.DELIVERED]
+
+    @property
+    def latency(self) -> Histogram:
+        """The latencies of all."""
+        found = Histogram()
+        for one in self.series.values():
+            found.add(one.latency)
+        return found
+
+    @property
+    def seconds(self) -> dict[int, tuple[int, int]]:
+        """How many were answered, and failed, by second since the epoch, in order."""
+        found: Counter[int] = Counter()
+        failed: Counter[int] = Counter()
+        for one in self.series.values():
+            for second, (requests, failures) in one.seconds.items():
+                found[second] += requests
+                failed[second] += failures
+        return {second: (found[second], failed[second]) for second in sorted(found)}
+
+    def record(
+        self,
+        name: str,
+        latency_us: int,
+        ended_us: int,
+        outcome: Outcome,
+        breaches: tuple[str, ...],
+        *,
+        status: int,
+        size: int,
+    ) -> None:
+        """Count one request that ended at *ended_us* (µs since the epoch) with *size* bytes of an answer."""
+        second = ended_us // 1_000_000
+        self.span(ended_us, ended_us)
+        series = self.series.get(name) or self.series.setdefault(name, Series())
+        series.requests += 1
+        series.answer_bytes += size
+        series.latency.record(latency_us)
+        cell = series.seconds.setdefault(second, [0, 0])
+        cell[0] += 1
+        self.outcomes[outcome.value] += 1
+        if breaches:
+            self.fail(name, second, outcome, breaches, status)
+
+    def span(self, first_us: int, last_us: int) -> None:
+        """Note that requests ended from *first_us* to *last_us*."""
+        self.first_us = min(self.first_us or first_us, first_us)
+        self.last_us = max(self.last_us, last_us)
+
+    def fail(self, name: str, second: int, outcome: Outcome, breaches: tuple[str, ...], status: int) -> None:
+        """Count as failed what has been counted as a request."""
+        series = self.series[name]
+        series.failures += 1
+        series.seconds[second][1] += 1
+        self.requirements.update(breaches)
+        self.errors[name, failure_text(outcome, breaches, status)] += 1
+
+    def add(self, other: Figures) -> None:
+        """Count all that *other* has counted."""
+        for name, series in other.series.items():
+            self.series.setdefault(name, Series()).add(series)
+        self.errors.update(other.errors)
+        self.outcomes.update(other.outcomes)
+        self.requirements.update(other.requirements)
+        self.lateness.add(other.lateness)
+        self.unsent += other.unsent
+        if other.first_us:
+            self.span(other.first_us, other.last_us)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON and msgpack can hold it."""
+        return {
+            "series": {
+                name: {
+                    "requests": one.requests,
+                    "failures": one.failures,
+                    "answer_bytes": one.answer_bytes,
+                    "seconds": [[second, *counts] for second, counts in one.seconds.items()],
+                    "latency": one.latency.to_dict(),
+                }
+                for name, one in self.series.items()
+            },
+            "errors": [[name, text, count] for (name, text), count in self.errors.items()],
+            "outcomes": dict(self.outcomes),
+            "requirements": dict(self.requirements),
+            "lateness": self.lateness.to_dict(),
+            "unsent": self.unsent,
+            "first_us": self.first_us,
+            "last_us": self.last_us,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The figures that ``to_dict`` wrote."""
+        return cls(
+            series={
+                name: Series(
+                    one["requests"],
+                    one["failures"],
+                    one["answer_bytes"],
+                    {second: list(counts) for second, *counts in one["seconds"]},
+                    Histogram.from_dict(one["latency"]),
+                )
+                for name, one in data["series"].items()
+            },
+            errors=Counter({(name, text): count for name, text, count in data["errors"]}),
+            outcomes=Counter(data["outcomes"]),
+            requirements=Counter(data["requirements"]),
+            lateness=Histogram.from_dict(data["lateness"]),
+            unsent=data["unsent"],
+            first_us=data["first_us"],
+            last_us=data["last_us"],
+        )

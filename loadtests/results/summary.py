@@ -1,0 +1,132 @@
+"""The verdict of a load test as people and machines read it: table, JSON, JUnit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from roomhook.loadtests.results.stats import Figures
+from roomhook.loadtests.results.thresholds import Verdict, rate_of
+from roomhook.simulator.util.histogram import Histogram
+
+__all__ = ["Conclusion", "document", "junit", "table"]
+
+_PERCENTILES: Final = (50, 90, 99, 99.9)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a load test came to: ``asked`` callbacks/s by second since the epoch; ``facts`` say what was run."""
+
+    figures: Figures
+    verdicts: tuple[Verdict, ...]
+    exit_code: int
+    asked: Mapping[int, float] = field(default_factory=dict)
+    lost: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def table(conclusion: Conclusion) -> str:
+    """Thresholds with what was measured, and what else is to be said, as lines of text."""
+    figures = conclusion.figures
+    counts = (
+        f"{figures.delivered:,} delivered, {figures.noncompliant:,} not compliant, {figures.unsent:,} due but unsent"
+    )
+    lines = ["", f"Callbacks: {figures.requests:,} with an outcome, {counts}; {rate_of(figures):,.1f}/s"]
+    latency = figures.latency
+    if latency.total:
+        times = "  ".join(f"p{one:g} {latency.percentile_ms(one):.2f}" for one in _PERCENTILES)
+        longest = f"max {latency.longest_us / 1000:.2f}"
+        lines.append(f"Latency (ms): {times}  {longest}; {conclusion.facts.get('counted', '')}")
+    lines += [f"  {count:>8,}  {text}" for (_, text), count in _by_text(figures)]
+    if conclusion.verdicts:
+        lines += ["", f"{'fails if':<28} {'measured':>20}  verdict"]
+        lines += [
+            f"{one.threshold.text:<28} {one.shown:>20}  {'FAILED' if one.broken else 'passed'}"
+            for one in conclusion.verdicts
+        ]
+    lines += [f"note: {one}" for one in conclusion.notes]
+    lines += [f"error: {one}" for one in conclusion.lost]
+    return "\n".join([*lines, ""])
+
+
+def _by_text(figures: Figures) -> list[tuple[tuple[str, str], int]]:
+    counts: dict[str, int] = {}
+    for (_, text), count in figures.errors.items():
+        counts[text] = counts.get(text, 0) + count
+    return sorted(((("", text), count) for text, count in counts.items()), key=lambda one: -one[1])
+
+
+def document(conclusion: Conclusion) -> bytes:
+    """All figures and verdicts as JSON; times in ms."""
+    figures = conclusion.figures
+    latency = figures.latency
+    content = {
+        **conclusion.facts,
+        "exit_code": conclusion.exit_code,
+        "thresholds": [
+            {
+                "fails_if": one.threshold.text,
+                "metric": one.threshold.metric,
+                "limit": one.threshold.limit,
+                "unit": one.threshold.unit,
+                "value": one.value,
+                "verdict": "failed" if one.broken else "passed",
+            }
+            for one in conclusion.verdicts
+        ],
+        "requests": figures.requests,
+        "delivered": figures.delivered,
+        "noncompliant": figures.noncompliant,
+        "unsent": figures.unsent,
+        "rate_per_s": round(rate_of(figures), 1),
+        "latency_ms": _times(latency),
+        "lateness_ms": _times(figures.lateness),
+        "outcomes": dict(figures.outcomes.most_common()),
+        "requirements": dict(figures.requirements.most_common()),
+        "check_outs": {
+            name: {"requests": one.requests, "noncompliant": one.failures, "latency_ms": _times(one.latency)}
+            for name, one in sorted(figures.series.items())
+        },
+        "histogram_ms": [[bound / 1000, count] for bound, count in latency.buckets()],
+        "seconds": [
+            {"second": second, "answered": counts[0], "noncompliant": counts[1], "asked": conclusion.asked.get(second)}
+            for second, counts in figures.seconds.items()
+        ],
+        "notes": list(conclusion.notes),
+        "lost": list(conclusion.lost),
+    }
+    return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+
+
+def junit(conclusion: Conclusion) -> bytes:
+    """One test case a threshold, and one that stands for all workers and senders having lasted."""
+    cases = [(one.threshold.text, f"measured {one.shown}" if one.broken else "") for one in conclusion.verdicts]
+    broken = sum(1 for _, why in cases if why)
+    suite = ET.Element(
+        "testsuite",
+        name="roomhook load",
+        tests=str(len(cases) + 1),
+        failures=str(broken),
+        errors=str(int(bool(conclusion.lost))),
+    )
+    for name, why in cases:
+        case = ET.SubElement(suite, "testcase", classname="roomhook.load", name=f"fails if {name}")
+        if why:
+            ET.SubElement(case, "failure", message=why)
+    case = ET.SubElement(suite, "testcase", classname="roomhook.load", name="nothing of the load test was lost")
+    if conclusion.lost:
+        ET.SubElement(case, "error", message="; ".join(conclusion.lost))
+    ET.indent(suite)
+    written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def _times(histogram: Histogram) -> dict[str, float]:
+    percentiles = {f"p{percent:g}": round(histogram.percentile_ms(percent), 3) for percent in _PERCENTILES}
+    return {"mean": round(histogram.mean_ms, 3), **percentiles, "max": histogram.longest_us / 1000}

@@ -1,0 +1,1 @@
+"""One load test inside locust: validation, workers, progress, and its end."""

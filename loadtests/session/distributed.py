@@ -1,0 +1,247 @@
+"""Master and workers: who has which rooms, when all is counted, and what becomes of a run that loses a worker."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any, Final
+
+import gevent
+import msgspec
+from gevent.event import Event as Signal
+from locust import runners
+from locust.rpc import Message
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
+
+from roomhook.errors import RoomhookError
+from roomhook.loadtests.results.stats import Figures
+from roomhook.loadtests.session.session import Session
+from roomhook.loadtests.workload.worker_rooms import Place, Places
+
+__all__ = ["coordinate"]
+
+_log = logging.getLogger("roomhook")
+_KEY: Final = "roomhook"
+_SPARE_S: Final = 15.0
+_ANSWER_S: Final = 10.0
+_REPORT_S: Final = 1.0
+"""How often a worker reports: locust's 3 s are long for a step of a staircase, and for who is watching."""
+_USAGE: Final = 2
+_REFUSED: Final = (
+    "all rooms of --rooms or --people have workers; start this one before the run, or leave out those files"
+)
+
+
+def coordinate(session: Session, runner: Any) -> None:
+    """Let *session* take part in what its *runner* does."""
+    locust_runners: Any = runners
+    locust_runners.WORKER_REPORT_INTERVAL = _REPORT_S
+    if isinstance(runner, MasterRunner):
+        _Master(session, runner)
+    elif isinstance(runner, WorkerRunner):
+        _Worker(session, runner)
+    elif isinstance(runner, LocalRunner):
+        _Local(session)
+
+
+class _Local:
+    """One process that does it all."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        events: Any = session.environment.events
+        events.test_start.add_listener(self._start)
+        events.test_stopping.add_listener(self._stopping)
+        events.reset_stats.add_listener(lambda **_: session.forget())
+        events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
+
+    def _start(self, **_: Any) -> None:
+        self._session.begin()
+        gevent.spawn(_watch, self._session)
+
+    def _stopping(self, **_: Any) -> None:
+        self._session.drain()
+
+
+class _Master:
+    """Shares out the rooms, adds up what workers report, and waits at the end until all have."""
+
+    def __init__(self, session: Session, runner: MasterRunner) -> None:
+        self._session = session
+        self._runner = runner
+        self._undrained: set[str] = set()
+        self._places: Places | None = None
+        self._dispatched: set[str] = set()
+        runner.register_message("roomhook-place", self._place)
+        runner.register_message("roomhook-drained", self._drained)
+        runner.register_message("roomhook-lost", self._lost)
+        events: Any = session.environment.events
+        events.test_start.add_listener(self._start)
+        events.test_stopping.add_listener(self._stopping)
+        events.worker_report.add_listener(self._report)
+        events.reset_stats.add_listener(lambda **_: session.forget())
+        events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
+
+    def _start(self, **_: Any) -> None:
+        self._session.begin()
+        ids = sorted((one.id for one in self._present()), key=self._runner.get_worker_index)
+        settings = self._session.settings
+        self._places = Places(ids, extensible=not (settings.room_ids or settings.people))
+        self._dispatched = self._present_ids()
+        gevent.spawn(_watch, self._session, self._look_after_workers)
+
+    def _stopping(self, **_: Any) -> None:
+        """Ask every worker to finish; its last report comes before its answer."""
+        self._session.stopping = True
+        self._undrained = self._present_ids()
+        for client in self._undrained:
+            self._send("roomhook-drain", client, {})
+        end = time.monotonic() + self._session.options.deadline + _SPARE_S
+        while self._undrained & self._present_ids() and time.monotonic() < end:
+            gevent.sleep(0.02)
+            self._note(self._missing())
+        late = sorted(self._undrained & self._present_ids())
+        self._note([f"worker {one} did not end in time; totals hold what it has reported" for one in late])
+        self._undrained.clear()
+
+    def _place(self, msg: Message, **_: Any) -> None:
+        """A worker asks which rooms are its."""
+        if self._places is None:
+            return
+        worker = str(msg.node_id)
+        place = self._places.of(worker, set(self._runner.clients))
+        if place is None:
+            self._say_once(f"worker {worker} came when all rooms of --rooms or --people had workers, and was sent away")
+            self._send("roomhook-place", worker, {"refused": _REFUSED})
+            return
+        if place.annex:
+            self._say_once(f"worker {worker} came later and has rooms of its own")
+        elif place.number > place.parts:
+            self._say_once(f"worker {worker} came later and has the rooms of one that had left")
+        self._send("roomhook-place", worker, {"place": msgspec.structs.asdict(place)})
+
+    def _say_once(self, note: str) -> None:
+        if note not in self._session.notes:
+            self._session.notes.append(note)
+            _log.info(note)
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        if _KEY in data:
+            self._session.figures.add(Figures.from_dict(data[_KEY]))
+
+    def _drained(self, msg: Message, **_: Any) -> None:
+        self._undrained.discard(msg.node_id)
+
+    def _lost(self, msg: Message, **_: Any) -> None:
+        self._session.lose(str(msg.data["why"]))
+
+    def _look_after_workers(self) -> None:
+        """End a run that has lost one; share the users out again among those who have come and stayed."""
+        for why in self._missing():
+            self._session.lose(why)
+        runner, present = self._runner, self._present_ids()
+        if present != self._dispatched and present and runner.state == STATE_RUNNING and runner.spawning_completed:
+            self._dispatched = present  # locust does so by itself, but only once in a run
+            gevent.spawn(runner.start, runner.target_user_count, runner.spawn_rate)
+
+    def _note(self, losses: list[str]) -> None:
+        """The run ends already: say it, don't end it twice."""
+        for why in losses:
+            if why not in self._session.lost:
+                self._session.lost.append(why)
+                _log.error(why)
+
+    def _missing(self) -> list[str]:
+        return [f"worker {one.id} is gone; totals hold what it has reported" for one in self._runner.clients.missing]
+
+    def _present(self) -> list[Any]:
+        clients = self._runner.clients
+        return [*clients.ready, *clients.spawning, *clients.running]
+
+    def _present_ids(self) -> set[str]:
+        return {one.id for one in self._present()}
+
+    def _send(self, kind: str, client: str, data: dict[str, Any]) -> None:
+        self._runner.send_message(kind, data, client)
+
+
+class _Worker:
+    """Sends its part and reports; which part, it asks the master as soon as it has something to send."""
+
+    def __init__(self, session: Session, runner: WorkerRunner) -> None:
+        self._session = session
+        self._runner = runner
+        self._place: Place | None = None
+        self._told = Signal()
+        session.place = self._ask
+        runner.register_message("roomhook-place", self._tell)
+        runner.register_message("roomhook-drain", self._drain, concurrent=True)
+        events: Any = session.environment.events
+        events.test_start.add_listener(self._start)
+        events.test_stopping.add_listener(lambda **_: session.drain())
+        events.report_to_master.add_listener(self._report)
+        events.quitting.add_listener(self._quitting)
+        events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
+
+    def _ask(self) -> Place:
+        """Wait for the master's answer; raises ``RoomhookError`` if it has none."""
+        if self._place is None:
+            self._runner.send_message("roomhook-place", {})
+            self._told.wait(_ANSWER_S)
+        if self._place is None:
+            raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
+        return self._place
+
+    def _tell(self, msg: Message, **_: Any) -> None:
+        if "refused" in msg.data:
+            sys.stderr.write(f"roomhook: {msg.data['refused']}\n")
+            sys.stderr.flush()
+            self._session.environment.process_exit_code = _USAGE
+            gevent.spawn(self._runner.quit)
+            return
+        self._place = Place(**msg.data["place"])
+        self._told.set()
+
+    def _start(self, **_: Any) -> None:
+        self._place = None
+        self._told.clear()
+        self._session.begin()
+
+    def _drain(self, **_: Any) -> None:
+        self._session.drain()
+        self._report_now()
+        self._runner.send_message("roomhook-drained", {})
+
+    def _quitting(self, **_: Any) -> None:
+        """Leave in order: what was sent is reported before locust says goodbye."""
+        self._session.drain()
+        self._report_now()
+
+    def _report_now(self) -> None:
+        runner: Any = self._runner  # there is no public way to report before the interval ends
+        runner._send_stats()  # noqa: SLF001
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        data[_KEY] = self._session.take().to_dict()
+
+
+def _watch(session: Session, look: Any = None) -> None:
+    """Each second of a run: note how much is asked for, and look whether everybody is still there."""
+    runner: Any = session.environment.runner
+    begun = False
+    while True:
+        running = runner.state in {STATE_RUNNING, STATE_SPAWNING}
+        begun = begun or running
+        if begun and not running:
+            return
+        if begun:
+            session.asked[int(time.time())] = runner.user_count * session.settings.rate
+            if look is not None:
+                look()
+        gevent.sleep(1 if begun else 0.05)
+
+
+def _reset_after_spawning(session: Session) -> None:
+    if session.environment.reset_stats:
+        session.forget()

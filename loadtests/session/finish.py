@@ -1,0 +1,148 @@
+"""How a load test ends: verdicts, the exit code that agrees with them in every mode, reports, our part of the HTML."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+from locust.runners import MasterRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
+
+from roomhook.loadtests.fast_user import FastLaneUser
+from roomhook.loadtests.results.html_section import insert_section
+from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
+from roomhook.loadtests.results.stats import Figures
+from roomhook.loadtests.results.summary import Conclusion, document, junit, table
+from roomhook.loadtests.results.thresholds import judged
+from roomhook.loadtests.session.progress_reporter import tell, tell_progress
+from roomhook.loadtests.session.session import Session
+from roomhook.loadtests.workload.settings import LoadSettings
+from roomhook.simulator.protocol.callback_request import masked_url
+
+__all__ = ["conclude", "extend_web_report"]
+
+_log = logging.getLogger("roomhook")
+_LOST: Final = 4
+_CSV_S: Final = CSV_STATS_INTERVAL_SEC + 0.2
+_COUNTED: Final = {
+    True: "from the intended moment of sending (open loop)",
+    False: "from the actual moment of sending (closed loop)",
+}
+
+
+def conclude(session: Session) -> None:
+    """Judge *session* when locust quits, and say how it goes until then to whoever has asked."""
+    concluded: list[Conclusion] = []
+    descriptor = int(os.environ[PROGRESS_FD]) if PROGRESS_FD in os.environ else None
+
+    def quitting(**_: Any) -> None:
+        runner: Any = session.environment.runner
+        runner.quit() if isinstance(runner, MasterRunner) else runner.stop()
+        if session.options.csv_prefix:
+            gevent.sleep(_CSV_S)  # locust's writer comes by once more, and its last figures are the totals
+        conclusion = _conclusion_of(session)
+        concluded.append(conclusion)
+        if session.lost or session.thresholds:
+            session.environment.process_exit_code = conclusion.exit_code
+        _write(session, conclusion)
+
+    def quit_(**_: Any) -> None:
+        if concluded:
+            text = table(concluded[-1])
+            stream = sys.stderr if session.options.json else sys.stdout  # which is locust's JSON then, all of it
+            stream.write(text + "\n")
+            stream.flush()
+            _extend_file(session, concluded[-1])
+            if descriptor is not None:
+                with suppress(BrokenPipeError):
+                    tell(descriptor, Progress(table=text))
+
+    events: Any = session.environment.events
+    events.quitting.add_listener(quitting)
+    events.quit.add_listener(quit_)
+    if descriptor is not None:
+        gevent.spawn(tell_progress, session, descriptor)
+
+
+def _conclusion_of(session: Session) -> Conclusion:
+    """What *session* has come to so far."""
+    figures = session.total()
+    verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
+    code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
+    if session.interrupted and PROGRESS_FD in os.environ:
+        code = INTERRUPTED
+    settings = session.known
+    return Conclusion(
+        figures=figures,
+        verdicts=verdicts,
+        exit_code=_LOST if session.lost else code,
+        asked=dict(session.asked) if settings is not None and settings.rate else {},
+        lost=tuple(session.lost),
+        notes=(*session.notes, *_remarks(session, figures)),
+        facts={} if settings is None else _facts(session, settings),
+    )
+
+
+def _facts(session: Session, settings: LoadSettings) -> dict[str, Any]:
+    """What was run: options may have changed since, and a class picker leaves some of them without effect."""
+    environment = session.environment
+    shape: Any = environment.shape_class
+    users = environment.user_classes
+    opened = bool(settings.rate) and all(issubclass(one, FastLaneUser) for one in users)
+    return {
+        "target": masked_url(settings.url),
+        "sdkappid": settings.sdkappid,
+        "seed": settings.seed,
+        "profile": settings.profile,
+        "shape": "none" if shape is None else session.options.shape if shape is session.shape else type(shape).__name__,
+        "users": [one.__name__ for one in users],
+        "callbacks_per_user_per_s": settings.rate,
+        "counted": _COUNTED[opened],
+    }
+
+
+def _remarks(session: Session, figures: Figures) -> Iterator[str]:
+    if session.interrupted and session.options.run_time:
+        yield "interrupted before its time was over; figures and verdicts are those of the time until then"
+    if not figures.requests:
+        yield "nothing was sent"
+
+
+def extend_web_report(session: Session, web_ui: Any) -> None:
+    """Add our part to the report that locust's web UI lets people download."""
+
+    def extend(response: Any) -> Any:
+        from flask import request  # noqa: PLC0415 (there is no request to ask for before)
+
+        if request.path.endswith("/stats/report") and response.status_code == 200:
+            response.direct_passthrough = False
+            response.set_data(insert_section(response.get_data(as_text=True), _conclusion_of(session)))
+        return response
+
+    web_ui.app.after_request(extend)
+
+
+def _extend_file(session: Session, conclusion: Conclusion) -> None:
+    name = session.options.html_file
+    if name and Path(name).exists():
+        path = Path(name)
+        path.write_text(insert_section(path.read_text(encoding="utf-8"), conclusion), encoding="utf-8")
+
+
+def _write(session: Session, conclusion: Conclusion) -> None:
+    options = session.options
+    for name, content in ((options.verdict_json, document), (options.verdict_junit, junit)):
+        if name:
+            path = Path(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content(conclusion))
+            except OSError as error:
+                _log.error("%s can't be written: %s", path, error)
+                session.environment.process_exit_code = 2

@@ -1,0 +1,67 @@
+"""Tells ``roomhook load`` each second how its load test goes, and ends the test when nobody is there to be told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any, Final
+
+import gevent
+import msgspec
+from locust.runners import MasterRunner
+
+from roomhook.loadtests.results.progress import Progress
+from roomhook.loadtests.session.session import Session
+
+__all__ = ["tell", "tell_progress"]
+
+_REPORTS: Final = 3
+"""Seconds over which the rate of several workers is looked at: they report each second, but not on the second."""
+
+
+def tell_progress(session: Session, descriptor: int) -> None:
+    """A line each second, until whoever started this locust is gone: then nobody could end it, and it ends itself."""
+    runner: Any = session.environment.runner
+    before: deque[tuple[float, int]] = deque(maxlen=_REPORTS if isinstance(runner, MasterRunner) else 1)
+    while True:
+        gevent.sleep(1)
+        now = _progress(session, runner)
+        if before:
+            then, requests = before[0]
+            now = msgspec.structs.replace(now, rate=max(0.0, (now.requests - requests) / (time.monotonic() - then)))
+        before.append((time.monotonic(), now.requests))
+        try:
+            tell(descriptor, now)
+        except BrokenPipeError:
+            os.killpg(os.getpgrp(), signal.SIGTERM)  # this locust and its workers, which are a session of their own
+            return
+
+
+def tell(descriptor: int, line: Progress) -> None:
+    """Write one line; raises ``BrokenPipeError`` if nobody will ever read it."""
+    with suppress(BlockingIOError):  # whoever reads is slow, or stopped by Ctrl-Z
+        os.write(descriptor, msgspec.json.encode(line) + b"\n")
+
+
+def _progress(session: Session, runner: Any) -> Progress:
+    figures, options = session.total(), session.options
+    latency = figures.latency
+    workers = max(1, runner.worker_count) if isinstance(runner, MasterRunner) else 1
+    rate = options.callback_rate
+    return Progress(
+        elapsed_s=session.elapsed_s,
+        users=runner.user_count,
+        workers=workers,
+        connections=options.callback_connections * workers if rate else options.num_users,
+        asked=runner.user_count * rate if rate else None,
+        requests=figures.requests,
+        noncompliant=figures.noncompliant,
+        unsent=figures.unsent,
+        outcomes=dict(figures.outcomes.most_common()),
+        requirements=dict(figures.requirements),
+        p50_ms=latency.percentile_ms(50),
+        p99_ms=latency.percentile_ms(99),
+    )

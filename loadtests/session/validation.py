@@ -1,0 +1,98 @@
+"""What can't be is refused before anything is sent: when locust starts, and when its web form is submitted."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import msgspec
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.loadtests.workload.callback_stream import callbacks
+from roomhook.loadtests.workload.options import settings_from, submitted
+from roomhook.loadtests.workload.worker_rooms import Place
+from roomhook.simulator.util.limits import MOST
+
+__all__ = ["admit", "guard_form", "turn_away"]
+
+_USAGE: Final = 2
+_SWARM: Final = "locust.swarm"
+"""Locust's name for what its form is sent to."""
+
+
+def admit(environment: Environment, runner: Any) -> None:
+    """Raise ``ConfigurationError`` for options with which no run could begin, or none could end well."""
+    options: Any = environment.parsed_options
+    if (options.num_users or 0) > MOST:
+        raise ConfigurationError(f"--users {options.num_users} are too many: ask for {MOST:,} at most")
+    _require_writable("--verdict-json", options.verdict_json, make=True)
+    _require_writable("--verdict-junit", options.verdict_junit, make=True)
+    if options.processes or not isinstance(runner, MasterRunner):
+        _require_writable("--attempts", options.attempts)  # else its workers write it, wherever they are
+    if environment.host or options.headless or options.autostart:
+        _require_runnable(options, environment.host, max(options.processes or 1, options.expect_workers or 1))
+
+
+def turn_away(error: RoomhookError, runner: Any) -> NoReturn:
+    """Say what is wrong and end this locust, with the workers that it has started itself."""
+    sys.stderr.write(f"roomhook: {error}\n")
+    sys.stderr.flush()
+    if isinstance(runner, MasterRunner):
+        options: Any = runner.environment.parsed_options
+        if options.processes:
+            psutil: Any = importlib.import_module("psutil")  # which locust needs; it has no types
+            for worker in psutil.Process().children():
+                worker.terminate()  # one that has not reached its master yet would wait for it
+        runner.quit()
+    sys.exit(_USAGE)
+
+
+def guard_form(environment: Environment, web_ui: Any) -> None:
+    """Answer locust's web form with what is wrong in it, which the form shows, instead of starting a run without it."""
+    start: Callable[[], Any] = web_ui.app.view_functions[_SWARM]
+
+    def guarded() -> Any:
+        from flask import jsonify, request  # noqa: PLC0415 (there is no request to ask for before)
+
+        runner: Any = environment.runner
+        workers = runner.worker_count if isinstance(runner, MasterRunner) else 1
+        try:
+            before: Any = environment.parsed_options
+            options = submitted(before, request.form)
+            _require_runnable(options, request.form.get("host") or environment.host, max(1, workers))
+        except RoomhookError as error:
+            return jsonify({"success": False, "message": str(error), "host": environment.host})
+        return start()
+
+    web_ui.app.view_functions[_SWARM] = web_ui.auth_required_if_enabled(guarded)
+
+
+def _require_runnable(options: Namespace, host: str | None, workers: int) -> None:
+    settings = settings_from(options, host)
+    callbacks(msgspec.structs.replace(settings, place=Place(parts=workers)))
+
+
+def _require_writable(option: str, name: str | None, *, make: bool = False) -> None:
+    """Raise ``ConfigurationError`` if the file can't be written; its folder is made only if we do so in the end."""
+    if not name:
+        return
+    path = Path(name)
+    try:
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with path.open("ab"):
+                return
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        why = error.strerror or os.strerror(error.errno or 0)
+        raise ConfigurationError(f"{option} {name} can't be written: {why}; give a file in a folder that can") from None

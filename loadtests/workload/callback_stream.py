@@ -1,0 +1,90 @@
+"""The endless stream of callbacks of a load test: the simulator's rooms, each event stamped when it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from roomhook.errors import ConfigurationError
+from roomhook.loadtests.workload.settings import LoadSettings
+from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.rooms.people import ROOM_PREFIXES
+from roomhook.simulator.traffic.generator import Traffic, events
+from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
+from roomhook.simulator.traffic.scenario import Scenario
+
+__all__ = ["NAMES", "callbacks", "stamped"]
+
+NAMES: Final = ("Leave", "Kicked", "Expired", "Enter")
+"""The names under which requests are counted: ``check_out`` of their events, the enter callback among them."""
+
+_ENDLESS: Final = frozenset({Profile.EVENING, Profile.STEADY})
+_ROOMS: Final = 100
+_WAVE_ROOMS: Final = 20
+_NEXT_WORLD: Final = 1_000_003
+_TIME: Final = b'"EventTime":'
+
+
+def callbacks(settings: LoadSettings) -> Iterator[Event]:
+    """Callbacks without end, the same from the same settings; raises ``ConfigurationError`` at once.
+
+    A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
+    """
+    phase, place = _phase(settings), settings.place
+    if place.parts > phase.rooms:
+        raise ConfigurationError(f"{place.parts} workers need a room each at least: give --rooms {place.parts} or more")
+    room_ids = _annexed(phase.rooms, place.annex) if place.annex else settings.room_ids
+
+    def world(number: int) -> Iterator[Event]:
+        traffic = Traffic(
+            scenario=Scenario((phase,)),
+            seed=settings.seed + place.annex + number * _NEXT_WORLD,
+            with_enter=settings.with_enter,
+            rooms=room_ids,
+            people=settings.people,
+            shard=(place.part, place.parts),
+        )
+        return events(traffic)
+
+    return _chained(world(0), world)
+
+
+def _chained(first: Iterator[Event], world: Callable[[int], Iterator[Event]]) -> Iterator[Event]:
+    number, stream, empty = 0, first, 0
+    while True:
+        sent = False
+        for event in stream:
+            sent = True
+            yield event
+        empty = 0 if sent else empty + 1
+        if empty == 10:
+            raise ConfigurationError("these rooms make no callbacks; ask for another profile or for more --rooms")
+        number += 1
+        stream = world(number)
+
+
+def _phase(settings: LoadSettings) -> Phase:
+    profile = Profile(settings.profile)
+    rooms = len(settings.room_ids) or settings.rooms or (_ROOMS if profile in _ENDLESS else _WAVE_ROOMS)
+    given: dict[str, object] = {"rooms": rooms}
+    if settings.people:
+        given["members"] = len(settings.people)
+    if profile in _ENDLESS:
+        given["duration"] = None
+    return msgspec.convert(defaults(profile, given), Phase)
+
+
+def _annexed(count: int, annex: int) -> tuple[str, ...]:
+    """Ids that no other annex has, and no room made up by the simulator: those have one number."""
+    return tuple(f"{ROOM_PREFIXES[one % len(ROOM_PREFIXES)]}{annex}-{10_000 + one}" for one in range(count))
+
+
+def stamped(event: Event, now_ms: int) -> Event:
+    """*event* as of *now_ms* (ms since the epoch): load runs at a pace of its own, and App backends know the time."""
+    body, mark, time = event.body.rpartition(_TIME)
+    if not mark or not time[:-1].isdigit():
+        return event
+    body = b"%b%b%d}" % (body, mark, now_ms)
+    return Event(now_ms, event.command, event.client_ip, event.platform, body, event.check_out)

@@ -1,1 +1,0 @@
-"""The mock Room backend: rooms that live, the documented REST, and the delivery of callbacks."""

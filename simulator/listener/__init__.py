@@ -1,0 +1,1 @@
+"""A recording App backend: receives, validates and answers callbacks."""

@@ -1,0 +1,108 @@
+"""One callback that is to be sent, on its way from who makes it (traffic, a file) to who sends or records it."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from roomhook.errors import ConfigurationError
+
+__all__ = ["Event", "check_out_in", "from_line", "looked_into", "read_lines", "to_line"]
+
+_TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A callback as yet without a target: everything of it that does not depend on the callback URL.
+
+    ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.
+    ``command``, ``client_ip`` and ``platform`` become the URL parameters of the same meaning. ``check_out`` is the
+    packet's Type, for who counts; empty if nobody has looked into the body (``check_out_in``).
+    """
+
+    time_ms: int
+    command: str
+    client_ip: str
+    platform: str
+    body: bytes
+    check_out: str = ""
+
+
+class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An event as a line of NDJSON; a body that is no JSON document travels as base64."""
+
+    time: int
+    parameters: dict[str, str]
+    packet: msgspec.Raw = msgspec.Raw()
+    body_base64: str = ""
+
+
+_line_encoder = msgspec.json.Encoder()
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
+def to_line(event: Event) -> bytes:
+    """*event* as one line of NDJSON with its line feed; the packet's bytes are kept as they are."""
+    line = _Line(
+        time=event.time_ms,
+        parameters={"CallbackCommand": event.command, "ClientIP": event.client_ip, "OptPlatform": event.platform},
+    )
+    if _is_one_line_of_json(event.body):
+        line.packet = msgspec.Raw(event.body)
+    else:
+        line.body_base64 = base64.b64encode(event.body).decode()
+    return _line_encoder.encode(line) + b"\n"
+
+
+def from_line(line: bytes) -> Event:
+    """The event in a *line* of NDJSON; raises ``ConfigurationError`` for anything else."""
+    try:
+        found = _line_decoder.decode(line)
+        body = base64.b64decode(found.body_base64, validate=True) if found.body_base64 else bytes(found.packet)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigurationError(f"not a line of callbacks as `roomhook traffic` writes them: {error}") from None
+    get = found.parameters.get
+    return looked_into(
+        found.time,
+        get("CallbackCommand", "Room.CallbackAfterMemberLeave"),
+        get("ClientIP", "127.0.0.1"),
+        get("OptPlatform", "Unknown"),
+        body,
+    )
+
+
+def read_lines(lines: Iterable[bytes], name: str) -> Iterator[Event]:
+    """The events in *lines* of NDJSON, blank ones skipped; errors name the file *name* and the line."""
+    for number, raw in enumerate(lines, 1):
+        line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw  # editors on Windows begin a file with it
+        if line.strip():
+            try:
+                yield from_line(line)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}, line {number}: {error}") from None
+
+
+def looked_into(time_ms: int, command: str, client_ip: str, platform: str, body: bytes) -> Event:
+    """An event whose ``check_out`` is read out of its *body*."""
+    return Event(time_ms, command, client_ip, platform, body, check_out_in(body))
+
+
+def check_out_in(packet: bytes) -> str:
+    """The Type in the bytes of a *packet*, or of a request with one; ``?`` if there is none that is short enough."""
+    match = _TYPE.search(packet)
+    return match[1].decode(errors="replace") if match else "?"
+
+
+def _is_one_line_of_json(body: bytes) -> bool:
+    if b"\n" in body or b"\r" in body:
+        return False
+    try:
+        parsed: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return False
+    return parsed is not None

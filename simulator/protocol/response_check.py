@@ -1,0 +1,215 @@
+"""Whether an answer is delivered, and whether it is a compliant response packet: two axes, judged apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.packets import decode_response
+
+__all__ = ["ACK_MUST", "Answer", "Breach", "Judgement", "header", "judge", "parse_json", "repeated_members"]
+
+ACK_MUST: Final = (
+    "ack.status",
+    "ack.complete",
+    "ack.deadline",
+    "ack.json",
+    "ack.action-status",
+    "ack.error-code",
+    "ack.error-info",
+    "ack.ok",
+)
+"""The requirements that every answer to a valid callback is held to, in the order in which they are blamed."""
+
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer as it arrived: ``elapsed_ms`` from the first byte sent to the last byte read."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    elapsed_ms: float
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One point in which an answer departs from a compliant one; ``path`` is a JSON path into it, or empty."""
+
+    requirement: str
+    expected: str
+    actual: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Both axes: ``outcome`` (would the Room backend count it as delivered) and ``breaches`` (is it compliant)."""
+
+    outcome: Outcome
+    breaches: tuple[Breach, ...]
+    action_status: str | None = None
+    error_code: int | None = None
+    packet: Any = None
+
+    @property
+    def acknowledged(self) -> bool:
+        """HTTP 200 in time with a compliant packet whose ActionStatus is OK, whatever its ErrorCode."""
+        return not self.breaches
+
+    @property
+    def refused(self) -> bool:
+        """Anything that is no clean OK; an OK with a non-zero ErrorCode refuses an invalid callback."""
+        return bool(self.breaches) or self.error_code != 0
+
+
+_COMPLIANT_OK = Judgement(Outcome.DELIVERED, (), "OK", 0)
+
+
+def header(answer: Answer, name: str) -> str | None:
+    """The first value of the header *name*, whatever its case, or None."""
+    return next((value for key, value in answer.headers if key.lower() == name.lower()), None)
+
+
+def parse_json(body: bytes) -> Any:
+    """*body* as JSON; raises ``ValueError`` for what RFC 8259 does not allow (NaN, two documents, bad UTF-8).
+
+    A byte order mark is tolerated: RFC 8259 lets a parser ignore one.
+    """
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def repeated_members(body: bytes, names: Sequence[str]) -> dict[str, list[str]]:
+    """Those of *names* that the object in *body* holds more than once and unlike, with their values as JSON.
+
+    Which of them a reader takes is open (RFC 8259, 4). Equal values do no harm; what is no JSON object has none.
+    """
+    try:
+        top = json.loads(body.decode("utf-8-sig"), parse_int=_integer, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return {}
+    found = {name: [_shown(value) for key, value in top if key == name] for name in names if isinstance(top, _Pairs)}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object's members as they stand."""
+
+
+def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
+    """Judge *answer* to a valid callback against the response packet of the page and the deadline (ms)."""
+    in_time = answer.elapsed_ms <= deadline_ms
+    if in_time and answer.complete and answer.status == 200:
+        try:
+            quick = decode_response(answer.body)
+        except msgspec.DecodeError:
+            pass
+        else:
+            if quick.action_status == "OK" and quick.error_code == 0:
+                return _COMPLIANT_OK
+    breaches = _transport_breaches(answer, deadline_ms, in_time=in_time)
+    # The body of an error page or of half an answer claims to be no response packet: blame the cause alone.
+    answered = answer.status == 200 and answer.complete
+    try:
+        packet = parse_json(answer.body)
+    except ValueError as error:
+        if answered:
+            breaches.append(Breach("ack.json", "one JSON document, an object", _shown_body(answer.body, error)))
+        return Judgement(_outcome(answer, in_time=in_time, json_came=False), tuple(breaches))
+    outcome = _outcome(answer, in_time=in_time, json_came=True)
+    if not isinstance(packet, dict):
+        if answered:
+            breaches.append(Breach("ack.json", "an object", f"{_type_name(packet)} {_shown(packet)}", "$"))
+        return Judgement(outcome, tuple(breaches), packet=packet)
+    status, code = packet.get("ActionStatus"), packet.get("ErrorCode")
+    if answered:
+        breaches += _packet_breaches(packet)
+    return Judgement(
+        outcome,
+        tuple(breaches),
+        action_status=status if isinstance(status, str) else None,
+        error_code=int(code) if isinstance(code, int | float) and _is_integer(code) else None,
+        packet=packet,
+    )
+
+
+def _transport_breaches(answer: Answer, deadline_ms: float, *, in_time: bool) -> list[Breach]:
+    breaches: list[Breach] = []
+    if answer.status != 200:
+        breaches.append(Breach("ack.status", "HTTP 200", f"HTTP {answer.status}"))
+    if not answer.complete:
+        breaches.append(Breach("ack.complete", "the whole body that was announced", "the connection ended inside it"))
+    if not in_time:
+        allowed, taken = f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"
+        breaches.append(Breach("ack.deadline", allowed, taken))
+    return breaches
+
+
+def _packet_breaches(packet: dict[str, Any]) -> list[Breach]:
+    breaches: list[Breach] = []
+    status = packet.get("ActionStatus", _MISSING)
+    if status not in {"OK", "FAIL"} if isinstance(status, str) else True:
+        breaches.append(Breach("ack.action-status", '"OK" or "FAIL"', _shown(status), "$.ActionStatus"))
+    code = packet.get("ErrorCode", _MISSING)
+    if not _is_integer(code):
+        breaches.append(Breach("ack.error-code", "an integer", _shown(code), "$.ErrorCode"))
+    info = packet.get("ErrorInfo", _MISSING)
+    if not isinstance(info, str):
+        breaches.append(Breach("ack.error-info", "a string", _shown(info), "$.ErrorInfo"))
+    if status == "FAIL":
+        said = f' ("ErrorInfo": {_shown(info)})' if isinstance(info, str) and info else ""
+        breaches.append(Breach("ack.ok", '"OK"', f'"FAIL"{said}', "$.ActionStatus"))
+    return breaches
+
+
+def _outcome(answer: Answer, *, in_time: bool, json_came: bool) -> Outcome:
+    if not in_time:
+        return Outcome.TIMEOUT
+    if not answer.complete:
+        return Outcome.INCOMPLETE
+    if answer.status != 200:
+        return Outcome.HTTP_STATUS
+    return Outcome.DELIVERED if json_came else Outcome.NOT_JSON
+
+
+def _is_integer(value: Any) -> bool:
+    """As JSON Schema has it: 0.0 is the integer 0, and true is no number."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    return int(digits[:1000])  # int() refuses thousands of digits; so large a number is good for its type alone
+
+
+def _type_name(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def _shown(value: Any, limit: int = 120) -> str:
+    if value is _MISSING:
+        return "nothing: it is missing"
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()  # half a surrogate pair
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _shown_body(body: bytes, error: ValueError) -> str:
+    if not body:
+        return "an empty body"
+    text = body[:120].decode(errors="backslashreplace")
+    return f"{text!r}{'…' if len(body) > 120 else ''} ({error})"

@@ -1,0 +1,1 @@
+"""The mock Room backend behind `roomhook serve`."""

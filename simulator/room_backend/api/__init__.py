@@ -1,0 +1,1 @@
+"""HTTP interface of the mock Room backend: documented REST, simulation control, OpenAPI."""

@@ -1,0 +1,95 @@
+"""The request packets of /sim that are no actions: batch, clock, waiting, faults, planned answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from roomhook.simulator.room_backend.api.client_actions import ACTIONS
+from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
+
+__all__ = ["Advance", "Batch", "FaultsAsked", "Nothing", "PlannedAnswers", "Step", "Wait"]
+
+_SdkAppId = Annotated[int, Meta(ge=1, le=9_999_999_999, description="May be left out if there is one app only.")]
+_Share = Annotated[float, Meta(ge=0, le=1, description="A share of the callbacks, from 0 to 1.")]
+_Ms = Annotated[int, Meta(ge=0, le=86_400_000)]
+_Timeout = Annotated[float, Meta(ge=0, le=600, description="How long to wait at most.")]
+_ApiName = Literal[
+    "set_callback",
+    "update_callback",
+    "get_callback",
+    "delete_callback",
+    "create_room",
+    "destroy_room",
+    "update_room_info",
+    "get_room_info",
+    "kick_user_out",
+    "get_room_member_list",
+]
+_PlannedCode = Literal[
+    60002, 60003, 60004, 60005, 60006, 60007, 60008, 60009, 60010, 60011, 60012, 60013, 60015, 60016, 60017, 60018,
+    60019, 60020, 60021, 100001, 100002, 100003, 100004, 100005, 100006, 100300, 100301,
+]  # fmt: skip
+
+
+class Step(NamedTuple):
+    """One action of a batch: its name, and its packet."""
+
+    do: str
+    asked: dict[str, Any]
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """``{}``."""
+
+
+class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Actions that are done one after another; each names itself in ``do``. What a refused one leaves stays done."""
+
+    actions: Annotated[list[dict[str, Any]], Meta(max_length=10_000)]
+    wait: bool = False
+
+    def steps(self) -> Iterator[Step]:
+        """The actions; raises ``BackendError`` for one that there is none of."""
+        for number, one in enumerate(self.actions):
+            asked = dict(one)
+            name = asked.pop("do", None)
+            if not isinstance(name, str) or name not in ACTIONS:
+                raise BackendError(Code.BAD_PARAMETER, f"actions[{number}].do is none of {', '.join(ACTIONS)}")
+            yield Step(name, asked)
+
+
+class Wait(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Wait until every callback that is not put off on the clock has its outcome."""
+
+    timeout_seconds: _Timeout = 30
+
+
+class Advance(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Let the virtual clock go on; with ``wait``, answer when the callbacks that this causes have their outcome."""
+
+    seconds: Annotated[float, Meta(ge=0, le=31_536_000)]
+    wait: bool = True
+    timeout_seconds: _Timeout = 30
+
+
+class FaultsAsked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What befalls the callbacks from now on; an empty packet ends all faults."""
+
+    sdkappid: _SdkAppId | None = None
+    drop: _Share = 0.0
+    duplicate: _Share = 0.0
+    reorder: _Share = 0.0
+    delay_ms: tuple[_Ms, _Ms] = (0, 0)
+    callbacks: Annotated[int, Meta(ge=1, description="For how many callbacks; without it, for all.")] | None = None
+
+
+class PlannedAnswers(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The next calls of a REST API are answered with these error codes, one after another."""
+
+    api: _ApiName
+    codes: Annotated[list[_PlannedCode], Meta(min_length=1, max_length=100)]
+    sdkappid: _SdkAppId | None = None

@@ -1,0 +1,1 @@
+"""The mock Room backend in operation: virtual clock, storage, callback delivery."""

@@ -1,0 +1,1 @@
+"""Rooms, members and seats of the mock Room backend, as pure state."""

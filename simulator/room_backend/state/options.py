@@ -1,0 +1,60 @@
+"""How the mock Room backend settles what the pages leave open, and what it knows about its apps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from roomhook.simulator.protocol.room_packets import RoomType
+from roomhook.simulator.rooms.room import Dialect, Dissolution
+from roomhook.simulator.transport.retry_policy import PROFILES, RetryProfile
+
+__all__ = ["AppSettings", "DestroyOrder", "EmptySeat", "Habits"]
+
+
+class DestroyOrder(StrEnum):
+    """Whether a dissolved room's leaves come before or after its destroy callback (protocol.md 7.8)."""
+
+    LEAVES_FIRST = "leaves-first"
+    DESTROY_FIRST = "destroy-first"
+
+
+class EmptySeat(StrEnum):
+    """How an empty seat is told: with an empty Member_Account (Room page), or without the field (Live page)."""
+
+    EMPTY = "empty"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """One SDKAppID: *secret_key* verifies usersig (None accepts any), *token* signs its callbacks (None: unsigned)."""
+
+    sdkappid: int
+    secret_key: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """Everything about this Room backend that is a choice of ours.
+
+    ``most_members`` is what MaxMemberCount is without being asked for (the ceiling of a package); ``auto_destroy_ms``
+    dissolves a room that has been empty for so long after somebody was in it (None: never); ``rest_ip`` is ClientIP
+    of what REST causes; ``calls_per_second`` limits each REST API of each app.
+    """
+
+    dialect: Dialect = field(default_factory=lambda: Dialect(dissolution=Dissolution.LEAVE))
+    destroy_order: DestroyOrder = DestroyOrder.LEAVES_FIRST
+    empty_seat: EmptySeat = EmptySeat.EMPTY
+    room_type: RoomType = "Meeting"
+    most_members: int = 300
+    auto_destroy_ms: int | None = None
+    rest_ip: str = "0.0.0.0"  # noqa: S104 (an address to tell of, not to listen on; protocol.md 1.1)
+    expired_reason: str = "heartbeat expired"
+    calls_per_second: int = 200
+    lenient: bool = False
+    deadline_ms: float = 2000.0
+    in_flight: int = 16
+    retry: RetryProfile = PROFILES["none"]
+    seed: int = 0

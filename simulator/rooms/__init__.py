@@ -1,0 +1,1 @@
+"""Rooms, the people in them, and the callbacks their departures cause."""

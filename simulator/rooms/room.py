@@ -1,0 +1,309 @@
+"""A room and who is in it: enter, leave, kick, heartbeat, owner, dissolution; and the packets each change causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from roomhook.simulator.protocol.packets import CheckOutMethod, EnterPacket, LeavePacket
+
+__all__ = [
+    "KICK_LIMIT",
+    "REASON_LIMIT",
+    "SYSTEM_ACCOUNT",
+    "BulkKick",
+    "CountMoment",
+    "Dialect",
+    "Dissolution",
+    "ExpiredOperator",
+    "Member",
+    "Refusal",
+    "RefusedError",
+    "Room",
+]
+
+KICK_LIMIT: Final = 20
+"""Members in one kick (protocol.md 4, REST-KICK)."""
+
+REASON_LIMIT: Final = 1000
+"""Bytes of a kick's Reason (protocol.md 4, REST-KICK)."""
+
+SYSTEM_ACCOUNT: Final = "@TIM#SYSTEM"
+"""Who acts when nobody does, in a captured packet of a sibling callback (protocol.md 3.7)."""
+
+
+class ExpiredOperator(StrEnum):
+    """Operator_Account of an expiry, which no page states (protocol.md 7.4)."""
+
+    MEMBER = "member"
+    EMPTY = "empty"
+    SYSTEM = "system"
+
+
+class CountMoment(StrEnum):
+    """Whether MemberCount counts those who leave; "after users successfully leave" suggests not (protocol.md 7.6)."""
+
+    AFTER = "after"
+    BEFORE = "before"
+
+
+class BulkKick(StrEnum):
+    """Whether a kick of several members is one packet or one for each (protocol.md 7.6)."""
+
+    ONE = "one"
+    EACH = "each"
+
+
+class Dissolution(StrEnum):
+    """What a dissolved room sends for those still inside: a Leave or a Kicked each, or nothing, as Live does (7.8)."""
+
+    LEAVE = "leave"
+    KICKED = "kicked"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How this Room backend settles what the pages leave open; ``heartbeat_ms`` is how long a silent member stays.
+
+    The range of ``heartbeat_ms`` is that of Live (protocol.md 4); ``administrator`` is the operator of a REST call.
+    """
+
+    expired_operator: ExpiredOperator = ExpiredOperator.MEMBER
+    member_count: CountMoment = CountMoment.AFTER
+    bulk_kick: BulkKick = BulkKick.ONE
+    dissolution: Dissolution = Dissolution.LEAVE
+    administrator: str = "administrator"
+    heartbeat_ms: tuple[int, int] = (90_000, 110_000)
+
+
+class Member(msgspec.Struct, gc=False):
+    """Someone in a room; address and platform (OptPlatform) stay with the account."""
+
+    account: str
+    client_ip: str
+    platform: str
+
+
+class _HasAccount(Protocol):
+    """What a room needs to know of somebody."""
+
+    account: str
+
+
+M = TypeVar("M", bound=_HasAccount)
+
+_NOBODY_LOST: Final[dict[str, int]] = {}  # shared by the rooms where nobody is; never written to
+
+
+class Refusal(StrEnum):
+    """Why a room does not do what it is asked to."""
+
+    GONE = "the room is dissolved"
+    FULL = "the room is full"
+    ALREADY_IN = "is in the room already"
+    NOT_A_MEMBER = "is not in the room"
+    NOT_LOST = "has not been silent for long enough"
+    NO_PERMISSION = "may not do this"
+    BAD_KICK = "a kick takes 1 to 20 members, each once, and a Reason of 1 to 1000 bytes"
+
+
+class RefusedError(ValueError):
+    """A change that is against the room's rules; the room is as it was. ``refusal`` says which rule."""
+
+    def __init__(self, refusal: Refusal, account: str = "") -> None:
+        super().__init__(f"{account} {refusal}".lstrip())
+        self.refusal = refusal
+
+
+class Room(Generic[M]):
+    """One room. Every method takes the moment ``now`` in ms since the epoch; a clock that runs backwards stands still.
+
+    ``members`` is in the order of entering; ``lost`` holds since when (ms) a member's heartbeat has been missing. The
+    owner may be absent. MemberCount in each packet is the number of people in the room (protocol.md 3.1).
+    """
+
+    __slots__ = (
+        "_counted",
+        "_places",
+        "admins",
+        "capacity",
+        "clock",
+        "closing",
+        "dialect",
+        "lost",
+        "members",
+        "owner",
+        "room_id",
+    )
+
+    def __init__(self, room_id: str, owner: str, capacity: int, dialect: Dialect) -> None:
+        self.room_id = room_id
+        self.owner = owner
+        self.capacity = capacity
+        self.dialect = dialect
+        self.members: dict[str, M] = {}
+        self.admins: frozenset[str] = frozenset()
+        self.lost = _NOBODY_LOST
+        self.clock = 0
+        self.closing = False
+        self._places = capacity
+        self._counted = 1 if dialect.member_count is CountMoment.BEFORE else 0
+
+    def enter(self, member: M, now: int) -> EnterPacket:
+        """*member* enters."""
+        self.let_in(member)
+        return self.entered(member.account, self._tick(now))
+
+    def let_in(self, member: M) -> None:
+        """Let *member* in and tell nobody; ``entered`` makes the packet about it."""
+        members, account = self.members, member.account
+        if account in members or len(members) >= self._places:
+            raise RefusedError(*self._why_not(account))
+        members[account] = member
+
+    def entered(self, account: str, now: int) -> EnterPacket:
+        """The packet about the one who has just entered, at *now*, which must not be before what happened last."""
+        return EnterPacket(
+            operator_account=account,
+            room_id=self.room_id,
+            member_count=len(self.members),
+            member_list_account=(account,),
+            event_time=now,
+        )
+
+    def check_out(self, method: CheckOutMethod, account: str, operator: str, reason: str, now: int) -> LeavePacket:
+        """The member is out, by whatever *method*, at *now*, which must not be before what happened last.
+
+        What follows is this and its rules.
+        """
+        members = self.members
+        try:
+            del members[account]
+        except KeyError:
+            raise RefusedError(Refusal.NOT_A_MEMBER, account) from None
+        if self.lost:
+            self.lost.pop(account, None)
+        if account in self.admins:
+            self.admins -= {account}
+        return LeavePacket(
+            operator_account=operator,
+            room_id=self.room_id,
+            member_count=len(members) + self._counted,
+            type=method,
+            member_list_account=(account,),
+            reason=reason,
+            event_time=now,
+        )
+
+    def leave(self, account: str, reason: str, now: int) -> LeavePacket:
+        """The member goes by himself."""
+        return self.check_out("Leave", account, account, reason, self._tick(now))
+
+    def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
+        """*operator* (the owner, an admin, or the administrator behind REST) puts 1 to 20 members out."""
+        if not 1 <= len(set(accounts)) == len(accounts) <= KICK_LIMIT or not 1 <= len(reason.encode()) <= REASON_LIMIT:
+            raise RefusedError(Refusal.BAD_KICK)
+        self._must_be_allowed(operator, accounts)
+        for account in accounts:
+            self._must_be_in(account)
+        now = self._tick(now)
+        packets = [self.check_out("Kicked", account, operator, reason, now) for account in accounts]
+        if self.dialect.bulk_kick is BulkKick.EACH:
+            return tuple(packets)
+        count = packets[0].member_count if self._counted else packets[-1].member_count
+        return (msgspec.structs.replace(packets[0], member_list_account=tuple(accounts), member_count=count),)
+
+    def lose(self, account: str, now: int) -> None:
+        """The member's heartbeat stops; he counts as present until it expires."""
+        self._must_be_in(account)
+        if not self.lost:
+            self.lost = {}
+        self.lost.setdefault(account, self._tick(now))
+
+    def recover(self, account: str, now: int) -> None:
+        """The member's heartbeat is back in time, and nobody is told."""
+        self._must_be_in(account)
+        self._tick(now)
+        if self.lost:
+            self.lost.pop(account, None)
+
+    def expire(self, account: str, reason: str, now: int) -> LeavePacket:
+        """The member has been silent for too long and is out."""
+        self._must_be_in(account)
+        if now - self.lost.get(account, now) < self.dialect.heartbeat_ms[0]:
+            raise RefusedError(Refusal.NOT_LOST, account)
+        return self.check_out("Expired", account, self._expired_operator(account), reason, self._tick(now))
+
+    def promote(self, account: str) -> None:
+        """Make the member an admin, who may kick."""
+        self._must_be_in(account)
+        self.admins |= {account}
+
+    def hand_over(self, account: str) -> None:
+        """Make the member the owner."""
+        self._must_be_in(account)
+        self.owner = account
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity; nobody has to leave for that."""
+        self.capacity = capacity
+        if not self.closing:
+            self._places = capacity
+
+    def close(self) -> None:
+        """Begin to dissolve: from now on nobody enters, and ``evict`` empties the room."""
+        self.closing = True
+        self._places = 0
+
+    def evict(self, account: str, operator: str, reason: str, now: int) -> LeavePacket | None:
+        """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
+        match self.dialect.dissolution:
+            case Dissolution.LEAVE:
+                return self.check_out("Leave", account, account, reason, self._tick(now))
+            case Dissolution.KICKED:
+                return self.check_out("Kicked", account, operator, reason, self._tick(now))
+            case Dissolution.NONE:
+                self.check_out("Leave", account, account, reason, self._tick(now))
+                return None
+
+    def dissolve(self, operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
+        """Close the room and put everybody out at once."""
+        self.close()
+        packets = [self.evict(account, operator, reason, now) for account in list(self.members)]
+        return tuple(packet for packet in packets if packet is not None)
+
+    def _tick(self, now: int) -> int:
+        """*now*, or if the clock runs backwards, what it showed before."""
+        self.clock = max(self.clock, now)
+        return self.clock
+
+    def _why_not(self, account: str) -> tuple[Refusal, str]:
+        if self.closing:
+            return Refusal.GONE, ""
+        return (Refusal.ALREADY_IN, account) if account in self.members else (Refusal.FULL, "")
+
+    def _expired_operator(self, account: str) -> str:
+        match self.dialect.expired_operator:
+            case ExpiredOperator.MEMBER:
+                return account
+            case ExpiredOperator.EMPTY:
+                return ""
+            case ExpiredOperator.SYSTEM:
+                return SYSTEM_ACCOUNT
+
+    def _must_be_in(self, account: str) -> None:
+        if account not in self.members:
+            raise RefusedError(Refusal.NOT_A_MEMBER, account)
+
+    def _must_be_allowed(self, operator: str, accounts: Sequence[str]) -> None:
+        if operator == self.dialect.administrator:
+            return
+        is_owner = operator == self.owner
+        may_kick = operator in self.members and (is_owner or (operator in self.admins and self.owner not in accounts))
+        if not may_kick or operator in accounts:
+            raise RefusedError(Refusal.NO_PERMISSION, operator)

@@ -1,0 +1,1 @@
+"""Sends streams of callbacks: pacing, retries, statistics, several processes."""

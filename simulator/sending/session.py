@@ -1,0 +1,245 @@
+"""A sending session from its first check to its last row: target, journal, sender and run, brought together.
+
+An ``Order`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Protocol
+
+from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.journal.writer import Journal
+from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.sending.dispatcher import Delivery, Plan, Run, numbered
+from roomhook.simulator.sending.pacing import Pace, constant_rate, own_times, poisson_rate
+from roomhook.simulator.sending.stats import Tally
+from roomhook.simulator.transport.recorded import ExactTarget
+from roomhook.simulator.transport.retry_policy import PROFILES, Disorder
+from roomhook.simulator.transport.sender import DEADLINE_MS, Sender
+from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.tls import client_context
+
+__all__ = ["SIGNALS", "Ended", "Order", "Source", "Watch", "carry_out", "seldom_collecting"]
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a session in order."""
+
+_WATCHED_EVERY_S: Final = 0.25
+
+
+class Source(Protocol):
+    """Where events come from; the same source gives the same events again."""
+
+    def events(self) -> Iterator[Event]:
+        """All of them from the first one, in the order of time."""
+        ...
+
+    def alive(self) -> int | None:
+        """How many rooms are alive at the moment, if it knows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What somebody who looks on is shown: the counts so far, and what is under way or, when ``stopping``, awaited."""
+
+    tally: Tally
+    in_flight: int
+    waiting: int
+    alive: int | None
+    elapsed_s: float
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a session ended: what was counted, whether a signal ended it early, and what broke its events off."""
+
+    tally: Tally
+    interrupted: bool = False
+    error: RoomhookError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be sent where and how.
+
+    ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``; ``told_speed`` is what
+    the latter is called where the events themselves are compressed already. ``deadline_ms`` is how long an answer may
+    take; ``max_late_ms`` how late a callback may leave; ``exact`` sends recorded events with the URL
+    parameters that they had. ``options`` are kept in the journal.
+    """
+
+    url: CallbackUrl
+    sdkappid: int | str
+    token: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    cacert: Path | None = None
+    insecure: bool = False
+    cert: Path | None = None
+    deadline_ms: float = DEADLINE_MS
+    connections: int = 64
+    rate: float | None = None
+    poisson: bool = False
+    speed: float | None = None
+    told_speed: float | None = None
+    retry: str = "none"
+    disorder: Disorder = field(default_factory=Disorder)
+    max_late_ms: float | None = None
+    seed: int = 0
+    journal: Path | None = None
+    resume: bool = False
+    exact: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def target(self) -> Target:
+        """The target, with its TLS context; raises ``ConfigurationError`` for certificates that can't be used."""
+        tls = None
+        if self.url.scheme == "https":
+            tls = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
+        kind = ExactTarget if self.exact else Target
+        return kind(self.url, self.sdkappid, self.token, self.headers, tls=tls)
+
+    def plan(self) -> Plan:
+        """How the run sends."""
+        return Plan(self._pace(), PROFILES[self.retry], self.disorder, self.max_late_ms)
+
+    @property
+    def mode(self) -> str:
+        """The model of the load, as every report names it."""
+        pace = self._pace()
+        return pace.name if pace else f"closed loop, {self.connections} connections"
+
+    def _pace(self) -> Pace | None:
+        if self.rate is not None:
+            return poisson_rate(self.rate, Random(self.seed)) if self.poisson else constant_rate(self.rate)
+        return own_times(self.speed, self.told_speed or self.speed) if self.speed is not None else None
+
+
+async def carry_out(order: Order, source: Source, watch: Callable[[Watch], object] | None = None) -> Ended:
+    """Send what *source* gives.
+
+    Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
+    a journal that can't be used. SIGINT, SIGTERM and SIGHUP let what is in flight come home; a second one does not
+    wait: ``CancelledError``.
+    """
+    target = order.target()
+    async with Sender(target, deadline_ms=order.deadline_ms, connections=order.connections) as sender:
+        await sender.check_reachable()
+        if order.journal is None:
+            run = Run(sender, numbered(source.events()), order.plan(), Random(order.seed))
+            return await _looked_on(run, source, watch)
+        journal = Journal.open(
+            order.journal,
+            target,
+            connections=order.connections,
+            mode=order.mode,
+            options=order.options,
+            resume=order.resume,
+        )
+        try:
+            owed, before = journal.owed(), journal.scheduled
+            run = Run(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
+            found = await _looked_on(run, source, watch)
+            found.tally.scheduled = owed + journal.scheduled - before  # some that it holds may not have been begun
+            journal.close()
+        except sqlite3.Error as error:
+            journal.abandon()
+            said = f"{order.journal} can't be written any more ({error}); once it can, --resume goes on"
+            raise RoomhookError(said) from None
+        except BaseException:
+            journal.abandon()
+            raise
+        return found
+
+
+async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] | None) -> Ended:
+    interrupted = _Interruption(run)
+    watching = asyncio.ensure_future(_watch(run, source, watch)) if watch else None
+    try:
+        return Ended(await run.go(), interrupted.happened)
+    except RoomhookError as error:
+        if error is not run.stream_error:
+            raise
+        return Ended(run.tally, interrupted.happened, error)
+    finally:
+        interrupted.forget()
+        if watching is not None:
+            watching.cancel()
+
+
+def _deliveries(journal: Journal, source: Source) -> Iterator[Delivery]:
+    """What an earlier run has left, then what it had not come to."""
+    stream = source.events()
+    (last,) = deque(islice(stream, journal.scheduled), maxlen=1) or (None,)
+    if journal.scheduled and last != journal.last_event():
+        raise ConfigurationError(
+            f"{journal.file.path} was begun with other events than these; resume it with the options it was begun with"
+        )
+    return chain(journal.unfinished(), journal.schedule(stream))
+
+
+async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> None:
+    while True:
+        await asyncio.sleep(_WATCHED_EVERY_S)
+        try:
+            run.flush()
+        except Exception as error:  # noqa: BLE001 (nobody awaits this task: the run would go on as if all were written)
+            run.break_off(error)
+            return
+        watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
+
+
+@contextmanager
+def seldom_collecting() -> Generator[None]:
+    """Look for cyclic garbage among what is young only: a look at the whole of a large world stalls every callback."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Interruption:
+    """Turns the first signal into an orderly end, the next into an immediate one.
+
+    Whoever starts us may have blocked the signals until somebody heeds them.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.happened = False
+        self._run = run
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._signals: list[signal.Signals] = []
+        for each in SIGNALS:
+            try:
+                self._loop.add_signal_handler(each, self._interrupt)
+            except (ValueError, RuntimeError):  # not in the main thread: whoever runs us there decides when to stop
+                return
+            self._signals.append(each)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def forget(self) -> None:
+        """Leave signals alone again."""
+        for each in self._signals:
+            self._loop.remove_signal_handler(each)
+
+    def _interrupt(self) -> None:
+        if self.happened and self._task is not None:
+            self._task.cancel()
+        self.happened = True
+        self._run.stop()

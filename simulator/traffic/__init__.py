@@ -1,0 +1,1 @@
+"""Generates realistic room traffic: arrivals, visits, departures."""

@@ -1,0 +1,132 @@
+"""What is planned for people: happenings in a room, and lots that say who comes, for how long, and what ends it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from roomhook.simulator.rooms.people import ADDRESSES, address, weighted
+from roomhook.simulator.traffic.profiles import Phase
+from roomhook.simulator.util.random_stream import QUANTILES, Chance, exponential, log_normal
+
+__all__ = ["Happening", "Lot", "Texts", "draw_lots"]
+
+_SECOND: Final = 1000
+_AWAY: Final = 30 * _SECOND
+_GAPS: Final = 1 << 20
+_PARTS: Final = 1 << 30
+_PEOPLE_TO_AN_ADMIN: Final = 50
+
+
+class Happening:
+    """What can happen in a room. It is no enum because an enum's members take longer to look up."""
+
+    END: Final = 0
+    NOTHING: Final = 1
+    STAGE: Final = 2
+    PERIOD: Final = 3
+    FILL: Final = 4
+    ARRIVE: Final = 5
+    RETURN: Final = 6
+    RECOVER: Final = 7
+    LOSE: Final = 8
+    SHOCK: Final = 9
+    LEAVE: Final = 10
+    LEAVE_AND_RETURN: Final = 11
+    KICK: Final = 12
+    EXPIRE: Final = 13
+    OWNER_GONE: Final = 14
+    WAVE: Final = 15
+    EVICT: Final = 16
+
+
+class Texts(NamedTuple):
+    """What accounts begin with, and reasons by the kinds that ``people.reasons`` has."""
+
+    stems: Sequence[str]
+    reasons: Mapping[str, Sequence[str]]
+
+
+class Lot(msgspec.Struct, frozen=True, gc=False):
+    """What is drawn together: where somebody is and what he says; how long a visit is, its end, and the next arrival.
+
+    ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
+    is what is left of the stay of somebody who is there already, ``away`` how long somebody is gone who ``returns``;
+    these and ``stay`` are in ms. ``goodbye``, ``offence``, ``silence`` and ``farewell`` are the Reason of one who
+    leaves, is kicked, expires, or whose room ends. A person keeps one lot; each of his visits is drawn anew.
+    """
+
+    client_ip: str
+    platform: str
+    is_admin: bool
+    gap: float
+    part: float
+    stay: int
+    ending: int
+    goodbye: str
+    offence: str
+    silence: str
+    farewell: str
+    rest: int
+    recovers: bool
+    returns: bool
+    away: int
+
+
+def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
+    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit.
+
+    Times, platforms and endings have the shares among them that they have among all people.
+    """
+    spread = chance.spread
+    # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
+    found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
+    numbers = zip(
+        spread(exponential(_GAPS)),
+        spread(log_normal(phase.stay, phase.stay_sigma)),
+        spread(found),
+        spread(exponential(_AWAY)),
+        strict=True,
+    )
+    names = zip(
+        spread(weighted(phase.platforms, QUANTILES)),
+        spread(weighted(_endings(phase), QUANTILES)),
+        *(spread(texts.reasons[kind]) for kind in ("Leave", "Kicked", "Expired", "Dissolved")),
+        strict=True,
+    )
+    return [
+        Lot(
+            client_ip=address(chance.below(ADDRESSES)),
+            platform=platform,
+            is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,
+            gap=gap / _GAPS,
+            part=chance.below(_PARTS) / _PARTS,
+            stay=max(_SECOND, stay),
+            ending=ending,
+            goodbye=goodbye,
+            offence=offence,
+            silence=silence,
+            farewell=farewell,
+            rest=max(_SECOND, whole * chance.below(_PARTS) // _PARTS),
+            recovers=chance.hit(phase.recover),
+            returns=chance.hit(phase.reenter),
+            away=_SECOND + away,
+        )
+        for (gap, stay, whole, away), (platform, ending, goodbye, offence, silence, farewell) in zip(
+            numbers, names, strict=True
+        )
+    ]
+
+
+def _endings(phase: Phase) -> dict[int, float]:
+    """What ends a visit, by weight; heartbeats get lost more often than they expire, since some recover."""
+    mix = phase.mix
+    return {
+        Happening.LEAVE: mix.leave * (1 - phase.reenter),
+        Happening.LEAVE_AND_RETURN: mix.leave * phase.reenter,
+        Happening.KICK: mix.kicked,
+        Happening.LOSE: mix.expired / (1 - phase.recover),
+    }

@@ -1,0 +1,1 @@
+"""Sends single HTTP requests to an App backend over asyncio."""

@@ -1,0 +1,147 @@
+"""One attempt: the bytes that were sent, what came back, when, and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.response_check import Answer, Breach, Judgement, judge
+
+__all__ = ["Attempt", "Carrier", "Result", "head_of"]
+
+_BLAMED: Final = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
+
+
+class Result:
+    """What came of an attempt: how it ended, and the answer, as far as it came.
+
+    ``received`` are the bytes as they travelled, ``body`` is the answer's, with any chunking undone; ``status`` is 0
+    without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet, ``note`` explains
+    an outcome in the transport's own words. Attempts that came to the same share one, so that whoever counts many of
+    them need look at it but once. ``code`` is the journal's.
+    """
+
+    __slots__ = ("body", "breaches", "code", "complete", "note", "outcome", "received", "status")
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        breaches: tuple[str, ...] = (),
+        *,
+        received: bytes = b"",
+        status: int = 0,
+        body: bytes = b"",
+        complete: bool = False,
+        note: str = "",
+    ) -> None:
+        self.outcome = outcome
+        self.breaches = breaches
+        self.received = received
+        self.status = status
+        self.body = body
+        self.complete = complete
+        self.note = note
+        self.code = 0
+
+    def judgement(self, elapsed_ms: float, deadline_ms: float) -> Judgement:
+        """Both axes in full, with what was expected and what came."""
+        answer = self.answer(elapsed_ms)
+        if answer is not None and (self.complete or self.outcome is Outcome.INCOMPLETE):
+            return judge(answer, deadline_ms=deadline_ms)
+        expected = f"an answer within {deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
+        said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")
+        return Judgement(self.outcome, (Breach(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
+
+    def answer(self, elapsed_ms: float) -> Answer | None:
+        """The answer as ``compliance`` reads it, or None without one."""
+        if not self.status:
+            return None
+        lines = head_of(self.received).split(b"\r\n")[1:]
+        pairs = (line.decode("latin-1").partition(":") for line in lines if b":" in line)
+        headers = tuple((name.strip(), value.strip()) for name, _, value in pairs)
+        return Answer(self.status, headers, self.body, elapsed_ms, self.complete)
+
+
+class Carrier(Protocol):
+    """The connection that an attempt travels on; ``reusable`` says whether another request may follow on it."""
+
+    reusable: bool
+
+    def send(self, attempt: Attempt) -> None:
+        """Write *attempt*'s request."""
+
+    def close(self) -> None:
+        """Close it, now that it is idle."""
+
+
+_NO_RESULT: Final = Result(Outcome.CLOSED)
+
+
+class Attempt(msgspec.Struct, gc=False, eq=False):
+    """One POST of a callback. All times are ns on the monotonic clock.
+
+    ``request`` are the bytes as they travelled, ``intended_ns`` is the moment at which they were meant to leave (0: at
+    no particular one) and ``check_out`` the packet's Type, where whoever made it knows that. The sender fills in the
+    rest as it goes: ``connection`` is what carried it last, ``fresh`` tells that this was a new one, ``resent`` that
+    the target had closed a kept-alive one before any byte of an answer and the request went out again.
+    """
+
+    request: bytes
+    intended_ns: int = 0
+    check_out: str = ""
+    sent_ns: int = 0
+    done_ns: int = 0
+    result: Result = _NO_RESULT
+    connection: Carrier | None = None
+    fresh: bool = False
+    resent: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.result.outcome} status={self.result.status} {self.elapsed_ms:.1f} ms>"
+
+    @property
+    def reused(self) -> bool:
+        """Did it travel on a connection that had carried another before?"""
+        return self.connection is not None and not self.fresh
+
+    @property
+    def elapsed_ms(self) -> float:
+        """From the first byte sent to the end of the attempt (ms)."""
+        return (self.done_ns - self.sent_ns) / 1e6
+
+    @property
+    def latency_ms(self) -> float:
+        """From the intended moment of sending, or the actual one if there is none, to the end of the attempt (ms)."""
+        return (self.done_ns - (self.intended_ns or self.sent_ns)) / 1e6
+
+    @property
+    def delivered(self) -> bool:
+        """Would the Room backend count it as delivered?"""
+        return self.result.outcome is Outcome.DELIVERED
+
+    @property
+    def acknowledged(self) -> bool:
+        """HTTP 200 in time with a compliant packet whose ActionStatus is OK."""
+        return not self.result.breaches
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer as ``compliance`` reads it, or None without one."""
+        return self.result.answer(self.elapsed_ms)
+
+    def judgement(self, deadline_ms: float) -> Judgement:
+        """Both axes in full, with what was expected and what came; ``breaches`` holds the ids of the same."""
+        return self.result.judgement(self.elapsed_ms, deadline_ms)
+
+
+def head_of(received: bytes) -> bytes:
+    """The head of the answer proper in *received*, interim (1xx) answers skipped; empty until all of it is there."""
+    rest = received
+    while True:
+        head, blank, rest = rest.partition(b"\r\n\r\n")
+        if not blank:
+            return b""
+        if head[9:10] != b"1" or head[9:12] == b"101":
+            return head

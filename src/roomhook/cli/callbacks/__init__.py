@@ -1,0 +1,1 @@
+"""Commands that send, receive, record and replay callbacks."""

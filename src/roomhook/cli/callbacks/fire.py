@@ -1,0 +1,198 @@
+"""``roomhook fire``: send one callback to an App backend and show what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roomhook.cli.shared.options import (
+    OUR_SDKAPPID,
+    CaCert,
+    Cert,
+    Format,
+    Header,
+    Insecure,
+    OutputFormat,
+    PrintAs,
+    Proxy,
+    SdkAppId,
+    Seed,
+    Timeout,
+    Token,
+    Url,
+    chosen_seed,
+    parse_headers,
+    parse_proxy,
+    parse_token,
+)
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.protocol.packet_edits import Edits
+from roomhook.simulator.rooms.sample_callback import Given, Kind, Shot, fake
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.transport.client import Client
+    from roomhook.simulator.protocol.callback_request import Callback
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_What = Annotated[Kind, typer.Argument(metavar="KIND", help="leave, kicked or expired; enter brings a member in.")]
+_Room = Annotated[str | None, typer.Option(metavar="ID", help="RoomId, e.g. rid-123")]
+_Member = Annotated[list[str] | None, typer.Option(metavar="ID", help="Who left, e.g. user1; repeatable.")]
+_Operator = Annotated[
+    str | None, typer.Option(metavar="ID", help="Operator_Account; by default the member, for kicked somebody else.")
+]
+_Count = Annotated[int | None, typer.Option(metavar="N", help="MemberCount, the people in the room, e.g. 20")]
+_Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, e.g. 'gone home'")]
+_EventTime = Annotated[int | None, typer.Option(metavar="MS", help="EventTime, e.g. 1670574414123; by default now.")]
+_Platform = Annotated[str | None, typer.Option(metavar="NAME", help="OptPlatform in the URL, e.g. iOS or RESTAPI")]
+_ClientIp = Annotated[str | None, typer.Option(metavar="IP", help="ClientIP in the URL, e.g. 203.0.113.7")]
+_ContentTypeParameter = Annotated[str, typer.Option(metavar="TEXT", help="contenttype in the URL.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="Change a field to a JSON value or text, e.g. MemberCount=abc; repeatable."
+    ),
+]
+_Add = Annotated[
+    list[str] | None,
+    typer.Option("--add", metavar="FIELD=VALUE", help="Add a field, e.g. 'Level={\"gold\":true}'; repeatable."),
+]
+_Remove = Annotated[
+    list[str] | None, typer.Option("--remove", metavar="FIELD", help="Leave out a field, e.g. Reason; repeatable.")
+]
+_Raw = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Send this file's bytes as the body, as they are; - is stdin.")
+]
+_ContentType = Annotated[str, typer.Option(metavar="TYPE", help="The Content-Type header; none leaves it out.")]
+_Times = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Send the same packet N times, one after another, as retries would.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the request and send nothing.")]
+_PrintAs = Annotated[PrintAs, typer.Option("--print", help="How to show the request.")]
+
+
+@app.command()
+def fire(
+    kind: _What,
+    url: Url,
+    *,
+    sdkappid: SdkAppId = OUR_SDKAPPID,
+    token: Token = None,
+    room: _Room = None,
+    member: _Member = None,
+    operator: _Operator = None,
+    count: _Count = None,
+    reason: _Reason = None,
+    event_time: _EventTime = None,
+    platform: _Platform = None,
+    client_ip: _ClientIp = None,
+    contenttype: _ContentTypeParameter = "json",
+    replaced: _Set = None,
+    added: _Add = None,
+    removed: _Remove = None,
+    raw: _Raw = None,
+    content_type: _ContentType = "application/json",
+    header: Header = None,
+    times: _Times = 1,
+    timeout: Timeout = 2.0,
+    cacert: CaCert = None,
+    insecure: Insecure = False,
+    cert: Cert = None,
+    proxy: Proxy = None,
+    dry_run: _DryRun = False,
+    print_as: _PrintAs = PrintAs.HTTP,
+    output: Format = OutputFormat.TEXT,
+    seed: Seed = None,
+) -> None:
+    """Send one realistic callback to URL; show the request, the answer and the verdict on it.
+
+    What is not given is made up from --seed. Exit code: 0 acknowledged, 1 not, 2 bad option, 3 target unreachable.
+    """
+    from roomhook.contract_tests.transport.client import Client
+
+    given = Given(room, tuple(member or ()), operator, count, reason, event_time)
+    edits = Edits(tuple(replaced or ()), tuple(added or ()), tuple(removed or ()))
+    _refuse_contradictions(kind, given, edits, raw)
+    seed = chosen_seed(seed)
+    made = fake(kind, given, seed=seed, now_ms=time.time_ns() // 1_000_000)
+    shot = Shot(
+        url=CallbackUrl.parse(url),
+        sdkappid=sdkappid,
+        command=kind.command,
+        client_ip=made.client_ip if client_ip is None else client_ip,
+        platform=made.platform if platform is None else platform,
+        contenttype=contenttype,
+        token=parse_token(token),
+        headers=_headers(content_type, header),
+        body=_read(raw) if raw else edits.body(made.packet),
+    )
+    client = Client(cacert=cacert, insecure=insecure, cert=cert, proxy=parse_proxy(proxy))
+    first = shot.callback(int(time.time()))
+    if not raw:
+        typer.echo(f"seed {seed} (--seed {seed} makes up the same values again)", err=True)
+    if dry_run or output is OutputFormat.TEXT:
+        _show(first, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
+    if not dry_run:
+        raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
+
+
+def _show(callback: Callback, print_as: PrintAs, body_file: Path | None) -> None:
+    from roomhook.cli.callbacks.fire_output import request_text
+
+    typer.echo(request_text(callback, print_as, body_file))
+
+
+def _send(first: Callback, shot: Shot, client: Client, *, times: int, timeout_ms: float, output: OutputFormat) -> int:
+    """Send *shot* as often as *times* says and show each attempt as it ends; the exit code is that of all."""
+    from roomhook.cli.callbacks.fire_output import Tally, advice, answer_text, attempt_json, attempt_line
+
+    if output is OutputFormat.TEXT:
+        typer.echo()
+    tally = Tally()
+    for number in range(1, times + 1):
+        callback = first if number == 1 else shot.callback(int(time.time()))
+        exchange = client.send(callback, deadline_ms=timeout_ms, give_up_ms=timeout_ms)
+        tally.add(exchange)
+        if output is OutputFormat.JSON:
+            typer.echo(attempt_json(exchange))
+        elif times > 1:
+            typer.echo(attempt_line(number, exchange))
+        else:
+            typer.echo(answer_text(exchange))
+    if output is OutputFormat.TEXT:
+        if times > 1:
+            typer.echo(f"\n{tally}")
+        hint = advice(exchange, shot)
+        if hint:
+            typer.echo(f"\nhint: {hint}")
+    return tally.exit_code
+
+
+def _refuse_contradictions(kind: Kind, given: Given, edits: Edits, raw: Path | None) -> None:
+    if kind is Kind.ENTER and given.reason is not None:
+        raise ConfigurationError("an enter callback has no Reason: leave --reason out, or say --add Reason=…")
+    if raw and (given != Given() or edits != Edits()):
+        raise ConfigurationError("--raw sends a file as it is: leave out the options that make up or change the packet")
+
+
+def _headers(content_type: str, lines: list[str] | None) -> tuple[tuple[str, str], ...]:
+    extra = parse_headers(lines)
+    if any(name.lower() == "content-type" for name, _ in extra):
+        raise ConfigurationError("--header sets no Content-Type: say --content-type TYPE, or --content-type none")
+    return extra if content_type == "none" else (*parse_headers([f"Content-Type: {content_type}"]), *extra)
+
+
+def _read(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"--raw {path} can't be read: {error.strerror}") from None

@@ -1,0 +1,191 @@
+"""``roomhook journal``: what is in a journal, as a summary or line by line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from roomhook.errors import ConfigurationError
+from roomhook.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from roomhook.simulator.journal.reader import Filters, Reader
+
+__all__ = ["JournalFormat", "app"]
+
+T = TypeVar("T")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class JournalFormat(StrEnum):
+    """What is printed: a summary for people or programs, rows, or lines that replay reads."""
+
+    TEXT = "text"
+    JSON = "json"
+    NDJSON = "ndjson"
+    EVENTS = "events"
+
+
+@app.command()
+def journal(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="What --journal has written; several are added up.")
+    ],
+    *,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATE", help="Only events that were delivered, failed or unsent.")
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option("--outcome", metavar="NAME", help="Only attempts that ended so, e.g. timeout or in-doubt."),
+    ] = None,
+    requirement: Annotated[
+        str | None, typer.Option("--requirement", metavar="ID", help="Only answers that breach it, e.g. ack.json")
+    ] = None,
+    room: Annotated[str | None, typer.Option("--room", metavar="ID", help="Only callbacks of this room.")] = None,
+    member: Annotated[str | None, typer.Option("--member", metavar="ID", help="Only callbacks of this member.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows, e.g. 20")] = None,
+    format_: Annotated[
+        JournalFormat,
+        typer.Option("--format", help="ndjson: a row an attempt, with all bytes; events: what replay and jq read."),
+    ] = JournalFormat.TEXT,
+) -> None:
+    """Summarise journals, or with a filter, or --format ndjson or events, list what is in them.
+
+    The tables, for queries of your own with sqlite3, are in docs/reference-journal.md.
+    """
+    from roomhook.simulator.journal.part_names import parts_there
+    from roomhook.simulator.journal.reader import Filters
+
+    filters = Filters(state, outcome, requirement, room, member, limit)
+    _refuse_unknown(filters)
+    if format_ is JournalFormat.JSON and (option := _first_of(filters)):
+        raise ConfigurationError(
+            f"--format json is the summary of all that is in a journal: with {option}, ask for --format ndjson"
+        )
+    named = [one for file in files for one in (file.exists() and [file]) or parts_there(file) or [file]]
+    each = list({file.resolve(): file for file in named}.values())
+    if format_ is JournalFormat.EVENTS:
+        _events(each, filters)
+    elif format_ is JournalFormat.NDJSON or filters != Filters():
+        _rows(each, filters, as_text=format_ is JournalFormat.TEXT)
+    else:
+        _summary(each, as_json=format_ is JournalFormat.JSON)
+    raise typer.Exit
+
+
+def _refuse_unknown(filters: Filters) -> None:
+    """A name that nothing can have is a misspelling: it must not look like a journal without such rows."""
+    from roomhook.simulator.journal.reader import STATES
+    from roomhook.simulator.journal.schema import OUTCOMES
+    from roomhook.simulator.protocol.response_check import ACK_MUST
+
+    _refuse_other_than("--state", filters.state, STATES)
+    _refuse_other_than("--outcome", filters.outcome, [str(one) for one in OUTCOMES])
+    _refuse_other_than("--requirement", filters.requirement, ACK_MUST)
+
+
+def _refuse_other_than(option: str, given: str | None, known: Iterable[str]) -> None:
+    if given is not None and given not in known:
+        raise ConfigurationError(f"{option} {given!r} is none of {', '.join(known)}{did_you_mean(given, known)}")
+
+
+def _first_of(filters: Filters) -> str | None:
+    """The first filter that was given, as an option."""
+    return next((f"--{name}" for name, value in vars(filters).items() if value is not None), None)
+
+
+def _summary(files: list[Path], *, as_json: bool) -> None:
+    from roomhook.simulator.journal.reader import added_up, reading
+
+    found: list[dict[str, Any]] = []
+    for file in files:
+        with reading(file) as reader:
+            found.append(reader.summary())
+    total = found[0] if len(found) == 1 else added_up(found)
+    typer.echo(json.dumps(total, ensure_ascii=False, indent=2) if as_json else "\n".join(_text(total)))
+
+
+def _text(total: dict[str, Any]) -> list[str]:
+    lines = [f"journal      {total['journal']}{' (a run is writing it)' if total['live'] else ''}"]
+    for run in total["runs"]:
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run["started_us"] / 1e6))
+        ended = "still open" if total["live"] else "died"
+        if run["ended_us"] is not None:
+            ended = f"took {(run['ended_us'] - run['started_us']) / 1e6:.1f} s"
+        about = " · ".join(one for one in (run["url"], run["mode"]) if one)
+        lines.append(f"run {run['id']:<8} {began}, {ended}{f' · {about}' if about else ''}")
+    if total["kind"] == "listener":
+        lines.append(
+            f"received     {total['received']:,} = {total['distinct']:,} distinct"
+            f" + {total['duplicates']:,} duplicates + {total['invalid']:,} invalid"
+        )
+        lines.append(f"types        {_counts(total['types'])}")
+        return lines
+    ends = " + ".join(f"{total[state]:,} {state}" for state in ("delivered", "failed", "unsent"))
+    lines.append(f"events       {total['scheduled']:,} scheduled = {ends}")
+    lines.append(f"attempts     {total['attempts']:,}: {_counts(total['outcomes'])}")
+    extra = {name: total[name] for name in ("retries", "copies", "resent", "in_doubt") if total[name]}
+    lines += [f"of these     {_counts(extra)}"] if extra else []
+    lines += [f"breached     {_counts(total['requirements'])}"] if total["requirements"] else []
+    return lines
+
+
+def _rows(files: list[Path], filters: Filters, *, as_text: bool) -> None:
+    for row in _found(files, filters, lambda reader, limited: reader.rows(limited)):
+        line = _row(row) if as_text else json.dumps(row, ensure_ascii=False)
+        sys.stdout.write(f"{line}\n")
+
+
+def _found(files: list[Path], filters: Filters, take: Callable[[Reader, Filters], Iterator[T]]) -> Iterator[T]:
+    """What *take* finds in all *files* together, which the limit holds for."""
+    from roomhook.simulator.journal.reader import reading
+
+    left = filters.limit
+    for file in files:
+        if left == 0:
+            return
+        with reading(file) as reader:
+            if reader.kind == "listener" and (filters.outcome or filters.requirement):
+                raise ConfigurationError(
+                    f"{file} is a listener's journal, which knows no attempts: ask it for --state failed"
+                )
+            for one in take(reader, replace(filters, limit=left)):
+                left = None if left is None else left - 1
+                yield one
+
+
+def _row(row: dict[str, Any]) -> str:
+    """A row for people: who, how it ended, how long it took, and the packet."""
+    request = row.get("request") or row.get("body") or ""
+    packet = request.rpartition("\r\n\r\n")[2] if "\r\n\r\n" in request else request
+    shown = packet if packet.isprintable() else json.dumps(packet)
+    if "peer" in row:
+        return f"{row['id']:>8}  {row['problem'] or 'ok'}  {shown}"
+    took = ""
+    if row.get("done_us") and row.get("sent_us"):
+        took = f"{(row['done_us'] - row['sent_us']) / 1000:.1f} ms"
+    breached = f"  {' '.join(row['requirements'])}" if row.get("requirements") else ""
+    end = row.get("outcome", "unsent")
+    return f"{row['event']:>8}.{row['attempt'] or 0}  {end:<11} {took:>10}{breached}  {shown}"
+
+
+def _events(files: list[Path], filters: Filters) -> None:
+    from roomhook.simulator.protocol.callback_event import to_line
+
+    for event in _found(files, filters, lambda reader, limited: reader.events(limited)):
+        sys.stdout.buffer.write(to_line(event))
+    sys.stdout.buffer.flush()
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -1,0 +1,140 @@
+"""``roomhook listen``: a recording App backend, which validates, journals and prints whatever arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import ssl
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roomhook.cli.shared.options import (
+    OUR_SDKAPPID,
+    Format,
+    OutputFormat,
+    OwnSdkAppId,
+    OwnToken,
+    parse_address,
+    parse_token,
+)
+from roomhook.errors import ConfigurationError, RoomhookError
+
+if TYPE_CHECKING:
+    from roomhook.simulator.listener.server import Listener
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def listen(
+    *,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
+    ] = "127.0.0.1:8000",
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal", metavar="FILE", help="Record everything in this file, e.g. arrived.db; or go on with it."
+        ),
+    ] = None,
+    answer: Annotated[
+        str,
+        typer.Option(
+            "--answer", metavar="HOW", help="What valid callbacks get: ok, fail, status:503, delay:3s or garbage."
+        ),
+    ] = "ok",
+    sdkappid: OwnSdkAppId = OUR_SDKAPPID,
+    token: OwnToken = None,
+    lenient: Annotated[
+        bool,
+        typer.Option(
+            "--lenient",
+            help="Take what a receiver must tolerate (docs: *.accepted schemas), not only what is documented.",
+        ),
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N requests, e.g. 1.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the URL and no line a callback.")] = False,
+    cert: Annotated[
+        Path | None,
+        typer.Option("--cert", metavar="FILE", help="Speak https with the certificate and key in this PEM file."),
+    ] = None,
+    output: Format = OutputFormat.TEXT,
+) -> None:
+    """Take callbacks as an App backend of your own would, until Ctrl-C: the other end of fire, traffic and replay.
+
+    Prints the callback URL, then one line a callback. A callback that is not as documented, or another app's, is
+    refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
+    """
+    from roomhook.cli.callbacks.listen_output import Printer
+    from roomhook.simulator.journal.received import Receipts
+    from roomhook.simulator.listener.server import Listener, parse_answer
+    from roomhook.simulator.protocol.request_check import Inspector
+    from roomhook.simulator.transport.sender import run_loop
+
+    host, port = parse_address(listen)
+    answering = parse_answer(answer)
+    inspector = Inspector(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
+    tls = _server_context(cert)
+    options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
+    receipts = Receipts.open(journal, options) if journal is not None else None
+    printer = Printer(as_json=output is OutputFormat.JSON, quiet=quiet)
+    listener = Listener(inspector, answering, receipts, None if quiet else printer.show)
+    try:
+        run_loop(_serve(listener, host, port, tls, count))
+        _report(listener)
+    except sqlite3.Error as error:
+        raise RoomhookError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
+    finally:
+        printer.close()
+
+
+async def _serve(listener: Listener, host: str, port: int, tls: ssl.SSLContext | None, count: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stopped.set)
+    try:
+        address, port = await listener.start(host, port, tls)
+        shown = f"[{address}]" if ":" in address else address
+        typer.echo(f"{'https' if tls else 'http'}://{shown}:{port}/")
+        typer.echo("listening; Ctrl-C stops it", err=True)
+        listener.stop_after(count, stopped.set)
+        waiting = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(listener.failure())]
+        done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for other in others:
+            other.cancel()
+        for one in done:
+            one.result()
+    finally:
+        await listener.stop()
+
+
+def _server_context(cert: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key"
+        ) from None
+    return context
+
+
+def _report(listener: Listener) -> None:
+    counts = listener.counts
+    kinds = ", ".join(
+        f"{name if name.isprintable() else ascii(name)} {number}"
+        for name, number in sorted(counts.items())
+        if name not in {"received", "problem"}
+    )
+    typer.echo(f"received {counts['received']}, refused {counts['problem']}{f'; {kinds}' if kinds else ''}", err=True)

@@ -1,0 +1,397 @@
+"""What ``roomhook traffic URL`` and ``roomhook replay`` share: the options of sending, the run, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hints
+
+import typer
+
+from roomhook.cli.shared.options import (
+    OUR_SDKAPPID,
+    CaCert,
+    Cert,
+    Format,
+    Header,
+    Insecure,
+    OutputFormat,
+    SdkAppId,
+    Timeout,
+    Token,
+    parse_headers,
+    parse_token,
+)
+from roomhook.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from roomhook.simulator.sending.session import Order, Source
+
+__all__ = ["Arrivals", "Retry", "Sending", "SendingReport", "first_given", "send", "with_sending_options"]
+
+_CLOSED_LOOP_CONNECTIONS: Final = 64
+_OPEN_LOOP_CONNECTIONS: Final = 1024
+_INTERRUPTED: Final = 130
+_TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?")
+_MS: Final = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, None: 1000.0}
+_SECRET: Final = frozenset({"token", "header"})
+_FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
+_MOST_PROCESSES: Final = 64
+
+
+class Retry(StrEnum):
+    """When a callback that was not delivered is sent again."""
+
+    NONE = "none"
+    ON_TIMEOUT = "on-timeout"
+    TRTC = "trtc"
+
+
+class Arrivals(StrEnum):
+    """How callbacks at a --rate are spaced."""
+
+    CONSTANT = "constant"
+    POISSON = "poisson"
+
+
+class SendingReport(StrEnum):
+    """A file about the run."""
+
+    JSON = "json"
+    HTML = "html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """The options as they were given; ``order`` turns them into what is to be done."""
+
+    sdkappid: SdkAppId = OUR_SDKAPPID
+    token: Token = None
+    header: Header = None
+    timeout: Timeout = 2.0
+    cacert: CaCert = None
+    insecure: Insecure = False
+    cert: Cert = None
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="HOST", help="A target outside this machine that you may flood; repeatable."
+        ),
+    ] = None
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="RATE", help="Open loop at e.g. 2000/s or 90/min; max is the closed loop."),
+    ] = None
+    arrivals: Annotated[
+        Arrivals, typer.Option("--arrivals", help="Space callbacks at a --rate evenly, or as independent people would.")
+    ] = Arrivals.CONSTANT
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            "--connections",
+            metavar="N",
+            min=1,
+            help="At most N in flight, each on its own connection. [default: 64; open loop 1024]",
+        ),
+    ] = None
+    max_late: Annotated[
+        str | None,
+        typer.Option("--max-late", metavar="TIME", help="Leave unsent what can't leave within e.g. 5s of its time."),
+    ] = None
+    retry: Annotated[
+        Retry,
+        typer.Option("--retry", help="Send what was not delivered again; trtc: at once, then every 10 s for 1 min."),
+    ] = Retry.NONE
+    duplicate: Annotated[str, typer.Option("--duplicate", metavar="SHARE", help="Send e.g. 1% of callbacks twice.")] = (
+        "0%"
+    )
+    reorder: Annotated[
+        str, typer.Option("--reorder", metavar="SHARE", help="Let others overtake e.g. 5% of callbacks.")
+    ] = "0%"
+    delay: Annotated[
+        str, typer.Option("--delay", metavar="TIME", help="Send each callback e.g. 200ms, or 50ms-2s, after its time.")
+    ] = "0s"
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=_MOST_PROCESSES,
+            help="Share the work out to N processes, e.g. one a core.",
+        ),
+    ] = 1
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", metavar="FILE", help="Write every callback and attempt into this file, e.g. run.db"),
+    ] = None
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the --journal of a run that did not end, with its options.")
+    ] = False
+    report: Annotated[
+        list[SendingReport] | None,
+        typer.Option("--report", help="Write a file into --report-dir, e.g. --report html; repeatable."),
+    ] = None
+    report_dir: Annotated[
+        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+    ] = Path("roomhook-report")
+    output: Format = OutputFormat.TEXT
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Every option of the command as it was given, for the journal."""
+
+    def order(
+        self, url: str, *, speed: float | None, seed: int, resolved: Mapping[str, Any], told_speed: float | None = None
+    ) -> Order:
+        """What is to be done at *speed* (*told_speed*, where that is another) unless there is a --rate.
+
+        *resolved* are options that were left to us. Raises ``ConfigurationError`` for anything that can't be.
+        """
+        from roomhook.simulator.protocol.callback_url import CallbackUrl
+        from roomhook.simulator.sending.pacing import parse_rate
+        from roomhook.simulator.sending.session import Order
+        from roomhook.simulator.transport.allowed_hosts import require_allowed
+        from roomhook.simulator.transport.retry_policy import Disorder
+
+        target = CallbackUrl.parse(url)
+        require_allowed(target, self.allow_host or ())
+        rate = parse_rate(self.rate) if self.rate is not None else None
+        closed = self.rate == "max" or (rate is None and speed is None)
+        delay_ms = _range_ms(self.delay)
+        if closed and (delay_ms[1] or self.max_late or self.arrivals is Arrivals.POISSON):
+            option = "--delay" if delay_ms[1] else "--max-late" if self.max_late else "--arrivals"
+            raise ConfigurationError(
+                f"{option} needs callbacks that have a time: give a --rate such as 2000/s, or a --speed"
+            )
+        if self.arrivals is Arrivals.POISSON and rate is None:
+            raise ConfigurationError(
+                "--arrivals poisson needs a --rate such as 2000/s: at a --speed, callbacks keep their times"
+            )
+        self._refuse_journals_that_do_not_fit()
+        return Order(
+            url=target,
+            sdkappid=self.sdkappid,
+            token=parse_token(self.token),
+            headers=parse_headers(self.header),
+            cacert=self.cacert,
+            insecure=self.insecure,
+            cert=self.cert,
+            deadline_ms=self.timeout * 1000,
+            connections=self.connections or _connections(closed=closed),
+            rate=rate,
+            poisson=self.arrivals is Arrivals.POISSON,
+            speed=None if closed else speed,
+            told_speed=told_speed,
+            retry=self.retry.value,
+            disorder=Disorder(_share("--duplicate", self.duplicate), _share("--reorder", self.reorder), delay_ms),
+            max_late_ms=_time_ms("--max-late", self.max_late) if self.max_late else None,
+            seed=seed,
+            journal=self.journal,
+            resume=self.resume,
+            options={**self.given, **resolved},
+        )
+
+    def _refuse_journals_that_do_not_fit(self) -> None:
+        from roomhook.simulator.journal.part_names import parts_there
+
+        if self.journal is None:
+            if self.resume:
+                raise ConfigurationError("--resume needs the --journal that is to be gone on with")
+            return
+        if self.journal.is_dir():
+            raise ConfigurationError(f"--journal {self.journal} is a folder; name a file in it, such as run.db")
+        if not self.resume and (parts := parts_there(self.journal)):
+            raise ConfigurationError(f"{parts[0]} exists; add --resume to go on with it, or choose another --journal")
+
+
+def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """*command* with a parameter for each option of ``Sending``, which it gets together as ``sending``.
+
+    An option that the command declares itself is left to it.
+    With --resume, options that are not given are those that the journal was begun with; given ones must agree with
+    them, except for how and where to send.
+    """
+    own = get_type_hints(command, include_extras=True)
+    ours = get_type_hints(Sending, include_extras=True)
+    names = [one.name for one in fields(Sending) if one.name != "given"]
+    taken = [one for name, one in inspect.signature(command).parameters.items() if name != "sending"]
+    parameters = [one.replace(annotation=own[one.name]) for one in taken if one.name != "context"]
+    parameters += [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=ours[one.name])
+        for one in fields(Sending)
+        if one.name != "given" and one.name not in own
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    @functools.wraps(command)
+    def wrapped(context: typer.Context, **values: Any) -> Any:
+        if values["resume"] and values["journal"] is not None:
+            values = _resumed(context, values, free=frozenset(names) - {"processes"}, hints=own | ours)
+        given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
+        mine = {name: values[name] for name in names}
+        theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
+        return command(**theirs, sending=Sending(**mine, given=given))
+
+    del wrapped.__wrapped__  # its signature is not the one to look at
+    every = [context, *sorted(parameters, key=lambda one: one.kind)]
+    wrapped.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {one.name: one.annotation for one in every}
+    return wrapped
+
+
+def first_given(context: typer.Context) -> str | None:
+    """The first option of sending that stands on the command line, or None."""
+    for one in fields(Sending):
+        source = context.get_parameter_source(one.name)
+        if one.name != "output" and source is not None and source.name == "COMMANDLINE":
+            return f"--{one.name.replace('_', '-')}"
+    return None
+
+
+def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
+    """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
+    from roomhook.cli.callbacks.sending_output import Outcome, progress
+    from roomhook.simulator.journal.part_names import journals_of
+    from roomhook.simulator.sending.processes import carry_out_together
+    from roomhook.simulator.sending.session import carry_out, seldom_collecting
+    from roomhook.simulator.transport.sender import run_loop
+
+    journals = journals_of(order.journal, len(sources)) if order.journal else []
+    outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
+    outcome.check_writable()
+    try:
+        with progress() as watch, seldom_collecting():
+            if len(sources) == 1:
+                ended = run_loop(carry_out(order, sources[0], watch))
+            else:
+                ended = carry_out_together(order, list(sources), watch)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
+        return _INTERRUPTED
+    tally = ended.tally
+    if not tally.scheduled and not ended.interrupted and ended.error is None:
+        return _nothing_to_send(order, only_failed=bool(sending.given.get("only_failed")))
+    outcome.show(tally)
+    if ended.error is not None:
+        raise ended.error
+    if ended.interrupted:
+        typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
+        return _INTERRUPTED
+    return 0 if tally.all_well else 1
+
+
+def _how_to_go_on(order: Order) -> str:
+    return f"; the same command with --resume --journal {order.journal} goes on" if order.journal else ""
+
+
+def _nothing_to_send(order: Order, *, only_failed: bool) -> int:
+    """A run that sent nothing has shown nothing, unless there was nothing left to do."""
+    if order.resume:
+        typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)
+    elif only_failed:
+        typer.echo("nothing was to be sent: nothing had failed", err=True)
+    else:
+        raise ConfigurationError("there was no callback to send; is the input empty, or the time too short for one?")
+    return 0
+
+
+def _resumed(
+    context: typer.Context, values: dict[str, Any], *, free: frozenset[str], hints: Mapping[str, Any]
+) -> dict[str, Any]:
+    """*values* with those that the journal was begun with in place of defaults; *free* ones may have changed."""
+    from roomhook.simulator.journal.part_names import parts_there, whole_of
+    from roomhook.simulator.journal.reader import reading
+
+    path: Path = values["journal"]
+    whole = whole_of(path)
+    if not path.exists() and (parts := parts_there(path)):
+        path, whole = parts[0], None
+    with reading(path) as reader:
+        runs = reader.runs()
+    stored: dict[str, Any] = runs[0]["options"] if runs else {}
+    if whole is not None and stored.get("processes", 1) > 1:
+        raise ConfigurationError(f"{path} is one of several journals of one run; go on with all: --journal {whole}")
+    merged = dict(values)
+    if merged.get("url") is None:
+        merged["url"] = stored.get("url")
+    for name in (name for name in stored if name in values and name not in _FREE_ON_RESUME):
+        source = context.get_parameter_source(name)
+        if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
+            merged[name] = _restored(hints[name], stored[name])
+        elif name not in free and _plain(values[name]) != stored[name]:
+            option, right = f"--{name.replace('_', '-')}", "leave it out to go on"
+            if name == "file":
+                option, right = "the file", "name that to go on"
+            raise ConfigurationError(
+                f"{path} was begun with {option} {stored[name]}, not {_plain(values[name])}: {right}"
+            )
+    return {**merged, **{name: value for name, value in stored.items() if name not in merged}}
+
+
+def _connections(*, closed: bool) -> int:
+    """How many connections there are unless somebody says so: in the open loop as many as a second's worth may need."""
+    from roomhook.simulator.transport.sender import most_connections
+
+    wanted = _CLOSED_LOOP_CONNECTIONS if closed else _OPEN_LOOP_CONNECTIONS
+    return min(wanted, most_connections() or wanted)
+
+
+def _default(one: Any) -> Any:
+    return inspect.Parameter.empty if one.default is MISSING else one.default
+
+
+def _plain(value: Any) -> Any:
+    """*value* as JSON can hold it, and as the option would be written."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    """The value of an option of the type *hint* that ``_plain`` has made *value* of."""
+    if isinstance(value, list):
+        return [_restored(hint, one) for one in value]
+    if value is None:
+        return None
+    if isinstance(hint, type):
+        return hint(value) if issubclass(hint, Enum | Path) else value
+    inner = [one for one in get_args(hint) if isinstance(one, type) or get_args(one)]
+    for one in inner:
+        value = _restored(one, value)
+    return value
+
+
+def _share(option: str, text: str) -> float:
+    """A share such as ``1%`` or ``0.01``, from 0 to 1."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(%)?", text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"{option} {text!r} is no share; write it as 1% or 0.01")
+    return share
+
+
+def _time_ms(option: str, text: str) -> float:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"{option} {text!r} is no time; write it as 200ms, 5s or 1m")
+    return float(match[1]) * _MS[match[2]]
+
+
+def _range_ms(text: str) -> tuple[float, float]:
+    first, separator, last = text.partition("-")
+    if not first:
+        raise ConfigurationError(f"--delay {text!r} is no time; write it as 200ms, or 50ms-2s")
+    low = _time_ms("--delay", first)
+    high = _time_ms("--delay", last) if separator else low
+    if high < low:
+        raise ConfigurationError(f"--delay {text!r} ends before it begins; write it as 50ms-2s")
+    return low, high

@@ -1,0 +1,1 @@
+"""Commands around the contract suite: run it, read its reports, explain its requirements."""

@@ -1,0 +1,278 @@
+"""``roomhook check``: the contract suite against an App backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from roomhook.cli.contract.check_reports import Reporter, ReportKind
+from roomhook.cli.shared import options
+from roomhook.errors import ConfigurationError, UnreachableError
+from roomhook.simulator.util.limits import LONGEST_WAIT_S
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.model.settings import Settings
+    from roomhook.contract_tests.model.verdicts import Event
+    from roomhook.contract_tests.reports.run_report import RunReport
+    from roomhook.contract_tests.transport.target_process import TargetProcess
+
+__all__ = ["Refusal", "app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Refusal(StrEnum):
+    """How the target refuses a foreign callback."""
+
+    EXPLICIT = "explicit"
+    SILENT = "silent"
+
+
+@app.command()
+def check(  # noqa: PLR0917
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", help="Your App backend's callback URL; with --exec it may hold {port}."),
+    ] = None,
+    sdkappid: options.SdkAppId = options.OUR_SDKAPPID,
+    token: options.Token = None,
+    deadline: options.Deadline = 2.0,
+    strict: Annotated[bool, typer.Option("--strict", help="SHOULD findings fail the run too.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="ID", help="Judge only these: ids, globs, groups, e.g. 'app-id,sign.*'; repeatable."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="ID", help="Leave these out, e.g. http.burst; repeatable."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List what would be judged, and stop.")] = False,
+    refusal: Annotated[
+        Refusal,
+        typer.Option("--refusal", help="'silent': the target drops a foreign callback and answers OK on purpose."),
+    ] = Refusal.EXPLICIT,
+    exec_: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="'CMD {port}'", help="Start the target ourselves, e.g. 'python app.py {port}'."),
+    ] = None,
+    wait_for: Annotated[
+        float | None,
+        typer.Option(
+            "--wait-for",
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST_WAIT_S,
+            help="Wait for a target that is still starting (with --exec: 30).",
+        ),
+    ] = None,
+    enter_first: Annotated[
+        bool,
+        typer.Option(
+            "--enter-first", help="Send Room.CallbackAfterMemberEnter for the members of each case before it."
+        ),
+    ] = False,
+    room: Annotated[
+        str | None, typer.Option("--room", metavar="ID", help="Use this existing room, e.g. --room standup.")
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option("--member", metavar="ID", help="Use this existing member, e.g. --member ann; repeatable."),
+    ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            "--probe", metavar="URL", help="Tells who is in a room, e.g. 'http://127.0.0.1:8000/rooms/{RoomId}'."
+        ),
+    ] = None,
+    probe_pointer: Annotated[
+        str, typer.Option("--probe-pointer", metavar="POINTER", help="JSON pointer to the list, e.g. /data/members.")
+    ] = "",
+    probe_command: Annotated[
+        str | None,
+        typer.Option(
+            "--probe-command", metavar="CMD", help="The same by a command, e.g. 'redis-cli smembers room:{RoomId}'."
+        ),
+    ] = None,
+    enter_command: Annotated[
+        str | None,
+        typer.Option("--enter-command", metavar="CMD", help="Brings one in, e.g. './enter.sh {RoomId} {Account}'."),
+    ] = None,
+    settle: Annotated[
+        float,
+        typer.Option(
+            "--settle",
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST_WAIT_S,
+            help="How long an effect may take until it shows.",
+        ),
+    ] = 2.0,
+    fuzz: Annotated[
+        int,
+        typer.Option("--fuzz", metavar="N", min=0, help="Judge fuzz.* too, with N generated packets each, e.g. 500."),
+    ] = 0,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--known", metavar="FILE", help="Tolerate the failures that this file lists, e.g. roomhook-known.toml."
+        ),
+    ] = None,
+    header: options.Header = None,
+    cacert: options.CaCert = None,
+    insecure: options.Insecure = False,
+    cert: options.Cert = None,
+    proxy: options.Proxy = None,
+    clock_skew: Annotated[
+        float,
+        typer.Option("--clock-skew", metavar="SECONDS", help="How far the target's clock is ahead of ours, e.g. -30."),
+    ] = 0.0,
+    seed: options.Seed = None,
+    report: Annotated[
+        list[ReportKind] | None,
+        typer.Option("--report", help="Write a file into --report-dir, e.g. --report junit; repeatable."),
+    ] = None,
+    report_dir: Annotated[
+        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+    ] = Path("roomhook-report"),
+    format_: options.Format = options.OutputFormat.TEXT,
+) -> None:
+    """Run the contract suite against an App backend.
+
+    Plays the Room backend: fires leave callbacks at URL and judges the answers. Only MUST findings fail the run.
+
+    Examples: roomhook check http://127.0.0.1:8000/callback --sdkappid 1400000001;
+    roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
+    """
+    from roomhook.contract_tests.model.known_failures import load_known
+    from roomhook.contract_tests.model.settings import Settings
+    from roomhook.contract_tests.transport.target_process import TargetProcess
+
+    if list_:
+        _list(only or (), exclude or (), fuzz=fuzz > 0)
+    if url is None and exec_ is None:
+        raise ConfigurationError("check needs your callback URL, as in: roomhook check http://127.0.0.1:8000/callback")
+    with ExitStack() as stack:
+        target, port, fixed = _target(url, started_by_us=exec_ is not None)
+        settings = Settings(
+            target=target,
+            sdkappid=sdkappid,
+            token=token,
+            deadline_ms=deadline * 1000,
+            strict=strict,
+            refusal=refusal.value,
+            seed=options.chosen_seed(seed),
+            only=only or (),
+            exclude=exclude or (),
+            headers=options.parse_headers(header),
+            cacert=cacert,
+            insecure=insecure,
+            cert=cert,
+            proxy=options.parse_proxy(proxy),
+            wait_for_s=wait_for or 0,
+            clock_skew_s=clock_skew,
+            enter_first=enter_first,
+            room=room,
+            members=member or (),
+            probe=probe.replace("{port}", str(port)) if probe and port else probe,
+            probe_command=probe_command,
+            probe_pointer=probe_pointer,
+            enter_command=enter_command,
+            settle_s=settle,
+            fuzz=fuzz,
+            known=load_known(known) if known else (),
+        )
+        reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
+        process = None
+        if exec_ is not None:
+            process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for, fixed=fixed)
+            stack.callback(process.close)
+        code = _run(settings, reporter, process)
+    raise typer.Exit(code)
+
+
+def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
+    """The target's URL, the port that --exec is to listen on, and whether that is the one that the user's URL names."""
+    if not started_by_us:
+        assert url is not None
+        return url, 0, False
+    from roomhook.contract_tests.transport.target_process import free_port
+
+    if url is not None and "{port}" not in url:
+        with suppress(ValueError):  # a malformed URL is told of by the settings
+            named = urlsplit(url).port
+            if named:
+                return url, named, True
+    port = free_port()
+    return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port, False
+
+
+def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
+    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.model.verdicts import Outcome
+
+    run = Run(settings)
+    try:
+        report = _report_of(_events(run, process), reporter)
+    except KeyboardInterrupt:
+        if not reporter.started:
+            reporter.feed(run.announced())
+        report = reporter.feed(run.cut_short("stopped by Ctrl-C"))
+    assert report is not None
+    if report.verdict is Outcome.INTERRUPTED:
+        typer.echo("roomhook: interrupted", err=True)
+    if process is not None and report.exit_code and process.last_lines not in report.detail:
+        typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
+    return report.exit_code
+
+
+def _report_of(events: Iterator[Event], reporter: Reporter) -> RunReport | None:
+    """The report that *events* end in, with progress on the way."""
+    from roomhook.cli.shared.progress import progress_line
+    from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
+
+    report: RunReport | None = None
+    done = planned = 0
+    with progress_line() as show:
+        for event in events:
+            if isinstance(event, RunStarted):
+                planned = event.planned
+            elif isinstance(event, CaseJudged):
+                done += 1
+                show(f"{done} of {planned}  {event.requirement.id}")
+            else:
+                show("")
+            report = reporter.feed(event)
+    return report
+
+
+def _events(run: Run, process: TargetProcess | None) -> Iterator[Event]:
+    """The run; a target of ours that does not come up is as unreachable as any other, and every report says so."""
+    from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, RunStarted, Summary
+
+    started = time.time()
+    try:
+        if process is not None:
+            process.__enter__()
+    except UnreachableError as error:
+        yield RunStarted(run.settings, started, 0)
+        yield RunFinished(Summary(Outcome.UNREACHABLE, detail=str(error)), (), time.time() - started)
+    else:
+        yield from run.events()
+
+
+def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...], *, fuzz: bool) -> None:
+    from roomhook.contract_tests.model.register import planned
+
+    for requirement in planned(only, exclude, fuzz=fuzz):
+        typer.echo(f"{requirement.id:<38} {requirement.level:<6}  {requirement.text}")
+    raise typer.Exit

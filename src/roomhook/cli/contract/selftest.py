@@ -1,0 +1,99 @@
+"""``roomhook selftest``: every broken App backend of ours against the suite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roomhook.cli.shared import options
+from roomhook.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from roomhook.contract_tests.engine.selftest import Result
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def selftest(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]...", help="Only these broken backends, by requirement id or glob, e.g. 'app-id.*'."
+        ),
+    ] = None,
+    seed: options.Seed = None,
+    format_: options.Format = options.OutputFormat.TEXT,
+) -> None:
+    """Hold the suite against itself: which requirement catches which planted defect.
+
+    Exit code 1 if a defect is missed or something else is blamed.
+
+    Example: roomhook selftest 'sign.*'
+    """
+    from roomhook.cli.shared.progress import progress_line
+    from roomhook.contract_tests.engine import selftest as suite
+
+    wanted = _wanted(ids or [])
+    results: list[Result] = []
+    with progress_line() as show:
+        for result in suite.selftest(wanted, seed=options.chosen_seed(seed)):
+            results.append(result)
+            show(f"{len(results)} of {len(wanted)}  {result.backend}")
+    results.sort(key=lambda result: wanted.index(result.backend))
+    _print(results, format_)
+    raise typer.Exit(0 if all(result.right for result in results) else 1)
+
+
+def _wanted(entries: list[str]) -> list[str]:
+    from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
+    from roomhook.contract_tests.engine.selftest import REFERENCE
+    from roomhook.contract_tests.model.register import select
+
+    if not entries:
+        return [REFERENCE, *BROKEN]
+    chosen = [requirement.id for requirement in select(entries) if requirement.id in BROKEN]
+    if not chosen:
+        raise ConfigurationError(
+            f"no broken backend is called {', '.join(entries)}; 'roomhook backend --list' shows them"
+        )
+    return chosen
+
+
+def _print(results: list[Result], format_: options.OutputFormat) -> None:
+    import json
+
+    from roomhook.cli.shared.progress import style_for_stdout
+
+    if format_ is options.OutputFormat.JSON:
+        rows = [
+            {
+                "backend": result.backend,
+                "defect": result.defect,
+                "expected": sorted(result.expected),
+                "found": sorted(result.found),
+                "right": result.right,
+                "duration_s": round(result.duration_s, 2),
+            }
+            for result in results
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    style = style_for_stdout()
+    typer.echo(f"{'broken backend':<38} {'caught by':<44} defect")
+    for result in results:
+        typer.echo(f"{result.backend:<38} {_caught(result):<44} {result.defect}")
+    wrong = [result for result in results if not result.right]
+    verdict = style("RIGHT", "green") if not wrong else style("WRONG", "red")
+    typer.echo(f"\n{verdict}  {len(results) - len(wrong)} of {len(results)} backends came out exactly as declared")
+
+
+def _caught(result: Result) -> str:
+    if result.right:
+        return ", ".join(sorted(result.found)) or "nothing, as it should be"
+    parts = [f"MISSED {', '.join(sorted(result.missed))}"] if result.missed else []
+    parts += [f"WRONGLY BLAMED {', '.join(sorted(result.blamed))}"] if result.blamed else []
+    return "; ".join(parts) or f"WRONG OUTCOME {result.outcome}, strict {result.strict_outcome}"

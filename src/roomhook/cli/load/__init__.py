@@ -1,0 +1,1 @@
+"""The load command: runs locust and shows its progress."""

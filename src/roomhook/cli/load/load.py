@@ -1,0 +1,266 @@
+"""``roomhook load``: locust over our users, shapes and thresholds, in one command with good defaults."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from roomhook.cli.shared import options
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.traffic.profiles import Profile
+from roomhook.simulator.util.limits import MOST, MOST_USERS
+
+if TYPE_CHECKING:
+    from roomhook.loadtests.results.thresholds import Threshold
+
+__all__ = ["Engine", "Shape", "app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_DEFAULT_THRESHOLDS: Final = ("noncompliant>0", "delivered<99%")
+_OF_A_STAIRCASE: Final = "lateness>500ms"
+"""A step that can't be kept up with is no good one, whatever is answered."""
+_MOST_USERS: Final = 100
+_CLOSED_LOOP_CONNECTIONS: Final = 64
+_OPEN_LOOP_CONNECTIONS: Final = 1024
+_CAREFUL_RATE: Final = 1000
+
+
+class Engine(StrEnum):
+    """What sends."""
+
+    FAST = "fast"
+    GEVENT = "gevent"
+    REQUESTS = "requests"
+
+
+class Shape(StrEnum):
+    """How the rate moves."""
+
+    RAMP = "ramp"
+    SPIKE = "spike"
+    OUTAGE = "outage"
+    SOAK = "soak"
+    STAIRCASE = "staircase"
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """Users, callbacks/s of each (0: closed loop), and the bound of the fast lane's connections."""
+
+    users: int
+    rate: float
+    connections: int
+
+
+@app.command()
+def load(
+    url: options.Url,
+    *,
+    sdkappid: options.SdkAppId = options.OUR_SDKAPPID,
+    token: options.Token = None,
+    header: options.Header = None,
+    deadline: options.Deadline = 2.0,
+    cacert: options.CaCert = None,
+    insecure: options.Insecure = False,
+    cert: options.Cert = None,
+    duration: Annotated[str, typer.Option(metavar="TIME", help="How long, e.g. 30s, 10m or 1h.")] = "30s",
+    rate: Annotated[
+        str, typer.Option(metavar="RATE", help="The full rate, e.g. 2000/s; max sends as answers come (closed loop).")
+    ] = "200/s",
+    connections: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=MOST, help="At most N in flight. [default: 64 at --rate max, else 1024]"),
+    ] = None,
+    users: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=MOST_USERS, help="Locust users that share the rate. [default: up to 100]"),
+    ] = None,
+    shape: Annotated[Shape, typer.Option(help="How the rate moves up to the full one.")] = Shape.RAMP,
+    engine: Annotated[
+        Engine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
+    ] = Engine.FAST,
+    processes: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, max=256, help="Locust workers on this machine, each with a sender of its own."
+        ),
+    ] = 1,
+    profile: Annotated[Profile, typer.Option(help="The traffic of the simulated rooms.")] = Profile.STEADY,
+    rooms: Annotated[
+        str | None, typer.Option(metavar="N|FILE", help="How many rooms, e.g. 50, or a file with their ids.")
+    ] = None,
+    people: Annotated[Path | None, typer.Option(metavar="FILE", help="Existing accounts, one a line.")] = None,
+    with_enter: Annotated[
+        bool, typer.Option("--with-enter", help="Also call back Room.CallbackAfterMemberEnter.")
+    ] = False,
+    seed: options.Seed = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="THRESHOLD",
+            help="Exit with 1 if this holds, e.g. 'p99>500ms' or 'rate<1000/s'; repeatable. "
+            "'noncompliant>0' and 'delivered<99%' hold too, unless you give a limit of your own for either.",
+        ),
+    ] = None,
+    report_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where load.html, load.json and load.xml (JUnit) go; made if missing.")
+    ] = Path("roomhook-report"),
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A target outside this machine that you may flood; repeatable."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="More than 1,000/s to another machine is meant so.")] = False,
+    output: options.Format = options.OutputFormat.TEXT,
+) -> None:
+    """Find out what an App backend takes: callbacks at a rate, every answer judged, thresholds that decide.
+
+    Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms'
+    """
+    from roomhook.cli.load.locust_process import LocustRun
+    from roomhook.loadtests.results.thresholds import parse_threshold
+    from roomhook.simulator.protocol.callback_request import masked_url
+    from roomhook.simulator.protocol.callback_url import CallbackUrl
+    from roomhook.simulator.sending.pacing import parse_rate
+    from roomhook.simulator.transport.allowed_hosts import is_this_machine, require_allowed
+
+    if importlib.util.find_spec("locust") is None:
+        raise ConfigurationError("roomhook load runs on locust: pip install 'roomhook[load]'")
+    target = CallbackUrl.parse(url)
+    require_allowed(target, allow_host or ())
+    full = parse_rate(rate)
+    if (full is None or full > _CAREFUL_RATE) and not yes and not is_this_machine(target.host):
+        raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
+    thresholds = [parse_threshold(one) for one in fail_if or ()]
+    given = {one.metric for one in thresholds}
+    defaults = (*_DEFAULT_THRESHOLDS, *([_OF_A_STAIRCASE] if shape is Shape.STAIRCASE else []))
+    thresholds += [one for one in map(parse_threshold, defaults) if one.metric not in given]
+    _refuse_the_impossible(thresholds, rate, full)
+    seconds = _whole_seconds(duration)
+    options.parse_headers(header)
+    loop = _loop(full, users, connections, processes)
+    folder = _made(report_dir)
+    chosen = options.chosen_seed(seed)
+    _check_reachable(url, sdkappid, cacert, cert, insecure=insecure)
+    arguments = [
+        *("--host", url, "--headless", "--only-summary", "--users", str(loop.users), "--spawn-rate", str(loop.users)),
+        *("--run-time", str(seconds)),
+        *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
+        *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
+        *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
+        *(word for one in thresholds for word in ("--fail-if", one.text)),
+        *(("--rooms", _path_or_number(rooms)) if rooms else ()),
+        *(("--people", str(people.resolve())) if people else ()),
+        *(("--cacert", str(cacert.resolve())) if cacert else ()),
+        *(("--cert", str(cert.resolve())) if cert else ()),
+        *(["--insecure"] if insecure else []),
+        *(["--with-enter"] if with_enter else []),
+        *(_workers(processes) if processes > 1 else ()),
+        *("--html", str(folder / "load.html"), "--verdict-json", str(folder / "load.json")),
+        *("--verdict-junit", str(folder / "load.xml")),
+    ]
+    typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
+    title = f"{shape} to {rate} at {masked_url(url)}"
+    run = LocustRun(arguments, folder, secrets=_secrets(token, header), seconds=seconds, title=title)
+    code, table = run.finish()
+    if not (folder / "load.json").exists():
+        typer.echo(f"roomhook: {table}", err=True)
+    elif output is options.OutputFormat.JSON:
+        typer.echo((folder / "load.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        typer.echo(table.strip("\n"))
+        typer.echo(f"\nReport: {report_dir / 'load.html'}")
+    raise typer.Exit(code)
+
+
+def _whole_seconds(duration: str) -> int:
+    from roomhook.simulator.util.durations import parse_duration
+
+    seconds, rest = divmod(parse_duration(duration), 1000)
+    if not seconds:
+        raise ConfigurationError(f"--duration {duration} is too short: locust counts whole seconds; give 1s or more")
+    if rest:
+        raise ConfigurationError(f"--duration {duration}: locust counts whole seconds; give {seconds + 1}s")
+    return int(seconds)
+
+
+def _refuse_the_impossible(thresholds: list[Threshold], asked: str, full: float | None) -> None:
+    """A run that asks for less than it is to reach would fail whatever the target does."""
+    for one in thresholds:
+        if one.metric == "rate" and one.sign in {"<", "<="} and full is not None and one.limit > full:
+            raise ConfigurationError(f"--fail-if {one.text!r} can't be met at --rate {asked}: ask for a higher --rate")
+
+
+def _loop(rate: float | None, users: int | None, connections: int | None, processes: int) -> _Loop:
+    if rate is None:
+        if users is not None and connections is not None and users != connections:
+            raise ConfigurationError("at --rate max each user is one connection: give --users or --connections")
+        count = users or connections or _CLOSED_LOOP_CONNECTIONS
+        if count > MOST_USERS:
+            raise ConfigurationError(
+                f"--connections {count}: at --rate max each is a locust user, of whom there are {MOST_USERS:,} at most"
+            )
+        return _Loop(count, 0.0, count)
+    count = users or max(min(_MOST_USERS, int(rate)), processes)
+    return _Loop(count, rate / count, -(-(connections or _OPEN_LOOP_CONNECTIONS) // processes))
+
+
+def _workers(count: int) -> tuple[str, ...]:
+    """Master and workers that talk on loopback, by a port of their own: they tell each other the token."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    master = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    return ("--processes", str(count), *master, "--master-host", "127.0.0.1", "--master-port", port)
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--report-dir {folder} can't be made: {error.strerror}") from None
+    for name in ("load.html", "load.json", "load.xml", "locust.log"):
+        (folder / name).unlink(missing_ok=True)  # what an earlier run has left must not pass for this one's
+    return folder.resolve()
+
+
+def _path_or_number(rooms: str) -> str:
+    return rooms if rooms.lstrip("-").isdigit() else str(Path(rooms).resolve())
+
+
+def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | None, *, insecure: bool) -> None:
+    """Raise ``UnreachableError`` before anything is started, if nobody answers."""
+    from roomhook.loadtests.workload.settings import LoadSettings
+    from roomhook.simulator.transport.sender import Sender, run_loop
+
+    settings = LoadSettings(
+        url=url,
+        sdkappid=sdkappid,
+        seed=0,
+        cacert=str(cacert) if cacert else None,
+        insecure=insecure,
+        cert=str(cert) if cert else None,
+    )
+
+    async def check() -> None:
+        async with Sender(settings.target(), connections=1) as sender:
+            await sender.check_reachable()
+
+    run_loop(check())
+
+
+def _secrets(token: str | None, headers: list[str] | None) -> dict[str, str]:
+    """What must not stand where `ps` shows it, as environment variables."""
+    import msgspec
+
+    from roomhook.loadtests.results.progress import HEADERS
+
+    found = {HEADERS: msgspec.json.encode(headers or []).decode()}
+    if options.parse_token(token) is not None:
+        found["ROOMHOOK_TOKEN"] = str(token)
+    return found

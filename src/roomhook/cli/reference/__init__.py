@@ -1,0 +1,1 @@
+"""Commands that print reference material: schemas and errata."""

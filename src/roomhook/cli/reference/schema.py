@@ -1,0 +1,159 @@
+"""``roomhook schema``: print a JSON Schema, or hold JSON and NDJSON against it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from roomhook.errors import ConfigurationError
+from roomhook.schemas import loader
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_STDIN = Path("-")
+_LINE_SUFFIXES = {".ndjson", ".jsonl"}
+
+
+@app.command()
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A schema, e.g. leave; all are listed without.")
+    ] = None,
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Further files for --validate, as from *.json")
+    ] = None,
+    *,
+    validate: Annotated[
+        Path | None,
+        typer.Option(
+            "--validate", metavar="FILE", help="Hold this JSON or NDJSON file against the schema; - is stdin."
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="With --validate: every problem, not just the best.")
+    ] = False,
+    openapi: Annotated[
+        bool,
+        typer.Option("--openapi", help="Print the OpenAPI 3.1 document of roomhook serve, callbacks as webhooks."),
+    ] = False,
+) -> None:
+    """List the JSON Schemas, print the one called NAME, or validate documents against it.
+
+    A name without a suffix is what is sent, exactly as documented; .accepted is what a receiver must tolerate. The
+    schema is printed complete in itself. NDJSON is known by its name (.ndjson, .jsonl) or by a first line that is a
+    document of its own, and is judged line by line.
+
+    Exit code of --validate: 0 all match, 1 one does not or is not JSON, 2 unknown schema or unreadable file.
+    """
+    if openapi:
+        _print_openapi(alone=name is None and validate is None and not more and not everything)
+        raise typer.Exit
+    if validate is not None:
+        if name is None:
+            raise ConfigurationError("name the schema too, as in 'roomhook schema leave --validate packet.json'")
+        failed = [file for file in (validate, *(more or ())) if not _matches(name, file, everything=everything)]
+        raise typer.Exit(1 if failed else 0)
+    if more or everything:
+        raise ConfigurationError("to validate files write 'roomhook schema leave --validate packet.json'")
+    if name is None:
+        _list()
+    else:
+        typer.echo(json.dumps(loader.schema(name), ensure_ascii=False, indent=2))
+    raise typer.Exit
+
+
+def _print_openapi(*, alone: bool) -> None:
+    from roomhook.simulator.room_backend.api.openapi import document
+
+    if not alone:
+        raise ConfigurationError("--openapi prints one document and takes nothing else; leave the rest out")
+    typer.echo(json.dumps(document(), ensure_ascii=False, indent=2))
+
+
+def _list() -> None:
+    width = max(map(len, loader.names()))
+    for name in loader.names():
+        typer.echo(f"{name:{width}}  {loader.schema(name)['title']}")
+
+
+def _matches(name: str, file: Path, *, everything: bool) -> bool:
+    """Judge every document in *file*, print what is wrong, and say whether all of them match the schema *name*."""
+    label = "stdin" if file == _STDIN else str(file)
+    loader.validator(name)  # an unknown name comes before an unreadable file
+    judged = wrong = number = 0
+    try:
+        with nullcontext(sys.stdin.buffer) if file == _STDIN else file.open("rb") as lines:
+            for number, text in _documents(lines, one_a_line=file.suffix in _LINE_SUFFIXES):
+                judged += 1
+                complaints = _complaints(name, text)
+                wrong += bool(complaints)
+                _print(f"{label}:{number}" if number else label, complaints, everything=everything)
+    except BrokenPipeError:
+        raise  # the reader of our output has gone, which is no fault of the file's
+    except OSError as error:
+        raise ConfigurationError(f"{label} can't be read: {error.strerror}") from None
+    if not judged:
+        typer.echo(f"{label}: holds no document")
+    elif number:
+        typer.echo(f"{label}: {judged - wrong} of {judged} lines match {name}")
+    elif not wrong:
+        typer.echo(f"{label}: matches {name}")
+    return judged > 0 and wrong == 0
+
+
+def _documents(lines: Iterable[bytes], *, one_a_line: bool) -> Iterator[tuple[int, bytes]]:
+    """Line number and text of each document, in one pass: NDJSON may come from a pipe that never ends.
+
+    The number is 0 for a document that is the whole input.
+    """
+    rest = iter(lines)
+    head: list[bytes] = []
+    for line in rest:
+        head.append(line)
+        if sum(bool(one.strip()) for one in head) == 2:
+            break
+    written = [line for line in head if line.strip()]
+    if one_a_line or (len(written) == 2 and _is_json(written[0])):
+        yield from ((number, line) for number, line in enumerate(chain(head, rest), 1) if line.strip())
+    elif written:
+        yield 0, b"".join(chain(head, rest))
+
+
+def _is_json(text: bytes) -> bool:
+    from roomhook.simulator.protocol.response_check import parse_json
+
+    try:
+        parse_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _complaints(name: str, text: bytes) -> list[str]:
+    from roomhook.simulator.protocol.response_check import parse_json
+
+    try:
+        return [str(problem) for problem in loader.problems(name, parse_json(text))]
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}" if b"\n" in text.strip() else f"column {error.colno}"
+        return [f"is not JSON: {error.msg} ({where})"]
+    except ValueError as error:
+        return [f"is not JSON: {error}"]
+    except RecursionError:
+        return ["is nested too deeply"]
+
+
+def _print(where: str, complaints: list[str], *, everything: bool) -> None:
+    shown = complaints if everything else complaints[:1]
+    hidden = len(complaints) - len(shown)
+    for complaint in shown:
+        typer.echo(f"{where}: {complaint}{f'; {hidden} more with --all' if hidden else ''}")

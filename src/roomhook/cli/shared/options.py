@@ -1,0 +1,206 @@
+"""The options that several commands share, declared once, and what turns their text into values."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.limits import LONGEST_WAIT_S
+
+__all__ = [
+    "OUR_SDKAPPID",
+    "CaCert",
+    "Cert",
+    "Deadline",
+    "Format",
+    "Header",
+    "Insecure",
+    "OutputFormat",
+    "OwnSdkAppId",
+    "OwnToken",
+    "PrintAs",
+    "Proxy",
+    "SdkAppId",
+    "Seed",
+    "Timeout",
+    "Token",
+    "Url",
+    "chosen_seed",
+    "parse_address",
+    "parse_headers",
+    "parse_proxy",
+    "parse_token",
+    "refuse_unlikely_sdkappid",
+]
+
+OUR_SDKAPPID: Final = 1400000001
+"""The SDKAppID where we own both ends."""
+
+
+_LARGEST_SDKAPPID: Final = 10**18 - 1
+"""Every sample has 10 digits; what has more than 18 is a number of another kind."""
+
+
+class OutputFormat(StrEnum):
+    """How the result is printed on stdout."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class PrintAs(StrEnum):
+    """How a request is printed."""
+
+    HTTP = "http"
+    CURL = "curl"
+    JSON = "json"
+
+
+def refuse_unlikely_sdkappid(number: int) -> None:
+    """Raise ``ConfigurationError`` for a *number* that can be no SDKAppID."""
+    if not 1 <= number <= _LARGEST_SDKAPPID:
+        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {OUR_SDKAPPID}")
+
+
+def _likely_sdkappid(number: int) -> int:
+    refuse_unlikely_sdkappid(number)
+    return number
+
+
+Url = Annotated[
+    str,
+    typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
+]
+SdkAppId = Annotated[
+    int, typer.Option("--sdkappid", metavar="N", callback=_likely_sdkappid, help="The target's SDKAppID.")
+]
+OwnSdkAppId = Annotated[
+    int,
+    typer.Option(
+        "--sdkappid",
+        metavar="N",
+        callback=_likely_sdkappid,
+        help="Its own SDKAppID: callbacks of any other are refused.",
+    ),
+]
+OwnToken = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="Refuse callbacks that are not signed with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        help="Sign callbacks with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+    ),
+]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="A header for a gateway in front of the target, e.g. 'Authorization: Bearer abc'; repeatable.",
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        max=LONGEST_WAIT_S,
+        help="How long the Room backend waits for a whole answer.",
+    ),
+]
+Deadline = Annotated[
+    float,
+    typer.Option(
+        "--deadline",
+        metavar="SECONDS",
+        min=0.001,
+        max=LONGEST_WAIT_S,
+        help="How late an answer may be and still be in time.",
+    ),
+]
+CaCert = Annotated[
+    Path | None,
+    typer.Option("--cacert", metavar="FILE", help="A PEM file with the CA that signed the target's certificate."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any certificate. The Room backend would not.")]
+Cert = Annotated[
+    Path | None,
+    typer.Option("--cert", metavar="FILE", help="A PEM file with our own client certificate and its key."),
+]
+Proxy = Annotated[
+    str | None,
+    typer.Option("--proxy", metavar="URL", help="Send through this proxy, e.g. http://127.0.0.1:3128"),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", help="Repeat the random choices of an earlier run; every run prints its seed."),
+]
+Format = Annotated[OutputFormat, typer.Option("--format", help="How to print the result on stdout.")]
+
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
+
+
+def chosen_seed(seed: int | None) -> int:
+    """*seed*, or without one a fresh one, short enough to be typed again."""
+    return random.SystemRandom().randrange(1_000_000) if seed is None else seed
+
+
+def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
+    """Names and values of ``--header`` *lines*; raises ``ConfigurationError`` for one that is no ``Name: value``."""
+    found: list[tuple[str, str]] = []
+    for line in lines or ():
+        match = _HEADER.fullmatch(line.strip())
+        if match is None:
+            raise ConfigurationError(f"--header {line!r} is not 'Name: value', as in 'X-Api-Key: abc'")
+        try:
+            match[2].encode("latin-1")
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"--header {match[1]!r}: its value holds letters that no header can") from None
+        found.append((match[1], match[2].rstrip()))
+    return tuple(found)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``--listen``; raises ``ConfigurationError`` for what is no HOST:PORT."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigurationError(f"--listen {text!r} is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def parse_token(token: str | None) -> str | None:
+    """*token* as it is; raises ``ConfigurationError`` for an empty one, which is a variable that was never filled."""
+    if token == "":
+        raise ConfigurationError("the token is empty; leave it out, or give the one that the console shows")
+    return token
+
+
+def parse_proxy(url: str | None) -> str | None:
+    """*url* if it names an HTTP proxy; raises ``ConfigurationError`` for anything else."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"--proxy {url!r} is not an HTTP proxy; write it as http://127.0.0.1:3128")
+    return url

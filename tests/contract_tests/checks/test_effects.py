@@ -1,0 +1,101 @@
+"""Effects, told by a probe, and the ways in which a user can give one; a bad set-up is nobody's finding."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from roomhook.contract_tests.app_backends.server import BackendServer
+from roomhook.contract_tests.engine.suite import run_suite
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.transport.probe import SetupError, accounts_in
+from roomhook.errors import ConfigurationError
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BackendServer]:
+    with BackendServer() as running:
+        yield running
+
+
+def judge(target: str, **options: Any) -> RunFinished:
+    last = list(run_suite(Settings(target, settle_s=0.3, **options)))[-1]
+    assert isinstance(last, RunFinished)
+    return last
+
+
+def blamed(finished: RunFinished) -> set[str]:
+    return {case.requirement.id for case in finished.cases if case.verdict in {Verdict.FAIL, Verdict.WARN}}
+
+
+def test_reference_holds_every_effect(server: BackendServer) -> None:
+    finished = judge(server.url(), only=("effect",), probe=server.probe())
+
+    assert finished.summary.outcome is Outcome.CONFORMS
+    assert len(finished.with_verdict(Verdict.PASS)) == 11
+
+
+def test_probe_that_lists_nobody_is_a_failed_set_up_and_no_finding(server: BackendServer) -> None:
+    finished = judge(server.url(), only=("effect",), probe=f"{server.probe()}-elsewhere")
+
+    assert blamed(finished) == set()
+    assert finished.summary.outcome is Outcome.NOTHING_RAN
+    assert "the probe lists nobody" in finished.summary.detail
+
+
+def test_command_can_be_the_probe(server: BackendServer) -> None:
+    fetch = (
+        "import sys, urllib.request as u; print(u.urlopen(sys.argv[1].replace('ROOM', sys.argv[2])).read().decode())"
+    )
+    where = server.probe().replace("{RoomId}", "ROOM")
+    command = f'{sys.executable} -c "{fetch}" {where} {{RoomId}}'
+
+    assert judge(server.url(), only=("effect.leave",), probe_command=command).summary.outcome is Outcome.CONFORMS
+
+
+def test_silent_refusals_are_judged_by_their_effect(server: BackendServer) -> None:
+    finished = judge(server.url(), only=("app-id.wrong",), refusal="silent", probe=server.probe())
+    broken = judge(
+        server.url("effect.app-id"), only=("app-id.wrong",), refusal="silent", probe=server.probe("effect.app-id")
+    )
+
+    assert finished.summary.outcome is Outcome.CONFORMS
+    assert blamed(broken) == {"app-id.wrong"}
+
+
+def test_silent_refusals_without_a_probe_are_not_judged(server: BackendServer) -> None:
+    finished = judge(server.url(), only=("app-id.wrong", "type.kicked"), refusal="silent")
+
+    assert [case.requirement.id for case in finished.with_verdict(Verdict.NOT_JUDGED)] == ["app-id.wrong"]
+    assert finished.summary.outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ('["ann", "bob"]', ""),
+        ('{"data": {"members": ["ann", "bob"]}}', "/data/members"),
+        ('[{"Member_Account": "ann"}, {"Member_Account": "bob"}]', ""),
+        ('[{"a/b": ["ann", "bob"]}]', "/0/a~1b"),
+    ],
+)
+def test_accounts_are_found_where_the_pointer_says(text: str, pointer: str) -> None:
+    assert accounts_in(text, pointer, "the probe") == {"ann", "bob"}
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"), [("no JSON", ""), ('{"members": []}', ""), ("[1]", ""), ("{}", "/members")]
+)
+def test_anything_but_a_list_of_accounts_is_refused_with_a_remedy(text: str, pointer: str) -> None:
+    with pytest.raises(SetupError, match="no JSON list of accounts"):
+        accounts_in(text, pointer, "the probe")
+
+
+@pytest.mark.parametrize("probe", ["http://127.0.0.1/rooms", "rooms/{RoomId}"])
+def test_probe_without_a_place_for_the_room_is_refused(probe: str) -> None:
+    with pytest.raises(ConfigurationError, match="--probe"):
+        judge("http://127.0.0.1:1", probe=probe)

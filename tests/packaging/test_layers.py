@@ -1,0 +1,177 @@
+"""The shape of the code: who may know whom, what is pure, what a module shows to others."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("schemas", "simulator", "contract_tests", "loadtests", "src/roomhook")
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+PURE = (
+    "simulator/room_backend/state/error_codes.py",
+    "simulator/room_backend/state/engine.py",
+    "simulator/room_backend/state/rooms.py",
+    "simulator/room_backend/state/options.py",
+    "simulator/room_backend/state/room_record.py",
+    "simulator/room_backend/state/members.py",
+    "simulator/room_backend/api/rest.py",
+    "simulator/room_backend/api/rest_schemas.py",
+    "simulator/room_backend/api/client_actions.py",
+    "simulator/protocol/usersig.py",
+    "simulator/protocol/callback_url.py",
+    "simulator/protocol/callback_request.py",
+    "simulator/util/random_stream.py",
+    "simulator/protocol/response_check.py",
+    "simulator/protocol/packet_edits.py",
+    "simulator/protocol/callback_event.py",
+    "simulator/protocol/room_packets.py",
+    "simulator/rooms/sample_callback.py",
+    "simulator/protocol/outcomes.py",
+    "simulator/protocol/packets.py",
+    "simulator/rooms/people.py",
+    "simulator/traffic/profiles.py",
+    "simulator/transport/retry_policy.py",
+    "simulator/rooms/room.py",
+    "contract_tests/harness/drafts.py",
+    "contract_tests/model/register.py",
+    "contract_tests/model/verdicts.py",
+)
+"""Modules that need no clock, no global randomness, no environment and no network: they are passed in."""
+IMPURE = {"asyncio", "datetime", "os", "random", "secrets", "subprocess", "threading", "time", "uuid"}
+STATEMENTS_OF_AN_INIT = (ast.Expr, ast.ImportFrom, ast.Import)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The modules that *tree* imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def exported(tree: ast.Module) -> list[str]:
+    """What ``__all__`` says."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(one, ast.Name) and one.id == "__all__" for one in node.targets
+        ):
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return []
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """The names that *tree* defines at its top level."""
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        elif isinstance(node, ast.Assign):
+            found |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+class TestEveryModule:
+    def test_opens_with_a_sentence(self, path: Path) -> None:
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert docstring
+        assert docstring.split("\n\n")[0].rstrip().endswith((".", "?"))
+
+    def test_shows_what_it_says_it_shows(self, path: Path) -> None:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = exported(tree)
+        assert len(names) == len(set(names))
+        assert set(names) <= defined(tree)
+        public = {
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not _registered(node)
+            and not path.name.startswith("test_")
+        }
+        assert public <= set(names), "public, yet not in __all__"
+
+    def test_stays_readable(self, path: Path) -> None:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=named)
+def test_an_init_keeps_no_state_and_imports_nothing_of_ours(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert all(isinstance(node, STATEMENTS_OF_AN_INIT) for node in tree.body)
+    assert not any(name.startswith("roomhook") for name in imported(tree))
+
+
+@pytest.mark.parametrize("name", [name for name in PURE if (ROOT / name).exists()])
+def test_a_pure_module_reads_no_clock_no_global_randomness_and_no_environment(name: str) -> None:
+    names = imported(ast.parse((ROOT / name).read_text(encoding="utf-8"))) - {"random.Random"}
+    assert {one for one in names if one.partition(".")[0] in IMPURE} == set()
+
+
+def test_the_list_of_pure_modules_is_current() -> None:
+    assert [name for name in PURE if not (ROOT / name).exists()] == []
+
+
+def test_the_view_for_the_type_checkers_leads_to_every_module() -> None:
+    subprocess.run(["make", "--silent", "view"], cwd=ROOT, check=True, capture_output=True)
+    view = ROOT / "build" / "typing"
+    seen = {path.resolve() for path in _walk(view)}
+    assert set(MODULES) <= seen
+
+
+def test_an_arrow_that_points_up_is_noticed(tmp_path: Path) -> None:
+    package = tmp_path / "roomhook"
+    for name in ("", "schemas", "simulator", "contract_tests", "loadtests", "cli"):
+        (package / name).mkdir(exist_ok=True)
+        (package / name / "__init__.py").touch()
+    (package / "__main__.py").touch()
+    linter = [
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        "--no-cache",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def verdict() -> int:
+        return subprocess.run(linter, cwd=tmp_path, check=False, capture_output=True, env=environment).returncode
+
+    assert verdict() == 0
+    (package / "simulator" / "bad.py").write_text("import roomhook.contract_tests\n")
+    assert verdict() == 1
+    (package / "simulator" / "bad.py").write_text("import locust\n")
+    assert verdict() == 1
+
+
+def _registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """Whether a decorator hands it to a register, from where it is found."""
+    names = {ast.unparse(one).partition("(")[0] for one in node.decorator_list}
+    return bool(names & {"app.command", "breaks", "check", "pytest.fixture"})
+
+
+def _walk(folder: Path) -> list[Path]:
+    return [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.endswith(".py")
+    ]

@@ -1,0 +1,92 @@
+"""Fake people: within the documented limits, in many scripts, and the same from the same seed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import faker
+import pytest
+
+from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_url import PLATFORMS
+from roomhook.simulator.rooms.people import (
+    ADDRESSES,
+    PLATFORM_SHARES,
+    People,
+    address,
+    draw_names,
+    names,
+    reasons,
+    shipped_locales,
+    stems,
+    weighted,
+)
+
+
+def described(people: People) -> list[str]:
+    kinds = ("Leave", "Kicked", "Expired", "Dissolved")
+    one_of_each = (people.account, people.room_id, people.client_ip, people.platform)
+    return [make() for make in one_of_each for _ in range(20)] + [people.reason(kind) for kind in kinds]
+
+
+def test_the_same_seed_gives_the_same_people_and_another_seed_others() -> None:
+    assert described(People(7)) == described(People(7))
+    assert described(People(7)) != described(People(8))
+
+
+def test_accounts_and_room_ids_are_new_each_time_and_within_the_limits() -> None:
+    people = People(1)
+    accounts = [people.account() for _ in range(2000)]
+    rooms = [people.room_id() for _ in range(2000)]
+    assert len(set(accounts)) == len(set(rooms)) == 2000
+    assert all(re.fullmatch(r"[a-z]+[0-9]+", account) and len(account) <= 32 for account in accounts)
+    assert all(re.fullmatch(r"[a-z0-9-]+", room) and len(room) <= 48 for room in rooms)
+
+
+def test_every_address_is_public_and_there_are_as_many_as_promised() -> None:
+    assert all(ipaddress.IPv4Address(address(number)).is_global for number in range(0, ADDRESSES, 7))
+    assert len({address(number) for number in range(ADDRESSES)}) == ADDRESSES
+
+
+def test_platforms_are_the_documented_ones_by_their_shares() -> None:
+    assert set(PLATFORM_SHARES) < set(PLATFORMS)
+    assert "RESTAPI" not in PLATFORM_SHARES
+    spread = weighted({"Web": 3, "iOS": 1}, 256)
+    assert (len(spread), spread.count("Web")) == (256, 192)
+
+
+@pytest.mark.parametrize("kind", ["Leave", "Kicked", "Expired", "Dissolved"])
+def test_reasons_come_in_many_scripts_and_fit_in_1000_bytes(kind: str) -> None:
+    every = reasons(kind, shipped_locales())
+    assert all(len(reason.encode()) <= 1000 for reason in every)
+    text = "".join(every)
+    for script in (r"[一-鿿]", r"[가-힣]", r"[ء-ي]", r"[\u0e01-\u0e30]", r"[\u0430-\u044f]"):
+        assert re.search(script, text), script
+
+
+def test_emoji_are_among_the_reasons_beyond_the_basic_plane() -> None:
+    assert any(ord(letter) > 0xFFFF for reason in reasons("Leave", shipped_locales()) for letter in reason)
+
+
+@pytest.mark.skipif(
+    faker.VERSION != "40.54.0",
+    reason="the shipped names were drawn from Faker 40.54.0, and this is another release: its lists may differ",
+)
+def test_the_shipped_names_are_fakers() -> None:
+    assert all(draw_names(locale) == names(locale) for locale in shipped_locales())
+
+
+def test_a_locale_beyond_the_shipped_ones_is_drawn_from_faker() -> None:
+    assert "sv_SE" not in shipped_locales()
+    assert len(names("sv_SE")) == 24
+    assert stems(("sv_SE",)) != ("user",)
+
+
+def test_a_locale_without_latin_letters_still_has_accounts() -> None:
+    assert People(3, ("ko_KR",)).account().startswith("user")
+
+
+def test_an_unknown_locale_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ConfigurationError, match=r"'xx_XX' is no locale .*ja_JP"):
+        names("xx_XX")
