@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic, world
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, world
 from roomhook.simulator.traffic.scenario import from_document
 from roomhook.simulator.traffic.world import World
 
@@ -26,10 +26,12 @@ SETTLED_AFTER_MS = 360_000
 """Rooms are full after a minute of their own time; by now heartbeats expire and people return as at any later time."""
 
 
-def steady(members: int, *, with_enter: bool = False) -> tuple[World, Iterator[Event]]:
+def steady(members: int, *, with_enter: bool = False) -> tuple[World, Iterator[CallbackEvent]]:
     """Rooms with *members* people in all, ten in each on average, in which nobody has to come before anybody can go."""
     phase = {"profile": "steady", "members": members, "duration": "3650d", "rooms": members // 10}
-    rooms = world(Traffic(scenario=from_document({"phase": [phase]}, "benchmark"), seed=7, with_enter=with_enter))
+    rooms = world(
+        TrafficRequest(scenario=from_document({"phase": [phase]}, "benchmark"), seed=7, with_enter=with_enter)
+    )
     stream = rooms.events()
     for event in stream:
         if event.time_ms >= FIXED_START_MS + SETTLED_AFTER_MS:
@@ -37,7 +39,7 @@ def steady(members: int, *, with_enter: bool = False) -> tuple[World, Iterator[E
     return rooms, stream
 
 
-def microseconds(stream: Iterator[Event], packets: int) -> float:
+def microseconds(stream: Iterator[CallbackEvent], packets: int) -> float:
     """CPU time in µs that each of the next *packets* takes."""
     begun = time.process_time()
     deque(islice(stream, packets), maxlen=0)

@@ -36,8 +36,8 @@ from typing import Any
 
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.sending.processes import carry_out_together
-from roomhook.simulator.sending.session import Order, carry_out, seldom_collecting
-from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic
+from roomhook.simulator.sending.session import SendJob, carry_out, seldom_collecting
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
 from roomhook.simulator.traffic.scenario import from_document
 from roomhook.simulator.traffic.traffic_source import TrafficSource
 from roomhook.simulator.transport.sender import run_loop
@@ -181,10 +181,10 @@ PEERS: dict[str, tuple[str, Callable[[Bench], Found]]] = {
 def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float | None) -> dict[str, Any]:
     """Send from living rooms for so long; the rate (1/s) from the first connection to the closed journal."""
     scenario = from_document({"phase": [{"profile": "steady", "members": 1_000, "duration": "3650d"}]}, "benchmark")
-    traffic = Traffic(scenario=scenario, seed=7, start_ms=FIXED_START_MS, with_enter=True)
+    traffic = TrafficRequest(scenario=scenario, seed=7, start_ms=FIXED_START_MS, with_enter=True)
     sources = [_Timed(traffic, (part, processes), seconds) for part in range(1, processes + 1)]
     with tempfile.TemporaryDirectory() as folder:
-        order = Order(
+        order = SendJob(
             url=CallbackUrl.parse(url),
             sdkappid=1400000001,
             insecure=True,
@@ -216,7 +216,7 @@ def _cpu_s() -> float:
 class _Timed(TrafficSource):
     """Traffic that ends after a while."""
 
-    def __init__(self, traffic: Traffic, part: tuple[int, int], seconds: float) -> None:
+    def __init__(self, traffic: TrafficRequest, part: tuple[int, int], seconds: float) -> None:
         super().__init__(TrafficSource.part(traffic, *part).traffic)
         self._seconds = seconds
         self._stream: Iterator[Any] | None = None

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks
     from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend
-    from roomhook.contract_tests.pytest_support.session import Contract
+    from roomhook.contract_tests.pytest_support.session import PytestRun
 
 __all__ = [
     "assert_conforms",
@@ -27,7 +27,7 @@ __all__ = [
     "room_callbacks",
 ]
 
-contract_key: pytest.StashKey[Contract] = pytest.StashKey()
+contract_key: pytest.StashKey[PytestRun] = pytest.StashKey()
 """Where a session keeps the contract that it holds its target to."""
 
 
@@ -75,9 +75,9 @@ def pytest_collection(session: pytest.Session) -> None:
     """Refuse bad options of the suite before anything is collected, where pytest shows that as one line."""
     config = session.config
     if config.getoption("--room-target") or any("roomhook.contract_tests" in argument for argument in config.args):
-        from roomhook.contract_tests.pytest_support.session import Contract, settings_from  # noqa: PLC0415 (as below)
+        from roomhook.contract_tests.pytest_support.session import PytestRun, settings_from  # noqa: PLC0415 (as below)
 
-        Contract(settings_from(config))
+        PytestRun(settings_from(config))
 
 
 @pytest.fixture

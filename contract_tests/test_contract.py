@@ -7,14 +7,14 @@ import pytest
 from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.plugin import contract_key
-from roomhook.contract_tests.pytest_support.session import Contract, failure_text, settings_from
+from roomhook.contract_tests.pytest_support.session import PytestRun, failure_text, settings_from
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test of each selected requirement, in the order in which they are best judged."""
     stash = metafunc.config.stash
     if contract_key not in stash:
-        stash[contract_key] = Contract(settings_from(metafunc.config))
+        stash[contract_key] = PytestRun(settings_from(metafunc.config))
     requirements = stash[contract_key].requirements
     metafunc.parametrize("requirement", requirements, ids=[one.id for one in requirements])
 

@@ -1,4 +1,4 @@
-"""``FastLaneUser``: a locust user whose callbacks are sent by the simulator's sender, in a process of its own.
+"""``FastUser``: a locust user whose callbacks are sent by the simulator's sender, in a process of its own.
 
 All fast-lane users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
 connection in the closed loop, so that locust's users, spawn rate and shapes mean what they always do.
@@ -21,18 +21,18 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from roomhook.loadtests.results.stats import Figures
-from roomhook.loadtests.session.session import Session, session_of
+from roomhook.loadtests.results.stats import LoadStats
+from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.settings import LoadSettings
 
-__all__ = ["FastLaneUser"]
+__all__ = ["FastUser"]
 
 _log = logging.getLogger("roomhook")
 _SPARE_S: Final = 5.0
 _START_S: Final = 20.0
 
 
-class FastLaneUser(User):
+class FastUser(User):
     """One user of the fast lane: while it runs, so does its share of the callbacks."""
 
     @task
@@ -50,7 +50,7 @@ class FastLaneUser(User):
             lane.leave()
 
 
-def _lane_of(session: Session) -> _SenderProcess | None:
+def _lane_of(session: LoadSession) -> _SenderProcess | None:
     """The one sender of all users, who wait for whoever of them is starting it; None if the run ends meanwhile."""
     if isinstance(session.lane, _SenderProcess):
         return session.lane
@@ -77,7 +77,7 @@ def _spawn() -> Any:
 def _warm_up(environment: Environment, **_: Any) -> None:
     """Have a sender ready before the run's time begins to count."""
     options = environment.parsed_options
-    named = FastLaneUser.__name__ in (getattr(options, "user_classes", None) or ())
+    named = FastUser.__name__ in (getattr(options, "user_classes", None) or ())
     if not named and getattr(options, "engine", "") != "fast":
         return
     if isinstance(environment.runner, MasterRunner):
@@ -94,7 +94,7 @@ _ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
 class _SenderProcess:
     """The sender's process under this worker: told how many users there are, asked for figures."""
 
-    def __init__(self, session: Session, settings: LoadSettings, process: Any) -> None:
+    def __init__(self, session: LoadSession, settings: LoadSettings, process: Any) -> None:
         self.ended = Signal()
         self._session = session
         self._users = 0
@@ -120,7 +120,7 @@ class _SenderProcess:
             self._write(b'{"stop":true}')
         self._reading.join(timeout=self._patience_s)
         if not self._reading.ready():
-            self._session.lose(
+            self._session.report_loss(
                 f"the sender did not end within {self._patience_s:g} s; totals hold what it has reported"
             )
             self._process.kill()
@@ -147,7 +147,7 @@ class _SenderProcess:
                     break  # it was killed while it wrote
                 message: dict[str, Any] = msgspec.json.decode(line)
                 if "figures" in message:
-                    self._session.count(Figures.from_dict(message["figures"]))
+                    self._session.count(LoadStats.from_dict(message["figures"]))
                 self._done = self._done or "done" in message
                 error = message.get("error", error)
         finally:
@@ -157,10 +157,10 @@ class _SenderProcess:
             self._process.stdout.close()
             self.ended.set()
         if error:
-            self._session.lose(f"the sender stopped: {error}")
+            self._session.report_loss(f"the sender stopped: {error}")
         elif not self._done:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            self._session.lose(f"the sender ended {how}; totals hold what it has reported")
+            self._session.report_loss(f"the sender ended {how}; totals hold what it has reported")
 
 
 _events: Any = events

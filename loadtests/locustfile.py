@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from roomhook.loadtests.fast_user import FastLaneUser
+from roomhook.loadtests.fast_user import FastUser
 from roomhook.loadtests.users import LeaveCallbackHttpUser, LeaveCallbackUser
 
-__all__ = ["FastLaneUser", "LeaveCallbackHttpUser", "LeaveCallbackUser"]
+__all__ = ["FastUser", "LeaveCallbackHttpUser", "LeaveCallbackUser"]

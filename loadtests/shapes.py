@@ -12,7 +12,7 @@ from locust import LoadTestShape
 
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.results.thresholds import judged, rate_of
-from roomhook.loadtests.session.session import Session, session_of
+from roomhook.loadtests.session.session import LoadSession, session_of
 
 __all__ = ["OutageSweep", "Ramp", "Soak", "Spike", "Staircase", "shape_for"]
 
@@ -45,7 +45,7 @@ class _Shape(LoadTestShape):
         return float(self.duration or self.session.options.run_time or _SECONDS)
 
     @property
-    def session(self) -> Session:
+    def session(self) -> LoadSession:
         """The load test."""
         runner: Any = self.runner
         return session_of(runner.environment)
@@ -141,7 +141,7 @@ class Staircase(_Shape):
     def _held(self) -> bool:
         """Did the step that has just ended keep to all thresholds?"""
         session = self.session
-        figures = session.take()
+        figures = session.drain_stats()
         session.verdicts = judged(session.thresholds, figures)
         rate, broken = rate_of(figures), [one for one in session.verdicts if one.broken]
         if broken:
@@ -173,7 +173,7 @@ _SHAPES: Final[dict[str, type[_Shape]]] = {
 }
 
 
-def shape_for(session: Session) -> LoadTestShape | None:
+def shape_for(session: LoadSession) -> LoadTestShape | None:
     """The shape that --shape asks for; raises ``ConfigurationError`` where that can't be."""
     name = session.options.shape
     if name == "none":

@@ -20,15 +20,15 @@ from requests.exceptions import ChunkedEncodingError
 from urllib3.exceptions import InvalidChunkLength
 
 from roomhook.loadtests.results.stats import failure_text
-from roomhook.loadtests.session.session import Session, session_of
+from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.callback_stream import stamped
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
-from roomhook.simulator.protocol.response_check import ACK_MUST, Answer, judge
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
+from roomhook.simulator.protocol.response_check import ACK_MUST, Response, check_response
 
 __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 
-_BLAMED = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
+_BLAMED = {DeliveryOutcome.TIMEOUT: "ack.deadline", DeliveryOutcome.INCOMPLETE: "ack.complete"}
 _IDLE_S = 0.2
 _GOLDEN: Final = 0.618_033_988_75
 """Multiples of the golden ratio, whole parts dropped, lie evenly between 0 and 1, however many there are."""
@@ -71,7 +71,7 @@ class _Caller:
             return
         session.carriers.carry(partial(self._send, session, options))
 
-    def _send(self, session: Session, options: dict[str, Any]) -> None:
+    def _send(self, session: LoadSession, options: dict[str, Any]) -> None:
         now = time.time()
         event = stamped(session.next_event(), int(now * 1000))
         name = event.check_out
@@ -80,7 +80,7 @@ class _Caller:
         try:
             response = self._post(callback, name, session.settings.deadline_s, options)
         except Exception as failure:
-            session.lose(f"a request came to no outcome, totals lack it: {failure!r}")
+            session.report_loss(f"a request came to no outcome, totals lack it: {failure!r}")
             raise
         elapsed_ms = (time.perf_counter() - begun) * 1000
         with response:
@@ -97,7 +97,7 @@ class _Caller:
             else:
                 response.success()
 
-    def _post(self, callback: Callback, name: str, deadline_s: float, options: dict[str, Any]) -> Any:
+    def _post(self, callback: CallbackRequest, name: str, deadline_s: float, options: dict[str, Any]) -> Any:
         """The answer, or what stands for it in locust; whatever is not whole by the deadline is a time-out."""
         # Both clients close the connection, so that what comes late is not taken for the answer to the next request.
         with gevent.Timeout(deadline_s, TimeoutError):
@@ -114,32 +114,32 @@ class _Caller:
 
 def _judged(
     status: int, body: bytes, elapsed_ms: float, error: BaseException | None, deadline_ms: float
-) -> tuple[Outcome, tuple[str, ...]]:
+) -> tuple[DeliveryOutcome, tuple[str, ...]]:
     """Outcome and ids of the requirements that were not met; an *error* with a *status* came inside the body."""
     complete = error is None
     if error is not None:
         outcome = _outcome_of(error, begun=status > 0)
-        if outcome is not Outcome.INCOMPLETE or not status:
+        if outcome is not DeliveryOutcome.INCOMPLETE or not status:
             return outcome, (_BLAMED.get(outcome, "ack.status"),)
-    judgement = judge(Answer(status, (), body, elapsed_ms, complete), deadline_ms=deadline_ms)
+    judgement = check_response(Response(status, (), body, elapsed_ms, complete), deadline_ms=deadline_ms)
     ids = {breach.requirement for breach in judgement.breaches}
     return judgement.outcome, tuple(one for one in ACK_MUST if one in ids)
 
 
-def _outcome_of(error: BaseException, *, begun: bool) -> Outcome:
+def _outcome_of(error: BaseException, *, begun: bool) -> DeliveryOutcome:
     """The outcome that an *error* of either client stands for; *begun*: inside the body of an answer."""
     if isinstance(error, HTTPConnectionClosed):
         reset = isinstance(error.__context__, ConnectionResetError)
-        return Outcome.RESET if reset else Outcome.CLOSED
+        return DeliveryOutcome.RESET if reset else DeliveryOutcome.CLOSED
     if isinstance(error, HTTPParseError):
         complaint = error.args[1:] not in {(), (_EARLY_END,)}  # the parser numbers what it does not like
-        return Outcome.NOT_HTTP if complaint else Outcome.INCOMPLETE
+        return DeliveryOutcome.NOT_HTTP if complaint else DeliveryOutcome.INCOMPLETE
     if isinstance(error, ChunkedEncodingError):
         wrapped = error.args[0] if error.args else None
         garbled = isinstance(getattr(wrapped, "__cause__", None), InvalidChunkLength)
-        return Outcome.NOT_HTTP if garbled else Outcome.INCOMPLETE
+        return DeliveryOutcome.NOT_HTTP if garbled else DeliveryOutcome.INCOMPLETE
     outcome = outcome_of_error(error)
-    return outcome if outcome is Outcome.TIMEOUT or not begun else Outcome.INCOMPLETE
+    return outcome if outcome is DeliveryOutcome.TIMEOUT or not begun else DeliveryOutcome.INCOMPLETE
 
 
 class _AsItCame(FastResponse):

@@ -15,7 +15,7 @@ from typing import Final, Self
 import uvicorn
 
 from roomhook.contract_tests.app_backends.reference.connection_info import WireProtocol
-from roomhook.contract_tests.app_backends.site import Site, callback_path
+from roomhook.contract_tests.app_backends.site import BackendRouter, callback_path
 from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID
 from roomhook.errors import ConfigurationError
 
@@ -42,7 +42,7 @@ class BackendServer:
     ) -> None:
         self._address = host, port
         self._scheme = "https" if tls else "http"
-        self._site = Site(str(sdkappid), token)
+        self._site = BackendRouter(str(sdkappid), token)
         self._server = _Server(_configuration(self._site, tls))
         self.origin = ""
 
@@ -105,7 +105,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def _configuration(site: Site, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _configuration(site: BackendRouter, tls: ssl.SSLContext | None) -> uvicorn.Config:
     """Quiet: a broken backend crashes all day long, and its tracebacks are no news."""
     config = uvicorn.Config(
         site,

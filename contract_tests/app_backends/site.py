@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
 from roomhook.contract_tests.app_backends.reference.backend import ReferenceBackend
 
-__all__ = ["Site", "callback_path"]
+__all__ = ["BackendRouter", "callback_path"]
 
 _PATH: Final = re.compile("(/reference|/broken/([a-z0-9.-]+))(/.*)?")
 
@@ -21,7 +21,7 @@ def callback_path(broken: str | None = None) -> str:
     return f"/broken/{broken}" if broken else "/reference"
 
 
-class Site:
+class BackendRouter:
     """All backends for one SDKAppID and token; each keeps rooms of its own."""
 
     def __init__(self, sdkappid: str, token: str | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft, raw_query
-from roomhook.simulator.protocol.response_check import Breach, header
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft, raw_query
+from roomhook.simulator.protocol.response_check import Violation, header
 
 __all__ = ["other_region"]
 
@@ -25,7 +25,7 @@ def _next_digit(own: str, position: int) -> str:
     return own[:position] + changed + own[position + 1 :] if position != -1 else own[:-1] + changed
 
 
-def _as(case: Case, sdkappid: object) -> Draft:
+def _as(case: Case, sdkappid: object) -> CallbackDraft:
     return case.leave().url(SdkAppid=sdkappid)
 
 
@@ -129,4 +129,4 @@ def packet(case: Case) -> None:
             f"HTTP {exchange.status}, {kind or 'no Content-Type'}" if exchange.answer else exchange.outcome.explained
         )
         expected = "a response packet with ActionStatus FAIL"
-        case.blame(exchange, "a refusal is no response packet", Breach("", expected, shown))
+        case.blame(exchange, "a refusal is no response packet", Violation("", expected, shown))

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.response_check import Breach, header
+from roomhook.simulator.protocol.response_check import Violation, header
 
 __all__: list[str] = []
 
@@ -59,7 +59,7 @@ _FIELDS: Final = {
 """Case name to the field and to values of other types than the page's."""
 
 
-def _draft(case: Case, body: Callable[[dict[str, Any]], bytes]) -> Draft:
+def _draft(case: Case, body: Callable[[dict[str, Any]], bytes]) -> CallbackDraft:
     return case.leave().sent_as(body=body)
 
 
@@ -70,7 +70,7 @@ def bodies(case: Case) -> None:
     _then_valid(case, what, _draft(case, body), case.rejects)
 
 
-def _large(case: Case) -> Draft:
+def _large(case: Case) -> CallbackDraft:
     return case.leave(Reason="x" * _LARGE)
 
 
@@ -78,7 +78,7 @@ def _large(case: Case) -> Draft:
 def large(case: Case) -> None:
     """A mebibyte of Reason: may be refused, may be accepted."""
 
-    def send(draft: Draft, what: str) -> None:
+    def send(draft: CallbackDraft, what: str) -> None:
         exchange = case.send(draft)
         if exchange.status is not None and exchange.status >= 500:
             case.survives(draft, what)
@@ -114,18 +114,18 @@ def duplicate_key(case: Case) -> None:
     first = case.send(_draft(case, lambda packet: doubled(packet, good_first=True)))
     last = case.send(_draft(case, lambda packet: doubled(packet, good_first=False)))
     if first.acknowledged and not last.acknowledged:
-        breach = Breach("", "the last, as most parsers have it", "the first")
+        breach = Violation("", "the last, as most parsers have it", "the first")
         case.blame(first, "of two equal keys the first wins", breach)
     for exchange in (first, last):
         if exchange.status is not None and exchange.status >= 500:
             case.blame(
                 exchange,
                 "two equal keys got a server error",
-                Breach("", "any answer below 500", f"HTTP {exchange.status}"),
+                Violation("", "any answer below 500", f"HTTP {exchange.status}"),
             )
 
 
-def _all_inputs(case: Case) -> Iterator[tuple[str, Draft]]:
+def _all_inputs(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
     for what, body in _BODIES.values():
         yield what, _draft(case, body)
     yield _LARGE_PACKET, _large(case)
@@ -135,7 +135,7 @@ def _all_inputs(case: Case) -> Iterator[tuple[str, Draft]]:
             yield f"{field} = {json.dumps(value)}", case.leave(**{field: value})
 
 
-def _then_valid(case: Case, what: str, draft: Draft, send: Callable[[Draft, str], object]) -> None:
+def _then_valid(case: Case, what: str, draft: CallbackDraft, send: Callable[[CallbackDraft, str], object]) -> None:
     """*send* the input, then a valid callback; its failure is kept for bad.alive if it happens again."""
     run = case.run
     for attempt in range(run.repeats):
@@ -149,9 +149,9 @@ def _then_valid(case: Case, what: str, draft: Draft, send: Callable[[Draft, str]
         if exchange.acknowledged and run.line.comebacks == comebacks:
             run.aftermath[what] = None
             return
-        run.let_it_catch_up()
+        run.wait_until_recovered()
     run.aftermath[what] = exchange
-    run.check_pulse()
+    run.verify_target_alive()
 
 
 @check("bad.alive")
@@ -169,7 +169,9 @@ def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
     if not exchange.acknowledged:
         case.blame_unacknowledged(exchange, f"a valid callback right after {what}")
     else:
-        breach = Breach("", "a target that takes connections all the time", "refused connections, until it came back")
+        breach = Violation(
+            "", "a target that takes connections all the time", "refused connections, until it came back"
+        )
         case.blame(exchange, f"the target was gone for a while after {what}", breach)
 
 
@@ -180,7 +182,7 @@ def no_leak(case: Case) -> None:
         if what not in case.run.aftermath:
             case.send(draft)  # looked at in passing, like every other answer
     for seen in case.run.observations.seen("bad.no-leak"):
-        case.blame(seen.exchange, seen.message, Breach("", seen.expected, seen.actual))
+        case.blame(seen.exchange, seen.message, Violation("", seen.expected, seen.actual))
 
 
 @check("bad.no-echo")
@@ -201,7 +203,7 @@ def no_echo(case: Case) -> None:
     for draft in drafts:
         exchange = case.send(draft)
         if _echoes(exchange):
-            breach = Breach("", "the markup escaped, or left out", f"{_MARKUP[:8]}… in a page of type text/html")
+            breach = Violation("", "the markup escaped, or left out", f"{_MARKUP[:8]}… in a page of type text/html")
             case.blame(exchange, "an HTML answer reflects markup of the callback", breach)
             return
 

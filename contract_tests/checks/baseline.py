@@ -11,37 +11,37 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT, MISTAKEN_SIGNATURES, Draft, unsigned
+from roomhook.contract_tests.harness.drafts import ABSENT, MISTAKEN_SIGNATURES, CallbackDraft, unsigned
 from roomhook.contract_tests.model.verdicts import Finding
 from roomhook.simulator.protocol.response_check import ACK_MUST
 
 __all__ = ["BASELINE_VALUES", "OBSERVED"]
 
-BASELINE_VALUES: Final[dict[str, Callable[[int], dict[str, Draft]]]] = {
+BASELINE_VALUES: Final[dict[str, Callable[[int], dict[str, CallbackDraft]]]] = {
     "type.leave": lambda _: {
-        "Type Kicked": Draft({"Type": "Kicked", "Reason": "kicked out"}),
-        "Type Expired": Draft({"Type": "Expired"}),
+        "Type Kicked": CallbackDraft({"Type": "Kicked", "Reason": "kicked out"}),
+        "Type Expired": CallbackDraft({"Type": "Expired"}),
     },
-    "members.one": lambda _: {"two accounts": Draft({"MemberList_Account": ["rhmemberone", "rhmembertwo"]})},
+    "members.one": lambda _: {"two accounts": CallbackDraft({"MemberList_Account": ["rhmemberone", "rhmembertwo"]})},
     "time.now": lambda now_ms: {
-        "EventTime in seconds": Draft({"EventTime": now_ms // 1000}),
-        "an EventTime of 2022 in seconds": Draft({"EventTime": 1_670_574_414}),
-        "an EventTime of 2022": Draft({"EventTime": 1_670_574_414_123}),
+        "EventTime in seconds": CallbackDraft({"EventTime": now_ms // 1000}),
+        "an EventTime of 2022 in seconds": CallbackDraft({"EventTime": 1_670_574_414}),
+        "an EventTime of 2022": CallbackDraft({"EventTime": 1_670_574_414_123}),
     },
     "url.platform.ios": lambda _: {
-        f"OptPlatform={one}": Draft(params={"OptPlatform": one}) for one in ("Android", "Web", "IOS", "ios")
+        f"OptPlatform={one}": CallbackDraft(params={"OptPlatform": one}) for one in ("Android", "Web", "IOS", "ios")
     },
     "url.contenttype.json": lambda _: {
-        "contenttype=JSON": Draft(params={"contenttype": "JSON"}),
-        "no contenttype": Draft(params={"contenttype": ABSENT}),
+        "contenttype=JSON": CallbackDraft(params={"contenttype": "JSON"}),
+        "no contenttype": CallbackDraft(params={"contenttype": ABSENT}),
     },
     "url.client-ip.v4": lambda _: {
-        "ClientIP=127.0.0.1": Draft(params={"ClientIP": "127.0.0.1"}),
-        "no ClientIP": Draft(params={"ClientIP": ABSENT}),
+        "ClientIP=127.0.0.1": CallbackDraft(params={"ClientIP": "127.0.0.1"}),
+        "no ClientIP": CallbackDraft(params={"ClientIP": ABSENT}),
     },
     "sign.valid": lambda _: {
-        "no Sign": Draft(signature=unsigned),
-        **{f"Sign as {how}": Draft(signature=signature) for how, signature in MISTAKEN_SIGNATURES.items()},
+        "no Sign": CallbackDraft(signature=unsigned),
+        **{f"Sign as {how}": CallbackDraft(signature=signature) for how, signature in MISTAKEN_SIGNATURES.items()},
     },
 }
 """Requirement to the drafts that put another value in the place of the baseline's: what tells which value is minded.
@@ -54,7 +54,7 @@ Each is made of the present time (ms) and named by its value.
 def baseline(case: Case) -> None:
     """The baseline's own answer, once more at the end; and answers that failed once and not again."""
     if case.requirement.id == "ack.ok" and not case.run.lost:
-        case.run.check_pulse()  # a target that has died passes every refusal
+        case.run.verify_target_alive()  # a target that has died passes every refusal
     for exchange in case.run.flaky:
         breach = exchange.judgement.breaches[0]
         if breach.requirement == case.requirement.id:

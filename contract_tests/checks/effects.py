@@ -11,10 +11,10 @@ from urllib.parse import unquote, unquote_plus
 from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, NotJudgedError
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.response_check import Breach
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
@@ -141,7 +141,7 @@ def malformed(case: Case) -> None:
     case.needs("effect.leave")
     case.needs("bad.array")
 
-    def drafts(case: Case, room: str, account: str) -> list[Draft]:
+    def drafts(case: Case, room: str, account: str) -> list[CallbackDraft]:
         leave = _leave(case, room, [account])
         bodies: list[Callable[[dict[str, Any]], bytes]] = [
             lambda packet: json.dumps(packet).encode()[:-2],
@@ -199,13 +199,13 @@ def rejoin(case: Case) -> None:
     )
 
 
-def _leave(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> Draft:
+def _leave(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> CallbackDraft:
     return case.leave(
         **{"RoomId": room, "MemberList_Account": list(accounts), "Operator_Account": accounts[0], **fields}
     )
 
 
-def _unchanged(case: Case, drafts: Callable[[Case, str, str], list[Draft]], what: str) -> None:
+def _unchanged(case: Case, drafts: Callable[[Case, str, str], list[CallbackDraft]], what: str) -> None:
     """What *drafts* send must change nothing; a valid leave of a witness tells when they are through."""
     account, witness, other = case.accounts(3)
     room = case.populated_room([account, witness, other])
@@ -217,12 +217,12 @@ def _expect(
     case: Case,
     room: str,
     expected: set[str],
-    sending: Sequence[Draft | Callback],
+    sending: Sequence[CallbackDraft | CallbackRequest],
     when: str,
     *,
     shown: Exchange | None = None,
 ) -> None:
-    exchanges = [case.send(case.build(one) if isinstance(one, Draft) else one) for one in sending]
+    exchanges = [case.send(case.build(one) if isinstance(one, CallbackDraft) else one) for one in sending]
     members = case.settled(room, expected)
     if members != expected:
         _blame(case, room, shown or exchanges[0], expected, members, when)
@@ -234,7 +234,7 @@ def _blame(  # noqa: PLR0917 (who was where, and when)
     left, gone = sorted(members - expected), sorted(expected - members)
     parts = [f"{_are(left)} still in {room}"] if left else []
     parts += [f"{_are(gone)} gone from {room}"] if gone else []
-    breach = Breach(
+    breach = Violation(
         "",
         f"{', '.join(sorted(expected)) or 'nobody'} in the room",
         f"{', '.join(sorted(members)) or 'nobody'} in the room",

@@ -13,9 +13,9 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, NotJudgedError, is_connection_loss, taken_as_valid
 from roomhook.contract_tests.transport import raw_requests as raw
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Breach, judge
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Violation, check_response
 
 __all__ = ["judge_together"]
 
@@ -41,7 +41,7 @@ def reuse(case: Case) -> None:
         failed.append(exchange)
         if len(failed) > 1 and not is_connection_loss(exchange):
             break
-    case.run.check_pulse()
+    case.run.verify_target_alive()
     _unless_flaky(case, failed[-1])
     case.blame_unacknowledged(failed[-1], "a callback on a connection that had carried one before")
 
@@ -78,11 +78,11 @@ def _blame_surplus(case: Case) -> None:
         if not more.strip(b"\r\n") or _IDLE_CLOSE.match(more):
             return
     exchange = case.send(callback)
-    breach = Breach("", "the next answer, and nothing before it", f"{more[:80]!r}")
+    breach = Violation("", "the next answer, and nothing before it", f"{more[:80]!r}")
     case.blame(exchange, "a connection that is kept open holds bytes behind the whole answer", breach)
 
 
-def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str, *, deadline: bool) -> None:
+def judge_together(case: Case, make: Callable[[], Sequence[CallbackRequest]], what: str, *, deadline: bool) -> None:
     """All callbacks that *make* gives, at once: each must be acknowledged, within the deadline only if *deadline*.
 
     A run of them that fails is sent once more before it is blamed, after the target has caught up.
@@ -96,8 +96,8 @@ def judge_together(case: Case, make: Callable[[], Sequence[Callback]], what: str
         worst = [one for one in exchanges if not _accepted(one, deadline=deadline)]
         if not worst:
             break
-        lenient = any(one.outcome is Outcome.NOT_HTTP for one in worst)
-        if not case.run.let_it_catch_up(total):
+        lenient = any(one.outcome is DeliveryOutcome.NOT_HTTP for one in worst)
+        if not case.run.wait_until_recovered(total):
             break
         if any(one.status == HTTPStatus.TOO_MANY_REQUESTS for one in worst):
             case.run.pause(_RATE_WINDOW_S)
@@ -120,10 +120,10 @@ def _unless_flaky(case: Case, exchange: Exchange) -> None:
 def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
     if deadline or exchange.answer is None:
         return exchange.acknowledged
-    return judge(exchange.answer, deadline_ms=float("inf")).acknowledged
+    return check_response(exchange.answer, deadline_ms=float("inf")).acknowledged
 
 
-def _leaves(case: Case, count: int) -> list[Callback]:
+def _leaves(case: Case, count: int) -> list[CallbackRequest]:
     return [case.prepare(case.leave()) for _ in range(count)]
 
 
@@ -145,7 +145,7 @@ def burst(case: Case) -> None:
     """A room dissolves; its last fifty don't count, whose MemberCount other requirements look at."""
     case.needs("http.parallel.deadline")
 
-    def dissolution() -> list[Callback]:
+    def dissolution() -> list[CallbackRequest]:
         room = case.room()
         return [case.prepare(case.leave(MemberCount=_BURST + 49 - number), room=room) for number in range(_BURST)]
 
@@ -182,11 +182,13 @@ def method(case: Case) -> None:
         exchange = case.send(draft)
         if taken_as_valid(exchange):
             case.blame(
-                exchange, f"{name} was acknowledged", Breach("", "anything but a clean OK, say HTTP 405", "a clean OK")
+                exchange,
+                f"{name} was acknowledged",
+                Violation("", "anything but a clean OK, say HTTP 405", "a clean OK"),
             )
 
 
-def _arrives(case: Case, callback: Callback, pieces: Sequence[raw.Piece], note: str) -> None:
+def _arrives(case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece], note: str) -> None:
     """The callback in *pieces* must be acknowledged; a failure is tried once more."""
     run = case.run
     for _ in range(2):
@@ -205,13 +207,13 @@ def _arrives(case: Case, callback: Callback, pieces: Sequence[raw.Piece], note: 
     case.blame_unacknowledged(exchange, note)
 
 
-def _raw_callback(case: Case) -> Callback:
+def _raw_callback(case: Case) -> CallbackRequest:
     if case.run.settings.proxy:
         raise NotJudgedError("a request that no HTTP client will send can't go through --proxy")
     return case.prepare(case.leave())
 
 
-def _raw_head(case: Case, callback: Callback, *, chunked: bool = False) -> bytes:
+def _raw_head(case: Case, callback: CallbackRequest, *, chunked: bool = False) -> bytes:
     return raw.head(case.run.url, callback, case.run.settings.headers, chunked=chunked)
 
 
@@ -251,7 +253,7 @@ def split_head(case: Case) -> None:
 @check("http.half-request")
 def half_request(case: Case) -> None:
     """Clients that hang up mid-head and mid-body must cost nobody else anything."""
-    case.run.check_pulse()
+    case.run.verify_target_alive()
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     end_of_head = whole.index(b"\r\n\r\n") + 4

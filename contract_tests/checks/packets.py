@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 
 __all__: list[str] = []
 
@@ -20,19 +20,19 @@ _ESCAPED_REASON: Final = (
 )
 
 
-def _with_reason(reason: str) -> Callable[[Case], Draft]:
+def _with_reason(reason: str) -> Callable[[Case], CallbackDraft]:
     return lambda case: case.leave(Reason=reason)
 
 
-def _with_count(count: int) -> Callable[[Case], Draft]:
+def _with_count(count: int) -> Callable[[Case], CallbackDraft]:
     return lambda case: case.leave(MemberCount=count)
 
 
-def _with_members(count: int) -> Callable[[Case], Draft]:
+def _with_members(count: int) -> Callable[[Case], CallbackDraft]:
     return lambda case: case.leave(MemberList_Account=case.accounts(count))
 
 
-def _kicked(case: Case) -> Draft:
+def _kicked(case: Case) -> CallbackDraft:
     member, operator = case.accounts(2)
     return case.leave(
         Type="Kicked", MemberList_Account=[member], Operator_Account=operator, Reason="kicked by the owner"
@@ -47,7 +47,7 @@ def _shuffled(packet: dict[str, Any]) -> bytes:
     return json.dumps(dict(sorted(packet.items(), reverse=True)), separators=(",", ":")).encode()
 
 
-_ACKNOWLEDGED: Final[dict[str, Callable[[Case], Draft]]] = {
+_ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "type.kicked": lambda case: case.leave(Type="Kicked", Reason="kicked out"),
     "type.expired": lambda case: case.leave(Type="Expired", Reason="heartbeat expired"),
     "members.two": _with_members(2),

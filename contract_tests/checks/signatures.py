@@ -8,7 +8,7 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import Signature, genuine, unsigned
 from roomhook.simulator.protocol.callback_url import Parameters, sign
-from roomhook.simulator.protocol.response_check import Breach
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
@@ -132,4 +132,4 @@ def upper(case: Case) -> None:
     """Worth knowing: whether upper-case hex is taken; the documents show lower case."""
     exchange = case.send(case.leave().sent_as(signature=lambda token, now: _pair(sign(token, now).upper(), now)))
     if not exchange.acknowledged:
-        case.blame(exchange, "upper-case hex in Sign is refused", Breach("", "either case", "lower case only"))
+        case.blame(exchange, "upper-case hex in Sign is refused", Violation("", "either case", "lower case only"))

@@ -10,7 +10,7 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, NotJudgedError
-from roomhook.simulator.protocol.response_check import Breach
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["CERTIFICATE"]
 
@@ -126,4 +126,4 @@ def _handshake(case: Case, context: ssl.SSLContext) -> str | Exception:
 
 
 def _blame(case: Case, expected: str, error: ssl.SSLCertVerificationError) -> None:
-    case.blame(None, "the Room backend would not get past the handshake", Breach("", expected, error.verify_message))
+    case.blame(None, "the Room backend would not get past the handshake", Violation("", expected, error.verify_message))

@@ -7,7 +7,7 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft, raw_query
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft, raw_query
 from roomhook.simulator.protocol.callback_url import Parameters
 
 __all__: list[str] = []
@@ -43,7 +43,7 @@ def _with_first_letters_encoded(params: Parameters) -> str:
     return encoded.replace("Room.Callback", "%52oom.Callback", 1)
 
 
-_ACKNOWLEDGED: Final[dict[str, Callable[[Case], Draft]]] = {
+_ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "url.platform.absent": lambda case: case.leave().url(ClientIP=ABSENT, OptPlatform=ABSENT),
     "url.contenttype.upper": lambda case: case.leave().url(contenttype="JSON"),
     "url.contenttype.absent": lambda case: case.leave().url(contenttype=ABSENT),

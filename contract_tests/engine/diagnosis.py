@@ -11,30 +11,30 @@ from roomhook.contract_tests.checks.tls import CERTIFICATE
 from roomhook.contract_tests.engine.other_families import (
     CHAT_GROUPS,
     ENGINE_EVENTS,
-    Family,
+    OtherCallbackApi,
     answered_as,
     chat_group_exit,
     engine_exit,
     understood_as_engine_event,
 )
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import Draft
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import complains_of_sign, hint_for
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.verdicts import Finding
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Breach
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Violation
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.engine.suite import SuiteRun
 
 __all__ = ["diagnose"]
 
 
-def diagnose(run: Run, case: Case, exchange: Exchange) -> Sequence[Finding]:
+def diagnose(run: SuiteRun, case: Case, exchange: Exchange) -> Sequence[Finding]:
     """The findings that say why *exchange*, of the baseline, is no acknowledgement; *case* holds its plain finding."""
-    if exchange.outcome is Outcome.TLS:
+    if exchange.outcome is DeliveryOutcome.TLS:
         judged = [run.judge(load_register()[one]) for one in CERTIFICATE]
         certificate = [finding for one in judged for finding in one.findings]
         if certificate:
@@ -43,7 +43,7 @@ def diagnose(run: Run, case: Case, exchange: Exchange) -> Sequence[Finding]:
     return [value] if value else _form_of_the_answer(run, exchange)
 
 
-def _one_value(run: Run, case: Case, exchange: Exchange) -> Finding | None:
+def _one_value(run: SuiteRun, case: Case, exchange: Exchange) -> Finding | None:
     """The finding on one value of the baseline, if it alone is minded: another in its place is acknowledged."""
     minded = _minded(run, case)
     message = ""
@@ -58,7 +58,7 @@ def _one_value(run: Run, case: Case, exchange: Exchange) -> Finding | None:
     return replace(case.findings[0], requirement=load_register()[requirement], message=message, hint="")
 
 
-def _minded(run: Run, case: Case) -> dict[str, str]:
+def _minded(run: SuiteRun, case: Case) -> dict[str, str]:
     """The requirements whose value in the baseline is minded, each with a value that is taken instead."""
     found: dict[str, str] = {}
     for requirement, drafts in BASELINE_VALUES.items():
@@ -71,7 +71,7 @@ def _minded(run: Run, case: Case) -> dict[str, str]:
     return found
 
 
-def _form_of_the_answer(run: Run, exchange: Exchange) -> list[Finding]:
+def _form_of_the_answer(run: SuiteRun, exchange: Exchange) -> list[Finding]:
     """What the answer itself breaks, and the document that was followed if it was another."""
     hint = hint_for(exchange, run.settings, every=True)
     found = [
@@ -91,13 +91,13 @@ def _form_of_the_answer(run: Run, exchange: Exchange) -> list[Finding]:
     family = _followed_family(run, exchange)
     if family is not None:
         case = Case(run, load_register()["ack.family"])
-        breach = Breach("", "the response packet of the page", f"an App backend for {family.name}")
+        breach = Violation("", "the response packet of the page", f"an App backend for {family.name}")
         case.blame(exchange, "another document was followed", breach, hint=family.change)
         found += case.findings
     return found
 
 
-def _followed_family(run: Run, exchange: Exchange) -> Family | None:
+def _followed_family(run: SuiteRun, exchange: Exchange) -> OtherCallbackApi | None:
     """The family that the target seems to be written for, by its answer or by what it does understand."""
     packet = exchange.judgement.packet
     if isinstance(packet, dict) and answered_as(packet):
@@ -106,7 +106,7 @@ def _followed_family(run: Run, exchange: Exchange) -> Family | None:
         return None
     settings, now_ms = run.settings, run.now_ms()
     unknown = "Room.CallbackAfterSomethingNew"
-    anything = Draft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
+    anything = CallbackDraft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
     if run.line.attempt(Case(run, load_register()["ack.family"]).build(anything)).acknowledged:
         return None  # it acknowledges what it does not know, so that nothing follows
     group = chat_group_exit(

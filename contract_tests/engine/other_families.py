@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from roomhook.simulator.protocol.callback_request import JSON_CONTENT, Callback
+from roomhook.simulator.protocol.callback_request import JSON_CONTENT, CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters
-from roomhook.simulator.protocol.response_check import Answer, parse_json
+from roomhook.simulator.protocol.response_check import Response, parse_json
 
 __all__ = [
     "CHAT_GROUPS",
     "ENGINE_EVENTS",
     "LEGACY_ROOMKIT",
-    "Family",
+    "OtherCallbackApi",
     "answered_as",
     "chat_group_exit",
     "engine_exit",
@@ -24,30 +24,30 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class OtherCallbackApi:
     """Another family: its ``name`` with the document, and what to ``change`` to follow this callback's page instead."""
 
     name: str
     change: str
 
 
-ENGINE_EVENTS: Final = Family(
+ENGINE_EVENTS: Final = OtherCallbackApi(
     "TRTC engine events (trtc.io/document/39558)",
     "Read SdkAppid, Sign and RequestTime from the URL, not from headers; take CallbackCommand, RoomId and "
     "MemberList_Account from the packet, not EventType and EventInfo; answer ActionStatus, ErrorCode and ErrorInfo.",
 )
-LEGACY_ROOMKIT: Final = Family(
+LEGACY_ROOMKIT: Final = OtherCallbackApi(
     "legacy RoomKit (cloud.tencent.com/document/product/1690/92699)",
     "Take the command from CallbackCommand; answer ActionStatus and ErrorInfo beside ErrorCode, not ErrorMessage.",
 )
-CHAT_GROUPS: Final = Family(
+CHAT_GROUPS: Final = OtherCallbackApi(
     "the Group.* callbacks of Chat (trtc.io/document/34354)",
     "Handle Room.CallbackAfterMemberLeave beside Group.CallbackAfterMemberExit: RoomId stands for GroupId, Type for "
     "ExitType, and MemberList_Account is a list of texts where ExitMemberList is one of objects.",
 )
 
 
-def answered_as(packet: Mapping[str, Any]) -> Family | None:
+def answered_as(packet: Mapping[str, Any]) -> OtherCallbackApi | None:
     """The family whose answer *packet* is; None for anything with an ActionStatus, which is this one's."""
     keys = {key.lower() for key in packet}
     if "actionstatus" in keys:
@@ -57,7 +57,7 @@ def answered_as(packet: Mapping[str, Any]) -> Family | None:
     return ENGINE_EVENTS if "code" in keys else None
 
 
-def understood_as_engine_event(answer: Answer | None) -> bool:
+def understood_as_engine_event(answer: Response | None) -> bool:
     """Whether *answer*, to an engine event, is a success as that family has it: 200 and a code of 0."""
     if answer is None or answer.status != 200:
         return False
@@ -68,7 +68,9 @@ def understood_as_engine_event(answer: Answer | None) -> bool:
     return isinstance(packet, dict) and packet.get("code") == 0 and "ActionStatus" not in packet
 
 
-def chat_group_exit(url: CallbackUrl, *, sdkappid: int, token: str | None, now_ms: int, client_ip: str) -> Callback:
+def chat_group_exit(
+    url: CallbackUrl, *, sdkappid: int, token: str | None, now_ms: int, client_ip: str
+) -> CallbackRequest:
     """A member's exit from a group, as Chat reports it."""
     command = "Group.CallbackAfterMemberExit"
     packet = {
@@ -88,10 +90,10 @@ def chat_group_exit(url: CallbackUrl, *, sdkappid: int, token: str | None, now_m
         token=token,
         request_time=now_ms // 1000,
     )
-    return Callback(url.with_parameters(params), json.dumps(packet).encode(), signed=token is not None)
+    return CallbackRequest(url.with_parameters(params), json.dumps(packet).encode(), signed=token is not None)
 
 
-def engine_exit(url: CallbackUrl, *, sdkappid: int, now_ms: int) -> Callback:
+def engine_exit(url: CallbackUrl, *, sdkappid: int, now_ms: int) -> CallbackRequest:
     """A user's exit from a room, as the TRTC engine reports it: event 104."""
     packet = {
         "EventGroupId": 1,
@@ -100,4 +102,4 @@ def engine_exit(url: CallbackUrl, *, sdkappid: int, now_ms: int) -> Callback:
         "EventInfo": {"RoomId": "rh-room", "EventTs": now_ms // 1000, "UserId": "rhuser1", "Role": 21, "Reason": 1},
     }
     headers = (*JSON_CONTENT, ("SdkAppId", str(sdkappid)))
-    return Callback(url.with_parameters(()), json.dumps(packet).encode(), headers)
+    return CallbackRequest(url.with_parameters(()), json.dumps(packet).encode(), headers)

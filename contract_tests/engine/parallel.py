@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Final
 
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import Draft
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.model.register import Requirement, load_register
 from roomhook.contract_tests.model.verdicts import CaseJudged
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.engine.suite import SuiteRun
 
 __all__ = ["judged_in_lanes"]
 
@@ -31,7 +31,7 @@ _MAY_SHARE: Final = (
 _SUM_UP: Final = frozenset({"bad.alive", "bad.no-leak"})
 
 
-def judged_in_lanes(run: Run, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
+def judged_in_lanes(run: SuiteRun, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
     """The verdicts on those *requirements* whose cases may share the target, if it is worth it, as they are reached."""
     lanes = _lanes_for(run)
     if lanes == 1:
@@ -46,15 +46,17 @@ def judged_in_lanes(run: Run, requirements: Sequence[Requirement]) -> Iterator[C
                 pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what has begun, and for no more
 
 
-def _lanes_for(run: Run) -> int:
+def _lanes_for(run: SuiteRun) -> int:
     """How many cases the target takes at a time without answering each the later for it."""
     settings = run.settings
     if run.latency_ms < _SLOW_MS or settings.proxy or settings.room or settings.members:
         return 1
     case = Case(run, load_register()["ack.ok"])
-    exchanges = case.together([case.prepare(Draft()) for _ in range(_LANES)], patience_ms=run.patience_ms(_LANES))
+    exchanges = case.together(
+        [case.prepare(CallbackDraft()) for _ in range(_LANES)], patience_ms=run.patience_ms(_LANES)
+    )
     if not all(exchange.acknowledged for exchange in exchanges):
-        run.let_it_catch_up(_LANES)
+        run.wait_until_recovered(_LANES)
         return 1
     slowest_ms = max(exchange.elapsed_ms for exchange in exchanges)
     return min(_LANES, max(1, round(_LANES * run.latency_ms / slowest_ms)))

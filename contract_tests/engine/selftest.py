@@ -13,9 +13,9 @@ from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
-__all__ = ["REFERENCE", "Result", "selftest"]
+__all__ = ["REFERENCE", "BackendResult", "selftest"]
 
 REFERENCE: Final = "reference"
 """The name of the backend that nothing is wrong with."""
@@ -34,15 +34,15 @@ _ALWAYS_NOTED: Final = frozenset({"url.https"})
 
 
 @dataclass(frozen=True)
-class Result:
+class BackendResult:
     """What the suite said of one backend: requirement ids, expected and found, and how its run came out."""
 
     backend: str
     defect: str
     expected: frozenset[str]
     found: frozenset[str]
-    outcome: Outcome
-    strict_outcome: Outcome
+    outcome: RunOutcome
+    strict_outcome: RunOutcome
     duration_s: float
 
     @property
@@ -60,12 +60,12 @@ class Result:
         """Whether the findings are exactly the declared ones, and the outcomes follow from their levels."""
         register = load_register()
         levels = {register[one].level for one in self.expected}
-        default = Outcome.VIOLATES if "MUST" in levels else Outcome.CONFORMS
-        strict = Outcome.VIOLATES if levels & {"MUST", "SHOULD"} else Outcome.CONFORMS
+        default = RunOutcome.VIOLATES if "MUST" in levels else RunOutcome.CONFORMS
+        strict = RunOutcome.VIOLATES if levels & {"MUST", "SHOULD"} else RunOutcome.CONFORMS
         return self.found == self.expected and (self.outcome, self.strict_outcome) == (default, strict)
 
 
-def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None = None) -> Iterator[Result]:
+def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None = None) -> Iterator[BackendResult]:
     """The results for the backends *names* (default: the reference and all broken ones), as they come.
 
     All backends live in one server process; suites run in *processes* of their own, one at a time in each.
@@ -74,12 +74,12 @@ def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None 
     count = min(processes or multiprocessing.cpu_count() * _SUITES_PER_CORE, len(wanted))
     context = multiprocessing.get_context("spawn")  # a fork would inherit the server's thread half-way
     with BackendServer(token=_TOKEN) as server, ProcessPoolExecutor(count, mp_context=context) as pool:
-        waiting: list[Future[Result]] = [pool.submit(_judge, name, server.origin, seed) for name in wanted]
+        waiting: list[Future[BackendResult]] = [pool.submit(_judge, name, server.origin, seed) for name in wanted]
         for done in as_completed(waiting):
             yield done.result()
 
 
-def _judge(name: str, origin: str, seed: int) -> Result:
+def _judge(name: str, origin: str, seed: int) -> BackendResult:
     path = "/reference" if name == REFERENCE else f"/broken/{name}"
     settings = Settings(
         f"{origin}{path}",
@@ -95,6 +95,6 @@ def _judge(name: str, origin: str, seed: int) -> Result:
     expected = frozenset() if name == REFERENCE else BROKEN[name].declares
     found = {case.requirement.id for case in finished.cases if case.findings} - (_ALWAYS_NOTED - expected)
     outcome = finished.summary.outcome
-    strict = Outcome.VIOLATES if finished.with_verdict(Verdict.WARN) else outcome
+    strict = RunOutcome.VIOLATES if finished.with_verdict(Verdict.WARN) else outcome
     defect = "none" if name == REFERENCE else BROKEN[name].defect
-    return Result(name, defect, expected, frozenset(found), outcome, strict, finished.duration_s)
+    return BackendResult(name, defect, expected, frozenset(found), outcome, strict, finished.duration_s)

@@ -17,34 +17,34 @@ from roomhook.contract_tests.checks.registry import load_checks
 from roomhook.contract_tests.engine.diagnosis import diagnose
 from roomhook.contract_tests.engine.parallel import judged_in_lanes
 from roomhook.contract_tests.harness.case import Case, NotJudgedError, TargetLostError
-from roomhook.contract_tests.harness.drafts import Draft
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.observations import Observations
-from roomhook.contract_tests.model.known_failures import weigh
+from roomhook.contract_tests.model.known_failures import apply_known_failures
 from roomhook.contract_tests.model.register import Level, Requirement, load_register, planned
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import (
     CaseJudged,
-    Event,
     Finding,
-    Outcome,
+    RunEvent,
     RunFinished,
+    RunOutcome,
     RunStarted,
     Summary,
     Verdict,
-    merged,
+    group_findings,
 )
 from roomhook.contract_tests.transport.client import Connection, Exchange
-from roomhook.contract_tests.transport.patient_client import Line
+from roomhook.contract_tests.transport.patient_client import PatientClient
 from roomhook.contract_tests.transport.probe import Enter, Probe, command_enter, command_probe, http_probe
 from roomhook.contract_tests.transport.warm_up import warm_up
-from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome as Ending
-from roomhook.simulator.protocol.response_check import ACK_MUST, Judgement
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
+from roomhook.simulator.protocol.response_check import ACK_MUST, ResponseVerdict
 from roomhook.simulator.rooms.people import ADDRESSES, address
 
-__all__ = ["Run", "run_suite"]
+__all__ = ["SuiteRun", "run_suite"]
 
 _REPEATS: Final = 2
 _REPEATS_IF_FLAKY: Final = 5
@@ -63,7 +63,7 @@ _DEFERRED: Final = ("http.half-request", "http.burst", "fuzz.valid", "fuzz.near-
 _EVENT_TIME_STEP_MS: Final = 1
 
 
-class Run:
+class SuiteRun:
     """The state of one run against one target; *clock* gives s since the epoch, *sleep* waits s."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Run:
         self.enter = enter or (command_enter(settings.enter_command) if settings.enter_command else None)
         self.setup_failure = ""
         self.url = CallbackUrl.parse(settings.target)
-        self.line = Line(settings, clock=clock, pause=sleep)
+        self.line = PatientClient(settings, clock=clock, pause=sleep)
         self.observations = Observations(
             coding_allowed=any(name.lower() == "accept-encoding" for name, _ in settings.headers)
         )
@@ -149,7 +149,7 @@ class Run:
     # Sending
 
     def send(
-        self, callback: Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send *callback* and look at its answer; raises ``TargetLostError`` when nothing more can be judged."""
         if self.lost:
@@ -172,7 +172,7 @@ class Run:
         with self._counting:
             self._count(exchange, judgement)
 
-    def _count(self, exchange: Exchange, judgement: Judgement) -> None:
+    def _count(self, exchange: Exchange, judgement: ResponseVerdict) -> None:
         self.summary.sent += 1
         self.summary.delivered += judgement.outcome is Ending.DELIVERED
         self.summary.acknowledged += judgement.acknowledged
@@ -196,13 +196,13 @@ class Run:
         """How often a valid callback that failed is asked for again, alone, before it is blamed."""
         return _REPEATS_IF_FLAKY if self.flaky else _REPEATS
 
-    def check_pulse(self) -> None:
+    def verify_target_alive(self) -> None:
         """Tell a failing case from a target that is unwell: raises ``TargetLostError`` if even the baseline fails."""
         case = Case(self, load_register()["ack.ok"])
         failed: Exchange | None = None
         for pause_s in _PULSES_S * (2 if self.flaky else 1):
             self.pause(pause_s)
-            exchange = case.send(Draft())
+            exchange = case.send(CallbackDraft())
             self.count_valid(exchange)
             if exchange.acknowledged:
                 if failed is not None:
@@ -212,12 +212,12 @@ class Run:
         self._lose(exchange, "even the baseline callback is not acknowledged any more")
         raise TargetLostError(self.lost)
 
-    def let_it_catch_up(self, crowd: int = 1) -> bool:
+    def wait_until_recovered(self, crowd: int = 1) -> bool:
         """After *crowd* at once, wait until the target is in time again, for later cases; False if it never is."""
         case = Case(self, load_register()["ack.ok"])
         end = self._clock() + _CATCH_UP_S + 3 * crowd * self.latency_ms / 1000
         while (left_s := end - self._clock()) > 0 and not self.lost:
-            exchange = self.line.attempt(case.build(Draft()), patience_ms=left_s * 1000)
+            exchange = self.line.attempt(case.build(CallbackDraft()), patience_ms=left_s * 1000)
             if not exchange.late and exchange.outcome is not Ending.REFUSED:
                 return True
             self.pause(0.1)
@@ -260,14 +260,14 @@ class Run:
 
     # The run
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[RunEvent]:
         """Run everything that is selected; the last event is the summary."""
         self._began = self._clock()
         wanted = self.wanted()
         self._reported = {one.id for one in wanted}
         yield self.announced()
         self.open()
-        if self.summary.outcome is not Outcome.UNREACHABLE:
+        if self.summary.outcome is not RunOutcome.UNREACHABLE:
             early: set[str] = set()
             for judged in judged_in_lanes(self, wanted):
                 early.add(judged.requirement.id)
@@ -288,7 +288,7 @@ class Run:
         self._reported |= {one.id for one in wanted}
         for one in wanted:
             self.judge(one)
-        self.summary.outcome = Outcome.INTERRUPTED
+        self.summary.outcome = RunOutcome.INTERRUPTED
         self.summary.detail = f"{why}, so this is a part of a run and no verdict"
         return self._finished()
 
@@ -307,7 +307,7 @@ class Run:
     def open(self) -> None:
         """Reach the target and send the baseline, on which everything else depends."""
         self._reach()
-        if self.summary.outcome is not Outcome.UNREACHABLE:
+        if self.summary.outcome is not RunOutcome.UNREACHABLE:
             for judged in self._baseline():
                 self._report(judged)
         self.opened = True
@@ -325,7 +325,7 @@ class Run:
             return known
 
     def _weighed(self, judged: CaseJudged) -> CaseJudged:
-        return weigh(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())
+        return apply_known_failures(judged, self.settings.known, datetime.fromtimestamp(self._started, UTC).date())
 
     def _first_verdict_on(self, requirement: Requirement) -> CaseJudged:
         checks = load_checks()
@@ -347,7 +347,7 @@ class Run:
         while True:
             patience_ms = max(_WARM_UP_MS, 2 * give_up_ms, (end - self._clock()) * 1000)
             exchange, *more = warm_up(
-                lambda left_ms: self.line.attempt(case.build(Draft()), patience_ms=left_ms),
+                lambda left_ms: self.line.attempt(case.build(CallbackDraft()), patience_ms=left_ms),
                 patience_ms=patience_ms,
                 give_up_ms=give_up_ms,
             )
@@ -359,11 +359,11 @@ class Run:
             met = exchange if exchange.connected else met
             self.pause(0.1)
         for one in (exchange, *more):
-            self.line.heed(one)
+            self.line.record_hang(one)
         if self.line.broken:
             self._silence = (exchange, *more)
         if away:
-            self.summary.outcome = Outcome.UNREACHABLE
+            self.summary.outcome = RunOutcome.UNREACHABLE
             before = f"took a callback before and {met.judgement.breaches[0].actual}, then " if met else ""
             self.summary.detail = f"{self.settings.target} {before}{exchange.outcome.explained} ({exchange.detail})"
 
@@ -380,7 +380,7 @@ class Run:
             reason = "" if case.findings else str(error)
         duration_ms = (time.monotonic() - started) * 1000
         if case.findings:
-            findings = merged(case.findings)
+            findings = group_findings(case.findings)
             return CaseJudged(requirement, self._verdict(requirement), findings, duration_ms=duration_ms)
         if reason:
             return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason, duration_ms=duration_ms)
@@ -410,15 +410,15 @@ class Run:
         case = Case(self, load_register()["ack.ok"])
         if self._silence:
             return self._blamed_on_silence(case)
-        exchange = case.acknowledges(Draft())
+        exchange = case.acknowledges(CallbackDraft())
         try:
             if not exchange.late and not self._takes_long_rooms(case):
                 self.short_rooms = True
-                self.short_rooms = case.send(Draft()).acknowledged
+                self.short_rooms = case.send(CallbackDraft()).acknowledged
                 if self.short_rooms:
                     case = Case(self, load_register()["ack.ok"])
             if not case.findings:
-                self.latency_ms = statistics.median(case.acknowledges(Draft()).elapsed_ms for _ in range(3))
+                self.latency_ms = statistics.median(case.acknowledges(CallbackDraft()).elapsed_ms for _ in range(3))
         except TargetLostError:
             if not case.findings and self._last_words is not None:
                 case.blame_unacknowledged(self._last_words, self.lost)
@@ -446,26 +446,27 @@ class Run:
     def _takes_long_rooms(self, case: Case) -> bool:
         longest = max(load_register(), key=len)
         return any(
-            case.send(Draft(), room=self.settings.room or self.next_room(longest)).acknowledged for _ in range(2)
+            case.send(CallbackDraft(), room=self.settings.room or self.next_room(longest)).acknowledged
+            for _ in range(2)
         )
 
     def _conclude(self, verdicts: set[Verdict], reasons: set[str]) -> None:
-        if self.summary.outcome in {Outcome.UNREACHABLE, Outcome.INTERRUPTED}:
+        if self.summary.outcome in {RunOutcome.UNREACHABLE, RunOutcome.INTERRUPTED}:
             return
         if Verdict.FAIL in verdicts:
-            self.summary.outcome = Outcome.VIOLATES
+            self.summary.outcome = RunOutcome.VIOLATES
         elif self.setup_failure:
-            self.summary.outcome = Outcome.NOTHING_RAN
+            self.summary.outcome = RunOutcome.NOTHING_RAN
             self.summary.detail = self.setup_failure
         elif verdicts <= {Verdict.NOT_JUDGED}:
-            self.summary.outcome = Outcome.NOTHING_RAN
+            self.summary.outcome = RunOutcome.NOTHING_RAN
             self.summary.detail = f"nothing could be judged: {'; '.join(sorted(reasons))}"
         self.summary.detail = self.summary.detail or self.lost
 
 
-def run_suite(settings: Settings) -> Iterator[Event]:
+def run_suite(settings: Settings) -> Iterator[RunEvent]:
     """Hold the App backend at ``settings.target`` against the register, event by event."""
-    return Run(settings).events()
+    return SuiteRun(settings).events()
 
 
 def _probe_of(settings: Settings) -> Probe | None:

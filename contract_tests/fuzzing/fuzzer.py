@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from roomhook.contract_tests.fuzzing.search import Search, budget_s
-from roomhook.contract_tests.fuzzing.strategies import Departure, described, near_misses, valid_topics
+from roomhook.contract_tests.fuzzing.strategies import Mutation, described, near_misses, valid_topics
 from roomhook.contract_tests.harness.case import (
     Case,
     NotJudgedError,
@@ -15,7 +15,7 @@ from roomhook.contract_tests.harness.case import (
 )
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.response_check import Breach
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["fuzz_near_misses", "fuzz_valid"]
 
@@ -37,7 +37,7 @@ def fuzz_near_misses(case: Case) -> None:
     """Blame the smallest generated packets, one for each field, that are not valid and do harm."""
     fuzz = _NearMisses(case)
     fuzz.blame(fuzz.search.run(near_misses(fuzz.member), case.run.settings.fuzz))
-    case.run.check_pulse()
+    case.run.verify_target_alive()
 
 
 class _Fuzz:
@@ -51,20 +51,20 @@ class _Fuzz:
         self.search = Search(self._fails, seed=seed, budget_s=budget_s(settings.fuzz))
         self._failed: dict[str, Exchange] = {}
 
-    def attempt(self, departure: Departure) -> Exchange | None:
+    def attempt(self, departure: Mutation) -> Exchange | None:
         """The exchange to be blamed, or None for a departure that the target copes with."""
         raise NotImplementedError
 
-    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+    def breach(self, exchange: Exchange) -> tuple[str, Violation]:
         """What happened, in words, and what *exchange* breaks."""
         raise NotImplementedError
 
-    def blame(self, departures: Iterable[Departure]) -> None:
+    def blame(self, departures: Iterable[Mutation]) -> None:
         """A finding for each of *departures*; raises ``NotJudgedError`` if none was found before the time was over."""
         run = self.case.run
         for departure in departures:
             if not run.lost:
-                run.check_pulse()
+                run.verify_target_alive()
             self._blame(self._failed[repr(departure)], self._described(departure))
         if self.search.out_of_time and not self.case.findings:
             asked, tried = run.settings.fuzz, self.search.tried
@@ -73,18 +73,18 @@ class _Fuzz:
                 f"a smaller --fuzz N ends in time"
             )
 
-    def send(self, departure: Departure) -> Exchange:
+    def send(self, departure: Mutation) -> Exchange:
         """Send *departure* as it is at this moment."""
         return self.case.send(departure.draft(self.member, self.case.run.now_ms()))
 
     def pulse(self) -> None:
         """Find out whether the target is still well; if it is not, the run notes so."""
         try:
-            self.case.run.check_pulse()
+            self.case.run.verify_target_alive()
         except TargetLostError:
             self.search.stop()
 
-    def _fails(self, departure: Departure) -> bool:
+    def _fails(self, departure: Mutation) -> bool:
         exchange = self.attempt(departure)
         if exchange is None:
             return False
@@ -93,7 +93,7 @@ class _Fuzz:
             self.search.stop()
         return True
 
-    def _described(self, departure: Departure) -> str:
+    def _described(self, departure: Mutation) -> str:
         text = described(departure.draft(self.member, self.case.run.now_ms()), self.member)
         return f"{text}, written with \\u escapes" if departure.escaped else text
 
@@ -106,14 +106,14 @@ class _Fuzz:
         self.case.blame(
             exchange,
             f"{what}; {small}, it departs from the baseline in {point}{after}",
-            Breach(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
+            Violation(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
             cause=breach.requirement or None,
             hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else ''} {again}".strip(),
         )
 
 
 class _Valid(_Fuzz):
-    def attempt(self, departure: Departure) -> Exchange | None:
+    def attempt(self, departure: Mutation) -> Exchange | None:
         run = self.case.run
         first = exchange = self._counted(departure)
         for _ in range(run.repeats):
@@ -128,17 +128,17 @@ class _Valid(_Fuzz):
             run.saw_flaky(first)
         return None
 
-    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+    def breach(self, exchange: Exchange) -> tuple[str, Violation]:
         return "a generated valid callback was not acknowledged", exchange.judgement.breaches[0]
 
-    def _counted(self, departure: Departure) -> Exchange:
+    def _counted(self, departure: Mutation) -> Exchange:
         exchange = self.send(departure)
         self.case.run.count_valid(exchange)
         return exchange
 
 
 class _NearMisses(_Fuzz):
-    def attempt(self, departure: Departure) -> Exchange | None:
+    def attempt(self, departure: Mutation) -> Exchange | None:
         run = self.case.run
         comebacks = run.line.comebacks
         first = exchange = self.send(departure)
@@ -149,10 +149,10 @@ class _NearMisses(_Fuzz):
         gone = bool(run.lost) or run.line.comebacks > comebacks
         return first if gone or exchange.hung or is_server_error(exchange) else None
 
-    def breach(self, exchange: Exchange) -> tuple[str, Breach]:
+    def breach(self, exchange: Exchange) -> tuple[str, Violation]:
         packet = "a generated packet that is just not valid"
         if is_server_error(exchange):
-            return f"{packet} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
+            return f"{packet} got a server error", Violation("", "any answer below 500", f"HTTP {exchange.status}")
         what = f"{packet} got no answer" if exchange.hung else f"{packet} took the target away"
         actual = f"it {exchange.outcome.explained}" if exchange.answer is None else f"HTTP {exchange.status}"
-        return what, Breach("", "any answer below 500, from a target that goes on", actual)
+        return what, Violation("", "any answer below 500, from a target that goes on", actual)

@@ -14,7 +14,7 @@ from hypothesis import Phase, Verbosity
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
-from roomhook.contract_tests.fuzzing.strategies import Departure, Topic, everything
+from roomhook.contract_tests.fuzzing.strategies import Mutation, MutationSource, everything
 
 __all__ = ["Search", "budget_s"]
 
@@ -45,7 +45,7 @@ class Search:
 
     def __init__(
         self,
-        fails: Callable[[Departure], bool],
+        fails: Callable[[Mutation], bool],
         *,
         seed: str,
         budget_s: float,
@@ -72,7 +72,7 @@ class Search:
     def _over(self) -> bool:
         return self.stopped or self.out_of_time
 
-    def run(self, topics: Mapping[str, Topic], examples: int, *, combined: bool = False) -> Iterator[Departure]:
+    def run(self, topics: Mapping[str, MutationSource], examples: int, *, combined: bool = False) -> Iterator[Mutation]:
         """The smallest departure that fails for each of *topics*, then for several at once where none alone does.
 
         They generate *examples* in all, not counting those that make a failing one smaller.
@@ -95,29 +95,29 @@ class Search:
             if smallest is not None:
                 yield smallest
 
-    def _smallest_of(self, name: str, sources: Sequence[SearchStrategy[Departure]], examples: int) -> Departure | None:
+    def _smallest_of(self, name: str, sources: Sequence[SearchStrategy[Mutation]], examples: int) -> Mutation | None:
         """The smallest that fails of what *sources* give, which share the *examples*."""
         allotted = _allotted(dict.fromkeys(range(len(sources)), 1), examples)
         found = [self._find(f"{name} {number}", sources[number], some) for number, some in allotted.items() if some]
         return min((one for one in found if one is not None), key=_size, default=None)
 
-    def _find(self, name: str, source: SearchStrategy[Departure], examples: int) -> Departure | None:
+    def _find(self, name: str, source: SearchStrategy[Mutation], examples: int) -> Mutation | None:
         settings = hypothesis.settings(_SETTINGS, max_examples=examples)
         chance = random.Random(f"{self._seed}/{name}")
         with _undisturbed():
             try:
-                found: Departure = hypothesis.find(source, self._is_failing, settings=settings, random=chance)
+                found: Mutation = hypothesis.find(source, self._is_failing, settings=settings, random=chance)
             except NoSuchExample:
                 return None
         return self._simplified(found)
 
-    def _simplified(self, departure: Departure) -> Departure:
+    def _simplified(self, departure: Mutation) -> Mutation:
         """What Hypothesis can't do, knowing choices and not what they mean: drop one thing, keep the others."""
         while simpler := next(filter(self._is_failing, departure.simpler()), None):
             departure = simpler
         return departure
 
-    def _is_failing(self, departure: Departure) -> bool:
+    def _is_failing(self, departure: Mutation) -> bool:
         key = repr(departure)
         if key not in self._known:
             self.out_of_time = self.out_of_time or self._clock() >= self._end
@@ -140,7 +140,7 @@ def _allotted(shares: Mapping[_Name, int], examples: int) -> dict[_Name, int]:
     return allotted
 
 
-def _size(departure: Departure) -> tuple[int, str]:
+def _size(departure: Mutation) -> tuple[int, str]:
     text = repr(departure)
     return len(text), text
 

@@ -17,10 +17,10 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.schemas import loader
 
-__all__ = ["Departure", "Topic", "described", "everything", "near_misses", "valid_topics"]
+__all__ = ["Mutation", "MutationSource", "described", "everything", "near_misses", "valid_topics"]
 
 _ALPHANUMERIC: Final = string.ascii_lowercase + string.ascii_uppercase + string.digits
 _PUNCTUATION: Final = "-_.,:;@#%&+=!?$^~|()[]{}<>"
@@ -54,12 +54,12 @@ _VALID_PACKET: Final[Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Departure:
+class Mutation:
     r"""Where one generated callback departs from the baseline.
 
-    ``fields`` and ``params`` are those of a ``Draft``; ``others`` leave together with the baseline's member, who is
-    ``last`` in the list or first; ``age_ms`` is how long ago the event was, to the ``whole`` second or not; ``escaped``
-    writes the packet in ASCII with ``\u`` escapes.
+    ``fields`` and ``params`` are those of a ``CallbackDraft``. ``others`` leave together with the baseline's member,
+    who is ``last`` in the list or first. ``age_ms`` is the age of the event, ``whole`` cuts it to the second.
+    ``escaped`` writes the packet in ASCII with ``\u`` escapes.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class Departure:
     whole: bool = False
     escaped: bool = False
 
-    def __or__(self, more: Departure) -> Departure:
+    def __or__(self, more: Mutation) -> Mutation:
         """Both departures at once; *more* wins where they differ."""
-        return Departure(
+        return Mutation(
             {**self.fields, **more.fields},
             {**self.params, **more.params},
             self.others + more.others,
@@ -82,7 +82,7 @@ class Departure:
             self.escaped or more.escaped,
         )
 
-    def simpler(self) -> Iterator[Departure]:
+    def simpler(self) -> Iterator[Mutation]:
         """Departures in one thing less, or by a smaller number, that are as valid as this one."""
         for name, value in self.fields.items():
             rest = {key: one for key, one in self.fields.items() if key != name}
@@ -105,7 +105,7 @@ class Departure:
             return "Operator_Account" in self.fields
         return name in accounts and accounts <= self.fields.keys()
 
-    def draft(self, member: str, now_ms: int) -> Draft:
+    def draft(self, member: str, now_ms: int) -> CallbackDraft:
         """The departure as a draft, with *member* as the baseline's; *now_ms* since the epoch."""
         fields = dict(self.fields)
         if self.others:
@@ -114,23 +114,23 @@ class Departure:
         if self.age_ms is not None:
             then = now_ms - self.age_ms
             fields["EventTime"] = then // 1000 * 1000 if self.whole else then
-        draft = Draft(fields, dict(self.params))
+        draft = CallbackDraft(fields, dict(self.params))
         return draft.sent_as(body=_in_ascii) if self.escaped else draft
 
 
 @dataclass(frozen=True)
-class Topic:
+class MutationSource:
     """One thing to depart in: where its values come from, how many of the packets (``share``) are spent on each source.
 
     Once one of ``moot_after`` has failed, this one would only find the same again.
     """
 
-    sources: tuple[SearchStrategy[Departure], ...]
+    sources: tuple[SearchStrategy[Mutation], ...]
     share: int = 1
     moot_after: tuple[str, ...] = ()
 
 
-def valid_topics(member: str, room: str, *, rooms: bool = True, people: bool = True) -> dict[str, Topic]:
+def valid_topics(member: str, room: str, *, rooms: bool = True, people: bool = True) -> dict[str, MutationSource]:
     """What a valid leave may depart in, one at a time.
 
     *member* is the baseline's, *room* begins every RoomId. Without *rooms* or *people* these stay the baseline's: the
@@ -138,36 +138,44 @@ def valid_topics(member: str, room: str, *, rooms: bool = True, people: bool = T
     """
     account = _ids(_LONGEST_ACCOUNT)
     topics = {
-        "Reason": Topic((st.builds(_reason, _text(), st.booleans()),), share=4),
-        "a long Reason": Topic((st.integers(0, _LONGEST_REASON).map(lambda length: _field("Reason", "x" * length)),)),
-        "MemberCount": Topic(
+        "Reason": MutationSource((st.builds(_reason, _text(), st.booleans()),), share=4),
+        "a long Reason": MutationSource(
+            (st.integers(0, _LONGEST_REASON).map(lambda length: _field("Reason", "x" * length)),)
+        ),
+        "MemberCount": MutationSource(
             (
                 st.integers(0, _LARGEST_COUNT).map(lambda count: _field("MemberCount", count)),
                 st.sampled_from(_CORNERS).map(lambda count: _field("MemberCount", count)),
             ),
             share=4,
         ),
-        "EventTime": Topic((st.builds(_event_time, st.integers(0, _OLDEST_EVENT_MS), st.booleans()),)),
-        "Type": Topic((st.sampled_from(("Leave", "Kicked", "Expired")).map(lambda kind: _field("Type", kind)),)),
-        "OptPlatform": Topic((st.sampled_from(_PLATFORMS).map(lambda name: Departure(params={"OptPlatform": name})),)),
-        "ClientIP": Topic((_addresses().map(lambda address: Departure(params={"ClientIP": address})),)),
+        "EventTime": MutationSource((st.builds(_event_time, st.integers(0, _OLDEST_EVENT_MS), st.booleans()),)),
+        "Type": MutationSource(
+            (st.sampled_from(("Leave", "Kicked", "Expired")).map(lambda kind: _field("Type", kind)),)
+        ),
+        "OptPlatform": MutationSource(
+            (st.sampled_from(_PLATFORMS).map(lambda name: Mutation(params={"OptPlatform": name})),)
+        ),
+        "ClientIP": MutationSource((_addresses().map(lambda address: Mutation(params={"ClientIP": address})),)),
     }
     if rooms:
-        topics["RoomId"] = Topic(
+        topics["RoomId"] = MutationSource(
             (_ids(_LONGEST_ROOM - len(room)).map(lambda end: _field("RoomId", room + end)),), share=3
         )
     if people:
         others = st.lists(account.filter(lambda one: one != member), min_size=1, max_size=3, unique=True)
         topics |= {
-            "many members": Topic((st.integers(0, _MOST_OTHERS).map(lambda count: _crowd(member, count)),), share=3),
-            "names of members": Topic((st.builds(_named, others, st.booleans()),), share=3),
-            "Operator_Account": Topic((account.map(_kicked_by),), moot_after=("names of members",)),
-            "one person": Topic((account.map(_alone),), moot_after=("names of members", "Operator_Account")),
+            "many members": MutationSource(
+                (st.integers(0, _MOST_OTHERS).map(lambda count: _crowd(member, count)),), share=3
+            ),
+            "names of members": MutationSource((st.builds(_named, others, st.booleans()),), share=3),
+            "Operator_Account": MutationSource((account.map(_kicked_by),), moot_after=("names of members",)),
+            "one person": MutationSource((account.map(_alone),), moot_after=("names of members", "Operator_Account")),
         }
     return topics
 
 
-def everything(topics: Mapping[str, Topic]) -> SearchStrategy[Departure]:
+def everything(topics: Mapping[str, MutationSource]) -> SearchStrategy[Mutation]:
     """Departures in any number of *topics* at once; "one person" leaves alone and so takes no part."""
     sources = {name: st.one_of(*topic.sources) for name, topic in topics.items() if name != "one person"}
     return st.fixed_dictionaries({}, optional=sources).map(
@@ -175,7 +183,7 @@ def everything(topics: Mapping[str, Topic]) -> SearchStrategy[Departure]:
     )
 
 
-def near_misses(member: str) -> dict[str, Topic]:
+def near_misses(member: str) -> dict[str, MutationSource]:
     """What is just no valid leave, by the field that departs; *member* is the baseline's."""
     wrong: dict[str, SearchStrategy[Any]] = {
         "CallbackCommand": st.one_of(st.just(""), _ids(40)),
@@ -189,11 +197,14 @@ def near_misses(member: str) -> dict[str, Topic]:
             st.integers(0, 10**12 - 1), st.integers(10**13, 2**70), st.integers(-(2**70), -1), st.integers(0).map(str)
         ),
     }
-    topics = {name: Topic((_forbidden(name, values),)) for name, values in wrong.items()}
-    return {**topics, "half a surrogate pair": Topic((st.builds(_half_a_pair, _text(), _surrogates(), _text()),))}
+    topics = {name: MutationSource((_forbidden(name, values),)) for name, values in wrong.items()}
+    return {
+        **topics,
+        "half a surrogate pair": MutationSource((st.builds(_half_a_pair, _text(), _surrogates(), _text()),)),
+    }
 
 
-def described(draft: Draft, member: str) -> str:
+def described(draft: CallbackDraft, member: str) -> str:
     """What *draft* departs in, as ``MemberCount = 2147483648``; *member* is the baseline's."""
     fields = {name: value for name, value in draft.fields.items() if (name, value) != ("Operator_Account", member)}
     in_order = {name: fields[name] for name in _VALID_PACKET if name in fields}
@@ -280,11 +291,11 @@ def _member_lists(member: str) -> SearchStrategy[list[Any]]:
     return st.one_of(st.just([]), wrong.map(lambda item: [member, item]), wrong.map(lambda item: [item, member]))
 
 
-def _forbidden(name: str, values: SearchStrategy[Any]) -> SearchStrategy[Departure]:
+def _forbidden(name: str, values: SearchStrategy[Any]) -> SearchStrategy[Mutation]:
     """Packets whose field *name* is left out or wrong, so that the schema of what must be accepted forbids them."""
     forbids = loader.validator("leave.accepted")
 
-    def is_forbidden(departure: Departure) -> bool:
+    def is_forbidden(departure: Mutation) -> bool:
         packet = {**_VALID_PACKET, **departure.fields}
         return not forbids.is_valid({key: value for key, value in packet.items() if value is not ABSENT})
 
@@ -294,41 +305,41 @@ def _forbidden(name: str, values: SearchStrategy[Any]) -> SearchStrategy[Departu
 # ── departures ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _field(name: str, value: Any) -> Departure:
-    return Departure({name: value})
+def _field(name: str, value: Any) -> Mutation:
+    return Mutation({name: value})
 
 
-def _reason(text: str, escaped: bool) -> Departure:
-    return Departure({"Reason": text}, escaped=escaped)
+def _reason(text: str, escaped: bool) -> Mutation:
+    return Mutation({"Reason": text}, escaped=escaped)
 
 
-def _event_time(age_ms: int, whole: bool) -> Departure:
-    return Departure(age_ms=age_ms, whole=whole)
+def _event_time(age_ms: int, whole: bool) -> Mutation:
+    return Mutation(age_ms=age_ms, whole=whole)
 
 
-def _crowd(member: str, count: int) -> Departure:
-    return Departure(others=tuple(f"{member}x{number}" for number in range(1, count + 1)))
+def _crowd(member: str, count: int) -> Mutation:
+    return Mutation(others=tuple(f"{member}x{number}" for number in range(1, count + 1)))
 
 
-def _named(others: list[str], last: bool) -> Departure:
-    return Departure(others=tuple(others), last=last)
+def _named(others: list[str], last: bool) -> Mutation:
+    return Mutation(others=tuple(others), last=last)
 
 
-def _kicked_by(account: str) -> Departure:
+def _kicked_by(account: str) -> Mutation:
     """Whoever leaves by himself is the operator, so that another one kicks."""
-    return Departure({"Type": "Kicked", "Operator_Account": account})
+    return Mutation({"Type": "Kicked", "Operator_Account": account})
 
 
-def _alone(account: str) -> Departure:
-    return Departure({"Operator_Account": account, "MemberList_Account": [account]})
+def _alone(account: str) -> Mutation:
+    return Mutation({"Operator_Account": account, "MemberList_Account": [account]})
 
 
-def _half_a_pair(before: str, surrogate: str, after: str) -> Departure:
-    return Departure({"Reason": before + surrogate + after}, escaped=True)
+def _half_a_pair(before: str, surrogate: str, after: str) -> Mutation:
+    return Mutation({"Reason": before + surrogate + after}, escaped=True)
 
 
-def _merged(departures: Iterable[Departure]) -> Departure:
-    whole = Departure()
+def _merged(departures: Iterable[Mutation]) -> Mutation:
+    whole = Mutation()
     for departure in departures:
         whole |= departure
     return whole

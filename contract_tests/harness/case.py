@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from roomhook.contract_tests.harness.drafts import ABSENT, Draft
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.contract_tests.harness.hints import hint_for
-from roomhook.contract_tests.harness.observations import Seen
+from roomhook.contract_tests.harness.observations import Observation
 from roomhook.contract_tests.model.register import Requirement, load_register
 from roomhook.contract_tests.model.verdicts import Finding, Verdict
 from roomhook.contract_tests.transport.client import Connection, Exchange
 from roomhook.contract_tests.transport.concurrent import send_by_threads, send_together
 from roomhook.contract_tests.transport.probe import SetupError
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
-from roomhook.simulator.protocol.response_check import Breach, judge
+from roomhook.simulator.protocol.response_check import Violation, check_response
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.engine.suite import SuiteRun
 
 __all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "is_server_error", "taken_as_valid"]
 
@@ -37,7 +37,7 @@ class TargetLostError(Exception):
 class Case:
     """One requirement's turn: its rooms and members are its own, so that suites can run at once against one target."""
 
-    def __init__(self, run: Run, requirement: Requirement) -> None:
+    def __init__(self, run: SuiteRun, requirement: Requirement) -> None:
         self.run = run
         self.requirement = requirement
         self.findings: list[Finding] = []
@@ -45,9 +45,9 @@ class Case:
 
     # Building
 
-    def leave(self, **fields: Any) -> Draft:
+    def leave(self, **fields: Any) -> CallbackDraft:
         """The baseline callback with *fields* of its packet replaced, added or (``ABSENT``) dropped."""
-        return Draft(fields)
+        return CallbackDraft(fields)
 
     def account(self) -> str:
         """A new UserID: letters and digits, as LIMITS has it."""
@@ -67,7 +67,7 @@ class Case:
         """A new RoomId that carries the run and the case, or the one that the user named."""
         return self.run.settings.room or self.run.next_room(self.requirement.id)
 
-    def build(self, draft: Draft, *, room: str | None = None) -> Callback:
+    def build(self, draft: CallbackDraft, *, room: str | None = None) -> CallbackRequest:
         """*draft* as a callback of a room of its own (or *room*), at the present time."""
         run = self.run
         self._accounts = 0
@@ -93,7 +93,7 @@ class Case:
             now_s=run.target_time(),
         )
 
-    def build_enter(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> Callback:
+    def build_enter(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> CallbackRequest:
         """Room.CallbackAfterMemberEnter for *accounts* (protocol.md 3.2); *event_time* in ms, default now."""
         fields = {
             "CallbackCommand": ENTER_COMMAND,
@@ -102,23 +102,25 @@ class Case:
             "Reason": ABSENT,
         }
         times = {} if event_time is None else {"EventTime": event_time}
-        return self.build(Draft({**fields, **times}, {"CallbackCommand": ENTER_COMMAND}), room=room)
+        return self.build(CallbackDraft({**fields, **times}, {"CallbackCommand": ENTER_COMMAND}), room=room)
 
     # Sending
 
     def send(
         self,
-        what: Draft | Callback,
+        what: CallbackDraft | CallbackRequest,
         *,
         connection: Connection | None = None,
         patience_ms: float | None = None,
         room: str | None = None,
     ) -> Exchange:
         """Send one callback (of *room*, for a draft that names none), on a fresh connection unless one is given."""
-        callback = self.prepare(what, room=room) if isinstance(what, Draft) else what
+        callback = self.prepare(what, room=room) if isinstance(what, CallbackDraft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
-    def together(self, callbacks: Sequence[Callback], *, patience_ms: float, lenient: bool = False) -> list[Exchange]:
+    def together(
+        self, callbacks: Sequence[CallbackRequest], *, patience_ms: float, lenient: bool = False
+    ) -> list[Exchange]:
         """Send all *callbacks* at once, each on a connection of its own; the answers in the same order.
 
         *lenient* reads answers as generously as those to lone callbacks are read, and sends less at one moment.
@@ -139,7 +141,7 @@ class Case:
         exchanges = [self.send(self.build_enter([one], room, event_time=event_time)) for one in accounts]
         return next((exchange for exchange in exchanges if not exchange.acknowledged), None)
 
-    def prepare(self, draft: Draft, *, room: str | None = None) -> Callback:
+    def prepare(self, draft: CallbackDraft, *, room: str | None = None) -> CallbackRequest:
         """*draft* as a callback (of *room*, if given), after its members have entered if the user wants that."""
         if not (self.run.settings.enter_first and draft.is_leave):
             return self.build(draft, room=room)
@@ -196,16 +198,16 @@ class Case:
 
     # Judging
 
-    def acknowledges(self, draft: Draft, *, connection: Connection | None = None, note: str = "") -> Exchange:
+    def acknowledges(self, draft: CallbackDraft, *, connection: Connection | None = None, note: str = "") -> Exchange:
         """A valid callback must be acknowledged; what fails once only is blamed on the answer, not on this case."""
         self._refuse_strangers(draft)
         exchange = self._valid(draft, connection)
         if exchange.acknowledged:
             self._watch_margin(draft, exchange)
             return exchange
-        departs = draft != Draft()
+        departs = draft != CallbackDraft()
         if departs and exchange.hung:
-            self.run.check_pulse()
+            self.run.verify_target_alive()
         for _ in range(self.run.repeats):
             if self.run.lost:
                 break
@@ -216,7 +218,7 @@ class Case:
         if self.run.lost and self.run.opened:
             raise TargetLostError(self.run.lost)
         if departs:
-            self.run.check_pulse()
+            self.run.verify_target_alive()
         self.blame_unacknowledged(exchange, note)
         return exchange
 
@@ -231,7 +233,7 @@ class Case:
             hint=hint_for(exchange, self.run.settings, every=False),
         )
 
-    def refuses(self, draft: Draft, what: str, *, server_error_ok: bool = True) -> Exchange:
+    def refuses(self, draft: CallbackDraft, what: str, *, server_error_ok: bool = True) -> Exchange:
         """*draft* must not get a clean OK; the documents do not say how to refuse, so every other answer will do."""
         silent = self.run.settings.refusal == "silent"
         exchange = self._ignored(draft, what) if silent else self.send(draft)
@@ -241,14 +243,14 @@ class Case:
             self.blame(
                 exchange,
                 f"{what} was acknowledged",
-                Breach("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
+                Violation("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
                 aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
             )
         elif not server_error_ok:
             self._blame_server_error(exchange, what)
         return exchange
 
-    def refuses_known(self, draft: Draft, what: str) -> None:
+    def refuses_known(self, draft: CallbackDraft, what: str) -> None:
         """Unless a finding says so already, *draft* must be refused even over the body of an acknowledged callback.
 
         A target that looks for duplicates, or into a cache, before it looks who is calling shows here only. One that
@@ -261,7 +263,7 @@ class Case:
         if known.acknowledged and known.callback.body is not None:
             self.refuses(draft.sent_as(body=known.callback.body), what)
 
-    def _ignored(self, draft: Draft, what: str) -> Exchange:
+    def _ignored(self, draft: CallbackDraft, what: str) -> Exchange:
         """A target that refuses silently must not act on *draft*, as the probe tells."""
         if self.run.probe is None:
             raise NotJudgedError("--refusal silent: only a probe can tell (--probe)")
@@ -273,28 +275,32 @@ class Case:
         self.send(self.build(self.leave(RoomId=room, MemberList_Account=[witness])))  # tells when both are through
         members = self.settled(room, {account, other})
         if account not in members:
-            breach = Breach("", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room")
+            breach = Violation(
+                "", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room"
+            )
             self.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach)
         return exchange
 
-    def survives(self, draft: Draft, what: str) -> Exchange:
+    def survives(self, draft: CallbackDraft, what: str) -> Exchange:
         """*draft* must be answered, and not by a server error; any other answer will do."""
         exchange = self._patiently(draft)
         if exchange.hung:
-            self.run.check_pulse()
-            self.blame(exchange, f"{what} got no answer", Breach("", "any answer below 500", exchange.detail or "none"))
+            self.run.verify_target_alive()
+            self.blame(
+                exchange, f"{what} got no answer", Violation("", "any answer below 500", exchange.detail or "none")
+            )
         else:
             self._blame_server_error(exchange, what)
         return exchange
 
-    def rejects(self, draft: Draft, what: str) -> Exchange:
+    def rejects(self, draft: CallbackDraft, what: str) -> Exchange:
         """*draft* is no valid callback: neither a clean OK nor a server error will do."""
         exchange = self._patiently(draft)
         if taken_as_valid(exchange):
             self.blame(
                 exchange,
                 f"{what} was acknowledged",
-                Breach("", "no clean OK: the event is lost silently", "a clean OK"),
+                Violation("", "no clean OK: the event is lost silently", "a clean OK"),
             )
         else:
             self._blame_server_error(exchange, what)
@@ -304,7 +310,7 @@ class Case:
         self,
         exchange: Exchange | None,
         message: str,
-        breach: Breach,
+        breach: Violation,
         *,
         cause: str | None = None,
         hint: str = "",
@@ -332,9 +338,9 @@ class Case:
 
     def note(self, message: str, *, expected: str, actual: str) -> None:
         """Add a finding that no exchange shows."""
-        self.blame(None, message, Breach("", expected, actual))
+        self.blame(None, message, Violation("", expected, actual))
 
-    def _refuse_strangers(self, draft: Draft) -> None:
+    def _refuse_strangers(self, draft: CallbackDraft) -> None:
         """With --room or --member, the target knows only these: another room or member would prove nothing."""
         settings = self.run.settings
         if settings.room and "RoomId" in draft.fields and not settings.enter_first:
@@ -343,7 +349,7 @@ class Case:
         if settings.members and not settings.enter_first and not set(listed) <= set(settings.members):
             raise NotJudgedError("--member fixes the members, and this needs others")
 
-    def _watch_margin(self, draft: Draft, exchange: Exchange) -> None:
+    def _watch_margin(self, draft: CallbackDraft, exchange: Exchange) -> None:
         """Note an answer that took over half the deadline, if it does so three times alone."""
         margin_ms = self.run.settings.deadline_ms / 2
         if exchange.elapsed_ms <= margin_ms or self.run.observations.seen("ack.margin"):
@@ -351,7 +357,7 @@ class Case:
         for _ in range(2):
             if self._valid(draft, None).elapsed_ms <= margin_ms:
                 return
-        seen = Seen(
+        seen = Observation(
             "an answer takes over half the deadline",
             f"within {margin_ms:g} ms",
             f"{exchange.elapsed_ms:.0f} ms",
@@ -359,12 +365,12 @@ class Case:
         )
         self.run.observations.add("ack.margin", seen)
 
-    def _valid(self, draft: Draft, connection: Connection | None) -> Exchange:
+    def _valid(self, draft: CallbackDraft, connection: Connection | None) -> Exchange:
         exchange = self.send(draft, connection=connection)
         self.run.count_valid(exchange)
         return exchange
 
-    def _patiently(self, draft: Draft) -> Exchange:
+    def _patiently(self, draft: CallbackDraft) -> Exchange:
         """Send, and again if the answer hangs or is a server error: once proves nothing."""
         exchange = self.send(draft)
         for _ in range(self.run.repeats - 1):
@@ -375,15 +381,15 @@ class Case:
 
     def _blame_server_error(self, exchange: Exchange, what: str) -> None:
         if is_server_error(exchange):
-            self.run.check_pulse()
+            self.run.verify_target_alive()
             self.blame(
-                exchange, f"{what} got a server error", Breach("", "any answer below 500", f"HTTP {exchange.status}")
+                exchange, f"{what} got a server error", Violation("", "any answer below 500", f"HTTP {exchange.status}")
             )
 
 
 def taken_as_valid(exchange: Exchange) -> bool:
     """Whether the answer is a clean OK, however late it came."""
-    return exchange.answer is not None and not judge(exchange.answer, deadline_ms=float("inf")).refused
+    return exchange.answer is not None and not check_response(exchange.answer, deadline_ms=float("inf")).refused
 
 
 def is_server_error(exchange: Exchange) -> bool:
@@ -393,4 +399,4 @@ def is_server_error(exchange: Exchange) -> bool:
 
 def is_connection_loss(exchange: Exchange) -> bool:
     """Whether the connection ended before any byte of an answer."""
-    return exchange.outcome in {Outcome.RESET, Outcome.CLOSED}
+    return exchange.outcome in {DeliveryOutcome.RESET, DeliveryOutcome.CLOSED}

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from roomhook.simulator.protocol.callback_request import JSON_CONTENT, Callback
+from roomhook.simulator.protocol.callback_request import JSON_CONTENT, CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl, Parameters, parameters, sign
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
-__all__ = ["ABSENT", "MISTAKEN_SIGNATURES", "Draft", "Signature", "genuine", "raw_query", "unsigned"]
+__all__ = ["ABSENT", "MISTAKEN_SIGNATURES", "CallbackDraft", "Signature", "genuine", "raw_query", "unsigned"]
 
 ABSENT: Final = object()
 """In place of a field's value: the field is left out."""
@@ -54,7 +54,7 @@ MISTAKEN_SIGNATURES: Final[dict[str, Signature]] = {
 
 
 @dataclass(frozen=True)
-class Draft:
+class CallbackDraft:
     """How a callback departs from the baseline.
 
     ``fields`` replace, add or drop (``ABSENT``) members of the packet, ``params`` those of the URL; ``body`` makes the
@@ -69,11 +69,11 @@ class Draft:
     body: Callable[[dict[str, Any]], bytes | None] | None = None
     query: Callable[[Parameters], str] | None = None
 
-    def url(self, **params: Any) -> Draft:
+    def url(self, **params: Any) -> CallbackDraft:
         """With other URL parameters; ``ABSENT`` drops one."""
         return replace(self, params={**self.params, **params})
 
-    def packet(self, **fields: Any) -> Draft:
+    def packet(self, **fields: Any) -> CallbackDraft:
         """With other members of the packet; ``ABSENT`` drops one."""
         return replace(self, fields={**self.fields, **fields})
 
@@ -85,7 +85,7 @@ class Draft:
         signature: Signature | None = None,
         body: Callable[[dict[str, Any]], bytes | None] | bytes | None = None,
         query: Callable[[Parameters], str] | None = None,
-    ) -> Draft:
+    ) -> CallbackDraft:
         """With another envelope: headers, method, signature, the body's bytes or the raw query."""
         made = (lambda _: body) if isinstance(body, bytes) else body
         return replace(
@@ -99,7 +99,7 @@ class Draft:
 
     def build(
         self, url: CallbackUrl, packet: dict[str, Any], *, sdkappid: int, token: str | None, client_ip: str, now_s: int
-    ) -> Callback:
+    ) -> CallbackRequest:
         """The callback: the baseline *packet* and URL with this draft's departures; *now_s*: the target's time (s)."""
         finished = _changed(packet, self.fields)
         command = str(packet["CallbackCommand"])
@@ -108,7 +108,7 @@ class Draft:
         if token is not None:
             params += self.signature(token, now_s)
         body = self.body(finished) if self.body else _as_json(finished)
-        return Callback(
+        return CallbackRequest(
             url=url.with_query(self.query(params)) if self.query else url.with_parameters(params),
             body=body,
             headers=self.headers,

@@ -8,8 +8,8 @@ from typing import Final
 
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Answer, header, parse_json
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Response, header, parse_json
 
 __all__ = ["complains_of_sign", "hint_for"]
 
@@ -32,10 +32,10 @@ _FOR_ALL: Final = {
 
 
 _WITHOUT_ANSWER: Final = {
-    Outcome.TIMEOUT: "Answer first and process afterwards; if the target is only slow to start, say --wait-for 30.",
-    Outcome.TLS: "For a certificate of your own authority, say --cacert FILE.",
-    Outcome.REFUSED: "The target listens no longer: look into its log for what has ended it.",
-    Outcome.NOT_HTTP: "Check the port and the scheme, http or https.",
+    DeliveryOutcome.TIMEOUT: "Answer first and process afterwards. If the target is slow to start, add --wait-for 30.",
+    DeliveryOutcome.TLS: "For a certificate of your own authority, say --cacert FILE.",
+    DeliveryOutcome.REFUSED: "The target listens no longer: look into its log for what has ended it.",
+    DeliveryOutcome.NOT_HTTP: "Check the port and the scheme, http or https.",
 }
 _CUT_OFF: Final = "Look into the target's log for a crash in the handler, and check the scheme, http or https."
 _CUT_OFF_TLS: Final = "Look into the target's log; one that asks for a client certificate needs --cert FILE."
@@ -83,7 +83,7 @@ def _clock_ahead_s(exchange: Exchange) -> int:
         return 0
 
 
-def _is_cut(answer: Answer) -> bool:
+def _is_cut(answer: Response) -> bool:
     if not answer.body.lstrip().startswith(b"{") or header(answer, "Content-Length") != str(len(answer.body)):
         return False
     try:
@@ -99,6 +99,6 @@ def complains_of_sign(exchange: Exchange) -> bool:
 
 
 def _without_answer(exchange: Exchange) -> str:
-    if exchange.outcome in {Outcome.CLOSED, Outcome.RESET}:
+    if exchange.outcome in {DeliveryOutcome.CLOSED, DeliveryOutcome.RESET}:
         return _CUT_OFF_TLS if exchange.callback.url.startswith("https:") else _CUT_OFF
     return _WITHOUT_ANSWER.get(exchange.outcome, "")

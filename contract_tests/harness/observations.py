@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.response_check import Answer, header, parse_json, repeated_members
+from roomhook.simulator.protocol.response_check import Response, header, parse_json, repeated_members
 
-__all__ = ["Observations", "Seen", "leak_in"]
+__all__ = ["Observation", "Observations", "leak_in"]
 
 _FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -33,7 +33,7 @@ _SOURCE_FILE: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One kind of observation: its first exchange, and how often it was made."""
 
     message: str
@@ -49,13 +49,13 @@ class Observations:
     """Everything seen, by requirement id and then by what was seen; *coding_allowed*: callbacks ask for a coding."""
 
     coding_allowed: bool = False
-    _by_id: dict[str, dict[str, Seen]] = field(default_factory=dict)
+    _by_id: dict[str, dict[str, Observation]] = field(default_factory=dict)
 
-    def seen(self, requirement: str) -> tuple[Seen, ...]:
+    def seen(self, requirement: str) -> tuple[Observation, ...]:
         """What was seen that touches *requirement*."""
         return tuple(self._by_id.get(requirement, {}).values())
 
-    def add(self, requirement: str, seen: Seen) -> None:
+    def add(self, requirement: str, seen: Observation) -> None:
         """Keep *seen*, or count it if the same was seen before."""
         known = self._by_id.setdefault(requirement, {})
         before = known.get(seen.actual)
@@ -72,25 +72,28 @@ class Observations:
                 self.add("ack.coding", seen)
 
 
-def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
+def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:
     answer = exchange.answer
     assert answer is not None
     packet = exchange.judgement.packet
     leak = leak_in(exchange)
     if leak:
-        yield "bad.no-leak", Seen("an answer shows the inside of the backend", "nothing of the inside", leak, exchange)
+        yield (
+            "bad.no-leak",
+            Observation("an answer shows the inside of the backend", "nothing of the inside", leak, exchange),
+        )
     if exchange.acknowledged:
         kind = header(answer, "Content-Type")
         media = (kind or "").partition(";")[0].strip().lower()
         if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
             yield (
                 "ack.content-type",
-                Seen("an answer is not labelled JSON", "application/json", kind or "none", exchange),
+                Observation("an answer is not labelled JSON", "application/json", kind or "none", exchange),
             )
         if answer.body.startswith(_BYTE_ORDER_MARK):
             yield (
                 "ack.bom",
-                Seen(
+                Observation(
                     "an answer begins with a byte order mark", "nothing before the JSON", "EF BB BF before it", exchange
                 ),
             )
@@ -100,7 +103,7 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
             names = ", ".join(extra)
             yield (
                 "ack.extra",
-                Seen("an answer has members of its own (allowed)", "the three documented", names, exchange),
+                Observation("an answer has members of its own (allowed)", "the three documented", names, exchange),
             )
     elif answer.status == 200:
         packet = _parsed(exchange)
@@ -108,34 +111,36 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Seen]]:
         yield from _look_at_packet(exchange, packet)
 
 
-def _look_at_coding(exchange: Exchange, answer: Answer) -> Iterator[Seen]:
+def _look_at_coding(exchange: Exchange, answer: Response) -> Iterator[Observation]:
     coding = header(answer, "Content-Encoding") or "identity"
     if coding.strip().lower() != "identity":
         actual = f"Content-Encoding: {coding}"
-        yield Seen("an answer is compressed though nobody asked for it", "no Content-Encoding", actual, exchange)
+        yield Observation("an answer is compressed though nobody asked for it", "no Content-Encoding", actual, exchange)
 
 
-def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tuple[str, Seen]]:
+def _look_at_packet(exchange: Exchange, packet: dict[str, Any]) -> Iterator[tuple[str, Observation]]:
     assert exchange.answer is not None
     for name, values in repeated_members(exchange.answer.body, sorted(_FIELDS)).items():
         actual = f"{name} {len(values)} times: {', '.join(values)}"
         yield (
             "ack.consistent",
-            Seen("a field stands twice with different values", f"{name} once", actual, exchange, f"$.{name}"),
+            Observation("a field stands twice with different values", f"{name} once", actual, exchange, f"$.{name}"),
         )
     status, code, info = packet.get("ActionStatus"), packet.get("ErrorCode"), packet.get("ErrorInfo")
     if status == "OK" and isinstance(code, int) and code != 0:
         actual = f"OK with ErrorCode {code}"
         yield (
             "ack.consistent",
-            Seen("ActionStatus and ErrorCode disagree", "OK with ErrorCode 0", actual, exchange, "$.ErrorCode"),
+            Observation("ActionStatus and ErrorCode disagree", "OK with ErrorCode 0", actual, exchange, "$.ErrorCode"),
         )
     if status == "FAIL" and isinstance(code, int) and isinstance(info, str) and (code == 0 or not info):
         actual = "FAIL with ErrorCode 0" if code == 0 else "FAIL with an empty ErrorInfo"
         expected = "FAIL with a non-zero ErrorCode and an ErrorInfo"
         yield (
             "ack.consistent",
-            Seen("a FAIL says not why", expected, actual, exchange, "$.ErrorCode" if code == 0 else "$.ErrorInfo"),
+            Observation(
+                "a FAIL says not why", expected, actual, exchange, "$.ErrorCode" if code == 0 else "$.ErrorInfo"
+            ),
         )
 
 

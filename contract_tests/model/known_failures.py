@@ -18,7 +18,7 @@ from roomhook.suggestions import did_you_mean
 if TYPE_CHECKING:
     from roomhook.contract_tests.model.verdicts import CaseJudged
 
-__all__ = ["KnownFailure", "load_known", "weigh"]
+__all__ = ["KnownFailure", "apply_known_failures", "load_known"]
 
 _HEADER: Final = re.compile(r"\s*\[\[\s*known\s*\]\]")
 _WHERE: Final = re.compile(r"\$\.known\[(\d+)\]\.?")
@@ -67,7 +67,7 @@ def load_known(path: Path) -> tuple[KnownFailure, ...]:
     return tuple(found.values())
 
 
-def weigh(judged: CaseJudged, known: Sequence[KnownFailure], today: date) -> CaseJudged:
+def apply_known_failures(judged: CaseJudged, known: Sequence[KnownFailure], today: date) -> CaseJudged:
     """*judged* in the light of the *known* failures: tolerated, or failed for an entry that must go.
 
     What was not judged stays so: neither a failure nor a pass has been seen.

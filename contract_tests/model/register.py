@@ -20,7 +20,7 @@ from roomhook.suggestions import did_you_mean
 __all__ = [
     "Level",
     "Requirement",
-    "Source",
+    "RequirementSource",
     "load_glossary",
     "load_groups",
     "load_options",
@@ -62,7 +62,7 @@ _NEEDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RequirementSource:
     """Where a requirement is written: a page with addresses and its own date, or a kind of reasoning without any."""
 
     key: str
@@ -100,7 +100,7 @@ class Requirement:
         return _NEEDS[self.needs]
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[RequirementSource, ...]:
         """The keys in ``source``, resolved."""
         known = load_sources()
         return tuple(known[key] for key in self.source)
@@ -130,10 +130,10 @@ def load_register() -> Mapping[str, Requirement]:
 
 
 @cache
-def load_sources() -> Mapping[str, Source]:
+def load_sources() -> Mapping[str, RequirementSource]:
     """Every source by its key, as ``page``, ``OV-CHAT`` or ``protocol.md 1.3``."""
     found = {key: {"key": key, **about} for key, about in _document()["sources"].items()}
-    return MappingProxyType(msgspec.convert(found, dict[str, Source]))
+    return MappingProxyType(msgspec.convert(found, dict[str, RequirementSource]))
 
 
 def load_groups() -> Mapping[str, str]:

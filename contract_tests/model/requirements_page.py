@@ -10,7 +10,7 @@ from typing import Final
 from roomhook.contract_tests.model.register import (
     Level,
     Requirement,
-    Source,
+    RequirementSource,
     load_glossary,
     load_groups,
     load_options,
@@ -80,7 +80,7 @@ def _sources() -> Iterator[str]:
     yield "\n".join(f"- **{source.key}**: {_cited(source)}" for source in load_sources().values())
 
 
-def _cited(source: Source) -> str:
+def _cited(source: RequirementSource) -> str:
     dated = f"{source.title} ({source.date})" if source.date else source.title
     links = (f"<{link}>" if "://" in link else f"[{link}]({link.removeprefix('docs/')})" for link in source.addresses)
     return ", ".join((_escaped(dated), *links))

@@ -11,7 +11,17 @@ from roomhook.contract_tests.model.register import Level, Requirement
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Exchange
 
-__all__ = ["CaseJudged", "Event", "Finding", "Outcome", "RunFinished", "RunStarted", "Summary", "Verdict", "merged"]
+__all__ = [
+    "CaseJudged",
+    "Finding",
+    "RunEvent",
+    "RunFinished",
+    "RunOutcome",
+    "RunStarted",
+    "Summary",
+    "Verdict",
+    "group_findings",
+]
 
 
 class Verdict(StrEnum):
@@ -25,7 +35,7 @@ class Verdict(StrEnum):
     NOT_JUDGED = "not-judged"
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How the whole run came out."""
 
     CONFORMS = "conforms"
@@ -41,11 +51,11 @@ class Outcome(StrEnum):
 
 
 _EXIT_CODES: Final = {
-    Outcome.CONFORMS: 0,
-    Outcome.VIOLATES: 1,
-    Outcome.NOTHING_RAN: 2,
-    Outcome.UNREACHABLE: 3,
-    Outcome.INTERRUPTED: 130,
+    RunOutcome.CONFORMS: 0,
+    RunOutcome.VIOLATES: 1,
+    RunOutcome.NOTHING_RAN: 2,
+    RunOutcome.UNREACHABLE: 3,
+    RunOutcome.INTERRUPTED: 130,
 }
 
 
@@ -80,7 +90,7 @@ class Finding:
         return (self.cause, self.expected, self.actual, status)
 
 
-def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def group_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """One finding for each cause, counting what was seen more than once."""
     found: dict[object, Finding] = {}
     for finding in findings:
@@ -113,7 +123,7 @@ class CaseJudged:
 class Summary:
     """The totals of a run; ``sent`` and what follows count valid callbacks only."""
 
-    outcome: Outcome = Outcome.CONFORMS
+    outcome: RunOutcome = RunOutcome.CONFORMS
     sent: int = 0
     delivered: int = 0
     acknowledged: int = 0
@@ -140,4 +150,4 @@ class RunFinished:
         return sum(level in {None, case.requirement.level} for case in self.with_verdict(verdict))
 
 
-Event = RunStarted | CaseJudged | RunFinished
+RunEvent = RunStarted | CaseJudged | RunFinished

@@ -8,21 +8,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from roomhook.contract_tests.engine.suite import Run
+from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID, Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, RunStarted
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted
 from roomhook.contract_tests.pytest_support.app_server import served
 from roomhook.contract_tests.reports import text
 from roomhook.contract_tests.reports.run_report import report_of
 from roomhook.contract_tests.transport.client import Client, Exchange
 from roomhook.simulator.protocol.callback_request import JSON_CONTENT, curl
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome as Ending
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
 from roomhook.simulator.protocol.packets import encode
-from roomhook.simulator.protocol.response_check import Breach
-from roomhook.simulator.rooms.sample_callback import Given, Kind, Shot, fake
+from roomhook.simulator.protocol.response_check import Violation
+from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
 
-__all__ = ["Fired", "RoomCallbacks", "Target", "assert_conforms"]
+__all__ = ["CallbackTarget", "Fired", "RoomCallbacks", "assert_conforms"]
 
 App = Callable[..., Any]
 
@@ -44,7 +44,7 @@ class Fired:
         return self.exchange.outcome
 
     @property
-    def findings(self) -> tuple[Breach, ...]:
+    def findings(self) -> tuple[Violation, ...]:
         """What the answer breaks, by requirement id; empty for a compliant one."""
         return self.exchange.judgement.breaches
 
@@ -73,7 +73,7 @@ class Fired:
 
 
 @dataclass(frozen=True)
-class Target:
+class CallbackTarget:
     """An App backend to fire at; every call sends one callback and returns what came of it.
 
     Arguments are those of the packet: *room*, *member* (one or several), *operator*, *count* (people left in the room),
@@ -109,7 +109,7 @@ class Target:
         now = time.time()
         members = (member,) if isinstance(member, str) else tuple(member)
         made = fake(kind, Given(members=members, **given), seed=self.seed, now_ms=int(now * 1000))
-        shot = Shot(
+        shot = RequestTemplate(
             url=CallbackUrl.parse(self.url),
             sdkappid=self.sdkappid if sdkappid is None else sdkappid,
             command=kind.command,
@@ -126,14 +126,19 @@ class Target:
 
 
 class RoomCallbacks:
-    """The fixture ``room_callbacks``: with a URL or an app it gives a ``Target``; apps are served for the test."""
+    """Fixture ``room_callbacks``: returns a ``CallbackTarget`` for a URL or an app; serves apps for the test."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def __call__(self, url_or_app: str | App, *, path: str = "/", interface: str = "auto", **options: Any) -> Target:
-        """A target at a URL, or at *path* of an ASGI or WSGI app in this process; *options* are those of ``Target``."""
-        return Target(self._stack.enter_context(_reached(url_or_app, path, interface)), **options)
+    def __call__(
+        self, url_or_app: str | App, *, path: str = "/", interface: str = "auto", **options: Any
+    ) -> CallbackTarget:
+        """A target at a URL, or at *path* of an ASGI or WSGI app in this process.
+
+        *options* are those of ``CallbackTarget``.
+        """
+        return CallbackTarget(self._stack.enter_context(_reached(url_or_app, path, interface)), **options)
 
 
 def assert_conforms(url_or_app: str | App, *, path: str = "/", interface: str = "auto", **options: Any) -> None:
@@ -149,12 +154,12 @@ def assert_conforms(url_or_app: str | App, *, path: str = "/", interface: str = 
         settings = Settings(url, **options)
         started: RunStarted | None = None
         finished: RunFinished | None = None
-        for event in Run(settings, **functions).events():
+        for event in SuiteRun(settings, **functions).events():
             started = event if isinstance(event, RunStarted) else started
             finished = event if isinstance(event, RunFinished) else finished
     assert started is not None
     assert finished is not None
-    if finished.summary.outcome is not Outcome.CONFORMS:
+    if finished.summary.outcome is not RunOutcome.CONFORMS:
         raise AssertionError("the App backend does not conform\n" + text.render(report_of(started, finished)))
 
 

@@ -13,7 +13,7 @@ from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.server import running
-from roomhook.simulator.room_backend.state.options import AppSettings, Habits
+from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
 
 __all__ = ["LocalRoomBackend", "local_room_backend"]
 
@@ -41,11 +41,11 @@ def local_room_backend(
     token: str | None = None,
     secret_key: str | None = None,
     start_ms: int,
-    habits: Habits | None = None,
+    habits: BackendOptions | None = None,
 ) -> Iterator[LocalRoomBackend]:
     """A mock Room backend on a free port of loopback; its clock begins at *start_ms* and stands still."""
     app = AppSettings(sdkappid=sdkappid, token=token, secret_key=secret_key)
-    service = Service([app], habits or Habits(), Store(None), VirtualClock(start_ms))
+    service = Service([app], habits or BackendOptions(), Store(None), VirtualClock(start_ms))
     with ExitStack() as stack:
         url = stack.enter_context(running(service, service.habits.dialect.administrator))
         backend = LocalRoomBackend(

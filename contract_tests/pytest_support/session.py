@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from roomhook.contract_tests.engine.suite import Run
+from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.known_failures import load_known
 from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import CaseJudged, Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import CaseJudged, RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import NO_ANSWERS
 from roomhook.contract_tests.reports.run_report import found
 from roomhook.contract_tests.reports.text import finding_lines
 from roomhook.errors import RoomhookError
 from roomhook.simulator.protocol.callback_request import masked_url
 
-__all__ = ["Contract", "failure_text", "settings_from"]
+__all__ = ["PytestRun", "failure_text", "settings_from"]
 
 
 def settings_from(config: pytest.Config) -> Settings:
@@ -71,12 +71,12 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-class Contract:
+class PytestRun:
     """A run that is opened when the first requirement is judged, so that collecting tests sends nothing."""
 
     def __init__(self, settings: Settings) -> None:
         try:
-            self._run = Run(settings)
+            self._run = SuiteRun(settings)
             self.requirements = self._run.wanted()
         except RoomhookError as error:
             raise pytest.UsageError(str(error)) from None
@@ -93,7 +93,7 @@ class Contract:
         if not self._open:
             self._run.open()
             self._open = True
-        if self._run.summary.outcome is Outcome.UNREACHABLE:
+        if self._run.summary.outcome is RunOutcome.UNREACHABLE:
             pytest.exit(f"roomhook: {self._why_unreachable()}", returncode=pytest.ExitCode.TESTS_FAILED)
         judged = self._run.verdict_on(requirement)
         self._seen.append(judged)

@@ -11,7 +11,7 @@ import msgspec
 
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.model.verdicts import Verdict
-from roomhook.contract_tests.reports.run_report import Found, RunReport
+from roomhook.contract_tests.reports.run_report import FindingRecord, RunReport
 
 __all__ = ["KINDS", "Change", "Column", "Comparison", "Row", "compare", "moment"]
 
@@ -34,7 +34,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     report: RunReport
 
-    def finding(self, requirement: str) -> Found | None:
+    def finding(self, requirement: str) -> FindingRecord | None:
         """The first finding on *requirement* in this run."""
         return next((one for one in self.report.findings if one.id == requirement), None)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.reports.comparison import Comparison, Row
-from roomhook.contract_tests.reports.labels import COLOURS, DONE, OUTCOME_COLOURS, OUTCOMES, SIGNS, axes, counts
+from roomhook.contract_tests.reports.labels import COLOURS, DONE, OUTCOME_COLOURS, OUTCOMES, SYMBOLS, axes, counts
 from roomhook.contract_tests.reports.run_report import RunReport
 from roomhook.contract_tests.reports.text import Style, plain
 
@@ -88,7 +88,7 @@ def _matrix(comparison: Comparison, style: Style, every: bool) -> Iterator[str]:
     rows = [row for row in comparison.rows if every or row.differs or row.wanting]
     if rows:
         used = [verdict for verdict in DONE if any(verdict in row.verdicts for row in rows)]
-        yield "  ".join(f"{style(SIGNS[one], COLOURS[one])} {DONE[one]}" for one in used)
+        yield "  ".join(f"{style(SYMBOLS[one], COLOURS[one])} {DONE[one]}" for one in used)
         ids = max(len(row.id) for row in rows)
         yield f"  {'':{ids}}          {''.join(f'{number:>3}' for number in range(1, len(comparison.columns) + 1))}"
         yield from (f"  {row.id:{ids}}  {row.level:<6}  {_signs(row, style)}".rstrip() for row in rows)
@@ -98,7 +98,7 @@ def _matrix(comparison: Comparison, style: Style, every: bool) -> Iterator[str]:
 
 
 def _signs(row: Row, style: Style) -> str:
-    return "".join(f"  {_ABSENT if one is None else style(SIGNS[one], COLOURS[one])}" for one in row.verdicts)
+    return "".join(f"  {_ABSENT if one is None else style(SYMBOLS[one], COLOURS[one])}" for one in row.verdicts)
 
 
 def _totals(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.reports.labels import NO_VERDICT, OUTCOMES
-from roomhook.contract_tests.reports.run_report import Found, RunReport
+from roomhook.contract_tests.reports.run_report import FindingRecord, RunReport
 
 __all__ = ["commands"]
 
@@ -32,7 +32,7 @@ def commands(report: RunReport) -> Iterator[str]:
             yield _command(command, f"Roomhook: {len(left)} more", f"The step summary has them all: {ids}")
 
 
-def _message(finding: Found) -> str:
+def _message(finding: FindingRecord) -> str:
     at = f" at {finding.actual.path}" if finding.actual.path else ""
     also = f"\nalso: {', '.join(finding.also)}" if finding.also else ""
     return (

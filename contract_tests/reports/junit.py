@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import DONE, LABELS
-from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport
+from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport
 
 __all__ = ["render"]
 
@@ -18,9 +18,9 @@ _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 _SKIPPED: Final = (Verdict.NOT_JUDGED, Verdict.KNOWN)
 
 _NO_VERDICT: Final = {
-    Outcome.UNREACHABLE: ("unreachable", "the target is reachable"),
-    Outcome.NOTHING_RAN: ("nothing-ran", "something could be judged"),
-    Outcome.INTERRUPTED: ("interrupted", "the run came to its end"),
+    RunOutcome.UNREACHABLE: ("unreachable", "the target is reachable"),
+    RunOutcome.NOTHING_RAN: ("nothing-ran", "something could be judged"),
+    RunOutcome.INTERRUPTED: ("interrupted", "the run came to its end"),
 }
 """Outcomes that are no verdict, and in which the pipeline still has to see red: type and name of the error."""
 
@@ -41,7 +41,7 @@ def render(report: RunReport) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: ET.Element, report: RunReport, group: str, members: Sequence[Judged]) -> None:
+def _suite(root: ET.Element, report: RunReport, group: str, members: Sequence[RequirementResult]) -> None:
     suite = _empty_suite(root, report, group, tests=len(members))
     suite.set("failures", str(sum(one.verdict is Verdict.FAIL for one in members)))
     suite.set("skipped", str(sum(one.verdict in _SKIPPED for one in members)))
@@ -60,7 +60,7 @@ def _empty_suite(root: ET.Element, report: RunReport, name: str, *, tests: int) 
     return suite
 
 
-def _case(suite: ET.Element, one: Judged, findings: Sequence[Found]) -> None:
+def _case(suite: ET.Element, one: RequirementResult, findings: Sequence[FindingRecord]) -> None:
     element = ET.SubElement(
         suite,
         "testcase",
@@ -80,7 +80,7 @@ def _case(suite: ET.Element, one: Judged, findings: Sequence[Found]) -> None:
         ET.SubElement(element, "system-out").text = f"{LABELS[one.verdict]}\n{text}"
 
 
-def _described(finding: Found) -> str:
+def _described(finding: FindingRecord) -> str:
     at = f" at {finding.actual.path}" if finding.actual.path else ""
     lines = {
         "seen": finding.message,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.run_report import RunReport
-from roomhook.simulator.protocol.outcomes import Outcome as Ending
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
 
 __all__ = [
     "COLOURS",
@@ -16,7 +16,7 @@ __all__ = [
     "NO_VERDICT",
     "OUTCOMES",
     "OUTCOME_COLOURS",
-    "SIGNS",
+    "SYMBOLS",
     "axes",
     "counts",
     "remedy",
@@ -42,7 +42,7 @@ DONE: Final = {
 }
 """A verdict behind a number, in the order in which a summary has them."""
 
-SIGNS: Final = {
+SYMBOLS: Final = {
     Verdict.PASS: ".",
     Verdict.FAIL: "F",
     Verdict.WARN: "W",
@@ -63,27 +63,27 @@ COLOURS: Final = {
 """The colour of a verdict; empty for none."""
 
 OUTCOMES: Final = {
-    Outcome.CONFORMS: "CONFORMS",
-    Outcome.VIOLATES: "DOES NOT CONFORM",
-    Outcome.UNREACHABLE: "UNREACHABLE",
-    Outcome.NOTHING_RAN: "NOTHING JUDGED",
-    Outcome.INTERRUPTED: "INTERRUPTED",
+    RunOutcome.CONFORMS: "CONFORMS",
+    RunOutcome.VIOLATES: "DOES NOT CONFORM",
+    RunOutcome.UNREACHABLE: "UNREACHABLE",
+    RunOutcome.NOTHING_RAN: "NOTHING JUDGED",
+    RunOutcome.INTERRUPTED: "INTERRUPTED",
 }
 """The verdict on the target."""
 
 OUTCOME_COLOURS: Final = {
-    Outcome.CONFORMS: "green",
-    Outcome.VIOLATES: "red",
-    Outcome.UNREACHABLE: "red",
-    Outcome.NOTHING_RAN: "red",
-    Outcome.INTERRUPTED: "yellow",
+    RunOutcome.CONFORMS: "green",
+    RunOutcome.VIOLATES: "red",
+    RunOutcome.UNREACHABLE: "red",
+    RunOutcome.NOTHING_RAN: "red",
+    RunOutcome.INTERRUPTED: "yellow",
 }
 
 
 NO_ANSWERS: Final = "nothing was answered"
 """In place of how many answers are compliant, where there was none."""
 
-NO_VERDICT: Final = frozenset({Outcome.UNREACHABLE, Outcome.NOTHING_RAN, Outcome.INTERRUPTED})
+NO_VERDICT: Final = frozenset({RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.INTERRUPTED})
 """Outcomes that say nothing about whether the target conforms."""
 
 _START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."
@@ -110,7 +110,7 @@ def axes(report: RunReport) -> tuple[str, str]:
     Each is "yes", "no", "unknown" (there was none), or "so far" for a yes of a run that was stopped before its end.
     """
     delivery, compliance = report.delivery, report.compliance
-    stopped = report.verdict is Outcome.INTERRUPTED
+    stopped = report.verdict is RunOutcome.INTERRUPTED
     return (
         _every(delivery.delivered, delivery.sent, stopped=stopped),
         _every(compliance.compliant, compliance.judged, stopped=stopped),

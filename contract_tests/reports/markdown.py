@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from roomhook.contract_tests.model.register import load_groups
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes
-from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 from roomhook.contract_tests.reports.text import finding_fields, ids_in_short
 
 __all__ = ["render"]
 
 _MARKS: Final = {
-    Outcome.CONFORMS: "✅",
-    Outcome.VIOLATES: "❌",
-    Outcome.UNREACHABLE: "❌",
-    Outcome.NOTHING_RAN: "⚠️",
-    Outcome.INTERRUPTED: "⚠️",
+    RunOutcome.CONFORMS: "✅",
+    RunOutcome.VIOLATES: "❌",
+    RunOutcome.UNREACHABLE: "❌",
+    RunOutcome.NOTHING_RAN: "⚠️",
+    RunOutcome.INTERRUPTED: "⚠️",
 }
 _MOST_FINDINGS: Final = 50
 """A step summary holds 1 MiB at most, and nobody reads more."""
@@ -79,7 +79,7 @@ def _groups(report: RunReport) -> Iterator[str]:
     yield ""
 
 
-def _finding(finding: Found, reason: str) -> Iterator[str]:
+def _finding(finding: FindingRecord, reason: str) -> Iterator[str]:
     """Folded up, in the words of the text report; a fence keeps what the target said from being markup."""
     folded = "<details open>" if finding.verdict in {Verdict.FAIL, Verdict.WARN} else "<details>"
     title = f"<b>{LABELS[finding.verdict]}</b> <code>{finding.id}</code> ({finding.level}) {_html(finding.requirement)}"
@@ -99,7 +99,7 @@ def _finding(finding: Found, reason: str) -> Iterator[str]:
 
 
 def _not_judged(report: RunReport) -> Iterator[str]:
-    reasons: dict[str, list[Judged]] = {}
+    reasons: dict[str, list[RequirementResult]] = {}
     for one in report.requirements:
         if one.verdict is Verdict.NOT_JUDGED:
             reasons.setdefault(one.reason, []).append(one)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from roomhook.contract_tests.model.verdicts import CaseJudged, Event, RunFinished, RunStarted, Summary
+from roomhook.contract_tests.model.verdicts import CaseJudged, RunEvent, RunFinished, RunStarted, Summary
 from roomhook.contract_tests.reports.run_report import RunReport, found, judged, report_of
 
 __all__ = ["EventLines"]
@@ -34,7 +34,7 @@ class EventLines:
         self._started: RunStarted | None = None
         self._told: dict[str, CaseJudged] = {}
 
-    def feed(self, event: Event) -> str:
+    def feed(self, event: RunEvent) -> str:
         """The lines that *event* adds, each with a final line feed.
 
         What the end of a run changes about a requirement, or blames beyond the selected ones, is told before the end.

@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from roomhook.contract_tests.model.register import Level, Requirement, Source, load_sources
+from roomhook.contract_tests.model.register import Level, Requirement, RequirementSource, load_sources
 from roomhook.contract_tests.model.verdicts import (
     CaseJudged,
     Finding,
-    Outcome,
     RunFinished,
+    RunOutcome,
     RunStarted,
     Summary,
     Verdict,
@@ -25,11 +25,11 @@ from roomhook.simulator.protocol.callback_request import curl, masked, masked_ur
 __all__ = [
     "Actual",
     "Compliance",
-    "Delivery",
-    "Found",
-    "Judged",
+    "DeliveryCounts",
+    "FindingRecord",
+    "RequirementResult",
     "RunReport",
-    "Sent",
+    "SentRequest",
     "found",
     "judged",
     "report_of",
@@ -48,7 +48,7 @@ _Kin = Mapping[int, tuple[str, ...]]
 """By a finding's identity, the requirements that came out the same way for the same cause."""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The first axis: how many valid callbacks the Room backend would count as delivered, and the rest by outcome."""
 
     sent: int
@@ -64,7 +64,7 @@ class Compliance(msgspec.Struct, frozen=True, kw_only=True):
     compliant: int
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RequirementResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One requirement and how it came out; ``reason`` only for what was not judged or is known."""
 
     id: str
@@ -81,7 +81,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.id.partition(".")[0]
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class SentRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request behind a finding, its secrets masked and its body whole."""
 
     curl: str
@@ -103,7 +103,7 @@ class Actual(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_ms: float | None
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One finding on one requirement; ``also`` names the others that came out the same way for the same cause."""
 
     id: str
@@ -113,7 +113,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     message: str
     cause: str | None
-    sent: Sent | None
+    sent: SentRequest | None
     expected: str
     actual: Actual
     fix: str
@@ -134,20 +134,20 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool
     refusal: str
     deadline_ms: float
-    verdict: Outcome
+    verdict: RunOutcome
     exit_code: int
     detail: str
-    delivery: Delivery
+    delivery: DeliveryCounts
     compliance: Compliance
     totals: dict[str, int]
-    requirements: tuple[Judged, ...]
-    findings: tuple[Found, ...]
+    requirements: tuple[RequirementResult, ...]
+    findings: tuple[FindingRecord, ...]
 
     @property
-    def causes(self) -> tuple[Found, ...]:
+    def causes(self) -> tuple[FindingRecord, ...]:
         """The findings less those that repeat another one's cause: one cause is not told forty times."""
         seen: set[object] = set()
-        leaders: list[Found] = []
+        leaders: list[FindingRecord] = []
         for one in self.findings:
             key = (one.verdict, frozenset({one.id, *one.also}), one.expected, one.actual.text, one.actual.status)
             if key not in seen:
@@ -159,7 +159,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         """How many requirements came out as *verdict*, of one level or of all."""
         return sum(one.verdict is verdict and level in {None, one.level} for one in self.requirements)
 
-    def groups(self) -> dict[str, tuple[Judged, ...]]:
+    def groups(self) -> dict[str, tuple[RequirementResult, ...]]:
         """The requirements by group, in the order of the run."""
         names = dict.fromkeys(one.group for one in self.requirements)
         return {name: tuple(one for one in self.requirements if one.group == name) for name in names}
@@ -191,11 +191,11 @@ def report_of(started: RunStarted, finished: RunFinished, *, version: str | None
     )
 
 
-def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, headers: _Headers = ()) -> Found:
+def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, headers: _Headers = ()) -> FindingRecord:
     """One *finding* as data; *headers* are those for a gateway, which every callback carried."""
     requirement, exchange = finding.requirement, finding.exchange
     answer = exchange.answer if exchange else None
-    return Found(
+    return FindingRecord(
         id=requirement.id,
         level=requirement.level,
         verdict=verdict,
@@ -220,10 +220,10 @@ def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, hea
     )
 
 
-def sources_of(keys: str) -> tuple[Source, ...]:
+def sources_of(keys: str) -> tuple[RequirementSource, ...]:
     """What the *keys* in a ``source`` stand for; one that this version does not know stands for itself."""
     known = load_sources()
-    return tuple(known.get(key) or Source(key, "") for key in keys.split(", ") if key)
+    return tuple(known.get(key) or RequirementSource(key, "") for key in keys.split(", ") if key)
 
 
 def shortened(body: str) -> str:
@@ -231,8 +231,8 @@ def shortened(body: str) -> str:
     return f"{body[:_LONGEST_BODY]}… ({len(body)} characters)" if len(body) > _LONGEST_BODY else body
 
 
-def _delivery(summary: Summary) -> Delivery:
-    return Delivery(
+def _delivery(summary: Summary) -> DeliveryCounts:
+    return DeliveryCounts(
         sent=summary.sent,
         delivered=summary.delivered,
         acknowledged=summary.acknowledged,
@@ -240,10 +240,10 @@ def _delivery(summary: Summary) -> Delivery:
     )
 
 
-def judged(case: CaseJudged) -> Judged:
+def judged(case: CaseJudged) -> RequirementResult:
     """One requirement's turn as data."""
     requirement: Requirement = case.requirement
-    return Judged(
+    return RequirementResult(
         id=requirement.id,
         level=requirement.level,
         text=requirement.text,
@@ -254,7 +254,7 @@ def judged(case: CaseJudged) -> Judged:
     )
 
 
-def _findings(cases: Iterable[CaseJudged], headers: _Headers) -> Iterator[Found]:
+def _findings(cases: Iterable[CaseJudged], headers: _Headers) -> Iterator[FindingRecord]:
     """The gravest first, otherwise in the register's order."""
     by_weight = sorted((case for case in cases if case.findings), key=lambda case: _WEIGHT.index(case.verdict))
     kin = _kin(by_weight)
@@ -275,7 +275,7 @@ def _kin(cases: Iterable[CaseJudged]) -> _Kin:
     return {number: tuple(family) for number, family in member.items()}
 
 
-def _sent(finding: Finding, headers: _Headers) -> Sent | None:
+def _sent(finding: Finding, headers: _Headers) -> SentRequest | None:
     if finding.exchange is None:
         return None
     callback = finding.exchange.callback
@@ -283,7 +283,7 @@ def _sent(finding: Finding, headers: _Headers) -> Sent | None:
     gateway = tuple((name, value) for name, value in headers if name.lower() not in own)
     callback = replace(callback, headers=(*gateway, *callback.headers))
     shown = masked(callback)
-    return Sent(
+    return SentRequest(
         curl=curl(callback),
         method=shown.method,
         url=shown.url,

@@ -13,7 +13,7 @@ from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.model.requirements_page import requirements_page
 from roomhook.contract_tests.model.verdicts import Verdict
 from roomhook.contract_tests.reports.labels import NO_VERDICT
-from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 
 __all__ = ["render"]
 
@@ -51,7 +51,7 @@ def _run(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _rule(one: Judged) -> dict[str, Any]:
+def _rule(one: RequirementResult) -> dict[str, Any]:
     known = load_register().get(one.id)
     links = [(source, link) for source in sources_of(one.source) for link in source.addresses if "://" in link]
     rule: dict[str, Any] = {
@@ -84,7 +84,7 @@ def _invocation(report: RunReport) -> dict[str, Any]:
     return invocation
 
 
-def _result(finding: Found, rule: int, reason: str) -> dict[str, Any]:
+def _result(finding: FindingRecord, rule: int, reason: str) -> dict[str, Any]:
     actual = finding.actual
     at = f" at {actual.path}" if actual.path else ""
     text = f"{finding.message}: expected {finding.expected}, actual {actual.text}{at}. Fix: {finding.fix}"
@@ -134,7 +134,7 @@ def _headings() -> Mapping[str, int]:
     return {line.removeprefix("### "): number for number, line in enumerate(lines, 1) if line.startswith("### ")}
 
 
-def _fingerprint(finding: Found) -> str:
+def _fingerprint(finding: FindingRecord) -> str:
     """The same for the same finding in the next run, whose room, accounts and time are others."""
     path = urlsplit(finding.sent.url).path if finding.sent else ""
     parts = (finding.id, path, finding.expected, str(finding.actual.status), finding.actual.path)

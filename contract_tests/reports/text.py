@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from roomhook.contract_tests.model.register import load_groups
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import (
     COLOURS,
     DONE,
@@ -16,12 +16,12 @@ from roomhook.contract_tests.reports.labels import (
     NO_ANSWERS,
     OUTCOME_COLOURS,
     OUTCOMES,
-    SIGNS,
+    SYMBOLS,
     axes,
     counts,
     remedy,
 )
-from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, sources_of
+from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 from roomhook.simulator.protocol.callback_request import printable
 
 __all__ = ["WIDTH", "Style", "finding_fields", "finding_lines", "ids_in_short", "plain", "render"]
@@ -77,7 +77,7 @@ def _settings(report: RunReport) -> str:
 
 
 def finding_lines(
-    finding: Found, style: Style = plain, *, width: int = WIDTH, shown: dict[str, str] | None = None
+    finding: FindingRecord, style: Style = plain, *, width: int = WIDTH, shown: dict[str, str] | None = None
 ) -> Iterator[str]:
     """One finding as the report prints it; *shown* remembers by their curl lines the requests shown before."""
     label, noted = LABELS[finding.verdict], finding.verdict is Verdict.INFO
@@ -90,7 +90,7 @@ def finding_lines(
 
 
 def finding_fields(
-    finding: Found, *, width: int = WIDTH, margin: int = _MARGIN, shown: dict[str, str] | None = None
+    finding: FindingRecord, *, width: int = WIDTH, margin: int = _MARGIN, shown: dict[str, str] | None = None
 ) -> Iterator[str]:
     """What was seen, expected and sent, and how to fix it: a labelled paragraph each, *margin* columns in."""
     at = f" at {finding.actual.path}" if finding.actual.path else ""
@@ -115,20 +115,20 @@ def finding_fields(
             yield from _wrapped(start + text, width, len(start))
 
 
-def _sent(finding: Found, shown: dict[str, str]) -> str | None:
+def _sent(finding: FindingRecord, shown: dict[str, str]) -> str | None:
     if finding.sent is None:
         return None
     before = shown.setdefault(finding.sent.curl, finding.id)
     return finding.sent.curl if before == finding.id else f"as for {before}"
 
 
-def _noted(finding: Found) -> str:
+def _noted(finding: FindingRecord) -> str:
     actual = "" if finding.actual.text in finding.message else f": {finding.actual.text}"
     also = f" (also {ids_in_short(finding.also)})" if finding.also else ""
     return f"{finding.message}{actual}{also}"
 
 
-def _answer(finding: Found) -> str | None:
+def _answer(finding: FindingRecord) -> str | None:
     """The answer where it is no clean OK and says more than the finding does already."""
     actual = finding.actual
     body = " ".join((actual.body or "").split())
@@ -138,7 +138,7 @@ def _answer(finding: Found) -> str | None:
     return f"HTTP {actual.status}  {shown}{'…' if len(body) > _LONGEST_ANSWER else ''}"
 
 
-def _source(finding: Found) -> str:
+def _source(finding: FindingRecord) -> str:
     address = next((link for one in sources_of(finding.source) for link in one.addresses if "://" in link), "")
     return f"{finding.source}  {address}".rstrip()
 
@@ -169,10 +169,10 @@ def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
     names, signs = max(map(len, groups)), max(map(len, groups.values()))
     used = [verdict for verdict in DONE if any(one.verdict is verdict for row in groups.values() for one in row)]
     yield ""
-    yield "requirements  " + "  ".join(f"{style(SIGNS[one], COLOURS[one])} {DONE[one]}" for one in used)
+    yield "requirements  " + "  ".join(f"{style(SYMBOLS[one], COLOURS[one])} {DONE[one]}" for one in used)
     for name, members in groups.items():
         row = "".join(
-            style(SIGNS[verdict] * len(list(run)), COLOURS[verdict])
+            style(SYMBOLS[verdict] * len(list(run)), COLOURS[verdict])
             for verdict, run in groupby(members, key=lambda one: one.verdict)
         )
         words = f"{'':{signs - len(members)}}  {about.get(name, '')}".rstrip()
@@ -190,7 +190,7 @@ def _known(report: RunReport, width: int) -> Iterator[str]:
 
 
 def _not_judged(report: RunReport, width: int) -> Iterator[str]:
-    reasons: dict[str, list[Judged]] = {}
+    reasons: dict[str, list[RequirementResult]] = {}
     for one in report.requirements:
         if one.verdict is Verdict.NOT_JUDGED:
             reasons.setdefault(one.reason, []).append(one)
@@ -224,13 +224,13 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
     verdict = style(OUTCOMES[report.verdict], OUTCOME_COLOURS[report.verdict])
     if report.delivery.sent:
         yield _axes(report, style)
-    if report.verdict is Outcome.UNREACHABLE:
+    if report.verdict is RunOutcome.UNREACHABLE:
         yield f"{verdict}  {report.detail}"
         if remedy(report):
             yield from _wrapped(f"hint: {remedy(report)}", width, _MARGIN)
-    elif report.verdict is Outcome.NOTHING_RAN:
+    elif report.verdict is RunOutcome.NOTHING_RAN:
         yield f"{verdict}  {report.detail}"
-    elif report.verdict is Outcome.INTERRUPTED:
+    elif report.verdict is RunOutcome.INTERRUPTED:
         yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s; {report.detail}"
     else:
         ended = f"; the run ended early: {report.detail}" if report.detail else ""

@@ -24,9 +24,16 @@ import urllib3.connectionpool
 import urllib3.exceptions
 from urllib3.util import SKIP_HEADER
 
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
-from roomhook.simulator.protocol.response_check import Answer, Breach, Judgement, header, judge, parse_json
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
+from roomhook.simulator.protocol.response_check import (
+    Response,
+    ResponseVerdict,
+    Violation,
+    check_response,
+    header,
+    parse_json,
+)
 from roomhook.simulator.util.tls import client_context
 
 __all__ = ["Client", "Connection", "Exchange", "FinalResponse", "uncompressed"]
@@ -50,8 +57,8 @@ _connected: contextvars.ContextVar[int] = contextvars.ContextVar("connected", de
 """How many of them came about, with TLS where it is due."""
 
 _NO_ANSWER: Final = {
-    Outcome.TIMEOUT: "ack.deadline",
-    Outcome.INCOMPLETE: "ack.complete",
+    DeliveryOutcome.TIMEOUT: "ack.deadline",
+    DeliveryOutcome.INCOMPLETE: "ack.complete",
 }
 
 
@@ -63,28 +70,30 @@ class Exchange:
     where the outcome alone does not tell; ``connected`` is False if no connection came about.
     """
 
-    callback: Callback
-    answer: Answer | None
-    outcome: Outcome
+    callback: CallbackRequest
+    answer: Response | None
+    outcome: DeliveryOutcome
     detail: str
     elapsed_ms: float
     deadline_ms: float
     reused: bool = False
-    breach: Breach | None = None
+    breach: Violation | None = None
     connected: bool = True
 
     @cached_property
-    def judgement(self) -> Judgement:
+    def judgement(self) -> ResponseVerdict:
         """Both axes; without an answer, the outcome stands for the requirement that it breaks."""
         if self.answer is not None:
-            return judge(self.answer, deadline_ms=self.deadline_ms)
+            return check_response(self.answer, deadline_ms=self.deadline_ms)
         if self.breach is not None:
-            return Judgement(self.outcome, (self.breach,))
-        expected = f"an answer within {self.deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
-        breach = Breach(
+            return ResponseVerdict(self.outcome, (self.breach,))
+        expected = (
+            f"an answer within {self.deadline_ms:g} ms" if self.outcome is DeliveryOutcome.TIMEOUT else "HTTP 200"
+        )
+        breach = Violation(
             _NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})"
         )
-        return Judgement(self.outcome, (breach,))
+        return ResponseVerdict(self.outcome, (breach,))
 
     @property
     def acknowledged(self) -> bool:
@@ -99,7 +108,7 @@ class Exchange:
     @property
     def hung(self) -> bool:
         """No whole answer even after the patience beyond the deadline."""
-        return self.answer is None and self.outcome is Outcome.TIMEOUT
+        return self.answer is None and self.outcome is DeliveryOutcome.TIMEOUT
 
     @property
     def late(self) -> bool:
@@ -122,7 +131,7 @@ class Client:
         """Build the TLS context now, so that a bad file is refused before anything is sent."""
         object.__setattr__(self, "context", _context(self.cacert, insecure=self.insecure, cert=self.cert))
 
-    def send(self, callback: Callback, *, deadline_ms: float, give_up_ms: float) -> Exchange:
+    def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* on a fresh connection and close it; wait *give_up_ms* at most, judge by *deadline_ms*."""
         with self.connection() as connection:
             return connection.send(callback, deadline_ms=deadline_ms, give_up_ms=give_up_ms)
@@ -150,16 +159,16 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def send(self, callback: Callback, *, deadline_ms: float, give_up_ms: float) -> Exchange:
+    def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* and read the answer to its last byte."""
         prepared = _prepare(callback, self._client.headers)
         proxy = self._client.proxy
         proxies = {"http": proxy, "https": proxy} if proxy else {}
         opened, connected = _opened.get(), _connected.get()
         started = time.monotonic()
-        answer: Answer | None = None
-        outcome, detail = Outcome.DELIVERED, ""
-        breach: Breach | None = None
+        answer: Response | None = None
+        outcome, detail = DeliveryOutcome.DELIVERED, ""
+        breach: Violation | None = None
         with _patience(give_up_ms / 1000):
             try:
                 response = self._session.send(
@@ -173,14 +182,14 @@ class Connection:
                 body, complete = _read(response)
                 elapsed_ms = (time.monotonic() - started) * 1000
                 headers = tuple((name, value) for name, value in response.raw.headers.items())
-                answer = Answer(response.status_code, headers, body, elapsed_ms, complete)
+                answer = Response(response.status_code, headers, body, elapsed_ms, complete)
             except _StalledError as error:
-                outcome, detail, breach = Outcome.TIMEOUT, str(error), error.breach
+                outcome, detail, breach = DeliveryOutcome.TIMEOUT, str(error), error.breach
             except requests.ConnectTimeout:
-                outcome, detail = Outcome.REFUSED, "nobody takes connections there: a wrong host, or a firewall"
+                outcome, detail = DeliveryOutcome.REFUSED, "nobody takes connections there: a wrong host, or a firewall"
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 outcome, detail = outcome_of_error(error), _innermost(error)
-                if outcome is Outcome.TIMEOUT:
+                if outcome is DeliveryOutcome.TIMEOUT:
                     detail = f"none within {give_up_ms / 1000:g} s"
                 if isinstance(error, requests.exceptions.ProxyError) and proxy:
                     detail = f"at the proxy {proxy.rpartition('@')[2]}: {detail}"
@@ -200,7 +209,7 @@ class Connection:
         return exchange if answer is None else replace(exchange, outcome=exchange.judgement.outcome)
 
 
-def _prepare(callback: Callback, extra: Sequence[tuple[str, str]]) -> requests.PreparedRequest:
+def _prepare(callback: CallbackRequest, extra: Sequence[tuple[str, str]]) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
     prepared.method = callback.method
     prepared.url = callback.url  # set directly: requests' own preparation rewrites percent-encodings
@@ -223,7 +232,7 @@ class _StalledError(Exception):
         length = response.headers.get("Content-Length")
         super().__init__(f"{len(body)} bytes of the body had come by then")
         announced = f"{length} bytes announced by Content-Length" if length else "a last chunk, of no bytes"
-        self.breach = Breach("ack.complete", announced, str(self)) if _is_json(body) else None
+        self.breach = Violation("ack.complete", announced, str(self)) if _is_json(body) else None
 
 
 def _is_json(body: bytes) -> bool:
@@ -244,13 +253,13 @@ def _read(response: requests.Response) -> tuple[bytes, bool]:
                 response.close()
                 break
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        if outcome_of_error(error) is Outcome.TIMEOUT:
+        if outcome_of_error(error) is DeliveryOutcome.TIMEOUT:
             raise _StalledError(body, response) from error
         return body, False
     return body, True
 
 
-def uncompressed(answer: Answer) -> Answer:
+def uncompressed(answer: Response) -> Response:
     """*answer* with a coding of its body undone, as far as it can be."""
     if header(answer, "Content-Encoding") is None:
         return answer

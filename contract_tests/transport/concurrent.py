@@ -12,10 +12,10 @@ from typing import Final
 
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Client, Exchange, uncompressed
-from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Answer, judge
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Response, check_response
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
@@ -27,7 +27,7 @@ _GRACE_S: Final = 30
 
 
 def send_together(
-    client: Client, settings: Settings, callbacks: Sequence[Callback], *, give_up_ms: float
+    client: Client, settings: Settings, callbacks: Sequence[CallbackRequest], *, give_up_ms: float
 ) -> list[Exchange]:
     """Send all *callbacks* at once, each on a fresh connection; the answers in the same order."""
     url = CallbackUrl.parse(settings.target)
@@ -49,7 +49,7 @@ def send_together(
 
 
 def send_by_threads(
-    client: Client, settings: Settings, callbacks: Sequence[Callback], *, give_up_ms: float
+    client: Client, settings: Settings, callbacks: Sequence[CallbackRequest], *, give_up_ms: float
 ) -> list[Exchange]:
     """The same with the client that lone callbacks go through, for a target whose answers the sender can't read."""
     with ThreadPoolExecutor(len(callbacks)) as pool:
@@ -58,20 +58,20 @@ def send_by_threads(
         )
 
 
-def _exchange(callback: Callback, attempt: Attempt, deadline_ms: float) -> Exchange:
+def _exchange(callback: CallbackRequest, attempt: Attempt, deadline_ms: float) -> Exchange:
     result = attempt.result
-    whole = result.complete or result.outcome is Outcome.INCOMPLETE
+    whole = result.complete or result.outcome is DeliveryOutcome.INCOMPLETE
     found = attempt.answer if whole else None  # a part of an answer that we gave up on proves no more than none
-    if result.outcome is Outcome.NOT_HTTP:
+    if result.outcome is DeliveryOutcome.NOT_HTTP:
         found = _lenient(attempt)
     if found is None:
         return Exchange(callback, None, result.outcome, result.note, attempt.elapsed_ms, deadline_ms)
     answer = uncompressed(found)
-    outcome = judge(answer, deadline_ms=deadline_ms).outcome
+    outcome = check_response(answer, deadline_ms=deadline_ms).outcome
     return Exchange(callback, answer, outcome, result.note, attempt.elapsed_ms, deadline_ms)
 
 
-def _lenient(attempt: Attempt) -> Answer | None:
+def _lenient(attempt: Attempt) -> Response | None:
     """What the parser that lone callbacks use makes of an answer that the sender's own, a stricter one, has refused.
 
     None where it may not have come whole, since nothing is read after the refusal.
@@ -82,7 +82,7 @@ def _lenient(attempt: Attempt) -> Answer | None:
             if response.length is None and not response.chunked:
                 return None
             body = response.read()
-            return Answer(response.status, tuple(response.getheaders()), body, attempt.elapsed_ms)
+            return Response(response.status, tuple(response.getheaders()), body, attempt.elapsed_ms)
     except (http.client.HTTPException, ValueError):
         return None
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Client, Connection, Exchange
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
-__all__ = ["HUNG_IN_A_ROW", "Line"]
+__all__ = ["HUNG_IN_A_ROW", "PatientClient"]
 
 HUNG_IN_A_ROW: Final = 3
 """So many callbacks without an answer break the line."""
@@ -24,7 +24,7 @@ _SHORTEST_GAP_S: Final = 0.005
 _LONGEST_GAP_S: Final = 0.1
 
 
-class Line:
+class PatientClient:
     """Sends callbacks; *clock* and *pause* are in s.
 
     ``broken`` says why nothing more can be sent, and is empty until then; ``comebacks`` counts how often the target has
@@ -50,19 +50,19 @@ class Line:
         self._sent_at = 0.0
 
     def send(
-        self, callback: Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """The exchange that becomes of *callback*, at last; it may break the line."""
         exchange = self.attempt(callback, connection=connection, patience_ms=patience_ms)
-        if exchange.outcome is Outcome.REFUSED:
+        if exchange.outcome is DeliveryOutcome.REFUSED:
             exchange = self._after_comeback(callback, exchange)
         if exchange.status == HTTPStatus.TOO_MANY_REQUESTS:
             exchange = self._more_slowly(callback, exchange)
-        self.heed(exchange)
+        self.record_hang(exchange)
         return exchange
 
     def attempt(
-        self, callback: Callback, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send *callback* once, whatever comes of it."""
         self._pause(max(0.0, self._gap_s - (time.monotonic() - self._sent_at)))
@@ -71,26 +71,26 @@ class Line:
         sender = connection or self.client
         return sender.send(callback, deadline_ms=self._settings.deadline_ms, give_up_ms=give_up_ms)
 
-    def heed(self, exchange: Exchange) -> None:
+    def record_hang(self, exchange: Exchange) -> None:
         """Count *exchange* if it hung; so many in a row break the line."""
         self._hung = self._hung + 1 if exchange.hung else 0
         if self._hung >= HUNG_IN_A_ROW:
             patience_s = self._settings.give_up_ms / 1000
             self.broken = f"{HUNG_IN_A_ROW} callbacks in a row got no answer within {patience_s:g} s"
 
-    def _after_comeback(self, callback: Callback, exchange: Exchange) -> Exchange:
+    def _after_comeback(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The first exchange after the target accepts connections again; if it stays away, the line is broken."""
         end = self._clock() + _COMEBACK_S
         while self._clock() < end:
             self._pause(0.1)
             exchange = self.attempt(callback)
-            if exchange.outcome is not Outcome.REFUSED:
+            if exchange.outcome is not DeliveryOutcome.REFUSED:
                 self.comebacks += 1
                 return exchange
         self.broken = "the target accepts no connections any more"
         return exchange
 
-    def _more_slowly(self, callback: Callback, exchange: Exchange) -> Exchange:
+    def _more_slowly(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The answer of a target that limits the rate: nothing promises that it gets hundreds of callbacks a second."""
         while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._back_offs < _MOST_BACK_OFFS:
             self._back_offs += 1

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from roomhook.contract_tests.transport.client import Client, Exchange, FinalResponse, uncompressed
-from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
-from roomhook.simulator.protocol.response_check import Answer, judge
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
+from roomhook.simulator.protocol.response_check import Response, check_response
 
 __all__ = ["connect", "head", "send_pieces", "surplus"]
 
@@ -21,7 +21,9 @@ Piece = tuple[bytes, float]
 """Bytes to write, and how long to pause after them (s)."""
 
 
-def head(url: CallbackUrl, callback: Callback, extra: Sequence[tuple[str, str]], *, chunked: bool = False) -> bytes:
+def head(
+    url: CallbackUrl, callback: CallbackRequest, extra: Sequence[tuple[str, str]], *, chunked: bool = False
+) -> bytes:
     """The request line and headers of *callback*, with Content-Length or chunked transfer coding."""
     target = callback.url[len(f"{url.scheme}://{url.netloc}") :]
     framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(callback.body or b"")))
@@ -86,7 +88,7 @@ class _Received:
 def send_pieces(
     url: CallbackUrl,
     client: Client,
-    callback: Callback,
+    callback: CallbackRequest,
     pieces: Sequence[Piece],
     *,
     deadline_ms: float,
@@ -95,8 +97,8 @@ def send_pieces(
 ) -> Exchange:
     """Write *pieces* with their pauses and read the answer; time counts from the last piece."""
     started = time.monotonic()
-    answer: Answer | None = None
-    outcome, detail = Outcome.DELIVERED, ""
+    answer: Response | None = None
+    outcome, detail = DeliveryOutcome.DELIVERED, ""
     try:
         with closing(connect(url, client, give_up_ms / 1000)) as connection:
             for data, pause in pieces:
@@ -108,10 +110,10 @@ def send_pieces(
                 response.begin()
                 body = response.read()
                 elapsed_ms = (time.monotonic() - started) * 1000
-                answer = uncompressed(Answer(response.status, tuple(response.getheaders()), body, elapsed_ms))
+                answer = uncompressed(Response(response.status, tuple(response.getheaders()), body, elapsed_ms))
     except (OSError, http.client.HTTPException) as error:
         outcome, detail = outcome_of_error(error), str(error) or type(error).__name__
     elapsed_ms = (time.monotonic() - started) * 1000
     if answer is not None:
-        outcome = judge(answer, deadline_ms=deadline_ms).outcome
+        outcome = check_response(answer, deadline_ms=deadline_ms).outcome
     return Exchange(callback, answer, outcome, detail, elapsed_ms, deadline_ms)

@@ -22,7 +22,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from roomhook.errors import ConfigurationError, RoomhookError
-from roomhook.loadtests.fast_sender.sender import COLUMNS, Lane
+from roomhook.loadtests.fast_sender.sender import COLUMNS, FastSender
 from roomhook.loadtests.workload.callback_stream import callbacks
 from roomhook.loadtests.workload.settings import LoadSettings
 from roomhook.simulator.transport.sender import Sender, run_loop
@@ -68,7 +68,7 @@ async def _serve() -> None:
     async with AsyncExitStack() as stack:
         attempts = stack.enter_context(_attempts_file(settings.attempts_file))
         sender = await stack.enter_async_context(Sender(target, deadline_ms=settings.deadline_ms, connections=most))
-        lane = Lane(sender, events, settings.rate, attempts)
+        lane = FastSender(sender, events, settings.rate, attempts)
         gc.freeze()
         telling = loop.create_task(_tell(lane))
         listening = loop.create_task(_listen(commands, lane))
@@ -80,7 +80,7 @@ async def _serve() -> None:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await telling
-        last: dict[str, Any] = {"figures": lane.take().to_dict()}
+        last: dict[str, Any] = {"figures": lane.drain_stats().to_dict()}
         if lane.error is not None:
             _say({**last, "error": str(lane.error) or type(lane.error).__name__})
         else:
@@ -101,7 +101,7 @@ def _attempts_file(path: Path | None) -> Iterator[TextIO | None]:
         yield file
 
 
-async def _listen(commands: asyncio.StreamReader, lane: Lane) -> None:
+async def _listen(commands: asyncio.StreamReader, lane: FastSender) -> None:
     """Obey until told to stop, or nobody is left who could."""
     while line := await commands.readline():
         command = msgspec.json.decode(line)
@@ -110,11 +110,11 @@ async def _listen(commands: asyncio.StreamReader, lane: Lane) -> None:
         lane.resize(command["users"])
 
 
-async def _tell(lane: Lane) -> None:
+async def _tell(lane: FastSender) -> None:
     """Hand the figures on every half second, until an error of our own ends the sending."""
     while lane.error is None:
         await asyncio.sleep(_EVERY_S)
-        _say({"figures": lane.take().to_dict()})
+        _say({"figures": lane.drain_stats().to_dict()})
 
 
 def _say(message: dict[str, Any]) -> None:

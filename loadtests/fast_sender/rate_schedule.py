@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from itertools import pairwise
 
-__all__ = ["Schedule"]
+__all__ = ["RateSchedule"]
 
 _SECOND = 1e9
 
 
-class Schedule:
+class RateSchedule:
     """Moments (ns) at which callbacks are due; what has not been taken keeps its moment, however late it gets.
 
     After a change of the rate, the part of a callback that was already due under the old rate counts.

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from roomhook.loadtests.workload.callback_stream import stamped
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["KEPT", "Prepared"]
+__all__ = ["KEPT", "RequestCache"]
 
 KEPT: Final = 20_000
 """Callbacks of the rooms' life that are played before they are played again."""
@@ -19,18 +19,18 @@ _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 
 
-class Prepared:
+class RequestCache:
     """Requests to *target* for *events*; after the first *kept*, those again, each with the time of its sending.
 
     So many bytes are held: about 600 a callback. With a token every request is signed, and so made, afresh.
     """
 
-    def __init__(self, events: Iterator[Event], target: Target, kept: int = KEPT) -> None:
+    def __init__(self, events: Iterator[CallbackEvent], target: Target, kept: int = KEPT) -> None:
         self._events = events
         self._request = target.request
         self._signed = target.token is not None
         self._most = kept
-        self._kept: list[tuple[Event, bytes, str]] = []
+        self._kept: list[tuple[CallbackEvent, bytes, str]] = []
         self._at = -1
 
     def take(self, wall_ns: int) -> tuple[bytes, str]:

@@ -8,16 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, TextIO
 
-from roomhook.loadtests.fast_sender.rate_schedule import Schedule
-from roomhook.loadtests.fast_sender.request_cache import Prepared
-from roomhook.loadtests.results.stats import Figures, Series
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.loadtests.fast_sender.rate_schedule import RateSchedule
+from roomhook.loadtests.fast_sender.request_cache import RequestCache
+from roomhook.loadtests.results.stats import LoadStats, Series
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.sender import Sender
-from roomhook.simulator.util.precise_timer import Alarm
+from roomhook.simulator.util.precise_timer import PreciseTimer
 
-__all__ = ["COLUMNS", "Lane"]
+__all__ = ["COLUMNS", "FastSender"]
 
 COLUMNS: Final = "check_out,intended_us,lateness_us,latency_us,outcome,status\n"
 """What stands in a line about an attempt: its intended moment since the epoch, and times from there."""
@@ -27,28 +27,30 @@ _A_TURN: Final = 512
 """Callbacks that leave in one turn of the loop, so that answers are read meanwhile."""
 
 
-class Lane:
+class FastSender:
     """Sends *events* through *sender* for a number of users that changes: each brings a *rate*, or one connection.
 
     With a *rate* (callbacks/s of a user) of 0 the loop is closed. Every attempt becomes a line in
     *attempts*. Everything happens on the running loop. An error of our own is kept in ``error`` and ends the sending.
     """
 
-    def __init__(self, sender: Sender, events: Iterator[Event], rate: float, attempts: TextIO | None = None) -> None:
+    def __init__(
+        self, sender: Sender, events: Iterator[CallbackEvent], rate: float, attempts: TextIO | None = None
+    ) -> None:
         self._attempts = attempts
         self.error: Exception | None = None
         self._sender = sender
-        sender.when_done = self._done
-        self._prepared = Prepared(events, sender.target)
+        sender.on_complete = self._done
+        self._prepared = RequestCache(events, sender.target)
         self._rate = rate
         self._most = sender.connections
         self._limit = 0
         self._stopping = False
         self._ended: list[Attempt] = []
-        self._figures = Figures()
+        self._figures = LoadStats()
         self._wall_ns = time.time_ns() - time.monotonic_ns()
-        self._schedule = Schedule(time.monotonic_ns())
-        self._alarm = Alarm(self._pump)
+        self._schedule = RateSchedule(time.monotonic_ns())
+        self._alarm = PreciseTimer(self._pump)
         self._idle = asyncio.Event()
 
     def resize(self, users: int) -> None:
@@ -73,10 +75,10 @@ class Lane:
         if self._sender.in_flight:
             await self._idle.wait()
 
-    def take(self) -> Figures:
+    def drain_stats(self) -> LoadStats:
         """What has been counted since the last time."""
         self._count()
-        taken, self._figures = self._figures, Figures()
+        taken, self._figures = self._figures, LoadStats()
         return taken
 
     def _pump(self) -> None:
@@ -148,7 +150,7 @@ class Lane:
                 second = (shot.done_ns + wall_ns) // 1_000_000_000
                 cell = series.seconds.get(second) or series.seconds.setdefault(second, [0, 0])
                 cell[0] += 1
-                if result.outcome is not Outcome.DELIVERED or result.breaches:
+                if result.outcome is not DeliveryOutcome.DELIVERED or result.breaches:
                     figures.outcomes[result.outcome.value] += 1
                     figures.fail(name, second, result.outcome, result.breaches, result.status)
                 else:

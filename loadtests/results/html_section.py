@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from roomhook.loadtests.results.summary import Conclusion
+from roomhook.loadtests.results.summary import LoadSummary
 from roomhook.loadtests.results.thresholds import rate_of
 from roomhook.simulator.util.histogram import Histogram
 
@@ -24,13 +24,13 @@ _STYLE: Final = """
 """
 
 
-def insert_section(page: str, conclusion: Conclusion) -> str:
+def insert_section(page: str, conclusion: LoadSummary) -> str:
     """*page*, locust's report, with our section at its end."""
     body, end, rest = page.rpartition("</body>")
     return f"{body}{_section(conclusion)}{end}{rest}" if end else page + _section(conclusion)
 
 
-def _section(conclusion: Conclusion) -> str:
+def _section(conclusion: LoadSummary) -> str:
     figures, facts = conclusion.figures, conclusion.facts
     passed = conclusion.exit_code == 0
     said = {name: escape(str(facts.get(name, ""))) for name in ("target", "profile", "shape", "seed", "counted")}
@@ -109,7 +109,7 @@ def _histogram(latency: Histogram) -> str:
     return _bars(bars, labels=max(1, len(bars) // 8))
 
 
-def _rates(conclusion: Conclusion) -> str:
+def _rates(conclusion: LoadSummary) -> str:
     reached = conclusion.figures.seconds
     if not reached:
         return "<p>Nothing was answered.</p>"

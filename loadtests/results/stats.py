@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["Figures", "Series", "failure_text"]
+__all__ = ["LoadStats", "Series", "failure_text"]
 
 
-def failure_text(outcome: Outcome, breaches: tuple[str, ...], status: int) -> str:
+def failure_text(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> str:
     """What stands in the table of failures: the ids of the requirements, and what happened, in few different texts."""
-    if outcome is Outcome.HTTP_STATUS:
+    if outcome is DeliveryOutcome.HTTP_STATUS:
         what = f"answered HTTP {status}"
-    elif outcome is Outcome.DELIVERED:
+    elif outcome is DeliveryOutcome.DELIVERED:
         what = "delivered, but its response packet is not compliant"
     else:
         what = outcome.explained
@@ -47,7 +47,7 @@ class Series:
 
 
 @dataclass
-class Figures:
+class LoadStats:
     """Requests by name, how they ended, and which requirements they did not meet.
 
     ``latency`` counts from the intended moment of sending, ``lateness`` how far behind it a callback left (µs; only the
@@ -77,7 +77,7 @@ class Figures:
     @property
     def delivered(self) -> int:
         """Requests that the Room backend would count as delivered."""
-        return self.outcomes[Outcome.DELIVERED]
+        return self.outcomes[DeliveryOutcome.DELIVERED]
 
     @property
     def latency(self) -> Histogram:
@@ -103,7 +103,7 @@ class Figures:
         name: str,
         latency_us: int,
         ended_us: int,
-        outcome: Outcome,
+        outcome: DeliveryOutcome,
         breaches: tuple[str, ...],
         *,
         status: int,
@@ -127,7 +127,7 @@ class Figures:
         self.first_us = min(self.first_us or first_us, first_us)
         self.last_us = max(self.last_us, last_us)
 
-    def fail(self, name: str, second: int, outcome: Outcome, breaches: tuple[str, ...], status: int) -> None:
+    def fail(self, name: str, second: int, outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> None:
         """Count as failed what has been counted as a request."""
         series = self.series[name]
         series.failures += 1
@@ -135,7 +135,7 @@ class Figures:
         self.requirements.update(breaches)
         self.errors[name, failure_text(outcome, breaches, status)] += 1
 
-    def add(self, other: Figures) -> None:
+    def add(self, other: LoadStats) -> None:
         """Count all that *other* has counted."""
         for name, series in other.series.items():
             self.series.setdefault(name, Series()).add(series)

@@ -9,21 +9,21 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from roomhook.loadtests.results.stats import Figures
-from roomhook.loadtests.results.thresholds import Verdict, rate_of
+from roomhook.loadtests.results.stats import LoadStats
+from roomhook.loadtests.results.thresholds import ThresholdResult, rate_of
 from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["Conclusion", "document", "junit", "table"]
+__all__ = ["LoadSummary", "document", "junit", "table"]
 
 _PERCENTILES: Final = (50, 90, 99, 99.9)
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class LoadSummary:
     """What a load test came to: ``asked`` callbacks/s by second since the epoch; ``facts`` say what was run."""
 
-    figures: Figures
-    verdicts: tuple[Verdict, ...]
+    figures: LoadStats
+    verdicts: tuple[ThresholdResult, ...]
     exit_code: int
     asked: Mapping[int, float] = field(default_factory=dict)
     lost: Sequence[str] = ()
@@ -31,7 +31,7 @@ class Conclusion:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def table(conclusion: Conclusion) -> str:
+def table(conclusion: LoadSummary) -> str:
     """Thresholds with what was measured, and what else is to be said, as lines of text."""
     figures = conclusion.figures
     counts = (
@@ -55,14 +55,14 @@ def table(conclusion: Conclusion) -> str:
     return "\n".join([*lines, ""])
 
 
-def _by_text(figures: Figures) -> list[tuple[tuple[str, str], int]]:
+def _by_text(figures: LoadStats) -> list[tuple[tuple[str, str], int]]:
     counts: dict[str, int] = {}
     for (_, text), count in figures.errors.items():
         counts[text] = counts.get(text, 0) + count
     return sorted(((("", text), count) for text, count in counts.items()), key=lambda one: -one[1])
 
 
-def document(conclusion: Conclusion) -> bytes:
+def document(conclusion: LoadSummary) -> bytes:
     """All figures and verdicts as JSON; times in ms."""
     figures = conclusion.figures
     latency = figures.latency
@@ -104,7 +104,7 @@ def document(conclusion: Conclusion) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
-def junit(conclusion: Conclusion) -> bytes:
+def junit(conclusion: LoadSummary) -> bytes:
     """One test case a threshold, and one that stands for all workers and senders having lasted."""
     cases = [(one.threshold.text, f"measured {one.shown}" if one.broken else "") for one in conclusion.verdicts]
     broken = sum(1 for _, why in cases if why)

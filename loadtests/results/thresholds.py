@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from roomhook.errors import ConfigurationError
-from roomhook.loadtests.results.stats import Figures
+from roomhook.loadtests.results.stats import LoadStats
 from roomhook.simulator.protocol.response_check import ACK_MUST
 
-__all__ = ["Threshold", "Verdict", "judged", "parse_threshold", "rate_of"]
+__all__ = ["Threshold", "ThresholdResult", "judged", "parse_threshold", "rate_of"]
 
 _FORM: Final = re.compile(
     r"\s*(?P<metric>[a-z][a-z0-9.\-]*)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|%|/s)?\s*"
@@ -50,7 +50,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ThresholdResult:
     """A threshold held against figures: ``value`` is None if there was nothing to measure, which breaks it too."""
 
     threshold: Threshold
@@ -87,24 +87,24 @@ def parse_threshold(text: str) -> Threshold:
     return Threshold(text.strip(), metric, match["sign"], limit, unit)
 
 
-def judged(thresholds: Iterable[Threshold], figures: Figures) -> tuple[Verdict, ...]:
+def judged(thresholds: Iterable[Threshold], figures: LoadStats) -> tuple[ThresholdResult, ...]:
     """*thresholds* held against *figures*."""
     return tuple(_judged(one, figures) for one in thresholds)
 
 
-def rate_of(figures: Figures) -> float:
+def rate_of(figures: LoadStats) -> float:
     """Requests a second, from the first that ended to the last; those of less than a second count as of one."""
     seconds = (figures.last_us - figures.first_us) / 1e6
     return (figures.requests - 1) / seconds if seconds > 1 else float(figures.requests)
 
 
-def _judged(threshold: Threshold, figures: Figures) -> Verdict:
+def _judged(threshold: Threshold, figures: LoadStats) -> ThresholdResult:
     value = _value(threshold, figures)
     broken = value is None or _SIGNS[threshold.sign](value, threshold.limit)
-    return Verdict(threshold, value, broken)
+    return ThresholdResult(threshold, value, broken)
 
 
-def _value(threshold: Threshold, figures: Figures) -> float | None:
+def _value(threshold: Threshold, figures: LoadStats) -> float | None:
     metric, total = threshold.metric, figures.requests
     if _kind(metric) == "time":
         latency = figures.latency

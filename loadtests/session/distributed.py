@@ -15,9 +15,9 @@ from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
 from roomhook.errors import RoomhookError
-from roomhook.loadtests.results.stats import Figures
-from roomhook.loadtests.session.session import Session
-from roomhook.loadtests.workload.worker_rooms import Place, Places
+from roomhook.loadtests.results.stats import LoadStats
+from roomhook.loadtests.session.session import LoadSession
+from roomhook.loadtests.workload.worker_rooms import RoomShare, RoomShareAllocator
 
 __all__ = ["coordinate"]
 
@@ -33,7 +33,7 @@ _REFUSED: Final = (
 )
 
 
-def coordinate(session: Session, runner: Any) -> None:
+def coordinate(session: LoadSession, runner: Any) -> None:
     """Let *session* take part in what its *runner* does."""
     locust_runners: Any = runners
     locust_runners.WORKER_REPORT_INTERVAL = _REPORT_S
@@ -48,7 +48,7 @@ def coordinate(session: Session, runner: Any) -> None:
 class _Local:
     """One process that does it all."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: LoadSession) -> None:
         self._session = session
         events: Any = session.environment.events
         events.test_start.add_listener(self._start)
@@ -67,11 +67,11 @@ class _Local:
 class _Master:
     """Shares out the rooms, adds up what workers report, and waits at the end until all have."""
 
-    def __init__(self, session: Session, runner: MasterRunner) -> None:
+    def __init__(self, session: LoadSession, runner: MasterRunner) -> None:
         self._session = session
         self._runner = runner
         self._undrained: set[str] = set()
-        self._places: Places | None = None
+        self._places: RoomShareAllocator | None = None
         self._dispatched: set[str] = set()
         runner.register_message("roomhook-place", self._place)
         runner.register_message("roomhook-drained", self._drained)
@@ -87,7 +87,7 @@ class _Master:
         self._session.begin()
         ids = sorted((one.id for one in self._present()), key=self._runner.get_worker_index)
         settings = self._session.settings
-        self._places = Places(ids, extensible=not (settings.room_ids or settings.people))
+        self._places = RoomShareAllocator(ids, extensible=not (settings.room_ids or settings.people))
         self._dispatched = self._present_ids()
         gevent.spawn(_watch, self._session, self._look_after_workers)
 
@@ -128,18 +128,18 @@ class _Master:
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
-            self._session.figures.add(Figures.from_dict(data[_KEY]))
+            self._session.figures.add(LoadStats.from_dict(data[_KEY]))
 
     def _drained(self, msg: Message, **_: Any) -> None:
         self._undrained.discard(msg.node_id)
 
     def _lost(self, msg: Message, **_: Any) -> None:
-        self._session.lose(str(msg.data["why"]))
+        self._session.report_loss(str(msg.data["why"]))
 
     def _look_after_workers(self) -> None:
         """End a run that has lost one; share the users out again among those who have come and stayed."""
         for why in self._missing():
-            self._session.lose(why)
+            self._session.report_loss(why)
         runner, present = self._runner, self._present_ids()
         if present != self._dispatched and present and runner.state == STATE_RUNNING and runner.spawning_completed:
             self._dispatched = present  # locust does so by itself, but only once in a run
@@ -169,10 +169,10 @@ class _Master:
 class _Worker:
     """Sends its part and reports; which part, it asks the master as soon as it has something to send."""
 
-    def __init__(self, session: Session, runner: WorkerRunner) -> None:
+    def __init__(self, session: LoadSession, runner: WorkerRunner) -> None:
         self._session = session
         self._runner = runner
-        self._place: Place | None = None
+        self._place: RoomShare | None = None
         self._told = Signal()
         session.place = self._ask
         runner.register_message("roomhook-place", self._tell)
@@ -184,7 +184,7 @@ class _Worker:
         events.quitting.add_listener(self._quitting)
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
 
-    def _ask(self) -> Place:
+    def _ask(self) -> RoomShare:
         """Wait for the master's answer; raises ``RoomhookError`` if it has none."""
         if self._place is None:
             self._runner.send_message("roomhook-place", {})
@@ -200,7 +200,7 @@ class _Worker:
             self._session.environment.process_exit_code = _USAGE
             gevent.spawn(self._runner.quit)
             return
-        self._place = Place(**msg.data["place"])
+        self._place = RoomShare(**msg.data["place"])
         self._told.set()
 
     def _start(self, **_: Any) -> None:
@@ -223,10 +223,10 @@ class _Worker:
         runner._send_stats()  # noqa: SLF001
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
-        data[_KEY] = self._session.take().to_dict()
+        data[_KEY] = self._session.drain_stats().to_dict()
 
 
-def _watch(session: Session, look: Any = None) -> None:
+def _watch(session: LoadSession, look: Any = None) -> None:
     """Each second of a run: note how much is asked for, and look whether everybody is still there."""
     runner: Any = session.environment.runner
     begun = False
@@ -242,6 +242,6 @@ def _watch(session: Session, look: Any = None) -> None:
         gevent.sleep(1 if begun else 0.05)
 
 
-def _reset_after_spawning(session: Session) -> None:
+def _reset_after_spawning(session: LoadSession) -> None:
     if session.environment.reset_stats:
         session.forget()

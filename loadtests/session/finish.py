@@ -14,14 +14,14 @@ import gevent
 from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from roomhook.loadtests.fast_user import FastLaneUser
+from roomhook.loadtests.fast_user import FastUser
 from roomhook.loadtests.results.html_section import insert_section
 from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
-from roomhook.loadtests.results.stats import Figures
-from roomhook.loadtests.results.summary import Conclusion, document, junit, table
+from roomhook.loadtests.results.stats import LoadStats
+from roomhook.loadtests.results.summary import LoadSummary, document, junit, table
 from roomhook.loadtests.results.thresholds import judged
 from roomhook.loadtests.session.progress_reporter import tell, tell_progress
-from roomhook.loadtests.session.session import Session
+from roomhook.loadtests.session.session import LoadSession
 from roomhook.loadtests.workload.settings import LoadSettings
 from roomhook.simulator.protocol.callback_request import masked_url
 
@@ -36,9 +36,9 @@ _COUNTED: Final = {
 }
 
 
-def conclude(session: Session) -> None:
+def conclude(session: LoadSession) -> None:
     """Judge *session* when locust quits, and say how it goes until then to whoever has asked."""
-    concluded: list[Conclusion] = []
+    concluded: list[LoadSummary] = []
     descriptor = int(os.environ[PROGRESS_FD]) if PROGRESS_FD in os.environ else None
 
     def quitting(**_: Any) -> None:
@@ -70,7 +70,7 @@ def conclude(session: Session) -> None:
         gevent.spawn(tell_progress, session, descriptor)
 
 
-def _conclusion_of(session: Session) -> Conclusion:
+def _conclusion_of(session: LoadSession) -> LoadSummary:
     """What *session* has come to so far."""
     figures = session.total()
     verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
@@ -78,7 +78,7 @@ def _conclusion_of(session: Session) -> Conclusion:
     if session.interrupted and PROGRESS_FD in os.environ:
         code = INTERRUPTED
     settings = session.known
-    return Conclusion(
+    return LoadSummary(
         figures=figures,
         verdicts=verdicts,
         exit_code=_LOST if session.lost else code,
@@ -89,12 +89,12 @@ def _conclusion_of(session: Session) -> Conclusion:
     )
 
 
-def _facts(session: Session, settings: LoadSettings) -> dict[str, Any]:
+def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
     """What was run: options may have changed since, and a class picker leaves some of them without effect."""
     environment = session.environment
     shape: Any = environment.shape_class
     users = environment.user_classes
-    opened = bool(settings.rate) and all(issubclass(one, FastLaneUser) for one in users)
+    opened = bool(settings.rate) and all(issubclass(one, FastUser) for one in users)
     return {
         "target": masked_url(settings.url),
         "sdkappid": settings.sdkappid,
@@ -107,14 +107,14 @@ def _facts(session: Session, settings: LoadSettings) -> dict[str, Any]:
     }
 
 
-def _remarks(session: Session, figures: Figures) -> Iterator[str]:
+def _remarks(session: LoadSession, figures: LoadStats) -> Iterator[str]:
     if session.interrupted and session.options.run_time:
         yield "interrupted before its time was over; figures and verdicts are those of the time until then"
     if not figures.requests:
         yield "nothing was sent"
 
 
-def extend_web_report(session: Session, web_ui: Any) -> None:
+def extend_web_report(session: LoadSession, web_ui: Any) -> None:
     """Add our part to the report that locust's web UI lets people download."""
 
     def extend(response: Any) -> Any:
@@ -128,14 +128,14 @@ def extend_web_report(session: Session, web_ui: Any) -> None:
     web_ui.app.after_request(extend)
 
 
-def _extend_file(session: Session, conclusion: Conclusion) -> None:
+def _extend_file(session: LoadSession, conclusion: LoadSummary) -> None:
     name = session.options.html_file
     if name and Path(name).exists():
         path = Path(name)
         path.write_text(insert_section(path.read_text(encoding="utf-8"), conclusion), encoding="utf-8")
 
 
-def _write(session: Session, conclusion: Conclusion) -> None:
+def _write(session: LoadSession, conclusion: LoadSummary) -> None:
     options = session.options
     for name, content in ((options.verdict_json, document), (options.verdict_junit, junit)):
         if name:

@@ -8,12 +8,12 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.queue import SimpleQueue
 
-__all__ = ["Carriers"]
+__all__ = ["GracefulRequests"]
 
 _Request = Callable[[], None]
 
 
-class Carriers:
+class GracefulRequests:
     """Greenlets of no user; ``under_way`` counts the requests that they carry.
 
     They are kept for the next request: to spawn one for each costs four times what it costs to hand one over.

@@ -8,12 +8,12 @@ from typing import Any
 import gevent
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 
-from roomhook.loadtests.session.session import Session
+from roomhook.loadtests.session.session import LoadSession
 
 __all__ = ["end_in_order"]
 
 
-def end_in_order(session: Session) -> Any:
+def end_in_order(session: LoadSession) -> Any:
     """Take over SIGINT for the process of *session*, for as long as what is returned is kept.
 
     Python raises KeyboardInterrupt wherever it happens to be: in a user amid its request, in whoever reads figures.
@@ -21,7 +21,7 @@ def end_in_order(session: Session) -> Any:
     return gevent.signal_handler(signal.SIGINT, _interrupt, session)
 
 
-def _interrupt(session: Session) -> None:
+def _interrupt(session: LoadSession) -> None:
     runner: Any = session.environment.runner
     running = runner.state in {STATE_RUNNING, STATE_SPAWNING}
     if running and not session.interrupted and (session.options.headless or isinstance(runner, WorkerRunner)):

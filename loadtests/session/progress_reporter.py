@@ -14,7 +14,7 @@ import msgspec
 from locust.runners import MasterRunner
 
 from roomhook.loadtests.results.progress import Progress
-from roomhook.loadtests.session.session import Session
+from roomhook.loadtests.session.session import LoadSession
 
 __all__ = ["tell", "tell_progress"]
 
@@ -22,7 +22,7 @@ _REPORTS: Final = 3
 """Seconds over which the rate of several workers is looked at: they report each second, but not on the second."""
 
 
-def tell_progress(session: Session, descriptor: int) -> None:
+def tell_progress(session: LoadSession, descriptor: int) -> None:
     """A line each second, until whoever started this locust is gone: then nobody could end it, and it ends itself."""
     runner: Any = session.environment.runner
     before: deque[tuple[float, int]] = deque(maxlen=_REPORTS if isinstance(runner, MasterRunner) else 1)
@@ -46,7 +46,7 @@ def tell(descriptor: int, line: Progress) -> None:
         os.write(descriptor, msgspec.json.encode(line) + b"\n")
 
 
-def _progress(session: Session, runner: Any) -> Progress:
+def _progress(session: LoadSession, runner: Any) -> Progress:
     figures, options = session.total(), session.options
     latency = figures.latency
     workers = max(1, runner.worker_count) if isinstance(runner, MasterRunner) else 1

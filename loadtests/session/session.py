@@ -19,17 +19,17 @@ from locust.runners import WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
 from roomhook.errors import ConfigurationError, RoomhookError
-from roomhook.loadtests.results.stats import Figures
-from roomhook.loadtests.results.thresholds import Threshold, Verdict, parse_threshold
-from roomhook.loadtests.session.graceful_requests import Carriers
+from roomhook.loadtests.results.stats import LoadStats
+from roomhook.loadtests.results.thresholds import Threshold, ThresholdResult, parse_threshold
+from roomhook.loadtests.session.graceful_requests import GracefulRequests
 from roomhook.loadtests.workload.callback_stream import callbacks
 from roomhook.loadtests.workload.options import settings_from
 from roomhook.loadtests.workload.settings import LoadSettings
-from roomhook.loadtests.workload.worker_rooms import Place
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.loadtests.workload.worker_rooms import RoomShare
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["Session", "merge_into_locust", "session_of"]
+__all__ = ["LoadSession", "merge_into_locust", "session_of"]
 
 _log = logging.getLogger("roomhook")
 _SPARE_S: Final = 5.0
@@ -42,10 +42,11 @@ class _Lane(Protocol):
         """End it; returns when all that has left has its outcome and is counted."""
 
 
-class Session:
+class LoadSession:
     """What this process knows of the load test; there is one for each locust environment.
 
-    ``figures`` are those since the last ``take``: a worker takes to report to its master, a staircase at each step.
+    ``figures`` are those since the last ``drain_stats``: a worker drains to report to its master, a staircase at each
+    step.
     ``asked`` holds how many callbacks/s were asked for (open loop) by second since the epoch; ``verdicts`` those of the
     last step of a staircase. ``place`` tells which rooms are this process's, as soon as that is known. ``shape`` is the
     one that --shape has asked for; ``users`` numbers those that this process starts in a run.
@@ -54,8 +55,8 @@ class Session:
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
         self.environment = environment
         self.thresholds = thresholds
-        self.figures = Figures()
-        self.verdicts: tuple[Verdict, ...] | None = None
+        self.figures = LoadStats()
+        self.verdicts: tuple[ThresholdResult, ...] | None = None
         self.asked: dict[int, float] = {}
         self.lost: list[str] = []
         self.stopping = False
@@ -63,15 +64,15 @@ class Session:
         self._begun: float | None = None
         self.lane: _Lane | None = None
         self.notes: list[str] = []
-        self.place: Callable[[], Place] = Place
+        self.place: Callable[[], RoomShare] = RoomShare
         self.kept: object = None
-        self.carriers = Carriers()
+        self.carriers = GracefulRequests()
         self.users = count()
         self.shape: LoadTestShape | None = None
-        self._past = Figures()
+        self._past = LoadStats()
         self._settings: LoadSettings | None = None
         self._target: Target | None = None
-        self._events: Iterator[Event] | None = None
+        self._events: Iterator[CallbackEvent] | None = None
 
     @property
     def options(self) -> Namespace:
@@ -109,7 +110,7 @@ class Session:
             self._target = self.settings.target()
         return self._target
 
-    def next_event(self) -> Event:
+    def next_event(self) -> CallbackEvent:
         """The next callback of this process's rooms, which its users share."""
         settings = self.settings  # known only once the master has answered; users meanwhile wait here, all of them
         if self._events is None:
@@ -133,23 +134,23 @@ class Session:
 
     def forget(self) -> None:
         """Count from here on, as locust does when its statistics are reset."""
-        self.figures, self._past = Figures(), Figures()
+        self.figures, self._past = LoadStats(), LoadStats()
         self.asked.clear()
 
-    def take(self) -> Figures:
+    def drain_stats(self) -> LoadStats:
         """What has been counted since the last time."""
-        taken, self.figures = self.figures, Figures()
+        taken, self.figures = self.figures, LoadStats()
         self._past.add(taken)
         return taken
 
-    def total(self) -> Figures:
+    def total(self) -> LoadStats:
         """What has been counted in the whole run."""
-        found = Figures()
+        found = LoadStats()
         found.add(self._past)
         found.add(self.figures)
         return found
 
-    def count(self, figures: Figures) -> None:
+    def count(self, figures: LoadStats) -> None:
         """Count *figures*, which the fast lane has sent, here and in locust's statistics."""
         self.figures.add(figures)
         merge_into_locust(self.environment, figures)
@@ -163,9 +164,9 @@ class Session:
         while self.carriers.under_way and time.monotonic() < end:
             gevent.sleep(0.02)
         if self.carriers.under_way:
-            self.lose(f"{self.carriers.under_way:,} requests that had left came to no outcome; totals lack them")
+            self.report_loss(f"{self.carriers.under_way:,} requests that had left came to no outcome; totals lack them")
 
-    def lose(self, why: str) -> None:
+    def report_loss(self, why: str) -> None:
         """Part of the load test is gone: say so and end the run, wherever its end is decided, if it goes on."""
         if why in self.lost:
             return
@@ -178,15 +179,15 @@ class Session:
             gevent.spawn(runner.quit if self.options.headless else runner.stop)
 
 
-_sessions: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
+_sessions: WeakKeyDictionary[Environment, LoadSession] = WeakKeyDictionary()
 
 
-def session_of(environment: Environment) -> Session:
+def session_of(environment: Environment) -> LoadSession:
     """The session of *environment*, which has one as soon as locust has fired ``init``."""
     return _sessions[environment]
 
 
-def merge_into_locust(environment: Environment, figures: Figures) -> None:
+def merge_into_locust(environment: Environment, figures: LoadStats) -> None:
     """Add *figures* to locust's own statistics, from which its tables, charts, CSV and HTML are made."""
     stats, now = environment.stats, time.time()
     for name, series in figures.series.items():
@@ -218,23 +219,23 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
     from roomhook.loadtests.session.finish import conclude, extend_web_report  # noqa: PLC0415
     from roomhook.loadtests.session.interrupt import end_in_order  # noqa: PLC0415
     from roomhook.loadtests.session.user_selection import choose_users  # noqa: PLC0415
-    from roomhook.loadtests.session.validation import admit, guard_form, turn_away  # noqa: PLC0415 (they need sessions)
+    from roomhook.loadtests.session.validation import guard_form, refuse_start, validate_options  # noqa: PLC0415 (they need sessions)
     from roomhook.loadtests.shapes import shape_for  # noqa: PLC0415
 
     options = environment.parsed_options
     if options is None or not hasattr(options, "callback_profile"):
         return
     if isinstance(runner, WorkerRunner):
-        _sessions[environment] = session = Session(environment, ())
+        _sessions[environment] = session = LoadSession(environment, ())
         if options.processes:
             options.json = options.json_file = None  # its master's: locust forgets to take them from what it forks
     else:
         try:
-            _sessions[environment] = session = Session(environment, tuple(map(parse_threshold, options.fail_if)))
-            admit(environment, runner)
+            _sessions[environment] = session = LoadSession(environment, tuple(map(parse_threshold, options.fail_if)))
+            validate_options(environment, runner)
             session.shape = shape_for(session)
         except RoomhookError as error:
-            turn_away(error, runner)
+            refuse_start(error, runner)
         choose_users(environment)
     if session.shape is not None:
         environment.shape_class = session.shape

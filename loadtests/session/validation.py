@@ -18,17 +18,17 @@ from locust.runners import MasterRunner
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.workload.callback_stream import callbacks
 from roomhook.loadtests.workload.options import settings_from, submitted
-from roomhook.loadtests.workload.worker_rooms import Place
+from roomhook.loadtests.workload.worker_rooms import RoomShare
 from roomhook.simulator.util.limits import MOST
 
-__all__ = ["admit", "guard_form", "turn_away"]
+__all__ = ["guard_form", "refuse_start", "validate_options"]
 
 _USAGE: Final = 2
 _SWARM: Final = "locust.swarm"
 """Locust's name for what its form is sent to."""
 
 
-def admit(environment: Environment, runner: Any) -> None:
+def validate_options(environment: Environment, runner: Any) -> None:
     """Raise ``ConfigurationError`` for options with which no run could begin, or none could end well."""
     options: Any = environment.parsed_options
     if (options.num_users or 0) > MOST:
@@ -41,7 +41,7 @@ def admit(environment: Environment, runner: Any) -> None:
         _require_runnable(options, environment.host, max(options.processes or 1, options.expect_workers or 1))
 
 
-def turn_away(error: RoomhookError, runner: Any) -> NoReturn:
+def refuse_start(error: RoomhookError, runner: Any) -> NoReturn:
     """Say what is wrong and end this locust, with the workers that it has started itself."""
     sys.stderr.write(f"roomhook: {error}\n")
     sys.stderr.flush()
@@ -77,7 +77,7 @@ def guard_form(environment: Environment, web_ui: Any) -> None:
 
 def _require_runnable(options: Namespace, host: str | None, workers: int) -> None:
     settings = settings_from(options, host)
-    callbacks(msgspec.structs.replace(settings, place=Place(parts=workers)))
+    callbacks(msgspec.structs.replace(settings, place=RoomShare(parts=workers)))
 
 
 def _require_writable(option: str, name: str | None, *, make: bool = False) -> None:

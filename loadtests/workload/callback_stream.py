@@ -9,9 +9,9 @@ import msgspec
 
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.settings import LoadSettings
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.rooms.people import ROOM_PREFIXES
-from roomhook.simulator.traffic.generator import Traffic, events
+from roomhook.simulator.traffic.generator import TrafficRequest, events
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.traffic.scenario import Scenario
 
@@ -27,7 +27,7 @@ _NEXT_WORLD: Final = 1_000_003
 _TIME: Final = b'"EventTime":'
 
 
-def callbacks(settings: LoadSettings) -> Iterator[Event]:
+def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
     """Callbacks without end, the same from the same settings; raises ``ConfigurationError`` at once.
 
     A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
@@ -37,8 +37,8 @@ def callbacks(settings: LoadSettings) -> Iterator[Event]:
         raise ConfigurationError(f"{place.parts} workers need a room each at least: give --rooms {place.parts} or more")
     room_ids = _annexed(phase.rooms, place.annex) if place.annex else settings.room_ids
 
-    def world(number: int) -> Iterator[Event]:
-        traffic = Traffic(
+    def world(number: int) -> Iterator[CallbackEvent]:
+        traffic = TrafficRequest(
             scenario=Scenario((phase,)),
             seed=settings.seed + place.annex + number * _NEXT_WORLD,
             with_enter=settings.with_enter,
@@ -51,7 +51,9 @@ def callbacks(settings: LoadSettings) -> Iterator[Event]:
     return _chained(world(0), world)
 
 
-def _chained(first: Iterator[Event], world: Callable[[int], Iterator[Event]]) -> Iterator[Event]:
+def _chained(
+    first: Iterator[CallbackEvent], world: Callable[[int], Iterator[CallbackEvent]]
+) -> Iterator[CallbackEvent]:
     number, stream, empty = 0, first, 0
     while True:
         sent = False
@@ -81,10 +83,10 @@ def _annexed(count: int, annex: int) -> tuple[str, ...]:
     return tuple(f"{ROOM_PREFIXES[one % len(ROOM_PREFIXES)]}{annex}-{10_000 + one}" for one in range(count))
 
 
-def stamped(event: Event, now_ms: int) -> Event:
+def stamped(event: CallbackEvent, now_ms: int) -> CallbackEvent:
     """*event* as of *now_ms* (ms since the epoch): load runs at a pace of its own, and App backends know the time."""
     body, mark, time = event.body.rpartition(_TIME)
     if not mark or not time[:-1].isdigit():
         return event
     body = b"%b%b%d}" % (body, mark, now_ms)
-    return Event(now_ms, event.command, event.client_ip, event.platform, body, event.check_out)
+    return CallbackEvent(now_ms, event.command, event.client_ip, event.platform, body, event.check_out)

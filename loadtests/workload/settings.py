@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from roomhook.loadtests.workload.worker_rooms import Place
+from roomhook.loadtests.workload.worker_rooms import RoomShare
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.tls import client_context
@@ -43,7 +43,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
     cert: str | None = None
     attempts: str | None = None
-    place: Place = Place()
+    place: RoomShare = RoomShare()
 
     @property
     def deadline_ms(self) -> float:

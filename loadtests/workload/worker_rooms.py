@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-__all__ = ["Place", "Places"]
+__all__ = ["RoomShare", "RoomShareAllocator"]
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class RoomShare(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's place in a run: the ``part`` of ``parts`` of its rooms, or an ``annex`` of rooms that are added.
 
     ``annex`` 0 is the run's own rooms. ``number`` (from 1) is no other worker's in this run.
@@ -21,7 +21,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     annex: int = 0
 
 
-class Places:
+class RoomShareAllocator:
     """The places of a run that began with *workers*: each has one, and no two have the same rooms at the same time.
 
     Who comes later takes over a place whose worker has left, and plays those rooms from their beginning; where none is
@@ -33,10 +33,11 @@ class Places:
         self._number = len(workers)
         self._annexes = 0
         self._held = {
-            worker: Place(number=number, part=number, parts=len(workers)) for number, worker in enumerate(workers, 1)
+            worker: RoomShare(number=number, part=number, parts=len(workers))
+            for number, worker in enumerate(workers, 1)
         }
 
-    def of(self, worker: str, present: Collection[str]) -> Place | None:
+    def of(self, worker: str, present: Collection[str]) -> RoomShare | None:
         """The place of *worker*, while those in *present* keep theirs; None if there is none to be had."""
         held = self._held.get(worker)
         if held is not None:
@@ -49,6 +50,6 @@ class Places:
             place = msgspec.structs.replace(self._held.pop(free), number=self._number)
         else:
             self._annexes += 1
-            place = Place(number=self._number, annex=self._annexes)
+            place = RoomShare(number=self._number, annex=self._annexes)
         self._held[worker] = place
         return place

@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from roomhook.errors import ConfigurationError
 
-__all__ = ["Begun", "InFlight", "is_locked", "note_of"]
+__all__ = ["InFlightFile", "InterruptedAttempt", "is_locked", "note_of"]
 
 _HEAD: Final = Struct("qqq")
 """What turns µs of the monotonic clock into µs since the epoch when added; how many slots follow; and how many ends
@@ -31,7 +31,7 @@ _END: Final = Struct("qqqq")  # key, code, intended (ns), done (ns)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class InterruptedAttempt:
     """An attempt that a dead sender has left; its ``code`` is what was noted last. The journal may hold it already."""
 
     key: int
@@ -61,7 +61,7 @@ def is_locked(journal: Path) -> bool:
         os.close(descriptor)
 
 
-class InFlight:
+class InFlightFile:
     """The note of one journal, locked for as long as it is open."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
@@ -95,7 +95,7 @@ class InFlight:
                 return cls(descriptor, path)
             os.close(descriptor)  # the run before has just removed it
 
-    def left_behind(self) -> Iterator[Begun]:
+    def left_behind(self) -> Iterator[InterruptedAttempt]:
         """The attempts of a run that died, if one has: how they ended, and then those whose end is not noted here."""
         content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
         if len(content) < _HEAD.size:
@@ -105,10 +105,10 @@ class InFlight:
         ended: set[int] = set()
         for key, code, intended, done in _END.iter_unpack(content[ends_at : ends_at + count * _END.size]):
             ended.add(key)
-            yield Begun(key, intended // 1000 + offset, done // 1000 + offset, code)
+            yield InterruptedAttempt(key, intended // 1000 + offset, done // 1000 + offset, code)
         for code, intended, key in _SLOT.iter_unpack(content[_HEAD.size : ends_at]):
             if key and key not in ended:
-                yield Begun(key, intended // 1000 + offset, 0, code)
+                yield InterruptedAttempt(key, intended // 1000 + offset, 0, code)
 
     def prepare(self, slots: int, ends: int, wall_offset_us: int) -> None:
         """Forget what was left behind; make room for *slots* attempts under way, and *ends* that are not written yet.

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import InFlight, is_locked, note_of
+from roomhook.simulator.journal.in_flight import InFlightFile, is_locked, note_of
 from roomhook.simulator.journal.schema import (
     DELIVERED,
     FINAL,
@@ -28,9 +28,9 @@ from roomhook.simulator.journal.schema import (
     kind_of,
 )
 from roomhook.simulator.journal.writer import recover
-from roomhook.simulator.protocol.callback_event import looked_into
+from roomhook.simulator.protocol.callback_event import with_type
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.transport.recorded import Recorded, as_recorded, recorded_query
+from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded, recorded_query
 from roomhook.simulator.transport.target import Target
 
 __all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
@@ -84,7 +84,7 @@ class Reader:
         """One JSON object an attempt (or a callback received), with the bytes that travelled."""
         return self._attempts(filters) if self.kind == "sender" else self._received(filters)
 
-    def events(self, filters: Filters) -> Iterator[Recorded]:
+    def events(self, filters: Filters) -> Iterator[RecordedEvent]:
         """The events that match, each once and in order, at the time at which they were (first) sent or received."""
         where, values = _where(filters, self.kind)
         limit = "" if filters.limit is None else f" LIMIT {filters.limit:d}"
@@ -103,7 +103,7 @@ class Reader:
         for intended_us, own_ms, *fields, query, run, signature in self.connection.execute(sql, values):
             if intended_us is not None:
                 time_ms = intended_us // 1000
-            event = looked_into(own_ms if time_ms is None else time_ms, *fields)
+            event = with_type(own_ms if time_ms is None else time_ms, *fields)
             follows = "" if query is not None or run is None else targets[run].query_with(event, signature or "")
             yield as_recorded(event, query or follows)
 
@@ -170,7 +170,7 @@ class Reader:
         )
         targets = self._targets()
         for row in self.connection.execute(sql, (*values, *more)):
-            event, query, key, run = looked_into(*row[1:6]), row[6], row[7], row[8]
+            event, query, key, run = with_type(*row[1:6]), row[6], row[7], row[8]
             found: dict[str, Any] = {"event": row[0], "time": event.time_ms}
             if key is None:
                 yield found | {"attempt": None, "state": "unsent", **_bytes("body", event.body)}
@@ -252,7 +252,7 @@ def reading(path: Path) -> Generator[Reader]:
     try:
         live = is_locked(path)
         if not live and note_of(path).exists():
-            note = InFlight.lock(path)
+            note = InFlightFile.lock(path)
             recover(connection, note)
             note.close(clean=True)
         yield Reader(path, connection, kind_of(connection), live)
@@ -301,10 +301,10 @@ def _bytes(name: str, data: bytes) -> dict[str, str]:
         return {f"{name}_base64": base64.b64encode(data).decode()}
 
 
-def _from_request(time_ms: int, head: bytes, body: bytes) -> Recorded:
+def _from_request(time_ms: int, head: bytes, body: bytes) -> RecordedEvent:
     """The event in a request as it arrived."""
     target = head.split(b" ", 2)[1] if head.count(b" ") > 1 else b""
     query = recorded_query(target)
     get = dict(parse_qsl(query, keep_blank_values=True)).get
-    event = looked_into(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body)
+    event = with_type(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body)
     return as_recorded(event, query)

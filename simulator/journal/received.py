@@ -8,26 +8,26 @@ from typing import Any, Final, NamedTuple, Self
 
 from roomhook.simulator.journal.schema import refuse_folder
 from roomhook.simulator.journal.writer import JournalFile
-from roomhook.simulator.protocol.request_check import Inspected
+from roomhook.simulator.protocol.request_check import ValidationResult
 
-__all__ = ["Receipt", "Receipts"]
+__all__ = ["ReceivedCallback", "ReceivedCallbackJournal"]
 
 _MOST_ANSWERS: Final = 1024
 """Different answers that are known by their id; refusals quote what arrived, so there may be any number."""
 
 
-class Receipt(NamedTuple):
+class ReceivedCallback(NamedTuple):
     """A request as it arrived: ``received_us`` since the epoch, ``head`` with its blank line, ``body`` unchunked."""
 
     received_us: int
     peer: str
     head: bytes
     body: bytes
-    inspected: Inspected
+    inspected: ValidationResult
     answer: bytes
 
 
-class Receipts:
+class ReceivedCallbackJournal:
     """Writes receipts in batches; what has been written survives ``kill -9``."""
 
     def __init__(self, file: JournalFile) -> None:
@@ -43,7 +43,7 @@ class Receipts:
         file.begin_run("listener", None, "", options)
         return cls(file)
 
-    def write(self, receipts: Sequence[Receipt]) -> None:
+    def write(self, receipts: Sequence[ReceivedCallback]) -> None:
         """Write *receipts* in one transaction."""
         run = self._file.run
         with self._file.writing(len(receipts)) as connection:

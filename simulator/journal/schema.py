@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = [
     "DELIVERED",
@@ -32,14 +32,14 @@ IN_DOUBT: Final = "in-doubt"
 """The outcome of an attempt that was in flight when its sender died: the target may or may not have got it."""
 
 KINDS: Final = ("first", "retry", "copy")
-OUTCOMES: Final = (IN_DOUBT, *Outcome)
+OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
 """Each by its code, which never changes: a journal outlives the program that wrote it."""
 
 NUMBER_BITS: Final = 20
 OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 1048575"
 """The SQL condition that an end belongs to an event, in the form that uses the index."""
 
-DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(Outcome.DELIVERED)}"
+DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
 FINAL: Final = "ends.code & 256"
 
 _APPLICATION_ID: Final = 0x526D686B

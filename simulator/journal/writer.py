@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from msgspec.structs import astuple
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import InFlight
+from roomhook.simulator.journal.in_flight import InFlightFile
 from roomhook.simulator.journal.schema import (
     DELIVERED,
     FINAL,
@@ -37,11 +37,11 @@ from roomhook.simulator.journal.schema import (
     end_code,
     kind_of,
 )
-from roomhook.simulator.protocol.callback_event import Event, looked_into
-from roomhook.simulator.protocol.callback_request import Callback, masked
-from roomhook.simulator.sending.dispatcher import Delivery, Sending, blocks
-from roomhook.simulator.transport.attempt import Result
-from roomhook.simulator.transport.recorded import Recorded, as_recorded
+from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
+from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
+from roomhook.simulator.sending.dispatcher import Delivery, SentAttempt, blocks
+from roomhook.simulator.transport.attempt import AttemptResult
+from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded
 from roomhook.simulator.transport.target import Target
 
 __all__ = ["Journal", "JournalFile", "recover"]
@@ -76,7 +76,7 @@ class JournalFile:
         self.path = path
         if path.exists() and not resume:
             raise ConfigurationError(f"{path} exists; add --resume to go on with it, or choose another --journal")
-        self.note = InFlight.lock(path)
+        self.note = InFlightFile.lock(path)
         try:
             self.connection = _opened(path, kind) if path.exists() else create(path, kind)
         except ConfigurationError:
@@ -95,7 +95,7 @@ class JournalFile:
         headers: dict[str, str] = {}
         if target is not None:
             url = target.url.with_query("").replace(target.url.netloc, target.url.netloc.rpartition("@")[2], 1)
-            headers = dict(masked(Callback("", None, tuple(target.headers))).headers)
+            headers = dict(masked(CallbackRequest("", None, tuple(target.headers))).headers)
             signed = target.token is not None
         row = (
             kind,
@@ -157,7 +157,7 @@ class Journal:
 
     file: JournalFile
     target: Target
-    _note: InFlight
+    _note: InFlightFile
     _wall_offset_us: int = field(default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000)
     _next_event: int = 1
     _answers: dict[bytes, int] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Journal:
         sql = f"SELECT count(*) FROM events WHERE {_UNFINISHED}"  # noqa: S608 (our own text)
         return int(self.file.connection.execute(sql).fetchone()[0])
 
-    def schedule(self, events: Iterable[Event]) -> Iterator[Delivery]:
+    def schedule(self, events: Iterable[CallbackEvent]) -> Iterator[Delivery]:
         """Deliveries for *events*, each written before it is handed out."""
         return chain.from_iterable(map(self._scheduled, blocks(events, _BLOCK)))
 
@@ -215,14 +215,14 @@ class Journal:
                     return
                 yield Delivery(last, _event(fields, query), number)
 
-    def begin(self, sendings: Sequence[Sending]) -> None:
+    def begin(self, sendings: Sequence[SentAttempt]) -> None:
         """Note that *sendings* are under way, before their first bytes leave."""
         now = time.monotonic_ns()
         for one in sendings:
             one.key = one.delivery.id << NUMBER_BITS | one.number
         self._note.begin([(one.key, one.intended_ns or now, _KIND_CODES[one.kind]) for one in sendings])
 
-    def end(self, sendings: Sequence[Sending]) -> None:
+    def end(self, sendings: Sequence[SentAttempt]) -> None:
         """Note the outcomes of *sendings*."""
         for one in sendings:
             code = one.result.code or _coded(one.result)
@@ -232,7 +232,7 @@ class Journal:
                 one.code = code | _KIND_CODES[one.kind] | _FINAL * one.final | _RESENT * one.resent
         self._note.end([(one.key, one.code, one.intended_ns or one.sent_ns, one.done_ns) for one in sendings])
 
-    def write(self, sendings: Sequence[Sending]) -> None:
+    def write(self, sendings: Sequence[SentAttempt]) -> None:
         """Write down *sendings*, all that have been noted as ended; from then on the note need not remember them."""
         offset, run = self._wall_offset_us, self.file.run
         results = {one.result for one in sendings}
@@ -263,7 +263,7 @@ class Journal:
                 self._write_signatures(sendings)
         self._note.forget_ends()
 
-    def last_event(self) -> Event | None:
+    def last_event(self) -> CallbackEvent | None:
         """The event that was scheduled last."""
         sql = f"SELECT {_EVENT}, query FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
         row = self.file.connection.execute(sql).fetchone()
@@ -277,11 +277,11 @@ class Journal:
         """End the run; everything has been written."""
         self.file.close()
 
-    def _scheduled(self, block: Sequence[Event]) -> Iterator[Delivery]:
+    def _scheduled(self, block: Sequence[CallbackEvent]) -> Iterator[Delivery]:
         """Write a *block* of events, which get the next ids."""
         first = self._next_event
         self._next_event += len(block)
-        recorded = isinstance(block[0], Recorded)  # a stream holds one kind or the other
+        recorded = isinstance(block[0], RecordedEvent)  # a stream holds one kind or the other
         values = list(chain.from_iterable(map(astuple, block)))
         width = 7 if recorded else 6
         del values[5::width]  # check_out, which the body holds
@@ -292,7 +292,7 @@ class Journal:
             _insert(connection, _INSERT_RECORDED if recorded else _INSERT_EVENTS, values, width)
         return map(Delivery, count(first), block)
 
-    def _write_signatures(self, sendings: Sequence[Sending]) -> None:
+    def _write_signatures(self, sendings: Sequence[SentAttempt]) -> None:
         """Keep what requests were signed with: the token itself is nowhere in the journal."""
         connection = self.file.connection
         times = [(one.request_time, one.key) for one in sendings]
@@ -315,7 +315,7 @@ class Journal:
         return found
 
 
-def _coded(result: Result) -> int:
+def _coded(result: AttemptResult) -> int:
     result.code = _OUTCOME_CODES[result.outcome] | result.status << _STATUS_SHIFT
     return result.code
 
@@ -336,8 +336,8 @@ def _statement(insert: str, width: int, rows: int) -> str:
     return insert + ",".join([row] * rows)
 
 
-def _event(fields: Sequence[Any], query: str | None) -> Event:
-    event = looked_into(*fields)
+def _event(fields: Sequence[Any], query: str | None) -> CallbackEvent:
+    event = with_type(*fields)
     return event if query is None else as_recorded(event, query)
 
 
@@ -349,7 +349,7 @@ def _opened(path: Path, kind: Kind) -> sqlite3.Connection:
     return connection
 
 
-def recover(connection: sqlite3.Connection, note: InFlight) -> None:
+def recover(connection: sqlite3.Connection, note: InFlightFile) -> None:
     """Bring what a dead run had noted into its journal: how attempts ended, or that they are in doubt."""
     left = list(note.left_behind())
     if not left:

@@ -20,11 +20,11 @@ from typing import Final, cast
 import httptools
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.received import Receipt, Receipts
+from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.protocol.packets import OK_RESPONSE, ResponsePacket, encode
-from roomhook.simulator.protocol.request_check import Inspected, Inspector
+from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
 
-__all__ = ["Answering", "Listener", "parse_answer"]
+__all__ = ["CannedAnswer", "Listener", "parse_answer"]
 
 _LARGEST_REQUEST: Final = 16 * 1024 * 1024
 _STATUSES: Final = {
@@ -44,7 +44,7 @@ _CHUNKED: Final = re.compile(rb"(?im)^transfer-encoding:")
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class CannedAnswer:
     """What is answered to a callback without problems: the bytes ``kept`` alive or not, after ``delay_s``."""
 
     answer: bytes
@@ -52,7 +52,7 @@ class Answering:
     delay_s: float = 0.0
 
 
-def parse_answer(text: str) -> Answering:
+def parse_answer(text: str) -> CannedAnswer:
     """``ok``, ``fail``, ``status:503``, ``delay:3s`` or ``garbage``; raises ``ConfigurationError``."""
     kind, _, value = text.partition(":")
     if kind == "ok" and not value:
@@ -61,7 +61,7 @@ def parse_answer(text: str) -> Answering:
         return _answering(200, ResponsePacket(action_status="FAIL", error_info="told to fail", error_code=1))
     if kind == "garbage" and not value:
         garbage = b"\x16\x03\x01\x02\x00 this is no HTTP answer\r\n\r\n"
-        return Answering(garbage, garbage)
+        return CannedAnswer(garbage, garbage)
     if kind == "status" and _STATUS.fullmatch(value):
         if value == "200":
             return _answering(200, OK_RESPONSE)
@@ -71,7 +71,7 @@ def parse_answer(text: str) -> Answering:
     if kind == "delay" and match:
         seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
         ok = _answering(200, OK_RESPONSE)
-        return Answering(ok.answer, ok.last, seconds)
+        return CannedAnswer(ok.answer, ok.last, seconds)
     raise ConfigurationError(f"--answer {text!r} is none of ok, fail, status:503, delay:3s, garbage")
 
 
@@ -79,15 +79,15 @@ def parse_answer(text: str) -> Answering:
 class Listener:
     """Takes callbacks on a socket; ``counts`` are what it has taken so far (received, problem, one for each Type).
 
-    *told* gets every batch of receipts once it is safe. Use ``start`` and ``stop`` on a running loop.
+    *on_complete* gets every batch of receipts once it is safe. Use ``start`` and ``stop`` on a running loop.
     """
 
-    inspector: Inspector
-    answering: Answering
-    receipts: Receipts | None = None
-    told: Callable[[Sequence[Receipt]], object] | None = None
+    inspector: CallbackValidator
+    answering: CannedAnswer
+    receipts: ReceivedCallbackJournal | None = None
+    on_complete: Callable[[Sequence[ReceivedCallback]], object] | None = None
     counts: Counter[str] = field(default_factory=Counter)
-    _waiting: list[tuple[_Peer, Receipt, bool]] = field(default_factory=list)
+    _waiting: list[tuple[_Peer, ReceivedCallback, bool]] = field(default_factory=list)
     _peers: set[_Peer] = field(default_factory=set)
     _server: asyncio.Server | None = None
     _limit: int | None = None
@@ -154,12 +154,14 @@ class Listener:
 
     def broken(self, peer: _Peer, raw: bytes, status: int, problem: str) -> None:
         """Bytes have arrived that are no request."""
-        inspected = Inspected(problem=problem, refusal="http")
+        inspected = ValidationResult(problem=problem, refusal="http")
         said = ResponsePacket(action_status="FAIL", error_info=problem[:200], error_code=1)
         self._note(peer, raw, b"", inspected, _answering(status, said).last, last=True)
 
-    def _note(self, peer: _Peer, head: bytes, body: bytes, inspected: Inspected, answer: bytes, *, last: bool) -> None:
-        receipt = Receipt(time.time_ns() // 1000, peer.name, head, body, inspected, answer)
+    def _note(
+        self, peer: _Peer, head: bytes, body: bytes, inspected: ValidationResult, answer: bytes, *, last: bool
+    ) -> None:
+        receipt = ReceivedCallback(time.time_ns() // 1000, peer.name, head, body, inspected, answer)
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         self._waiting.append((peer, receipt, last))
@@ -188,8 +190,8 @@ class Listener:
                 asyncio.get_running_loop().call_later(delay_s, peer.answer, receipt.answer, last)
             else:
                 peer.answer(receipt.answer, last)
-        if self.told is not None:
-            self.told(receipts)
+        if self.on_complete is not None:
+            self.on_complete(receipts)
         if self._limit is not None and self._reached is not None and self.counts["received"] >= self._limit:
             self._reached()
 
@@ -296,13 +298,13 @@ def _is_too_large(length: bytes) -> bool:
     return len(length) > 15 or int(length) > _LARGEST_REQUEST
 
 
-def _refusing(inspected: Inspected) -> Answering:
+def _refusing(inspected: ValidationResult) -> CannedAnswer:
     said = ResponsePacket(action_status="FAIL", error_info=(inspected.problem or "")[:200], error_code=1)
     return _answering(_REFUSED_WITH.get(inspected.refusal or "", 400), said)
 
 
-def _answering(status: int, packet: ResponsePacket) -> Answering:
+def _answering(status: int, packet: ResponsePacket) -> CannedAnswer:
     body = b"" if status in {204, 304} else encode(packet)
     length = b"" if status in {204, 304} else b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
     line = f"HTTP/1.1 {status} {_STATUSES.get(status, 'Told To')}\r\n".encode()
-    return Answering(b"%b%b\r\n%b" % (line, length, body), b"%b%bConnection: close\r\n\r\n%b" % (line, length, body))
+    return CannedAnswer(b"%b%b\r\n%b" % (line, length, body), b"%b%bConnection: close\r\n\r\n%b" % (line, length, body))

@@ -12,12 +12,12 @@ import msgspec
 
 from roomhook.errors import ConfigurationError
 
-__all__ = ["Event", "check_out_in", "from_line", "looked_into", "read_lines", "to_line"]
+__all__ = ["CallbackEvent", "check_out_in", "from_line", "read_lines", "to_line", "with_type"]
 
 _TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CallbackEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A callback as yet without a target: everything of it that does not depend on the callback URL.
 
     ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.
@@ -46,7 +46,7 @@ _line_encoder = msgspec.json.Encoder()
 _line_decoder = msgspec.json.Decoder(_Line)
 
 
-def to_line(event: Event) -> bytes:
+def to_line(event: CallbackEvent) -> bytes:
     """*event* as one line of NDJSON with its line feed; the packet's bytes are kept as they are."""
     line = _Line(
         time=event.time_ms,
@@ -59,7 +59,7 @@ def to_line(event: Event) -> bytes:
     return _line_encoder.encode(line) + b"\n"
 
 
-def from_line(line: bytes) -> Event:
+def from_line(line: bytes) -> CallbackEvent:
     """The event in a *line* of NDJSON; raises ``ConfigurationError`` for anything else."""
     try:
         found = _line_decoder.decode(line)
@@ -67,7 +67,7 @@ def from_line(line: bytes) -> Event:
     except (msgspec.DecodeError, ValueError) as error:
         raise ConfigurationError(f"not a line of callbacks as `roomhook traffic` writes them: {error}") from None
     get = found.parameters.get
-    return looked_into(
+    return with_type(
         found.time,
         get("CallbackCommand", "Room.CallbackAfterMemberLeave"),
         get("ClientIP", "127.0.0.1"),
@@ -76,7 +76,7 @@ def from_line(line: bytes) -> Event:
     )
 
 
-def read_lines(lines: Iterable[bytes], name: str) -> Iterator[Event]:
+def read_lines(lines: Iterable[bytes], name: str) -> Iterator[CallbackEvent]:
     """The events in *lines* of NDJSON, blank ones skipped; errors name the file *name* and the line."""
     for number, raw in enumerate(lines, 1):
         line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw  # editors on Windows begin a file with it
@@ -87,9 +87,9 @@ def read_lines(lines: Iterable[bytes], name: str) -> Iterator[Event]:
                 raise ConfigurationError(f"{name}, line {number}: {error}") from None
 
 
-def looked_into(time_ms: int, command: str, client_ip: str, platform: str, body: bytes) -> Event:
+def with_type(time_ms: int, command: str, client_ip: str, platform: str, body: bytes) -> CallbackEvent:
     """An event whose ``check_out`` is read out of its *body*."""
-    return Event(time_ms, command, client_ip, platform, body, check_out_in(body))
+    return CallbackEvent(time_ms, command, client_ip, platform, body, check_out_in(body))
 
 
 def check_out_in(packet: bytes) -> str:

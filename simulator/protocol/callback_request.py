@@ -8,7 +8,7 @@ import string
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["JSON_CONTENT", "Callback", "curl", "masked", "masked_url", "printable"]
+__all__ = ["JSON_CONTENT", "CallbackRequest", "curl", "masked", "masked_url", "printable"]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
@@ -20,7 +20,7 @@ _LONGEST_BODY: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
+class CallbackRequest:
     """A request as it is sent: ``url`` and ``body`` travel byte by byte.
 
     ``signed`` says that the URL's Sign and RequestTime are genuine, so that a repeating line may compute fresh ones.
@@ -33,7 +33,7 @@ class Callback:
     signed: bool = False
 
 
-def curl(callback: Callback, *, body_file: str | None = None) -> str:
+def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:
     """A shell line that sends *callback* again, for any POSIX shell; the body comes from *body_file* if there is one.
 
     The token is read from ``$ROOMHOOK_TOKEN``; secret headers and URL parameters are masked.
@@ -90,7 +90,7 @@ def _octal(body: bytes) -> str:
     return "'" + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in body) + "'"
 
 
-def masked(callback: Callback) -> Callback:
+def masked(callback: CallbackRequest) -> CallbackRequest:
     """*callback* as it may be shown: the values of secret headers and of secret URL parameters are gone."""
     headers = tuple((name, "***" if _SECRET.search(name) else value) for name, value in callback.headers)
     return replace(callback, url=masked_url(callback.url), headers=headers)

@@ -8,10 +8,10 @@ import ssl
 from collections.abc import Iterator
 from enum import StrEnum
 
-__all__ = ["Outcome", "outcome_of_error"]
+__all__ = ["DeliveryOutcome", "outcome_of_error"]
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of one attempt; only ``DELIVERED`` counts as delivered."""
 
     DELIVERED = "delivered"  # HTTP 200 and parseable JSON, whole, within the deadline
@@ -33,26 +33,26 @@ class Outcome(StrEnum):
 
 
 _EXPLAINED = {
-    Outcome.DELIVERED: "answered HTTP 200 with JSON in time",
-    Outcome.HTTP_STATUS: "answered with a status other than 200",
-    Outcome.NOT_JSON: "answered 200 with a body that is not JSON",
-    Outcome.INCOMPLETE: "closed the connection inside its answer",
-    Outcome.TIMEOUT: "gave no whole answer in time",
-    Outcome.REFUSED: "refused the connection",
-    Outcome.DNS: "has a host name that does not resolve",
-    Outcome.TLS: "failed the TLS handshake",
-    Outcome.RESET: "reset the connection without an answer",
-    Outcome.CLOSED: "closed the connection without an answer",
-    Outcome.NOT_HTTP: "answered with bytes that are not HTTP",
+    DeliveryOutcome.DELIVERED: "answered HTTP 200 with JSON in time",
+    DeliveryOutcome.HTTP_STATUS: "answered with a status other than 200",
+    DeliveryOutcome.NOT_JSON: "answered 200 with a body that is not JSON",
+    DeliveryOutcome.INCOMPLETE: "closed the connection inside its answer",
+    DeliveryOutcome.TIMEOUT: "gave no whole answer in time",
+    DeliveryOutcome.REFUSED: "refused the connection",
+    DeliveryOutcome.DNS: "has a host name that does not resolve",
+    DeliveryOutcome.TLS: "failed the TLS handshake",
+    DeliveryOutcome.RESET: "reset the connection without an answer",
+    DeliveryOutcome.CLOSED: "closed the connection without an answer",
+    DeliveryOutcome.NOT_HTTP: "answered with bytes that are not HTTP",
 }
 
 
-def outcome_of_error(error: BaseException) -> Outcome:
+def outcome_of_error(error: BaseException) -> DeliveryOutcome:
     """The outcome that a transport *error* stands for, whatever library has wrapped it.
 
     The innermost known error decides, so that a reset inside three layers of a client's exceptions is still a reset.
     """
-    outcome = Outcome.RESET
+    outcome = DeliveryOutcome.RESET
     for inner in _chain(error):
         found = _classify(inner)
         if found is not None:
@@ -60,26 +60,30 @@ def outcome_of_error(error: BaseException) -> Outcome:
     return outcome
 
 
-def _classify(error: BaseException) -> Outcome | None:
+def _classify(error: BaseException) -> DeliveryOutcome | None:
     if isinstance(error, ssl.SSLError):
         # Python reports a peer that hangs up without close_notify as an SSLError; that is a closed connection.
-        return Outcome.CLOSED if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else Outcome.TLS
+        return (
+            DeliveryOutcome.CLOSED
+            if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+            else DeliveryOutcome.TLS
+        )
     if isinstance(error, socket.gaierror):
-        return Outcome.DNS
+        return DeliveryOutcome.DNS
     if isinstance(error, TimeoutError):
-        return Outcome.TIMEOUT
+        return DeliveryOutcome.TIMEOUT
     if isinstance(error, http.client.RemoteDisconnected):
-        return Outcome.CLOSED
+        return DeliveryOutcome.CLOSED
     if isinstance(error, http.client.IncompleteRead):
-        return Outcome.INCOMPLETE
+        return DeliveryOutcome.INCOMPLETE
     if isinstance(error, http.client.HTTPException):
-        return Outcome.NOT_HTTP
+        return DeliveryOutcome.NOT_HTTP
     if isinstance(error, ConnectionRefusedError):
-        return Outcome.REFUSED
+        return DeliveryOutcome.REFUSED
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
-        return Outcome.RESET
+        return DeliveryOutcome.RESET
     if type(error) in {OSError, PermissionError}:
-        return Outcome.REFUSED  # no route, network unreachable, a firewall
+        return DeliveryOutcome.REFUSED  # no route, network unreachable, a firewall
     return None
 
 

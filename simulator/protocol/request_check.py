@@ -21,7 +21,7 @@ from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND, WI
 from roomhook.simulator.protocol.response_check import parse_json
 from roomhook.simulator.protocol.room_packets import CREATE_COMMAND, DESTROY_COMMAND, SEAT_COMMAND, UPDATE_COMMANDS
 
-__all__ = ["Inspected", "Inspector", "Refusal"]
+__all__ = ["CallbackValidator", "Refusal", "ValidationResult"]
 
 Refusal = Literal["app-id", "sign", "command", "url", "packet", "method", "http"]
 """What kind of problem it is."""
@@ -68,7 +68,7 @@ class _Enter(_Member, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
 
 
 @dataclass(slots=True)
-class Inspected:
+class ValidationResult:
     """What a request says, as far as it says it, and its first ``problem``, if any, with its kind."""
 
     problem: str | None = None
@@ -83,7 +83,7 @@ class Inspected:
 
 
 @dataclass
-class Inspector:
+class CallbackValidator:
     """Holds callbacks to one app's id and, with a *token*, to its signature; *now_s* tells the time (s, epoch).
 
     *lenient* takes whatever a receiver must tolerate (the ``.accepted`` schemas) instead of only what is documented.
@@ -101,10 +101,10 @@ class Inspector:
         }
     )
 
-    def inspect(self, method: bytes, target: bytes, body: bytes) -> Inspected:
+    def inspect(self, method: bytes, target: bytes, body: bytes) -> ValidationResult:
         """Look at a request whose request line held *method* and *target*."""
         parameters, strangers, twice = _parameters(target)
-        found = Inspected(command=parameters.get("CallbackCommand"))
+        found = ValidationResult(command=parameters.get("CallbackCommand"))
         decode = self._decoders.get(found.command or "")
         packet: _Member | None = None
         if decode is not None:
@@ -123,7 +123,9 @@ class Inspector:
             found.natural_key = None
         return found
 
-    def _judge_url(self, found: Inspected, method: bytes, parameters: dict[str, str], strangers: list[str]) -> None:
+    def _judge_url(
+        self, found: ValidationResult, method: bytes, parameters: dict[str, str], strangers: list[str]
+    ) -> None:
         """The gravest problem goes first: another app's callback, a forged one, then what is ill-formed."""
         app_id = parameters.get("SdkAppid")
         if method != b"POST":
@@ -158,7 +160,7 @@ class Inspector:
             else "Sign is not sha256(Token + RequestTime)"
         )
 
-    def _explain_packet(self, found: Inspected, parameters: dict[str, str], body: bytes) -> None:
+    def _explain_packet(self, found: ValidationResult, parameters: dict[str, str], body: bytes) -> None:
         """What the quick way did not take: let the schema say why, or that it is fine after all."""
         schema = _SCHEMAS.get(found.command or "")
         if schema is None:
@@ -212,7 +214,7 @@ def _is_documented(parameters: dict[str, str]) -> bool:
     )
 
 
-def _describe(found: Inspected, packet: _Member, parameters: dict[str, str]) -> None:
+def _describe(found: ValidationResult, packet: _Member, parameters: dict[str, str]) -> None:
     found.room = packet.room_id
     found.type = packet.type
     found.members = packet.member_list_account
@@ -232,7 +234,7 @@ def _describe(found: Inspected, packet: _Member, parameters: dict[str, str]) -> 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def _describe_loosely(found: Inspected, document: dict[str, Any], parameters: dict[str, str]) -> None:
+def _describe_loosely(found: ValidationResult, document: dict[str, Any], parameters: dict[str, str]) -> None:
     """What can be told of a packet that is not as documented."""
     info, kind, members = document.get("RoomInfo"), document.get("Type"), document.get("MemberList_Account")
     room = info.get("RoomId") if isinstance(info, dict) else document.get("RoomId")

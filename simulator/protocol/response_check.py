@@ -9,10 +9,19 @@ from typing import Any, Final
 
 import msgspec
 
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import decode_response
 
-__all__ = ["ACK_MUST", "Answer", "Breach", "Judgement", "header", "judge", "parse_json", "repeated_members"]
+__all__ = [
+    "ACK_MUST",
+    "Response",
+    "ResponseVerdict",
+    "Violation",
+    "check_response",
+    "header",
+    "parse_json",
+    "repeated_members",
+]
 
 ACK_MUST: Final = (
     "ack.status",
@@ -30,7 +39,7 @@ _MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One HTTP answer as it arrived: ``elapsed_ms`` from the first byte sent to the last byte read."""
 
     status: int
@@ -41,7 +50,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
+class Violation:
     """One point in which an answer departs from a compliant one; ``path`` is a JSON path into it, or empty."""
 
     requirement: str
@@ -51,11 +60,11 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ResponseVerdict:
     """Both axes: ``outcome`` (would the Room backend count it as delivered) and ``breaches`` (is it compliant)."""
 
-    outcome: Outcome
-    breaches: tuple[Breach, ...]
+    outcome: DeliveryOutcome
+    breaches: tuple[Violation, ...]
     action_status: str | None = None
     error_code: int | None = None
     packet: Any = None
@@ -71,10 +80,10 @@ class Judgement:
         return bool(self.breaches) or self.error_code != 0
 
 
-_COMPLIANT_OK = Judgement(Outcome.DELIVERED, (), "OK", 0)
+_COMPLIANT_OK = ResponseVerdict(DeliveryOutcome.DELIVERED, (), "OK", 0)
 
 
-def header(answer: Answer, name: str) -> str | None:
+def header(answer: Response, name: str) -> str | None:
     """The first value of the header *name*, whatever its case, or None."""
     return next((value for key, value in answer.headers if key.lower() == name.lower()), None)
 
@@ -107,7 +116,7 @@ class _Pairs(list[tuple[str, Any]]):
     """An object's members as they stand."""
 
 
-def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
+def check_response(answer: Response, *, deadline_ms: float) -> ResponseVerdict:
     """Judge *answer* to a valid callback against the response packet of the page and the deadline (ms)."""
     in_time = answer.elapsed_ms <= deadline_ms
     if in_time and answer.complete and answer.status == 200:
@@ -125,17 +134,17 @@ def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
         packet = parse_json(answer.body)
     except ValueError as error:
         if answered:
-            breaches.append(Breach("ack.json", "one JSON document, an object", _shown_body(answer.body, error)))
-        return Judgement(_outcome(answer, in_time=in_time, json_came=False), tuple(breaches))
+            breaches.append(Violation("ack.json", "one JSON document, an object", _shown_body(answer.body, error)))
+        return ResponseVerdict(_outcome(answer, in_time=in_time, json_came=False), tuple(breaches))
     outcome = _outcome(answer, in_time=in_time, json_came=True)
     if not isinstance(packet, dict):
         if answered:
-            breaches.append(Breach("ack.json", "an object", f"{_type_name(packet)} {_shown(packet)}", "$"))
-        return Judgement(outcome, tuple(breaches), packet=packet)
+            breaches.append(Violation("ack.json", "an object", f"{_type_name(packet)} {_shown(packet)}", "$"))
+        return ResponseVerdict(outcome, tuple(breaches), packet=packet)
     status, code = packet.get("ActionStatus"), packet.get("ErrorCode")
     if answered:
         breaches += _packet_breaches(packet)
-    return Judgement(
+    return ResponseVerdict(
         outcome,
         tuple(breaches),
         action_status=status if isinstance(status, str) else None,
@@ -144,43 +153,45 @@ def judge(answer: Answer, *, deadline_ms: float) -> Judgement:
     )
 
 
-def _transport_breaches(answer: Answer, deadline_ms: float, *, in_time: bool) -> list[Breach]:
-    breaches: list[Breach] = []
+def _transport_breaches(answer: Response, deadline_ms: float, *, in_time: bool) -> list[Violation]:
+    breaches: list[Violation] = []
     if answer.status != 200:
-        breaches.append(Breach("ack.status", "HTTP 200", f"HTTP {answer.status}"))
+        breaches.append(Violation("ack.status", "HTTP 200", f"HTTP {answer.status}"))
     if not answer.complete:
-        breaches.append(Breach("ack.complete", "the whole body that was announced", "the connection ended inside it"))
+        breaches.append(
+            Violation("ack.complete", "the whole body that was announced", "the connection ended inside it")
+        )
     if not in_time:
         allowed, taken = f"the last byte within {deadline_ms:g} ms", f"{answer.elapsed_ms:.0f} ms"
-        breaches.append(Breach("ack.deadline", allowed, taken))
+        breaches.append(Violation("ack.deadline", allowed, taken))
     return breaches
 
 
-def _packet_breaches(packet: dict[str, Any]) -> list[Breach]:
-    breaches: list[Breach] = []
+def _packet_breaches(packet: dict[str, Any]) -> list[Violation]:
+    breaches: list[Violation] = []
     status = packet.get("ActionStatus", _MISSING)
     if status not in {"OK", "FAIL"} if isinstance(status, str) else True:
-        breaches.append(Breach("ack.action-status", '"OK" or "FAIL"', _shown(status), "$.ActionStatus"))
+        breaches.append(Violation("ack.action-status", '"OK" or "FAIL"', _shown(status), "$.ActionStatus"))
     code = packet.get("ErrorCode", _MISSING)
     if not _is_integer(code):
-        breaches.append(Breach("ack.error-code", "an integer", _shown(code), "$.ErrorCode"))
+        breaches.append(Violation("ack.error-code", "an integer", _shown(code), "$.ErrorCode"))
     info = packet.get("ErrorInfo", _MISSING)
     if not isinstance(info, str):
-        breaches.append(Breach("ack.error-info", "a string", _shown(info), "$.ErrorInfo"))
+        breaches.append(Violation("ack.error-info", "a string", _shown(info), "$.ErrorInfo"))
     if status == "FAIL":
         said = f' ("ErrorInfo": {_shown(info)})' if isinstance(info, str) and info else ""
-        breaches.append(Breach("ack.ok", '"OK"', f'"FAIL"{said}', "$.ActionStatus"))
+        breaches.append(Violation("ack.ok", '"OK"', f'"FAIL"{said}', "$.ActionStatus"))
     return breaches
 
 
-def _outcome(answer: Answer, *, in_time: bool, json_came: bool) -> Outcome:
+def _outcome(answer: Response, *, in_time: bool, json_came: bool) -> DeliveryOutcome:
     if not in_time:
-        return Outcome.TIMEOUT
+        return DeliveryOutcome.TIMEOUT
     if not answer.complete:
-        return Outcome.INCOMPLETE
+        return DeliveryOutcome.INCOMPLETE
     if answer.status != 200:
-        return Outcome.HTTP_STATUS
-    return Outcome.DELIVERED if json_came else Outcome.NOT_JSON
+        return DeliveryOutcome.HTTP_STATUS
+    return DeliveryOutcome.DELIVERED if json_came else DeliveryOutcome.NOT_JSON
 
 
 def _is_integer(value: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.util.random_stream import Chance
+from roomhook.simulator.util.random_stream import RandomStream
 
 __all__ = [
     "ADDRESSES",
@@ -69,7 +69,7 @@ class People:
     """
 
     def __init__(self, seed: int, locales: Sequence[str] = ()) -> None:
-        self._chance = Chance(seed, "people")
+        self._chance = RandomStream(seed, "people")
         self._locales = tuple(locales) or shipped_locales()
         self._stems = stems(self._locales)
         self._made = 0
@@ -176,7 +176,7 @@ def stems(locales: tuple[str, ...]) -> tuple[str, ...]:
 def reasons(kind: str, locales: tuple[str, ...]) -> tuple[str, ...]:
     """Reasons for *kind* in every script that we have, with names from *locales* in them; 1000 bytes at most each."""
     people = [name for locale in locales for name in names(locale)]
-    chance = Chance(len(people), f"reasons/{kind}")
+    chance = RandomStream(len(people), f"reasons/{kind}")
     return tuple(
         text.format(name=chance.choice(people))
         for text in _shipped().reasons[kind]

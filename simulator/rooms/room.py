@@ -15,9 +15,9 @@ __all__ = [
     "KICK_LIMIT",
     "REASON_LIMIT",
     "SYSTEM_ACCOUNT",
+    "BackendBehaviour",
     "BulkKick",
     "CountMoment",
-    "Dialect",
     "Dissolution",
     "ExpiredOperator",
     "Member",
@@ -67,7 +67,7 @@ class Dissolution(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class BackendBehaviour:
     """How this Room backend settles what the pages leave open; ``heartbeat_ms`` is how long a silent member stays.
 
     The range of ``heartbeat_ms`` is that of Live (protocol.md 4); ``administrator`` is the operator of a REST call.
@@ -141,7 +141,7 @@ class Room(Generic[M]):
         "room_id",
     )
 
-    def __init__(self, room_id: str, owner: str, capacity: int, dialect: Dialect) -> None:
+    def __init__(self, room_id: str, owner: str, capacity: int, dialect: BackendBehaviour) -> None:
         self.room_id = room_id
         self.owner = owner
         self.capacity = capacity

@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import Final
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND, CheckOutMethod, EnterPacket, LeavePacket
 from roomhook.simulator.rooms.people import People
-from roomhook.simulator.util.random_stream import Chance
+from roomhook.simulator.util.random_stream import RandomStream
 
-__all__ = ["Fake", "Given", "Kind", "Shot", "fake"]
+__all__ = ["Fake", "Given", "Kind", "RequestTemplate", "fake"]
 
 
 class Kind(StrEnum):
@@ -53,7 +53,7 @@ class Fake:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class RequestTemplate:
     """One callback that is sent once or more: the same packet, signed anew each time if there is a *token*."""
 
     url: CallbackUrl
@@ -66,7 +66,7 @@ class Shot:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def callback(self, now_s: int) -> Callback:
+    def callback(self, now_s: int) -> CallbackRequest:
         """The callback at *now_s* (s since the epoch); raises ``ConfigurationError`` for text that is no UTF-8."""
         params = parameters(
             sdkappid=self.sdkappid,
@@ -81,7 +81,7 @@ class Shot:
             url = self.url.with_parameters(params)
         except UnicodeEncodeError:
             raise ConfigurationError("a parameter of the URL is not UTF-8; give it as text") from None
-        return Callback(url, self.body, self.headers, signed=self.token is not None)
+        return CallbackRequest(url, self.body, self.headers, signed=self.token is not None)
 
 
 _METHODS: Final[Mapping[Kind, CheckOutMethod]] = {
@@ -107,7 +107,7 @@ def fake(kind: Kind, given: Given, *, seed: int, now_ms: int) -> Fake:
     leave = LeavePacket(
         operator_account=operator if given.operator is None else given.operator,
         room_id=room if given.room is None else given.room,
-        member_count=Chance(seed, "count").between(1, 30) if given.count is None else given.count,
+        member_count=RandomStream(seed, "count").between(1, 30) if given.count is None else given.count,
         type=method,
         member_list_account=members,
         reason=reason if given.reason is None else given.reason,

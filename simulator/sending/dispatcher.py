@@ -17,16 +17,16 @@ from typing import Final, Protocol, cast
 
 import msgspec
 
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.sending.pacing import Pace
-from roomhook.simulator.sending.stats import Tally
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.sending.pacing import Pacing
+from roomhook.simulator.sending.stats import SendStats
 from roomhook.simulator.transport.attempt import Attempt
-from roomhook.simulator.transport.retry_policy import PROFILES, Disorder, RetryProfile, Step
+from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults, RetryPolicy, ScheduledSend
 from roomhook.simulator.transport.sender import Sender
-from roomhook.simulator.util.precise_timer import Alarm
+from roomhook.simulator.util.precise_timer import PreciseTimer
 
-__all__ = ["Delivery", "Ledger", "Plan", "Run", "Sending", "blocks", "numbered"]
+__all__ = ["Delivery", "Dispatcher", "JournalSink", "SendPlan", "SentAttempt", "blocks", "numbered"]
 
 _MOST_LATER: Final = 50_000
 """Callbacks that may wait for a retry or a delay; beyond, nothing new is taken from the stream."""
@@ -37,7 +37,7 @@ _BLOCK: Final = 64
 _BATCH: Final = 128
 """Ended attempts that are counted and written down together."""
 
-_DELIVERED: Final = Outcome.DELIVERED
+_DELIVERED: Final = DeliveryOutcome.DELIVERED
 
 
 class Delivery(msgspec.Struct, gc=False):
@@ -47,14 +47,14 @@ class Delivery(msgspec.Struct, gc=False):
     """
 
     id: int
-    event: Event
+    event: CallbackEvent
     number: int = 0
     first_ns: int = 0
     delivered: bool = False
     failed: bool = False
 
 
-class Sending(Attempt, kw_only=True):
+class SentAttempt(Attempt, kw_only=True):
     """An attempt of a delivery, its *number* (from 1) signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
     ``final`` says, once it has its result, that the delivery needs no further attempt. ``key`` and ``code`` are
@@ -70,33 +70,33 @@ class Sending(Attempt, kw_only=True):
     code: int = 0
 
 
-class Ledger(Protocol):
+class JournalSink(Protocol):
     """What a journal does for a run."""
 
-    def begin(self, sendings: Sequence[Sending]) -> None:
+    def begin(self, sendings: Sequence[SentAttempt]) -> None:
         """Note, before their first bytes leave, that *sendings* are under way."""
 
-    def end(self, sendings: Sequence[Sending]) -> None:
+    def end(self, sendings: Sequence[SentAttempt]) -> None:
         """Note that they have their outcomes."""
 
-    def write(self, sendings: Sequence[Sending]) -> None:
+    def write(self, sendings: Sequence[SentAttempt]) -> None:
         """Write down *sendings*, which have been noted as ended."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SendPlan:
     """How a run sends. ``pace`` of None is the closed loop: every connection sends its next callback at once.
 
     ``max_late_ms`` leaves callbacks unsent that could not leave within that time after they were meant to.
     """
 
-    pace: Pace | None = None
-    retry: RetryProfile = PROFILES["none"]
-    disorder: Disorder = field(default_factory=Disorder)
+    pace: Pacing | None = None
+    retry: RetryPolicy = PROFILES["none"]
+    disorder: NetworkFaults = field(default_factory=NetworkFaults)
     max_late_ms: float | None = None
 
 
-def numbered(events: Iterable[Event], first_id: int = 1) -> Iterator[Delivery]:
+def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Delivery]:
     """*events* as deliveries with ids from *first_id*, for runs without a journal.
 
     They are taken in blocks: rooms that live for a while and a sender that sends for a while each find their data in
@@ -106,11 +106,11 @@ def numbered(events: Iterable[Event], first_id: int = 1) -> Iterator[Delivery]:
     return chain.from_iterable(map(Delivery, ids, block) for block in blocks(events, _BLOCK))
 
 
-def blocks(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
+def blocks(events: Iterable[CallbackEvent], size: int) -> Iterator[list[CallbackEvent]]:
     """*events* in lists of *size*; if they break off, what came before is in the last list, before the error comes."""
     source = iter(events)
     while True:
-        block: list[Event] = []
+        block: list[CallbackEvent] = []
         try:
             block.extend(islice(source, size))
         except Exception:
@@ -122,19 +122,19 @@ def blocks(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
         yield block
 
 
-class Run:
+class Dispatcher:
     """Sends *deliveries* through *sender* as *plan* says, counting in ``tally``."""
 
     def __init__(
         self,
         sender: Sender,
         deliveries: Iterable[Delivery],
-        plan: Plan,
+        plan: SendPlan,
         random: Random,
-        ledger: Ledger | None = None,
+        ledger: JournalSink | None = None,
     ) -> None:
         mode = plan.pace.name if plan.pace else f"closed loop, {sender.connections} connections"
-        self.tally = Tally(mode, open_loop=plan.pace is not None)
+        self.tally = SendStats(mode, open_loop=plan.pace is not None)
         self.random = random
         self._sender = sender
         self._target = sender.target
@@ -145,13 +145,13 @@ class Run:
         copied: Iterator[bool] = repeat(False)
         delays: Iterator[float] = repeat(0.0)
         self._deliveries = iter(deliveries)
-        in_order: Iterator[Step[Delivery]] = zip(self._deliveries, copied, delays, strict=False)
+        in_order: Iterator[ScheduledSend[Delivery]] = zip(self._deliveries, copied, delays, strict=False)
         self._steps = in_order if plan.disorder.none else plan.disorder.apply(self._deliveries, random)
         self._in_turn = plan.disorder.none and plan.pace is None
         self._single = not plan.disorder.duplicate
-        self._next: tuple[int, Step[Delivery]] | None = None
+        self._next: tuple[int, ScheduledSend[Delivery]] | None = None
         self._later: list[tuple[int, int, Delivery, str]] = []
-        self._ended: list[Sending] = []
+        self._ended: list[SentAttempt] = []
         self._serial = 0
         self._exhausted = self._stopping = self._broken = False
         self._error: BaseException | None = None
@@ -159,19 +159,19 @@ class Run:
         self._request_time = self._next_second_ns = 0
         self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
 
-    async def go(self) -> Tally:
+    async def go(self) -> SendStats:
         """Send everything; returns the tally when the last attempt has its outcome."""
         loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[None] = loop.create_future()
         self._start_ns = time.monotonic_ns()
-        self._alarm = Alarm(self._pump)
+        self._alarm = PreciseTimer(self._pump)
         ticking = loop.create_task(self._tick())
-        self._sender.when_done = self._done
+        self._sender.on_complete = self._done
         try:
             self._pump()
             await self._finished
         finally:
-            self._sender.when_done = None
+            self._sender.on_complete = None
             ticking.cancel()
             self._alarm.close()
         self._mark()
@@ -240,7 +240,7 @@ class Run:
         if len(sendings) < room:  # else whoever ends next pumps again
             self._set_alarm()
 
-    def _next_in_turn(self, room: int) -> list[Sending]:
+    def _next_in_turn(self, room: int) -> list[SentAttempt]:
         """In the closed loop, the next deliveries for so many connections, which are made together."""
         block: list[Delivery] = []
         if not self._exhausted:
@@ -253,7 +253,7 @@ class Run:
         request_time = self._request_time
         requests = self._target.requests([one.event for one in block], request_time)
         return [
-            Sending(
+            SentAttempt(
                 request,
                 check_out=one.event.check_out,
                 delivery=one,
@@ -264,10 +264,10 @@ class Run:
             for request, one in zip(requests, block, strict=True)
         ]
 
-    def _due(self, now: int, room: int) -> list[Sending]:
+    def _due(self, now: int, room: int) -> list[SentAttempt]:
         """What is due at *now*, for so many connections."""
         later = self._later
-        found: list[Sending] = []
+        found: list[SentAttempt] = []
         while len(found) < room:
             if later and later[0][0] <= now:
                 intended, _, delivery, kind = heapq.heappop(later)
@@ -288,9 +288,9 @@ class Run:
                 found.append(self._sending(delivery, kind, intended))
         return found
 
-    def _sending(self, delivery: Delivery, kind: str, intended: int) -> Sending:
+    def _sending(self, delivery: Delivery, kind: str, intended: int) -> SentAttempt:
         delivery.number += 1
-        return Sending(
+        return SentAttempt(
             self._target.request(delivery.event, self._request_time),
             intended if self._pace is not None else 0,
             delivery.event.check_out,
@@ -300,7 +300,7 @@ class Run:
             request_time=self._request_time,
         )
 
-    def _take(self, now: int) -> tuple[int, Step[Delivery]] | None:
+    def _take(self, now: int) -> tuple[int, ScheduledSend[Delivery]] | None:
         """The next step and its intended time, or None if there is none or no room to put it off."""
         if self._exhausted or len(self._later) >= _MOST_LATER:
             return None
@@ -323,7 +323,7 @@ class Run:
         self._next_second_ns = (self._request_time + 1) * 1_000_000_000 - self._wall_offset_ns
 
     def _done(self, attempts: list[Attempt]) -> None:
-        sendings = cast("list[Sending]", attempts)  # we start nothing else
+        sendings = cast("list[SentAttempt]", attempts)  # we start nothing else
         try:
             if self._are_delivered_at_once(sendings):
                 self.tally.delivered += len(sendings)
@@ -339,7 +339,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self.break_off(error)
 
-    def _are_delivered_at_once(self, sendings: Iterable[Sending]) -> bool:
+    def _are_delivered_at_once(self, sendings: Iterable[SentAttempt]) -> bool:
         """Whether there is nothing to settle, as nearly always: each is the one attempt of its delivery, a success."""
         only_firsts = self._single and not self._serial
         return only_firsts and all(result.outcome is _DELIVERED for result in {one.result for one in sendings})
@@ -354,7 +354,7 @@ class Run:
             if self._ledger is not None:
                 self._ledger.write(ended)
 
-    def _settle(self, sending: Sending) -> None:
+    def _settle(self, sending: SentAttempt) -> None:
         """Count what has become of its delivery, and plan a retry where there is one."""
         delivery = sending.delivery
         if sending.kind == "retry":
@@ -371,7 +371,7 @@ class Run:
         elif sending.kind != "copy":
             sending.final = self._give_up(sending)
 
-    def _give_up(self, attempt: Sending) -> bool:
+    def _give_up(self, attempt: SentAttempt) -> bool:
         """Plan a retry; True if there is none and the delivery has failed."""
         delivery = attempt.delivery
         delivery.number = max(delivery.number, attempt.number)

@@ -8,10 +8,10 @@ from random import Random
 from typing import Final
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.util.limits import MOST_A_SECOND
 
-__all__ = ["Pace", "constant_rate", "own_times", "parse_rate", "parse_speed", "poisson_rate"]
+__all__ = ["Pacing", "constant_rate", "own_times", "parse_rate", "parse_speed", "poisson_rate"]
 
 _SECONDS: Final = {
     "s": 1.0,
@@ -25,55 +25,55 @@ _SECONDS: Final = {
 }
 
 
-class Pace:
+class Pacing:
     """An open-loop pace: ``offset_ns(event)``, asked once for each event in turn, counts from the start of the run.
 
     ``name`` names it in every report.
     """
 
-    def __init__(self, name: str, offset_ns: Callable[[Event], int]) -> None:
+    def __init__(self, name: str, offset_ns: Callable[[CallbackEvent], int]) -> None:
         self.name = name
         self.offset_ns = offset_ns
 
 
-def constant_rate(rate: float) -> Pace:
+def constant_rate(rate: float) -> Pacing:
     """*rate* events a second, evenly spaced."""
     count = -1
 
-    def offset_ns(_: Event) -> int:
+    def offset_ns(_: CallbackEvent) -> int:
         nonlocal count
         count += 1
         return int(count * 1e9 / rate)
 
-    return Pace(f"open loop, {rate:g}/s, constant", offset_ns)
+    return Pacing(f"open loop, {rate:g}/s, constant", offset_ns)
 
 
-def poisson_rate(rate: float, random: Random) -> Pace:
+def poisson_rate(rate: float, random: Random) -> Pacing:
     """*rate* events a second on average, as independent people cause them."""
     passed = 0.0
 
-    def offset_ns(_: Event) -> int:
+    def offset_ns(_: CallbackEvent) -> int:
         nonlocal passed
         passed += random.expovariate(rate)
         return int(passed * 1e9)
 
-    return Pace(f"open loop, {rate:g}/s on average, Poisson", offset_ns)
+    return Pacing(f"open loop, {rate:g}/s on average, Poisson", offset_ns)
 
 
-def own_times(speed: float, told: float | None = None) -> Pace:
+def own_times(speed: float, told: float | None = None) -> Pacing:
     """Each event at its own time after the first one's, *speed* times as fast; one that comes late leaves at once.
 
     *told* is what the speed is called, where the events have been compressed before.
     """
     first_ms: int | None = None
 
-    def offset_ns(event: Event) -> int:
+    def offset_ns(event: CallbackEvent) -> int:
         nonlocal first_ms
         if first_ms is None:
             first_ms = event.time_ms
         return max(0, int((event.time_ms - first_ms) * 1e6 / speed))
 
-    return Pace(f"open loop, the events' own times at {told or speed:g}x", offset_ns)
+    return Pacing(f"open loop, the events' own times at {told or speed:g}x", offset_ns)
 
 
 def parse_rate(text: str) -> float | None:

@@ -15,8 +15,16 @@ from typing import Any, Final
 
 from roomhook.errors import ConfigurationError, RoomhookError, UnreachableError
 from roomhook.simulator.journal.part_names import journal_of_part
-from roomhook.simulator.sending.session import SIGNALS, Ended, Order, Source, Watch, carry_out, seldom_collecting
-from roomhook.simulator.sending.stats import Tally
+from roomhook.simulator.sending.session import (
+    SIGNALS,
+    EventSource,
+    JobResult,
+    ProgressSnapshot,
+    SendJob,
+    carry_out,
+    seldom_collecting,
+)
+from roomhook.simulator.sending.stats import SendStats
 from roomhook.simulator.transport.sender import run_loop
 
 __all__ = ["carry_out_together"]
@@ -24,7 +32,9 @@ __all__ = ["carry_out_together"]
 _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, ConfigurationError, UnreachableError)}
 
 
-def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Watch], object] | None = None) -> Ended:
+def carry_out_together(
+    order: SendJob, sources: list[EventSource], watch: Callable[[ProgressSnapshot], object] | None = None
+) -> JobResult:
     """Carry out *order* with a process for each of *sources*; its tally is the sum of theirs.
 
     Raises the first error that a process ended with, ``KeyboardInterrupt`` if it was made to end at once. Signals are
@@ -47,20 +57,20 @@ def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Wat
         running[ours] = process
     interrupted = _pass_on_signals(list(running.values()))
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    latest: dict[Any, Watch] = {}
-    finished: list[Tally] = []
+    latest: dict[Any, ProgressSnapshot] = {}
+    finished: list[SendStats] = []
     error: RoomhookError | KeyboardInterrupt | None = None
     try:
         while running:
             for each in wait(list(running)):
                 connection: Any = each
                 message = _received(connection)
-                if isinstance(message, Watch):
+                if isinstance(message, ProgressSnapshot):
                     latest[connection] = message
                     continue
                 running.pop(connection).join()
                 connection.close()
-                if isinstance(message, Tally):
+                if isinstance(message, SendStats):
                     finished.append(message)
                 else:
                     if error is None and not interrupted["happened"]:  # a second signal would not wait
@@ -73,13 +83,13 @@ def carry_out_together(order: Order, sources: list[Source], watch: Callable[[Wat
         _forget_signals(interrupted)
     if error is not None:
         raise error
-    total = Tally()
+    total = SendStats()
     total.add(finished)
     total.mode = order.mode
-    return Ended(total, bool(interrupted["happened"]))
+    return JobResult(total, bool(interrupted["happened"]))
 
 
-def _share(order: Order, part: int, parts: int) -> Order:
+def _share(order: SendJob, part: int, parts: int) -> SendJob:
     own = order.connections // parts + (part <= order.connections % parts)
     return replace(
         order,
@@ -90,7 +100,7 @@ def _share(order: Order, part: int, parts: int) -> Order:
     )
 
 
-def _work(connection: Any, order: Order, source: Source) -> None:
+def _work(connection: Any, order: SendJob, source: EventSource) -> None:
     """What each process does: tell of progress, and at the end of the tally or the error."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the first process, which passes it on once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that came before we had a group of our own
@@ -120,7 +130,7 @@ def _work(connection: Any, order: Order, source: Source) -> None:
         connection.close()
 
 
-def _received(connection: Any) -> Watch | Tally | RoomhookError | KeyboardInterrupt:
+def _received(connection: Any) -> ProgressSnapshot | SendStats | RoomhookError | KeyboardInterrupt:
     try:
         message = connection.recv()
     except EOFError:
@@ -128,15 +138,15 @@ def _received(connection: Any) -> Watch | Tally | RoomhookError | KeyboardInterr
     if isinstance(message, tuple):
         code, text = message
         return _ERRORS.get(code, RoomhookError)(text)
-    assert isinstance(message, Watch | Tally | KeyboardInterrupt)
+    assert isinstance(message, ProgressSnapshot | SendStats | KeyboardInterrupt)
     return message
 
 
-def _together(watches: list[Watch]) -> Watch:
-    tally = Tally()
+def _together(watches: list[ProgressSnapshot]) -> ProgressSnapshot:
+    tally = SendStats()
     tally.add([watch.tally for watch in watches])
     alive = [watch.alive for watch in watches if watch.alive is not None]
-    return Watch(
+    return ProgressSnapshot(
         tally,
         sum(watch.in_flight for watch in watches),
         sum(watch.waiting for watch in watches),

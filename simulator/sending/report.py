@@ -8,9 +8,9 @@ from html import escape
 from importlib.metadata import version
 from typing import Any, Final
 
-from roomhook.simulator.protocol.callback_request import Callback, curl
-from roomhook.simulator.sending.session import Order
-from roomhook.simulator.sending.stats import Specimen, Tally
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
+from roomhook.simulator.sending.session import SendJob
+from roomhook.simulator.sending.stats import SampleExchange, SendStats
 from roomhook.simulator.util import svg_charts as charts
 
 __all__ = ["document", "html"]
@@ -47,7 +47,7 @@ summary { cursor: pointer; }
 """
 
 
-def document(tally: Tally, order: Order, journals: Sequence[str] = ()) -> dict[str, Any]:
+def document(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> dict[str, Any]:
     """The report as data: where to, how, counts, rates (1/s), times (ms), and telling callbacks as curl lines."""
     return {
         "roomhook": version("roomhook"),
@@ -65,7 +65,7 @@ def document(tally: Tally, order: Order, journals: Sequence[str] = ()) -> dict[s
     }
 
 
-def html(tally: Tally, order: Order, journals: Sequence[str] = ()) -> str:
+def html(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> str:
     """The report as one self-contained page."""
     title = f"{tally.scheduled:,} callbacks to {order.url.with_query('')} · Roomhook"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
@@ -75,7 +75,7 @@ def html(tally: Tally, order: Order, journals: Sequence[str] = ()) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _body(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[str]:
+def _body(tally: SendStats, order: SendJob, journals: Sequence[str]) -> Iterator[str]:
     good = tally.all_well
     verdict = (
         "Every callback was delivered and acknowledged" if good else "Not every callback was delivered and acknowledged"
@@ -108,7 +108,7 @@ def _body(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[str]:
     yield from _specimens("Slowest attempts", tally.slowest, order)
 
 
-def _facts(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _facts(tally: SendStats, order: SendJob, journals: Sequence[str]) -> Iterator[tuple[str, str]]:
     rate = tally.attempts / tally.elapsed_s if tally.elapsed_s else 0
     yield "target", f"{order.url.with_query('')} (your App backend), SDKAppID {order.sdkappid}"
     yield "model", f"{tally.mode}; deadline {order.deadline_ms:g} ms, retry {order.retry}, seed {order.seed}"
@@ -124,7 +124,7 @@ def _facts(tally: Tally, order: Order, journals: Sequence[str]) -> Iterator[tupl
         yield "journal", path
 
 
-def _times(tally: Tally) -> Iterator[tuple[str, str]]:
+def _times(tally: SendStats) -> Iterator[tuple[str, str]]:
     kinds = [
         ("latency", tally.latency),
         ("service, from the actual moment", tally.service),
@@ -144,7 +144,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def _specimens(title: str, specimens: Iterable[Specimen], order: Order) -> Iterator[str]:
+def _specimens(title: str, specimens: Iterable[SampleExchange], order: SendJob) -> Iterator[str]:
     yield f"<h2>{title}</h2><section>"
     none = True
     for one in specimens:
@@ -157,7 +157,7 @@ def _specimens(title: str, specimens: Iterable[Specimen], order: Order) -> Itera
     yield "<p>None.</p></section>" if none else "</section>"
 
 
-def _specimen(specimen: Specimen, order: Order) -> dict[str, Any]:
+def _specimen(specimen: SampleExchange, order: SendJob) -> dict[str, Any]:
     return {
         "latency_ms": round(specimen.latency_ms, 3),
         "outcome": specimen.outcome,
@@ -168,7 +168,7 @@ def _specimen(specimen: Specimen, order: Order) -> dict[str, Any]:
     }
 
 
-def _callback(request: bytes, order: Order) -> Callback:
+def _callback(request: bytes, order: SendJob) -> CallbackRequest:
     """The *request* as it travelled, as a value that a curl line can be made of."""
     head, _, body = request.partition(b"\r\n\r\n")
     line, *lines = head.decode("latin-1").split("\r\n")
@@ -176,4 +176,4 @@ def _callback(request: bytes, order: Order) -> Callback:
     pairs = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines)]
     headers = tuple((name, value) for name, value in pairs if name.lower() not in _SHOWN_HEADERS)
     url = f"{order.url.scheme}://{order.url.netloc}{target}"
-    return Callback(url, body, headers, signed=order.token is not None)
+    return CallbackRequest(url, body, headers, signed=order.token is not None)

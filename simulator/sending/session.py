@@ -1,6 +1,6 @@
 """A sending session from its first check to its last row: target, journal, sender and run, brought together.
 
-An ``Order`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
+An ``SendJob`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import Any, Final, Protocol
 
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.journal.writer import Journal
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.sending.dispatcher import Delivery, Plan, Run, numbered
-from roomhook.simulator.sending.pacing import Pace, constant_rate, own_times, poisson_rate
-from roomhook.simulator.sending.stats import Tally
-from roomhook.simulator.transport.recorded import ExactTarget
-from roomhook.simulator.transport.retry_policy import PROFILES, Disorder
+from roomhook.simulator.sending.dispatcher import Delivery, Dispatcher, SendPlan, numbered
+from roomhook.simulator.sending.pacing import Pacing, constant_rate, own_times, poisson_rate
+from roomhook.simulator.sending.stats import SendStats
+from roomhook.simulator.transport.recorded import ReplayTarget
+from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults
 from roomhook.simulator.transport.sender import DEADLINE_MS, Sender
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["SIGNALS", "Ended", "Order", "Source", "Watch", "carry_out", "seldom_collecting"]
+__all__ = ["SIGNALS", "EventSource", "JobResult", "ProgressSnapshot", "SendJob", "carry_out", "seldom_collecting"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a session in order."""
@@ -39,10 +39,10 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCHED_EVERY_S: Final = 0.25
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where events come from; the same source gives the same events again."""
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[CallbackEvent]:
         """All of them from the first one, in the order of time."""
         ...
 
@@ -52,10 +52,10 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class ProgressSnapshot:
     """What somebody who looks on is shown: the counts so far, and what is under way or, when ``stopping``, awaited."""
 
-    tally: Tally
+    tally: SendStats
     in_flight: int
     waiting: int
     alive: int | None
@@ -64,16 +64,16 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobResult:
     """How a session ended: what was counted, whether a signal ended it early, and what broke its events off."""
 
-    tally: Tally
+    tally: SendStats
     interrupted: bool = False
     error: RoomhookError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class SendJob:
     """What is to be sent where and how.
 
     ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``; ``told_speed`` is what
@@ -96,7 +96,7 @@ class Order:
     speed: float | None = None
     told_speed: float | None = None
     retry: str = "none"
-    disorder: Disorder = field(default_factory=Disorder)
+    disorder: NetworkFaults = field(default_factory=NetworkFaults)
     max_late_ms: float | None = None
     seed: int = 0
     journal: Path | None = None
@@ -109,12 +109,12 @@ class Order:
         tls = None
         if self.url.scheme == "https":
             tls = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
-        kind = ExactTarget if self.exact else Target
+        kind = ReplayTarget if self.exact else Target
         return kind(self.url, self.sdkappid, self.token, self.headers, tls=tls)
 
-    def plan(self) -> Plan:
+    def plan(self) -> SendPlan:
         """How the run sends."""
-        return Plan(self._pace(), PROFILES[self.retry], self.disorder, self.max_late_ms)
+        return SendPlan(self._pace(), PROFILES[self.retry], self.disorder, self.max_late_ms)
 
     @property
     def mode(self) -> str:
@@ -122,13 +122,15 @@ class Order:
         pace = self._pace()
         return pace.name if pace else f"closed loop, {self.connections} connections"
 
-    def _pace(self) -> Pace | None:
+    def _pace(self) -> Pacing | None:
         if self.rate is not None:
             return poisson_rate(self.rate, Random(self.seed)) if self.poisson else constant_rate(self.rate)
         return own_times(self.speed, self.told_speed or self.speed) if self.speed is not None else None
 
 
-async def carry_out(order: Order, source: Source, watch: Callable[[Watch], object] | None = None) -> Ended:
+async def carry_out(
+    order: SendJob, source: EventSource, watch: Callable[[ProgressSnapshot], object] | None = None
+) -> JobResult:
     """Send what *source* gives.
 
     Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
@@ -139,7 +141,7 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
     async with Sender(target, deadline_ms=order.deadline_ms, connections=order.connections) as sender:
         await sender.check_reachable()
         if order.journal is None:
-            run = Run(sender, numbered(source.events()), order.plan(), Random(order.seed))
+            run = Dispatcher(sender, numbered(source.events()), order.plan(), Random(order.seed))
             return await _looked_on(run, source, watch)
         journal = Journal.open(
             order.journal,
@@ -151,7 +153,7 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
         )
         try:
             owed, before = journal.owed(), journal.scheduled
-            run = Run(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
+            run = Dispatcher(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
             found = await _looked_on(run, source, watch)
             found.tally.scheduled = owed + journal.scheduled - before  # some that it holds may not have been begun
             journal.close()
@@ -165,22 +167,24 @@ async def carry_out(order: Order, source: Source, watch: Callable[[Watch], objec
         return found
 
 
-async def _looked_on(run: Run, source: Source, watch: Callable[[Watch], object] | None) -> Ended:
+async def _looked_on(
+    run: Dispatcher, source: EventSource, watch: Callable[[ProgressSnapshot], object] | None
+) -> JobResult:
     interrupted = _Interruption(run)
     watching = asyncio.ensure_future(_watch(run, source, watch)) if watch else None
     try:
-        return Ended(await run.go(), interrupted.happened)
+        return JobResult(await run.go(), interrupted.happened)
     except RoomhookError as error:
         if error is not run.stream_error:
             raise
-        return Ended(run.tally, interrupted.happened, error)
+        return JobResult(run.tally, interrupted.happened, error)
     finally:
         interrupted.forget()
         if watching is not None:
             watching.cancel()
 
 
-def _deliveries(journal: Journal, source: Source) -> Iterator[Delivery]:
+def _deliveries(journal: Journal, source: EventSource) -> Iterator[Delivery]:
     """What an earlier run has left, then what it had not come to."""
     stream = source.events()
     (last,) = deque(islice(stream, journal.scheduled), maxlen=1) or (None,)
@@ -191,7 +195,7 @@ def _deliveries(journal: Journal, source: Source) -> Iterator[Delivery]:
     return chain(journal.unfinished(), journal.schedule(stream))
 
 
-async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> None:
+async def _watch(run: Dispatcher, source: EventSource, watch: Callable[[ProgressSnapshot], object]) -> None:
     while True:
         await asyncio.sleep(_WATCHED_EVERY_S)
         try:
@@ -199,7 +203,7 @@ async def _watch(run: Run, source: Source, watch: Callable[[Watch], object]) -> 
         except Exception as error:  # noqa: BLE001 (nobody awaits this task: the run would go on as if all were written)
             run.break_off(error)
             return
-        watch(Watch(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
+        watch(ProgressSnapshot(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
 
 
 @contextmanager
@@ -219,7 +223,7 @@ class _Interruption:
     Whoever starts us may have blocked the signals until somebody heeds them.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Dispatcher) -> None:
         self.happened = False
         self._run = run
         self._task = asyncio.current_task()

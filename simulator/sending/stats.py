@@ -10,22 +10,22 @@ from operator import sub
 from typing import Any, Final
 
 from roomhook.simulator.protocol.callback_event import check_out_in
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["LATE_MS", "Second", "Specimen", "Tally"]
+__all__ = ["LATE_MS", "SampleExchange", "SendStats", "StatsInterval"]
 
 LATE_MS: Final = 2.0
 """An open-loop callback that leaves this much after its time counts as late."""
 
 _MOST_SPECIMENS: Final = 10
 _LONGEST_SHOWN: Final = 2048
-_DELIVERED: Final = Outcome.DELIVERED
+_DELIVERED: Final = DeliveryOutcome.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)
-class Specimen:
+class SampleExchange:
     """A callback worth a look: its request and answer as they travelled (the answer cut at 2 KiB), and how it ended."""
 
     latency_ms: float
@@ -37,7 +37,7 @@ class Specimen:
 
 
 @dataclass(slots=True)
-class Second:
+class StatsInterval:
     """What happened until ``at_s`` (since the start) that had not happened before."""
 
     at_s: float
@@ -49,7 +49,7 @@ class Second:
 
 
 @dataclass
-class Tally:
+class SendStats:
     """Counts of one run, or of several added up.
 
     Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome and one of ``check_outs``
@@ -77,9 +77,9 @@ class Tally:
     service: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
     recovery: Histogram = field(default_factory=Histogram)
-    seconds: list[Second] = field(default_factory=list)
-    failures: list[Specimen] = field(default_factory=list)
-    _slowest: list[tuple[int, int, Specimen]] = field(default_factory=list)
+    seconds: list[StatsInterval] = field(default_factory=list)
+    failures: list[SampleExchange] = field(default_factory=list)
+    _slowest: list[tuple[int, int, SampleExchange]] = field(default_factory=list)
     _slow_us: int = 0
     _serial: int = 0
     _shown: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Tally:
         return self.acknowledged + sum(self.outcomes.values())
 
     @property
-    def slowest(self) -> list[Specimen]:
+    def slowest(self) -> list[SampleExchange]:
         """The slowest callbacks, the slowest first."""
         return [specimen for _, _, specimen in sorted(self._slowest, key=lambda one: -one[0])]
 
@@ -133,7 +133,7 @@ class Tally:
         """All outcomes by name, delivered first."""
         found = Counter(self.outcomes)
         found[str(_DELIVERED)] += self.acknowledged
-        return {name: found[name] for name in (str(one) for one in Outcome) if found[name]}
+        return {name: found[name] for name in (str(one) for one in DeliveryOutcome) if found[name]}
 
     def mark(self, at_s: float) -> None:
         """Close the second that ends at *at_s*; called about once a second."""
@@ -144,11 +144,13 @@ class Tally:
         since = self.latency.since(before[3])
         p50, p99 = since.percentile_ms(50), since.percentile_ms(99)
         self.seconds.append(
-            Second(at_s, delivered - before[0], failed - before[1], breached - before[2], round(p50, 3), round(p99, 3))
+            StatsInterval(
+                at_s, delivered - before[0], failed - before[1], breached - before[2], round(p50, 3), round(p99, 3)
+            )
         )
         self._last = delivered, failed, breached, list(self.latency.counts)
 
-    def add(self, others: Iterable[Tally]) -> None:
+    def add(self, others: Iterable[SendStats]) -> None:
         """Add what *others* counted at the same time (the processes of one run)."""
         for other in others:
             self.mode, self.open_loop = other.mode, other.open_loop
@@ -229,10 +231,10 @@ class Tally:
             self._slow_us = self._slowest[0][0]
 
 
-def _specimen(attempt: Attempt) -> Specimen:
+def _specimen(attempt: Attempt) -> SampleExchange:
     result = attempt.result
     cut = result.received[:_LONGEST_SHOWN]
-    return Specimen(attempt.latency_ms, str(result.outcome), result.breaches, attempt.request, cut, result.note)
+    return SampleExchange(attempt.latency_ms, str(result.outcome), result.breaches, attempt.request, cut, result.note)
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
@@ -240,9 +242,9 @@ def _times(histogram: Histogram) -> dict[str, float]:
     return {"mean": round(histogram.mean_ms, 3), **percentiles, "max": histogram.longest_us / 1000}
 
 
-def _side_by_side(mine: list[Second], theirs: list[Second]) -> list[Second]:
+def _side_by_side(mine: list[StatsInterval], theirs: list[StatsInterval]) -> list[StatsInterval]:
     both = [
-        Second(
+        StatsInterval(
             max(one.at_s, two.at_s),
             one.delivered + two.delivered,
             one.failed + two.failed,

@@ -8,24 +8,24 @@ from itertools import islice
 from typing import Final
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.rooms.people import reasons, shipped_locales, stems
 from roomhook.simulator.rooms.room import Dissolution
-from roomhook.simulator.traffic.phases import Setting, Stage, stages
-from roomhook.simulator.traffic.population import Crowd
+from roomhook.simulator.traffic.phases import ActivePhase, PhaseContext, stages
+from roomhook.simulator.traffic.population import Population
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.traffic.scenario import ReasonStyle, Scenario
 from roomhook.simulator.traffic.visits import Texts
-from roomhook.simulator.traffic.world import UNHEARD, World
+from roomhook.simulator.traffic.world import OTHER_SHARD, World
 
-__all__ = ["FIXED_START_MS", "Traffic", "events", "world"]
+__all__ = ["FIXED_START_MS", "TrafficRequest", "events", "world"]
 
 FIXED_START_MS: Final = 1_767_376_800_000
 """Friday, 2 January 2026, 18:00 UTC: the world's first moment where no other is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
+class TrafficRequest:
     """What is asked for.
 
     ``start_ms`` is the world's first moment in ms since the epoch, ``offset_ms`` what the rooms' own time is ahead of
@@ -47,7 +47,7 @@ class Traffic:
     speed: float = 1.0
 
 
-def events(traffic: Traffic, rooms: World | None = None) -> Iterator[Event]:
+def events(traffic: TrafficRequest, rooms: World | None = None) -> Iterator[CallbackEvent]:
     """The callbacks of *traffic*, lazily and in the order of their time; raises ``ConfigurationError`` at once.
 
     *rooms* is its ``world``, if that has been made already.
@@ -55,15 +55,15 @@ def events(traffic: Traffic, rooms: World | None = None) -> Iterator[Event]:
     happening = (rooms or world(traffic)).events()
     if traffic.limit is None:
         return happening
-    return (event for event in islice(happening, traffic.limit) if event is not UNHEARD)
+    return (event for event in islice(happening, traffic.limit) if event is not OTHER_SHARD)
 
 
-def world(traffic: Traffic) -> World:
+def world(traffic: TrafficRequest) -> World:
     """The rooms of *traffic* in their first moment; raises ``ConfigurationError`` for what can't be."""
     _refuse_silence(traffic)
     backend, (part, parts) = traffic.scenario.backend, traffic.shard
     texts = _texts(traffic.locales or shipped_locales(), backend.reason)
-    setting = Setting(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
+    setting = PhaseContext(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
     acts = stages(traffic.scenario.phases, traffic.start_ms, setting)
     crowd = _crowd(traffic, acts)
     return World(
@@ -79,7 +79,7 @@ def world(traffic: Traffic) -> World:
     )
 
 
-def _refuse_silence(traffic: Traffic) -> None:
+def _refuse_silence(traffic: TrafficRequest) -> None:
     """Raise ``ConfigurationError`` if nothing would ever be called back and the wait for it would not end."""
     last = traffic.scenario.phases[-1]
     if traffic.limit is None or last.duration is not None or traffic.with_enter or last.flow:
@@ -97,7 +97,7 @@ def _refuse_silence(traffic: Traffic) -> None:
         )
 
 
-def _crowd(traffic: Traffic, acts: list[Stage]) -> Crowd:
+def _crowd(traffic: TrafficRequest, acts: list[ActivePhase]) -> Population:
     count = max(stage.phase.rooms for stage in acts)
     if traffic.rooms and count > len(traffic.rooms):
         raise ConfigurationError(f"{count} rooms are asked for and only {len(traffic.rooms)} exist; ask for fewer")
@@ -107,7 +107,7 @@ def _crowd(traffic: Traffic, acts: list[Stage]) -> Crowd:
         raise ConfigurationError(
             f"{members} members are asked for and only {len(traffic.people)} people exist; ask for fewer"
         )
-    return Crowd(traffic.seed, sizes, people=traffic.people, room_ids=traffic.rooms)
+    return Population(traffic.seed, sizes, people=traffic.people, room_ids=traffic.rooms)
 
 
 def _texts(locales: tuple[str, ...], style: ReasonStyle) -> Texts:

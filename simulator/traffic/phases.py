@@ -14,9 +14,9 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.people import NETWORKS, network, weighted
 from roomhook.simulator.traffic.profiles import EVENING, DayCurve, Phase, Profile
 from roomhook.simulator.traffic.visits import Texts, draw_lots
-from roomhook.simulator.util.random_stream import QUANTILES, Chance, pareto
+from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, pareto
 
-__all__ = ["Setting", "Stage", "stages"]
+__all__ = ["ActivePhase", "PhaseContext", "stages"]
 
 
 _WEIGHT_SCALE: Final = 1 << 20
@@ -30,7 +30,7 @@ _WAVES: Final = frozenset({Profile.DISSOLVE, Profile.OUTAGE, Profile.KICK_WAVE})
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class PhaseContext:
     """What all stages share; ``offset`` is in ms, ``heartbeat_ms`` how long a member can be silent at most."""
 
     seed: int
@@ -39,14 +39,14 @@ class Setting:
     texts: Texts
 
 
-class Stage:
+class ActivePhase:
     """A phase in its place: from ``start`` to ``end`` (ms since the epoch).
 
     ``lots`` is what visits are drawn from, ``every`` the length (ms) of a period, and ``is_even`` says that all hours
     are equally busy.
     """
 
-    def __init__(self, phase: Phase, start: int, setting: Setting, number: int) -> None:
+    def __init__(self, phase: Phase, start: int, setting: PhaseContext, number: int) -> None:
         self.phase = phase
         self.start = start
         self.end = _FOREVER if phase.duration is None else start + phase.duration
@@ -59,7 +59,7 @@ class Stage:
         self._seed, self._stream = setting.seed, f"stage/{number}"
         self._check()
         self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), QUANTILES)
-        self.lots = draw_lots(phase, setting.texts, Chance(setting.seed, f"{self._stream}/lots"))
+        self.lots = draw_lots(phase, setting.texts, RandomStream(setting.seed, f"{self._stream}/lots"))
         self._sizes = _sizes(phase, setting.seed)
 
     def size(self, room: int) -> int:
@@ -92,13 +92,13 @@ class Stage:
         local = now + self._offset
         return max(now, self._curve.local(self._curve.operational(local) + wait) - self._offset)
 
-    def shock(self, period: int, chance: Chance) -> int:
+    def shock(self, period: int, chance: RandomStream) -> int:
         """When (ms) the wave begins in the period that begins at *period*: an outage hits all rooms at one moment.
 
         By then the rooms are full, and the wave ends within the period.
         """
         if self.phase.profile is Profile.OUTAGE:
-            chance = Chance(self._seed, f"{self._stream}/{period - self.start}")
+            chance = RandomStream(self._seed, f"{self._stream}/{period - self.start}")
         return chance.between(period + self.phase.fill, period + self.every - self._aftermath)
 
     def in_region(self, client_ip: str, now: int) -> bool:
@@ -129,14 +129,14 @@ class Stage:
             )
 
 
-def stages(phases: Sequence[Phase], start: int, setting: Setting) -> list[Stage]:
+def stages(phases: Sequence[Phase], start: int, setting: PhaseContext) -> list[ActivePhase]:
     """*phases* one after another from *start* (ms since the epoch); only the last may be without an end.
 
     Raises ``ConfigurationError`` for what can't be.
     """
-    found: list[Stage] = []
+    found: list[ActivePhase] = []
     for number, phase in enumerate(phases):
-        found.append(Stage(phase, start, setting, number))
+        found.append(ActivePhase(phase, start, setting, number))
         start = found[-1].end
     return found
 
@@ -145,7 +145,7 @@ def _sizes(phase: Phase, seed: int) -> list[int]:
     """How many people each room is for: one at least, the rest by heavy-tailed weights; ``members`` in all."""
     if phase.size_tail:
         table = pareto(_WEIGHT_SCALE, phase.size_tail)
-        chance = Chance(seed, "sizes")
+        chance = RandomStream(seed, "sizes")
         weights = [chance.choice(table) for _ in range(phase.rooms)]
     else:
         weights = [1] * phase.rooms

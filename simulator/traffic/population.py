@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from roomhook.simulator.rooms.people import ROOM_PREFIXES
-from roomhook.simulator.traffic.visits import Lot
-from roomhook.simulator.util.random_stream import Chance
+from roomhook.simulator.traffic.visits import VisitTemplate
+from roomhook.simulator.util.random_stream import RandomStream
 
-__all__ = ["CORNERS", "STRIDE", "Crowd", "Visitor"]
+__all__ = ["CORNERS", "STRIDE", "Participant", "Population"]
 
 STRIDE: Final = 7919
 """A prime: people who come one after another have names and addresses from all over the world."""
@@ -22,22 +22,22 @@ CORNERS = 256
 """Into how many corners the rooms are divided at the most."""
 
 
-class Visitor(msgspec.Struct, gc=False, eq=False):
+class Participant(msgspec.Struct, gc=False, eq=False):
     """Somebody in a room, or on the way to it: ``what`` is to happen to him when he is ``due`` (-1 for never).
 
-    ``slot`` is where in his ``corner`` he is. ``lot`` has his address and platform, which stay with the account, and
+    ``slot`` is where in his ``corner`` he is. ``index`` has his address and platform, which stay with the account, and
     what he says when he goes. Visitors without an account stand for what is to happen to a place itself.
     """
 
     account: str
-    lot: Lot
+    lot: VisitTemplate
     corner: int
     slot: int
     due: int = -1
     what: int = 0
 
 
-class Crowd:
+class Population:
     """Rooms and people, divided into ``corners`` that have nothing to do with one another.
 
     A room with the number n is in the corner n modulo ``corners``: as long as there are not more than ``CORNERS``
@@ -72,10 +72,10 @@ class Crowd:
         mine = [stems[(number * STRIDE + first) % len(stems)] for number in range(1, len(stems) + 1)]
         return map(add, cycle(mine), map(str, count(self.corners + corner, self.corners)))
 
-    def own_people(self, corner: int, lots: Sequence[Lot]) -> list[Visitor] | None:
+    def own_people(self, corner: int, lots: Sequence[VisitTemplate]) -> list[Participant] | None:
         """The existing people of a corner, or None if people are made up; they keep their addresses and platforms."""
         if not self._people:
             return None
-        chance = Chance(self._seed, f"people/{corner}")
+        chance = RandomStream(self._seed, f"people/{corner}")
         accounts = self._people[self._bounds[corner] : self._bounds[corner + 1]]
-        return [Visitor(account, lots[chance.lot()], corner, 0) for account in accounts]
+        return [Participant(account, lots[chance.index()], corner, 0) for account in accounts]

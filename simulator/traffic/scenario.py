@@ -15,7 +15,7 @@ import msgspec
 
 from roomhook.errors import ConfigurationError, SchemaError
 from roomhook.schemas.loader import problems, schema
-from roomhook.simulator.rooms.room import Dialect
+from roomhook.simulator.rooms.room import BackendBehaviour
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.util.durations import parse_duration
 from roomhook.suggestions import did_you_mean
@@ -41,7 +41,7 @@ class ReasonStyle(StrEnum):
 class Backend:
     """The habits of the Room backend that is played."""
 
-    dialect: Dialect = field(default_factory=Dialect)
+    dialect: BackendBehaviour = field(default_factory=BackendBehaviour)
     reason: ReasonStyle = ReasonStyle.TEXT
 
 
@@ -121,7 +121,7 @@ def _backend(given: Mapping[str, Any], name: str, options: Mapping[str, str]) ->
             where = options.get("heartbeat", f"{name}: heartbeat")
             raise ConfigurationError(f"{where} is to name the soonest first, as in 90s and 110s")
         habits["heartbeat_ms"] = (soonest, latest)
-    return Backend(msgspec.convert(habits, Dialect), style)
+    return Backend(msgspec.convert(habits, BackendBehaviour), style)
 
 
 def _refuse_bad_durations(given: Any, name: str, options: Mapping[str, str]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.traffic.generator import Traffic, events, world
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.traffic.generator import TrafficRequest, events, world
 from roomhook.simulator.traffic.world import World
 
 __all__ = ["TrafficSource"]
@@ -17,16 +17,16 @@ __all__ = ["TrafficSource"]
 class TrafficSource:
     """The callbacks of ``traffic``; holds nothing but that until they are asked for, so that it can be handed on."""
 
-    traffic: Traffic
+    traffic: TrafficRequest
     _world: World | None = field(default=None, init=False, repr=False)
 
     @classmethod
-    def part(cls, traffic: Traffic, part: int, parts: int) -> Self:
+    def part(cls, traffic: TrafficRequest, part: int, parts: int) -> Self:
         """Part *part* (from 1) of *parts* of the rooms that *traffic* asks for."""
         mine, shards = traffic.shard
         return cls(replace(traffic, shard=(mine + (part - 1) * shards, shards * parts)))
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[CallbackEvent]:
         """All callbacks from the first one."""
         self._world = world(self.traffic)
         return events(self.traffic, self._world)

@@ -10,9 +10,9 @@ import msgspec
 
 from roomhook.simulator.rooms.people import ADDRESSES, address, weighted
 from roomhook.simulator.traffic.profiles import Phase
-from roomhook.simulator.util.random_stream import QUANTILES, Chance, exponential, log_normal
+from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, exponential, log_normal
 
-__all__ = ["Happening", "Lot", "Texts", "draw_lots"]
+__all__ = ["ActionKind", "Texts", "VisitTemplate", "draw_lots"]
 
 _SECOND: Final = 1000
 _AWAY: Final = 30 * _SECOND
@@ -21,7 +21,7 @@ _PARTS: Final = 1 << 30
 _PEOPLE_TO_AN_ADMIN: Final = 50
 
 
-class Happening:
+class ActionKind:
     """What can happen in a room. It is no enum because an enum's members take longer to look up."""
 
     END: Final = 0
@@ -50,7 +50,7 @@ class Texts(NamedTuple):
     reasons: Mapping[str, Sequence[str]]
 
 
-class Lot(msgspec.Struct, frozen=True, gc=False):
+class VisitTemplate(msgspec.Struct, frozen=True, gc=False):
     """What is drawn together: where somebody is and what he says; how long a visit is, its end, and the next arrival.
 
     ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
@@ -76,12 +76,12 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
     away: int
 
 
-def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
+def draw_lots(phase: Phase, texts: Texts, chance: RandomStream) -> list[VisitTemplate]:
     """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit.
 
     Times, platforms and endings have the shares among them that they have among all people.
     """
-    spread = chance.spread
+    spread = chance.stratified
     # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
     numbers = zip(
@@ -98,7 +98,7 @@ def draw_lots(phase: Phase, texts: Texts, chance: Chance) -> list[Lot]:
         strict=True,
     )
     return [
-        Lot(
+        VisitTemplate(
             client_ip=address(chance.below(ADDRESSES)),
             platform=platform,
             is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,
@@ -125,8 +125,8 @@ def _endings(phase: Phase) -> dict[int, float]:
     """What ends a visit, by weight; heartbeats get lost more often than they expire, since some recover."""
     mix = phase.mix
     return {
-        Happening.LEAVE: mix.leave * (1 - phase.reenter),
-        Happening.LEAVE_AND_RETURN: mix.leave * phase.reenter,
-        Happening.KICK: mix.kicked,
-        Happening.LOSE: mix.expired / (1 - phase.recover),
+        ActionKind.LEAVE: mix.leave * (1 - phase.reenter),
+        ActionKind.LEAVE_AND_RETURN: mix.leave * phase.reenter,
+        ActionKind.KICK: mix.kicked,
+        ActionKind.LOSE: mix.expired / (1 - phase.recover),
     }

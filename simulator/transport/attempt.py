@@ -6,15 +6,15 @@ from typing import Final, Protocol
 
 import msgspec
 
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Answer, Breach, Judgement, judge
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Response, ResponseVerdict, Violation, check_response
 
-__all__ = ["Attempt", "Carrier", "Result", "head_of"]
+__all__ = ["Attempt", "AttemptResult", "Carrier", "head_of"]
 
-_BLAMED: Final = {Outcome.TIMEOUT: "ack.deadline", Outcome.INCOMPLETE: "ack.complete"}
+_BLAMED: Final = {DeliveryOutcome.TIMEOUT: "ack.deadline", DeliveryOutcome.INCOMPLETE: "ack.complete"}
 
 
-class Result:
+class AttemptResult:
     """What came of an attempt: how it ended, and the answer, as far as it came.
 
     ``received`` are the bytes as they travelled, ``body`` is the answer's, with any chunking undone; ``status`` is 0
@@ -27,7 +27,7 @@ class Result:
 
     def __init__(
         self,
-        outcome: Outcome,
+        outcome: DeliveryOutcome,
         breaches: tuple[str, ...] = (),
         *,
         received: bytes = b"",
@@ -45,23 +45,23 @@ class Result:
         self.note = note
         self.code = 0
 
-    def judgement(self, elapsed_ms: float, deadline_ms: float) -> Judgement:
+    def judgement(self, elapsed_ms: float, deadline_ms: float) -> ResponseVerdict:
         """Both axes in full, with what was expected and what came."""
         answer = self.answer(elapsed_ms)
-        if answer is not None and (self.complete or self.outcome is Outcome.INCOMPLETE):
-            return judge(answer, deadline_ms=deadline_ms)
-        expected = f"an answer within {deadline_ms:g} ms" if self.outcome is Outcome.TIMEOUT else "HTTP 200"
+        if answer is not None and (self.complete or self.outcome is DeliveryOutcome.INCOMPLETE):
+            return check_response(answer, deadline_ms=deadline_ms)
+        expected = f"an answer within {deadline_ms:g} ms" if self.outcome is DeliveryOutcome.TIMEOUT else "HTTP 200"
         said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")
-        return Judgement(self.outcome, (Breach(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
+        return ResponseVerdict(self.outcome, (Violation(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
 
-    def answer(self, elapsed_ms: float) -> Answer | None:
+    def answer(self, elapsed_ms: float) -> Response | None:
         """The answer as ``compliance`` reads it, or None without one."""
         if not self.status:
             return None
         lines = head_of(self.received).split(b"\r\n")[1:]
         pairs = (line.decode("latin-1").partition(":") for line in lines if b":" in line)
         headers = tuple((name.strip(), value.strip()) for name, _, value in pairs)
-        return Answer(self.status, headers, self.body, elapsed_ms, self.complete)
+        return Response(self.status, headers, self.body, elapsed_ms, self.complete)
 
 
 class Carrier(Protocol):
@@ -76,7 +76,7 @@ class Carrier(Protocol):
         """Close it, now that it is idle."""
 
 
-_NO_RESULT: Final = Result(Outcome.CLOSED)
+_NO_RESULT: Final = AttemptResult(DeliveryOutcome.CLOSED)
 
 
 class Attempt(msgspec.Struct, gc=False, eq=False):
@@ -93,7 +93,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
     check_out: str = ""
     sent_ns: int = 0
     done_ns: int = 0
-    result: Result = _NO_RESULT
+    result: AttemptResult = _NO_RESULT
     connection: Carrier | None = None
     fresh: bool = False
     resent: bool = False
@@ -119,7 +119,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
     @property
     def delivered(self) -> bool:
         """Would the Room backend count it as delivered?"""
-        return self.result.outcome is Outcome.DELIVERED
+        return self.result.outcome is DeliveryOutcome.DELIVERED
 
     @property
     def acknowledged(self) -> bool:
@@ -127,11 +127,11 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
         return not self.result.breaches
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> Response | None:
         """The answer as ``compliance`` reads it, or None without one."""
         return self.result.answer(self.elapsed_ms)
 
-    def judgement(self, deadline_ms: float) -> Judgement:
+    def judgement(self, deadline_ms: float) -> ResponseVerdict:
         """Both axes in full, with what was expected and what came; ``breaches`` holds the ids of the same."""
         return self.result.judgement(self.elapsed_ms, deadline_ms)
 

@@ -12,8 +12,8 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
-from roomhook.simulator.transport.attempt import Attempt, Result, head_of
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
+from roomhook.simulator.transport.attempt import Attempt, AttemptResult, head_of
 
 __all__ = ["LARGEST_ANSWER", "BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
 
@@ -29,7 +29,7 @@ class Owner(Protocol):
     buffer: memoryview
     """What all connections of one loop read into: each hands its bytes on before the next one reads."""
 
-    known: dict[bytes, Result]
+    known: dict[bytes, AttemptResult]
     """What whole answers of kept-alive connections, which have been parsed and judged, come to in time."""
 
     turn: list[Attempt]
@@ -38,11 +38,13 @@ class Owner(Protocol):
     def begin_turn(self) -> None:
         """The first attempt of a turn is about to join ``turn``: look at them all when the loop has read the others."""
 
-    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> Result:
+    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> AttemptResult:
         """What a whole answer comes to in time; *reusable*: it came in one piece and may be ``known`` from now on."""
         ...
 
-    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
+    def ended(
+        self, connection: Connection, attempt: Attempt | None, outcome: DeliveryOutcome, note: str, came: Came
+    ) -> None:
         """The connection is gone; *attempt*, if any was under way, got no whole answer."""
 
 
@@ -50,7 +52,7 @@ Came = tuple[bytes, int, bytes]
 """The part of an answer that came: its bytes, its status (0 without a whole head), and its body."""
 
 _NOTHING: Final[Came] = (b"", 0, b"")
-_NO_ANSWER: Final = Result(Outcome.CLOSED)
+_NO_ANSWER: Final = AttemptResult(DeliveryOutcome.CLOSED)
 
 
 class Connection(asyncio.BaseProtocol):
@@ -101,7 +103,7 @@ class Connection(asyncio.BaseProtocol):
         self.attempt = attempt
         self._write(attempt.request)
 
-    def abort(self, outcome: Outcome, note: str) -> None:
+    def abort(self, outcome: DeliveryOutcome, note: str) -> None:
         """Close at once; an attempt under way ends with *outcome*."""
         self._abort(outcome, note, _NOTHING)
 
@@ -148,12 +150,12 @@ class Connection(asyncio.BaseProtocol):
                 self._reset()  # the end of the connection is the end of such a body
                 self._answered(attempt, self._owner.result_of(received, status, body, reusable=False))
             else:
-                self._end(Outcome.INCOMPLETE, str(exc or ""), came)
+                self._end(DeliveryOutcome.INCOMPLETE, str(exc or ""), came)
         elif attempt is not None:
-            self._end(Outcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""), _NOTHING)
+            self._end(DeliveryOutcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""), _NOTHING)
         if not self.gone.done():
             self.gone.set_result(None)
-            self._owner.ended(self, None, Outcome.CLOSED, "", _NOTHING)
+            self._owner.ended(self, None, DeliveryOutcome.CLOSED, "", _NOTHING)
 
     # What httptools calls.
 
@@ -184,7 +186,7 @@ class Connection(asyncio.BaseProtocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
 
-    def _answered(self, attempt: Attempt, result: Result) -> None:
+    def _answered(self, attempt: Attempt, result: AttemptResult) -> None:
         """The whole answer has come: it is the owner's turn, together with what else comes at about the same time."""
         self.attempt = None
         attempt.result = result
@@ -195,7 +197,7 @@ class Connection(asyncio.BaseProtocol):
 
     def _parse(self, data: bytes) -> None:
         if self.attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
-            self.abort(Outcome.CLOSED, "")
+            self.abort(DeliveryOutcome.CLOSED, "")
             return
         self._chunks.append(data)
         if len(self._chunks) == 2:
@@ -207,14 +209,14 @@ class Connection(asyncio.BaseProtocol):
         except httptools.HttpParserError as error:
             self.reusable = False
             if not self._finished:
-                self._abort(Outcome.NOT_HTTP, str(error), self._came())
+                self._abort(DeliveryOutcome.NOT_HTTP, str(error), self._came())
                 return
         if self._finished:
             self._finish(self.attempt)
             return
         self._size += len(data)
         if self._size > LARGEST_ANSWER:
-            self._abort(Outcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes", self._came())
+            self._abort(DeliveryOutcome.INCOMPLETE, f"read no further than {LARGEST_ANSWER} bytes", self._came())
 
     def _finish(self, attempt: Attempt) -> None:
         whole = len(self._chunks) == 1
@@ -246,13 +248,13 @@ class Connection(asyncio.BaseProtocol):
         self._begun = 0
         self._finished = False
 
-    def _abort(self, outcome: Outcome, note: str, came: Came) -> None:
+    def _abort(self, outcome: DeliveryOutcome, note: str, came: Came) -> None:
         self.reusable = False
         if self._transport is not None:
             self._transport.abort()
         self._end(outcome, note, came)
 
-    def _end(self, outcome: Outcome, note: str, came: Came) -> None:
+    def _end(self, outcome: DeliveryOutcome, note: str, came: Came) -> None:
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             self._reset()

@@ -6,32 +6,32 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["ExactTarget", "Recorded", "as_recorded", "recorded_query", "refreshed"]
+__all__ = ["RecordedEvent", "ReplayTarget", "as_recorded", "recorded_query", "refreshed"]
 
 _EVENT_TIME = re.compile(rb'("EventTime"[ \t\r\n]*:[ \t\r\n]*)-?\d+')
 
 
-class Recorded(Event, frozen=True, array_like=True):
+class RecordedEvent(CallbackEvent, frozen=True, array_like=True):
     """An event with the ``query`` that it travelled with, from SdkAppid on; empty if that is not known."""
 
     query: str = ""
 
 
 @dataclass(frozen=True)
-class ExactTarget(Target):
+class ReplayTarget(Target):
     """A target that is sent recorded events with the query that they had."""
 
-    def request(self, event: Event, request_time: int) -> bytes:
+    def request(self, event: CallbackEvent, request_time: int) -> bytes:
         """The whole request; what was recorded keeps its Sign, however old."""
         query = getattr(event, "query", "")
         if not query:
             return super().request(event, request_time)
         return self.request_of(query, event.body)
 
-    def requests(self, events: Sequence[Event], request_time: int) -> list[bytes]:
+    def requests(self, events: Sequence[CallbackEvent], request_time: int) -> list[bytes]:
         """As ``request`` for each of *events*."""
         return [self.request(event, request_time) for event in events]
 
@@ -43,12 +43,14 @@ def recorded_query(target: bytes) -> str:
     return query[start.start(1) :] if start else query
 
 
-def as_recorded(event: Event, query: str) -> Recorded:
+def as_recorded(event: CallbackEvent, query: str) -> RecordedEvent:
     """*event* with the *query* that it travelled with."""
-    return Recorded(event.time_ms, event.command, event.client_ip, event.platform, event.body, event.check_out, query)
+    return RecordedEvent(
+        event.time_ms, event.command, event.client_ip, event.platform, event.body, event.check_out, query
+    )
 
 
-def refreshed(events: Iterable[Event], start_ms: int, speed: float | None) -> Iterator[Event]:
+def refreshed(events: Iterable[CallbackEvent], start_ms: int, speed: float | None) -> Iterator[CallbackEvent]:
     """*events* as if they happened from *start_ms* on, *speed* times as fast (None: at once), with new EventTimes.
 
     Every other byte of the body stays; so does a body without an EventTime. Nothing recorded of the URL is kept.
@@ -59,4 +61,4 @@ def refreshed(events: Iterable[Event], start_ms: int, speed: float | None) -> It
         passed_ms = 0 if speed is None else max(0, int((event.time_ms - first_ms) / speed))
         now_ms = start_ms + passed_ms
         body = _EVENT_TIME.sub(rb"\g<1>%d" % now_ms, event.body, count=1)
-        yield Event(event.time_ms, event.command, event.client_ip, event.platform, body, event.check_out)
+        yield CallbackEvent(event.time_ms, event.command, event.client_ip, event.platform, body, event.check_out)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
-__all__ = ["PROFILES", "Disorder", "RetryProfile", "Step"]
+__all__ = ["PROFILES", "NetworkFaults", "RetryPolicy", "ScheduledSend"]
 
 _FARTHEST: Final = 10
 """How many callbacks at most overtake one that is held back, or part a callback from its copy."""
@@ -22,7 +22,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class RetryProfile:
+class RetryPolicy:
     """When a callback that was not delivered is sent again.
 
     The first retry follows ``first_ms`` after the failure, the others ``then_ms``, as long as ``until_ms`` since the
@@ -30,16 +30,16 @@ class RetryProfile:
     """
 
     name: str
-    outcomes: frozenset[Outcome] | None
+    outcomes: frozenset[DeliveryOutcome] | None
     first_ms: float = 0
     then_ms: float = 0
     until_ms: float = 0
     most: int = 1
 
-    def wait_ms(self, outcome: Outcome, number: int, since_first_ms: float) -> float | None:
+    def wait_ms(self, outcome: DeliveryOutcome, number: int, since_first_ms: float) -> float | None:
         """How long to wait (ms) after attempt *number* (from 1) ended with *outcome*; None: no further attempt."""
         if (
-            outcome is Outcome.DELIVERED
+            outcome is DeliveryOutcome.DELIVERED
             or number >= self.most
             or (self.outcomes is not None and outcome not in self.outcomes)
         ):
@@ -49,22 +49,22 @@ class RetryProfile:
 
 
 PROFILES: Final = {
-    "none": RetryProfile("none", frozenset()),
-    "on-timeout": RetryProfile(
-        "on-timeout", frozenset({Outcome.TIMEOUT}), first_ms=1_000, then_ms=1_000, until_ms=60_000, most=3
+    "none": RetryPolicy("none", frozenset()),
+    "on-timeout": RetryPolicy(
+        "on-timeout", frozenset({DeliveryOutcome.TIMEOUT}), first_ms=1_000, then_ms=1_000, until_ms=60_000, most=3
     ),
-    "trtc": RetryProfile("trtc", None, first_ms=0, then_ms=10_000, until_ms=60_000, most=1_000),
+    "trtc": RetryPolicy("trtc", None, first_ms=0, then_ms=10_000, until_ms=60_000, most=1_000),
 }
 """The documented default (none), the switch that the overview mentions without numbers (protocol.md 1.4 and 7.2: three
 attempts, 1 s apart, are ours), and the rule of the TRTC engine (3.8): at once, then every 10 s, for 1 minute."""
 
 
-Step = tuple[_Item, bool, float]
+ScheduledSend = tuple[_Item, bool, float]
 """One sending of an item: whether it is a copy, sent in addition to the item itself, and its delay (ms)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disorder:
+class NetworkFaults:
     """Which share of callbacks is sent twice or held back (0–1), and how much later (ms, from–to) each leaves."""
 
     duplicate: float = 0.0
@@ -76,9 +76,9 @@ class Disorder:
         """Does everything leave once, in its order and at its time?"""
         return not self.duplicate and not self.reorder and self.delay_ms == (0.0, 0.0)
 
-    def apply(self, items: Iterable[_Item], random: Random) -> Iterator[Step[_Item]]:
+    def apply(self, items: Iterable[_Item], random: Random) -> Iterator[ScheduledSend[_Item]]:
         """The steps in which *items* leave; the same *random* gives the same steps."""
-        held: list[tuple[int, int, Step[_Item]]] = []
+        held: list[tuple[int, int, ScheduledSend[_Item]]] = []
         low, high = self.delay_ms
         serial = 0
         for position, item in enumerate(items):

@@ -19,9 +19,9 @@ from time import monotonic_ns
 from typing import Any, Final, Self, TypeVar
 
 from roomhook.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
-from roomhook.simulator.protocol.response_check import ACK_MUST, Answer, Breach, judge
-from roomhook.simulator.transport.attempt import Attempt, Carrier, Result
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
+from roomhook.simulator.protocol.response_check import ACK_MUST, Response, Violation, check_response
+from roomhook.simulator.transport.attempt import Attempt, AttemptResult, Carrier
 from roomhook.simulator.transport.connection import BufferedConnection, Came, Connection, PlainConnection
 from roomhook.simulator.transport.target import Target
 
@@ -63,7 +63,7 @@ class Sender:
     An attempt is judged by *deadline_ms*, from the first byte sent to the last byte read, and given up after
     *give_up_ms* (default: the deadline). Redirects are answers like any other. Everything happens on the running loop.
 
-    ``when_done`` is told of the attempts that were started, as they get their outcomes; it may start others.
+    ``on_complete`` is told of the attempts that were started, as they get their outcomes; it may start others.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class Sender:
         self.in_flight = 0
         self.opened = 0
         self.buffer = memoryview(bytearray(256 * 1024))
-        self.known: dict[bytes, Result] = {}
+        self.known: dict[bytes, AttemptResult] = {}
         self.turn: list[Attempt] = []
-        self.when_done: Done | None = None
+        self.on_complete: Done | None = None
         self._deadline_ns = int(deadline_ms * 1e6)
         self._give_up_ns = int(max(give_up_ms or 0, deadline_ms) * 1e6)
         self._keep_alive = keep_alive
@@ -96,7 +96,7 @@ class Sender:
         self._closing = False
         self._opening: set[asyncio.Task[None]] = set()
         self._addresses: list[tuple[str, int]] = []
-        self._verdicts: dict[tuple[int, bytes], tuple[Outcome, tuple[str, ...]]] = {}
+        self._verdicts: dict[tuple[int, bytes], tuple[DeliveryOutcome, tuple[str, ...]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         _allow_open_files(connections)
@@ -146,7 +146,7 @@ class Sender:
         self._closing = True
         while self._waiting:
             self.in_flight += 1
-            self._fail(self._waiting.popleft(), Outcome.CLOSED, _STOPPED)
+            self._fail(self._waiting.popleft(), DeliveryOutcome.CLOSED, _STOPPED)
         for task in self._opening:
             task.cancel()
         if self._sweeper is not None:
@@ -154,7 +154,7 @@ class Sender:
         connections = list(self._open)
         for connection in connections:
             if connection.attempt is not None or self.target.tls is not None:
-                connection.abort(Outcome.CLOSED, _STOPPED)
+                connection.abort(DeliveryOutcome.CLOSED, _STOPPED)
             else:
                 connection.close()
         if connections:
@@ -166,29 +166,31 @@ class Sender:
         """Look at what has come when the loop has read the rest of what is there."""
         self._loop.call_soon(self._end_turn)
 
-    def ended(self, connection: Connection, attempt: Attempt | None, outcome: Outcome, note: str, came: Came) -> None:
+    def ended(
+        self, connection: Connection, attempt: Attempt | None, outcome: DeliveryOutcome, note: str, came: Came
+    ) -> None:
         """Forget the connection; send the attempt again if only its kept-alive connection was stale."""
         self._open.discard(connection)
         if attempt is None:
             if connection in self._idle:
                 self._idle.remove(connection)
             return
-        stale = outcome in {Outcome.CLOSED, Outcome.RESET} and not came[0]
+        stale = outcome in {DeliveryOutcome.CLOSED, DeliveryOutcome.RESET} and not came[0]
         if stale and attempt.reused and not attempt.resent and not self._closing:
             attempt.resent = True
             self._open_for(attempt)
             return
         self._fail(attempt, outcome, note, came)
 
-    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> Result:
+    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> AttemptResult:
         """What a whole answer comes to in time. It is a matter of the bytes alone, so what has come before is known."""
         kind = status, body
         verdict = self._verdicts.get(kind)
         if verdict is None:
-            judgement = judge(Answer(status, (), body, 0), deadline_ms=self.deadline_ms)
+            judgement = check_response(Response(status, (), body, 0), deadline_ms=self.deadline_ms)
             verdict = judgement.outcome, _ids(judgement.breaches)
             _keep(self._verdicts, kind, verdict, len(body))
-        result = Result(*verdict, received=received, status=status, body=body, complete=True)
+        result = AttemptResult(*verdict, received=received, status=status, body=body, complete=True)
         if reusable:
             _keep(self.known, received, result, len(received))
         return result
@@ -211,8 +213,8 @@ class Sender:
         self.in_flight -= len(attempts)
         if self._awaited:
             attempts = self._without_awaited(attempts)
-        if attempts and self.when_done is not None:
-            self.when_done(attempts)
+        if attempts and self.on_complete is not None:
+            self.on_complete(attempts)
         while self._waiting and self.in_flight < self.connections:
             self.start([self._waiting.popleft()])
 
@@ -228,7 +230,7 @@ class Sender:
         """End what is past its time: cheaper than a timer an attempt, and late answers are judged by their time."""
         latest = monotonic_ns() - self._give_up_ns
         for connection in [one for one in self._open if one.attempt is not None and one.attempt.sent_ns <= latest]:
-            connection.abort(Outcome.TIMEOUT, f"no whole answer within {self._give_up_ns / 1e6:g} ms")
+            connection.abort(DeliveryOutcome.TIMEOUT, f"no whole answer within {self._give_up_ns / 1e6:g} ms")
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self.in_flight else None
 
     def _judge_late(self, attempts: Iterable[Attempt]) -> None:
@@ -237,7 +239,7 @@ class Sender:
             found = attempt.result
             if found.complete and attempt.done_ns - attempt.sent_ns > self._deadline_ns:
                 judgement = attempt.judgement(self.deadline_ms)
-                attempt.result = Result(
+                attempt.result = AttemptResult(
                     judgement.outcome,
                     _ids(judgement.breaches),
                     received=found.received,
@@ -246,11 +248,11 @@ class Sender:
                     complete=True,
                 )
 
-    def _fail(self, attempt: Attempt, outcome: Outcome, note: str, came: Came = (b"", 0, b"")) -> None:
+    def _fail(self, attempt: Attempt, outcome: DeliveryOutcome, note: str, came: Came = (b"", 0, b"")) -> None:
         attempt.done_ns = monotonic_ns()
         attempt.sent_ns = attempt.sent_ns or attempt.done_ns  # it never got as far
         received, status, body = came
-        attempt.result = Result(outcome, received=received, status=status, body=body, note=note)
+        attempt.result = AttemptResult(outcome, received=received, status=status, body=body, note=note)
         attempt.result.breaches = _ids(attempt.judgement(self.deadline_ms).breaches)
         if not self.turn:
             self.begin_turn()
@@ -267,9 +269,9 @@ class Sender:
         """Give the attempt its outcome if it was not sent, whatever the reason."""
         self._opening.discard(task)
         if task.cancelled():
-            self._fail(attempt, Outcome.CLOSED, _STOPPED)
+            self._fail(attempt, DeliveryOutcome.CLOSED, _STOPPED)
         elif (error := task.exception()) is not None:
-            outcome = outcome_of_error(error) if isinstance(error, OSError) else Outcome.CLOSED
+            outcome = outcome_of_error(error) if isinstance(error, OSError) else DeliveryOutcome.CLOSED
             self._fail(attempt, outcome, _text(error))
 
     async def _open_and_write(self, attempt: Attempt) -> None:
@@ -279,7 +281,7 @@ class Sender:
             attempt.sent_ns = attempt.sent_ns or monotonic_ns()  # one that is sent again keeps its time
             connection.send(attempt)
         else:
-            self._fail(attempt, Outcome.CLOSED, "closed right after it was opened")
+            self._fail(attempt, DeliveryOutcome.CLOSED, "closed right after it was opened")
 
     async def _connect_or_raise(self) -> Connection:
         host, port = self.target.address
@@ -324,7 +326,7 @@ class Sender:
         return connection
 
 
-def _ids(breaches: Iterable[Breach]) -> tuple[str, ...]:
+def _ids(breaches: Iterable[Violation]) -> tuple[str, ...]:
     return tuple(sorted({breach.requirement for breach in breaches} & _MUST))
 
 

@@ -11,8 +11,8 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.protocol.callback_request import JSON_CONTENT, Callback
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.callback_request import JSON_CONTENT, CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl, sign
 
 __all__ = ["Target"]
@@ -54,7 +54,7 @@ class Target:
         """Host name and port."""
         return self.url.host, self.url.port
 
-    def request(self, event: Event, request_time: int) -> bytes:
+    def request(self, event: CallbackEvent, request_time: int) -> bytes:
         """The whole request for *event*, signed at *request_time* (s since the epoch) if there is a token."""
         if request_time != self._second[0]:
             self._second[0] = request_time
@@ -67,7 +67,7 @@ class Target:
         length = _LENGTHS[size] if size < _MOST_KEPT else b"%d\r\n\r\n" % size
         return b"".join((head, address, tail, length, body))  # half the time of formatting
 
-    def requests(self, events: Sequence[Event], request_time: int) -> list[bytes]:
+    def requests(self, events: Sequence[CallbackEvent], request_time: int) -> list[bytes]:
         """As ``request`` for each of *events*, at two thirds of the cost where their parts have been met before."""
         if request_time == self._second[0]:
             heads, addresses, tails, lengths, join = self._heads, self._addresses, self._tails, _LENGTHS, b"".join
@@ -79,11 +79,11 @@ class Target:
                 ]
         return [self.request(event, request_time) for event in events]
 
-    def request_with(self, event: Event, signature: str) -> bytes:
+    def request_with(self, event: CallbackEvent, signature: str) -> bytes:
         """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""
         return self.request_of(self.query_with(event, signature), event.body)
 
-    def query_with(self, event: Event, signature: str) -> str:
+    def query_with(self, event: CallbackEvent, signature: str) -> str:
         """The URL parameters of *event*, from SdkAppid on, with *signature* at their end."""
         address = quote(event.client_ip, safe="")
         return f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
@@ -97,14 +97,14 @@ class Target:
         """``&Sign=…&RequestTime=…`` for *request_time* (s), or nothing without a token."""
         return "" if self.token is None else f"&Sign={sign(self.token, request_time)}&RequestTime={request_time}"
 
-    def callback(self, event: Event, request_time: int) -> Callback:
+    def callback(self, event: CallbackEvent, request_time: int) -> CallbackRequest:
         """The same request as a value that can be shown, as a curl line for one."""
         query = self.query_with(event, self.signature(request_time))
-        return Callback(
+        return CallbackRequest(
             self.url.with_query(query), event.body, tuple(self._own_headers()), signed=self.token is not None
         )
 
-    def raw_request(self, callback: Callback) -> bytes:
+    def raw_request(self, callback: CallbackRequest) -> bytes:
         """*callback* as the bytes of a request: its path, query and body as they are, whatever they say."""
         parts = urlsplit(callback.url)
         path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"

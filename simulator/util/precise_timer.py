@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["Alarm"]
+__all__ = ["PreciseTimer"]
 
 _CLOCK_MONOTONIC: Final = 1
 _NONBLOCK_CLOEXEC: Final = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _ABSOLUTE: Final = 1
 
 
-class Alarm:
+class PreciseTimer:
     """Calls *ring* at the moment it was set to, once; on Linux a timerfd wakes the loop, elsewhere ``call_at`` does."""
 
     def __init__(self, ring: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from random import Random
 from statistics import NormalDist
 from typing import Final, TypeVar
 
-__all__ = ["LOTS", "QUANTILES", "Chance", "exponential", "log_normal", "pareto"]
+__all__ = ["INDEX_RANGE", "QUANTILES", "RandomStream", "exponential", "log_normal", "pareto"]
 
 T = TypeVar("T")
 
@@ -20,22 +20,22 @@ _LOT_BITS: Final = 10
 _LARGEST_EXPONENT: Final = 600.0
 """Of what a float can still hold, with room for a scale."""
 
-LOTS: Final = 1 << _LOT_BITS
-"""How many lots ``Chance.lot`` draws from."""
+INDEX_RANGE: Final = 1 << _LOT_BITS
+"""How many lots ``RandomStream.index`` draws from."""
 
 
-class Chance:
+class RandomStream:
     """A stream of random numbers that belongs to *seed* and the *stream*'s name, and to nothing else.
 
-    ``lot()`` draws a whole number from 0 to ``LOTS`` - 1, as quickly as anything can be drawn.
+    ``index()`` draws a whole number from 0 to ``INDEX_RANGE`` - 1, as quickly as anything can be drawn.
     """
 
-    __slots__ = ("_random", "lot")
+    __slots__ = ("_random", "index")
 
     def __init__(self, seed: int, stream: str) -> None:
         source = Random(f"{seed}/{stream}")
         self._random = source.random
-        self.lot: Callable[[], int] = partial(source.getrandbits, _LOT_BITS)
+        self.index: Callable[[], int] = partial(source.getrandbits, _LOT_BITS)
 
     def below(self, limit: int) -> int:
         """A whole number from 0 to *limit* - 1."""
@@ -53,9 +53,9 @@ class Chance:
         """One *among* several."""
         return among[int(self._random() * len(among))]
 
-    def spread(self, among: Sequence[T]) -> list[T]:
-        """``LOTS`` of them, evenly spaced and in random order: each as often as chance would have it on average."""
-        picked = [among[len(among) * (2 * index + 1) // (2 * LOTS)] for index in range(LOTS)]
+    def stratified(self, among: Sequence[T]) -> list[T]:
+        """``INDEX_RANGE`` of them, evenly spaced and in random order: each as often as on average at random."""
+        picked = [among[len(among) * (2 * index + 1) // (2 * INDEX_RANGE)] for index in range(INDEX_RANGE)]
         return sorted(picked, key=lambda _: self._random())
 
 

@@ -20,7 +20,7 @@ from counting_target import counting_target
 from locust_runs import locust
 from scripted_server import OK_ANSWER, OK_BODY, Peer, scripted
 
-from roomhook.loadtests.session.graceful_requests import Carriers
+from roomhook.loadtests.session.graceful_requests import GracefulRequests
 
 ENGINES = ("fast", "gevent", "requests")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -202,14 +202,14 @@ class TestCarriers:
         def fail() -> None:
             raise EOFError
 
-        carriers = Carriers()
+        carriers = GracefulRequests()
         for _ in range(2):
             with pytest.raises(EOFError):
                 carriers.carry(fail)
         assert carriers.under_way == 0
 
     def test_end_what_somebody_has_begun_who_is_killed_meanwhile(self) -> None:
-        carriers = Carriers()
+        carriers = GracefulRequests()
         ended: list[int] = []
 
         def request() -> None:

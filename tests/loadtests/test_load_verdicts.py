@@ -8,33 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomhook.errors import ConfigurationError
-from roomhook.loadtests.fast_sender.rate_schedule import Schedule
-from roomhook.loadtests.fast_sender.request_cache import Prepared
+from roomhook.loadtests.fast_sender.rate_schedule import RateSchedule
+from roomhook.loadtests.fast_sender.request_cache import RequestCache
 from roomhook.loadtests.results.html_section import insert_section
-from roomhook.loadtests.results.stats import Figures, failure_text
-from roomhook.loadtests.results.summary import Conclusion, document, junit, table
+from roomhook.loadtests.results.stats import LoadStats, failure_text
+from roomhook.loadtests.results.summary import LoadSummary, document, junit, table
 from roomhook.loadtests.results.thresholds import judged, parse_threshold, rate_of
 from roomhook.loadtests.workload.callback_stream import callbacks, stamped
 from roomhook.loadtests.workload.settings import LoadSettings
-from roomhook.loadtests.workload.worker_rooms import Place, Places
+from roomhook.loadtests.workload.worker_rooms import RoomShare, RoomShareAllocator
 from roomhook.simulator.protocol.callback_url import CallbackUrl, sign
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.target import Target
 
 SETTINGS = LoadSettings(url="http://127.0.0.1:1/callback", sdkappid=1400000001, seed=5)
 
 
-def figures(*, answered: int = 98, late: int = 1, wrong: int = 1, unsent: int = 0) -> Figures:
+def figures(*, answered: int = 98, late: int = 1, wrong: int = 1, unsent: int = 0) -> LoadStats:
     """100 requests over ten seconds, 10 ms each, the failed ones slower."""
-    found = Figures(unsent=unsent)
+    found = LoadStats(unsent=unsent)
     for number in range(answered):
         found.record(
-            "Leave", 10_000, 1_000_000_000 + number % 10 * 1_100_000, Outcome.DELIVERED, (), status=200, size=50
+            "Leave", 10_000, 1_000_000_000 + number % 10 * 1_100_000, DeliveryOutcome.DELIVERED, (), status=200, size=50
         )
     for _ in range(late):
-        found.record("Expired", 2_500_000, 1_009_500_000, Outcome.TIMEOUT, ("ack.deadline",), status=0, size=0)
+        found.record("Expired", 2_500_000, 1_009_500_000, DeliveryOutcome.TIMEOUT, ("ack.deadline",), status=0, size=0)
     for _ in range(wrong):
-        found.record("Kicked", 20_000, 1_005_000_000, Outcome.DELIVERED, ("ack.error-code",), status=200, size=50)
+        found.record(
+            "Kicked", 20_000, 1_005_000_000, DeliveryOutcome.DELIVERED, ("ack.error-code",), status=200, size=50
+        )
     return found
 
 
@@ -85,7 +87,7 @@ class TestAThreshold:
 
     @pytest.mark.parametrize("text", ["p99>5s", "delivered<1%", "max>1s"])
     def test_is_broken_where_nothing_was_answered(self, text: str) -> None:
-        (verdict,) = judged([parse_threshold(text)], Figures())
+        (verdict,) = judged([parse_threshold(text)], LoadStats())
         assert verdict.broken
         assert verdict.shown == "nothing was answered"
 
@@ -111,21 +113,21 @@ class TestAThreshold:
     def test_counts_the_rate_from_the_first_to_the_last(self) -> None:
         found = figures()
         assert rate_of(found) == pytest.approx(10)
-        found.record("Leave", 1000, 1_010_000_000, Outcome.DELIVERED, (), status=200, size=1)
+        found.record("Leave", 1000, 1_010_000_000, DeliveryOutcome.DELIVERED, (), status=200, size=1)
         assert rate_of(found) == pytest.approx(10)
 
     def test_knows_no_rate_of_an_instant(self) -> None:
-        found = Figures()
+        found = LoadStats()
         assert rate_of(found) == 0
         for late in range(3):
-            found.record("Leave", 1000, 1_000_000_000 + late, Outcome.DELIVERED, (), status=200, size=1)
+            found.record("Leave", 1000, 1_000_000_000 + late, DeliveryOutcome.DELIVERED, (), status=200, size=1)
         assert rate_of(found) == 3
 
 
 class TestFigures:
     def test_survive_the_way_to_another_process(self) -> None:
         sent = figures(unsent=3)
-        came = Figures.from_dict(json.loads(json.dumps(sent.to_dict())))
+        came = LoadStats.from_dict(json.loads(json.dumps(sent.to_dict())))
         assert came == sent or came.to_dict() == sent.to_dict()
 
     def test_add_up(self) -> None:
@@ -136,12 +138,14 @@ class TestFigures:
         assert both.latency.total == 203
 
     def test_name_a_failure_by_its_requirements(self) -> None:
-        assert failure_text(Outcome.HTTP_STATUS, ("ack.status",), 503) == "ack.status: answered HTTP 503"
-        assert failure_text(Outcome.TIMEOUT, ("ack.deadline",), 0) == "ack.deadline: gave no whole answer in time"
+        assert failure_text(DeliveryOutcome.HTTP_STATUS, ("ack.status",), 503) == "ack.status: answered HTTP 503"
+        assert (
+            failure_text(DeliveryOutcome.TIMEOUT, ("ack.deadline",), 0) == "ack.deadline: gave no whole answer in time"
+        )
 
 
 class TestReports:
-    conclusion = Conclusion(
+    conclusion = LoadSummary(
         figures(unsent=7),
         judged([parse_threshold("noncompliant>0"), parse_threshold("p50>1s")], figures()),
         1,
@@ -173,12 +177,12 @@ class TestReports:
         assert "ack.deadline" in page
 
     def test_the_html_of_nothing_is_no_error(self) -> None:
-        assert "Nothing was answered" in insert_section("<body></body>", Conclusion(Figures(), (), 1))
+        assert "Nothing was answered" in insert_section("<body></body>", LoadSummary(LoadStats(), (), 1))
 
 
 class TestTheSchedule:
     def test_keeps_a_rate(self) -> None:
-        schedule = Schedule(0)
+        schedule = RateSchedule(0)
         schedule.change(0, 10)
         moments = []
         for _ in range(5):
@@ -187,7 +191,7 @@ class TestTheSchedule:
         assert moments == [0, 100_000_000, 200_000_000, 300_000_000, 400_000_000]
 
     def test_is_idle_at_a_rate_of_nothing(self) -> None:
-        schedule = Schedule(0)
+        schedule = RateSchedule(0)
         assert schedule.due_ns() is None
         schedule.change(5, 2)
         assert schedule.due_ns() == 5
@@ -198,7 +202,7 @@ class TestTheSchedule:
     @given(st.lists(st.tuples(st.integers(1, 4000), st.integers(0, 500)), min_size=1, max_size=8))
     def test_asks_for_the_sum_of_what_each_rate_asks_for(self, changes: list[tuple[int, int]]) -> None:
         """Taken in time or late, as many are due as rate x time says, within one."""
-        prompt, tardy = Schedule(0), Schedule(0)
+        prompt, tardy = RateSchedule(0), RateSchedule(0)
         now, rate, whole, taken = 0, 0, 0.0, 0
         for after_ms, following in changes:
             until = now + after_ms * 1_000_000
@@ -219,7 +223,7 @@ class TestPreparedRequests:
     @pytest.mark.parametrize("token", [None, "secret"])
     def test_come_again_and_differ_in_their_time_alone(self, token: str | None) -> None:
         target = Target(CallbackUrl.parse(SETTINGS.url), 1400000001, token)
-        prepared = Prepared(callbacks(SETTINGS), target, kept=3)
+        prepared = RequestCache(callbacks(SETTINGS), target, kept=3)
         shots = [prepared.take((1_700_000_000 + second) * 1_000_000_000) for second in range(7)]
         packets = [json.loads(request.partition(b"\r\n\r\n")[2]) for request, _ in shots]
         assert [packet.pop("EventTime") for packet in packets] == [(1_700_000_000 + one) * 1000 for one in range(7)]
@@ -233,23 +237,23 @@ class TestPreparedRequests:
 
 class TestPlaces:
     def test_are_parts_of_the_whole_for_who_is_there_at_the_start(self) -> None:
-        places = Places(["a", "b"], extensible=True)
-        assert places.of("a", {"a", "b"}) == Place(number=1, part=1, parts=2)
-        assert places.of("b", {"a", "b"}) == Place(number=2, part=2, parts=2)
+        places = RoomShareAllocator(["a", "b"], extensible=True)
+        assert places.of("a", {"a", "b"}) == RoomShare(number=1, part=1, parts=2)
+        assert places.of("b", {"a", "b"}) == RoomShare(number=2, part=2, parts=2)
 
     def test_are_kept_by_who_asks_again(self) -> None:
-        places = Places(["a"], extensible=True)
-        assert places.of("b", {"a", "b"}) == places.of("b", {"a", "b"}) == Place(number=2, annex=1)
+        places = RoomShareAllocator(["a"], extensible=True)
+        assert places.of("b", {"a", "b"}) == places.of("b", {"a", "b"}) == RoomShare(number=2, annex=1)
 
     def test_of_workers_that_have_left_go_to_the_next_one_to_come(self) -> None:
-        places = Places(["a", "b"], extensible=False)
+        places = RoomShareAllocator(["a", "b"], extensible=False)
         assert places.of("c", {"a", "b", "c"}) is None
-        assert places.of("c", {"a", "c"}) == Place(number=3, part=2, parts=2)
+        assert places.of("c", {"a", "c"}) == RoomShare(number=3, part=2, parts=2)
         assert places.of("d", {"a", "c", "d"}) is None
 
     @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans())))
     def test_are_never_held_by_two_at_once(self, moves: list[tuple[str, bool]]) -> None:
-        places, present = Places(["a", "b"], extensible=True), {"a": 1, "b": 2}
+        places, present = RoomShareAllocator(["a", "b"], extensible=True), {"a": 1, "b": 2}
         held = {one: places.of(one, present) for one in present}
         for worker, comes in moves:
             if not comes:
@@ -264,18 +268,18 @@ class TestTheStream:
     def test_gives_workers_parts_of_one_world(self) -> None:
         def rooms(part: int) -> set[int]:
             """The numbers of its rooms; a room that has ended is followed by one whose number is ten higher."""
-            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=Place(part=part, parts=2), rooms=10))
+            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=RoomShare(part=part, parts=2), rooms=10))
             return {int(json.loads(next(stream).body)["RoomId"][-5:]) % 10 for _ in range(300)}
 
         assert rooms(1) == {0, 2, 4, 6, 8}
         assert rooms(2) == {1, 3, 5, 7, 9}
 
     def test_gives_workers_that_come_later_rooms_of_their_own(self) -> None:
-        def rooms(place: Place) -> set[str]:
+        def rooms(place: RoomShare) -> set[str]:
             stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=place, rooms=10))
             return {json.loads(next(stream).body)["RoomId"] for _ in range(2000)}
 
-        places = (Place(part=1, parts=2), Place(part=2, parts=2), Place(annex=1), Place(annex=2))
+        places = (RoomShare(part=1, parts=2), RoomShare(part=2, parts=2), RoomShare(annex=1), RoomShare(annex=2))
         played = [rooms(one) for one in places]
         assert all(played)
         assert sum(map(len, played)) == len(set.union(*played))
@@ -286,7 +290,7 @@ class TestTheStream:
 
     def test_refuses_more_workers_than_rooms(self) -> None:
         with pytest.raises(ConfigurationError, match="--rooms"):
-            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, place=Place(parts=2)))
+            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, place=RoomShare(parts=2)))
 
     def test_stamps_the_time_of_sending_and_nothing_else(self) -> None:
         event = next(callbacks(SETTINGS))

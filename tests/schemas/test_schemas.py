@@ -19,9 +19,9 @@ from referencing import Registry, Resource
 
 from roomhook.errors import ConfigurationError
 from roomhook.schemas import loader
-from roomhook.simulator.protocol.callback_event import Event, from_line, looked_into, to_line
+from roomhook.simulator.protocol.callback_event import CallbackEvent, from_line, to_line, with_type
 from roomhook.simulator.protocol.callback_url import PLATFORMS, parameters, sign
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import (
     ENTER_COMMAND,
     LEAVE_COMMAND,
@@ -232,7 +232,7 @@ def test_the_schemas_know_the_values_that_the_simulator_uses() -> None:
     assert set(sent["CallbackCommand"]["enum"]) == set(COMMANDS)
     assert set(loader.schema("leave")["properties"]["Type"]["enum"]) == set(get_args(CheckOutMethod))
     actual = report["findings"]["items"]["properties"]["actual"]["properties"]
-    assert set(actual["outcome"]["enum"]) == {*Outcome, None}
+    assert set(actual["outcome"]["enum"]) == {*DeliveryOutcome, None}
 
 
 def test_an_unknown_schema_is_answered_with_what_may_have_been_meant() -> None:
@@ -436,7 +436,7 @@ def decodes(name: str, document: Any) -> bool:
 # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 events = st.builds(
-    looked_into,
+    with_type,
     time_ms=st.integers(0, 10**13),
     command=st.sampled_from((LEAVE_COMMAND, ENTER_COMMAND)),
     client_ip=st.ip_addresses().map(str),
@@ -447,7 +447,7 @@ events = st.builds(
 
 @modestly
 @given(events)
-def test_whatever_event_is_written_matches_the_schema_and_is_read_back(event: Event) -> None:
+def test_whatever_event_is_written_matches_the_schema_and_is_read_back(event: CallbackEvent) -> None:
     line = to_line(event)
     assert loader.problems("event", json.loads(line)) == []
     assert from_line(line) == event

@@ -13,10 +13,10 @@ from typing import Any, Final
 import pytest
 
 from roomhook.schemas import loader
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl, sign
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Answer, judge
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Response, check_response
 from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.transport.target import Target
 
@@ -67,7 +67,7 @@ def requests() -> list[dict[str, Any]]:
     for name in SCHEMAS:
         packet = loader.schema(name)["examples"][0]
         body = json.dumps(packet, ensure_ascii=False, separators=(",", ":")).encode()
-        event = Event(packet["EventTime"], packet["CallbackCommand"], "203.0.113.7", "iOS", body)
+        event = CallbackEvent(packet["EventTime"], packet["CallbackCommand"], "203.0.113.7", "iOS", body)
         for token in (None, TOKEN):
             url = CallbackUrl.parse("http://127.0.0.1:8000/callback?tenant=a")
             target = Target(url, 1400000001, token, headers=[("User-Agent", "")])
@@ -88,7 +88,7 @@ def answers() -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for name, status, body, elapsed_ms in ANSWERS:
         headers = (("Content-Type", "application/json"),)
-        judgement = judge(Answer(status, headers, body, elapsed_ms), deadline_ms=2000)
+        judgement = check_response(Response(status, headers, body, elapsed_ms), deadline_ms=2000)
         musts = sorted({one.requirement for one in judgement.breaches})
         made.append(
             {
@@ -96,7 +96,7 @@ def answers() -> list[dict[str, Any]]:
                 "status": status,
                 "body_hex": body.hex(),
                 "elapsed_ms": elapsed_ms,
-                "verdict": [judgement.outcome is Outcome.DELIVERED, judgement.acknowledged],
+                "verdict": [judgement.outcome is DeliveryOutcome.DELIVERED, judgement.acknowledged],
                 "requirements": musts,
             }
         )

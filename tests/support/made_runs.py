@@ -9,19 +9,19 @@ from roomhook.contract_tests.model.register import Level, Requirement
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import (
     CaseJudged,
-    Event,
     Finding,
-    Outcome,
+    RunEvent,
     RunFinished,
+    RunOutcome,
     RunStarted,
     Summary,
     Verdict,
 )
 from roomhook.contract_tests.reports.run_report import RunReport, report_of
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.callback_request import Callback
-from roomhook.simulator.protocol.outcomes import Outcome as Ending
-from roomhook.simulator.protocol.response_check import Answer
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
+from roomhook.simulator.protocol.response_check import Response
 
 __all__ = [
     "BACKEND",
@@ -98,9 +98,9 @@ def exchange(
         ).encode()
     )
     url = f"{BACKEND.target}&SdkAppid=1400000001&CallbackCommand=Room.CallbackAfterMemberLeave&contenttype=json"
-    answer = Answer(status, (("content-type", label), *_HEADERS[1:]), body.encode(), 3.25)
+    answer = Response(status, (("content-type", label), *_HEADERS[1:]), body.encode(), 3.25)
     outcome = Ending.DELIVERED if status == 200 else Ending.HTTP_STATUS
-    return Exchange(Callback(url, packet), answer, outcome, "", 3.25, 2000)
+    return Exchange(CallbackRequest(url, packet), answer, outcome, "", 3.25, 2000)
 
 
 def passed(one: Requirement) -> CaseJudged:
@@ -172,28 +172,28 @@ def failing(*, strict: bool = False) -> Run:
     """A run with every verdict: pass, fail, warn, known, info and not judged."""
     special = _findings(strict=strict)
     cases = tuple(special.get(one.id) or (skipped(one) if one.group == "sign" else passed(one)) for one in _ALL)
-    summary = Summary(Outcome.VIOLATES, 20, 17, 14, 15, 18, {"http-status": 3})
+    summary = Summary(RunOutcome.VIOLATES, 20, 17, 14, 15, 18, {"http-status": 3})
     return RunStarted(replace(BACKEND, strict=strict), _BEGAN, len(cases)), RunFinished(summary, cases, 1.84)
 
 
 def passing() -> Run:
     """A run with nothing to complain about."""
     cases = tuple(skipped(one) if one.group == "sign" else passed(one) for one in _ALL)
-    summary = Summary(Outcome.CONFORMS, 20, 20, 20, 20, 20)
+    summary = Summary(RunOutcome.CONFORMS, 20, 20, 20, 20, 20)
     return RunStarted(BACKEND, _BEGAN, len(cases)), RunFinished(summary, cases, 1.2)
 
 
 def unreachable() -> Run:
     """A run against nobody."""
     detail = f"{BACKEND.target} refused the connection (Connection refused)"
-    return RunStarted(BACKEND, _BEGAN, len(_ALL)), RunFinished(Summary(Outcome.UNREACHABLE, detail=detail), (), 0.02)
+    return RunStarted(BACKEND, _BEGAN, len(_ALL)), RunFinished(Summary(RunOutcome.UNREACHABLE, detail=detail), (), 0.02)
 
 
 def nothing_ran() -> Run:
     """A run in which no requirement could be judged."""
     cases = (skipped(VALID), skipped(STALE))
     detail = "nothing could be judged: no token given (ROOMHOOK_TOKEN)"
-    summary = Summary(Outcome.NOTHING_RAN, 4, 4, 4, 4, 4, detail=detail)
+    summary = Summary(RunOutcome.NOTHING_RAN, 4, 4, 4, 4, 4, detail=detail)
     return RunStarted(BACKEND, _BEGAN, 2), RunFinished(summary, cases, 0.1)
 
 
@@ -204,14 +204,14 @@ def ended_early() -> Run:
     )
     lost = "the target accepts no connections any more"
     cases = (found(STATUS, Verdict.FAIL, gone), passed(LEAVE), CaseJudged(KICKED, Verdict.NOT_JUDGED, reason=lost))
-    summary = Summary(Outcome.VIOLATES, 3, 2, 2, 2, 2, {"refused": 1}, lost)
+    summary = Summary(RunOutcome.VIOLATES, 3, 2, 2, 2, 2, {"refused": 1}, lost)
     return RunStarted(BACKEND, _BEGAN, 3), RunFinished(summary, cases, 2.3)
 
 
 def interrupted() -> Run:
     """A run that somebody stopped; all that was sent was answered well."""
     cases = (passed(STATUS), passed(LEAVE), CaseJudged(KICKED, Verdict.NOT_JUDGED, reason="stopped by Ctrl-C"))
-    summary = Summary(Outcome.INTERRUPTED, 3, 3, 3, 3, 3, detail="stopped by Ctrl-C, so this is a part of a run")
+    summary = Summary(RunOutcome.INTERRUPTED, 3, 3, 3, 3, 3, detail="stopped by Ctrl-C, so this is a part of a run")
     return RunStarted(BACKEND, _BEGAN, 3), RunFinished(summary, cases, 0.4)
 
 
@@ -220,7 +220,7 @@ def document(run: Run) -> RunReport:
     return report_of(*run, version="0.1.0")
 
 
-def events(run: Run) -> tuple[Event, ...]:
+def events(run: Run) -> tuple[RunEvent, ...]:
     """The run as the engine tells it."""
     started, finished = run
     return started, *finished.cases, finished

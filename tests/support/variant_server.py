@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback, ReferenceBackend
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, ReferenceBackend
 
 SDKAPPID = 1400000001
 OK_BODY = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
@@ -90,7 +90,7 @@ class Variant(ReferenceBackend):
     async def on_head(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What happens before the body is read."""
 
-    async def read_request(self, head: bytes, reader: asyncio.StreamReader) -> tuple[Callback, str, str]:
+    async def read_request(self, head: bytes, reader: asyncio.StreamReader) -> tuple[IncomingCallback, str, str]:
         """The rest of a request whose *head* has come: the callback, the method and the path."""
         first, *lines = head.decode("latin-1").rstrip().split("\r\n")
         method, target, _ = first.split(" ")
@@ -100,9 +100,9 @@ class Variant(ReferenceBackend):
             body = await _chunks(reader)
         else:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-        return Callback(query, tuple(parse_qsl(query, keep_blank_values=True)), headers, body), method, path
+        return IncomingCallback(query, tuple(parse_qsl(query, keep_blank_values=True)), headers, body), method, path
 
-    async def answer(self, callback: Callback, method: str, path: str) -> Response:
+    async def answer(self, callback: IncomingCallback, method: str, path: str) -> Response:
         """The answer to one request."""
         if path != self.path:
             return Response(status_code=404)

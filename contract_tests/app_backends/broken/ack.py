@@ -11,7 +11,12 @@ from typing import Any
 from starlette.responses import Response
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 
 __all__: list[str] = []
 
@@ -77,10 +82,10 @@ class _NullInfo(ReferenceBackend):
 class _Unknown(ReferenceBackend):
     """Answers FAIL when a member leaves whom it has not seen enter."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         inside = self.presence.members(event.room_id)
         if not set(event.member_list_account) <= set(inside):
-            raise Refusal(404, "no such member in this room")
+            raise RefusedCallback(404, "no such member in this room")
         super().leave(event)
 
 
@@ -88,7 +93,7 @@ class _Unknown(ReferenceBackend):
 class _Hanging(ReferenceBackend):
     """Works for 2.5 s before it answers."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         await asyncio.sleep(2.5)
         return await super().handle(callback)
 
@@ -130,7 +135,7 @@ class _Zipped(ReferenceBackend):
 class _OneQueryEach(ReferenceBackend):
     """Looks up every member beyond the first with a query of its own, 60 ms each."""
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         for _ in event.member_list_account[1:]:
             await asyncio.sleep(0.06)
         await super().apply(event)

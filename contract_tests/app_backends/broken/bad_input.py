@@ -10,7 +10,12 @@ from typing import Any, Final, TypeVar
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
 __all__: list[str] = []
@@ -22,7 +27,7 @@ _Kind = TypeVar("_Kind")
 class _HealthCheck(ReferenceBackend):
     """Takes an empty body for a health check."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         return super().read(callback) if callback.body else None
 
 
@@ -30,7 +35,7 @@ class _HealthCheck(ReferenceBackend):
 class _Form(ReferenceBackend):
     """Takes words for a form in which it finds nothing to do."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         is_form = callback.body[:1].isalpha() and b" " in callback.body
         return None if is_form else super().read(callback)
 
@@ -39,7 +44,7 @@ class _Form(ReferenceBackend):
 class _Silent(ReferenceBackend):
     """Logs a packet that breaks off and answers OK."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         breaks_off = callback.body.startswith(b"{") and not callback.body.rstrip().endswith(b"}")
         return None if breaks_off else super().read(callback)
 
@@ -48,7 +53,7 @@ def _crashing(requirement: str, defect: str, look: Callable[[Any], object]) -> N
     """A backend that looks at every JSON value it is sent before it has been checked."""
 
     class Backend(ReferenceBackend):
-        def read(self, callback: Callback) -> Event | None:
+        def read(self, callback: IncomingCallback) -> MemberEvent | None:
             self.seen = look(self.parse(callback.body, object))
             return super().read(callback)
 
@@ -74,7 +79,7 @@ class _Unwrapping(ReferenceBackend):
 class _Decoding(ReferenceBackend):
     """Crashes on a body that is no UTF-8."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         self.text = callback.body.decode()
         return super().read(callback)
 
@@ -91,7 +96,7 @@ class _LaxNumbers(ReferenceBackend):
 class _Recursive(ReferenceBackend):
     """Crashes on deep nesting."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         try:
             self.value = json.loads(callback.body)
         except ValueError:
@@ -103,7 +108,7 @@ class _Recursive(ReferenceBackend):
 class _FixedBuffer(ReferenceBackend):
     """Crashes on a body that its buffer of 64 KiB can't hold."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         buffer = memoryview(bytearray(65536))
         buffer[: len(callback.body)] = callback.body
         return super().read(callback)
@@ -161,9 +166,9 @@ class _FirstWins(ReferenceBackend):
 class _KeepsTheError(ReferenceBackend):
     """Answers the callback after a body that is no JSON with that body's error."""
 
-    error: Refusal | None = None
+    error: RefusedCallback | None = None
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         left, self.error = self.error, None
         response = await super().handle(callback)
         return self.refuse(left) if left else response
@@ -171,7 +176,7 @@ class _KeepsTheError(ReferenceBackend):
     def parse(self, body: bytes, kind: type[_Kind]) -> _Kind:
         try:
             return super().parse(body, kind)
-        except Refusal as error:
+        except RefusedCallback as error:
             self.error = error if error.info.endswith("JSON document") else None
             raise
 
@@ -180,7 +185,7 @@ class _KeepsTheError(ReferenceBackend):
 class _Traceback(ReferenceBackend):
     """Answers a body that is no JSON with its traceback."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         try:
             json.loads(callback.body)
         except ValueError:
@@ -194,11 +199,11 @@ class _Traceback(ReferenceBackend):
 class _ErrorPage(ReferenceBackend):
     """Answers a packet without MemberList_Account with an HTML page that repeats its Reason."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         response = await super().handle(callback)
         try:
             packet = self.parse(callback.body, dict)
-        except Refusal:
+        except RefusedCallback:
             return response
         if _LIST in packet:
             return response

@@ -12,7 +12,12 @@ from urllib.parse import unquote_plus
 from starlette.responses import Response
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
 
 __all__: list[str] = []
@@ -23,7 +28,7 @@ _WRITE_S: Final = 0.01
 
 def _ignoring(requirement: str, method: str) -> None:
     class Backend(ReferenceBackend):
-        def leave(self, event: Event) -> None:
+        def leave(self, event: MemberEvent) -> None:
             if event.type != method:
                 super().leave(event)
 
@@ -40,7 +45,7 @@ _ignoring("effect.expired", "Expired")
 class _FirstOnly(ReferenceBackend):
     """Takes only the first account of MemberList_Account out of the room."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         event.member_list_account = event.member_list_account[:1]
         super().leave(event)
 
@@ -49,9 +54,9 @@ class _FirstOnly(ReferenceBackend):
 class _ActsFirst(ReferenceBackend):
     """Acts on a callback before it looks whose it is, and then refuses it."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if callback.values("SdkAppid") != [self.sdkappid]:
-            with suppress(Refusal):
+            with suppress(RefusedCallback):
                 event = self.read(callback)
                 if event is not None:
                     await self.apply(event)
@@ -62,10 +67,10 @@ class _ActsFirst(ReferenceBackend):
 class _Salvage(ReferenceBackend):
     """Takes the accounts that it can find in a malformed leave packet out of the room, and then refuses it."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         try:
             return super().read(callback)
-        except Refusal:
+        except RefusedCallback:
             self._salvage(callback.body)
             raise
 
@@ -85,7 +90,7 @@ class _Toggle(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.seen: set[tuple[str, str, int]] = set()
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         super().leave(event)
         for account in event.member_list_account:
             key = (event.room_id, account, event.event_time)
@@ -103,7 +108,7 @@ class _LostUpdate(ReferenceBackend):
         self.sessions: Counter[tuple[str, str]] = Counter()
         self.latest: dict[tuple[str, str], int] = {}
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         entering = event.callback_command == ENTER_COMMAND
         keys = [(event.room_id, account) for account in event.member_list_account]
         current = [key for key in keys if self.latest.get(key, 0) <= event.event_time]
@@ -125,11 +130,11 @@ class _ByAccount(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.entered: dict[str, str] = {}
 
-    def enter(self, event: Event) -> None:
+    def enter(self, event: MemberEvent) -> None:
         super().enter(event)
         self.entered |= dict.fromkeys(event.member_list_account, event.room_id)
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         super().leave(event)
         for account in event.member_list_account:
             last = self.entered.get(account, event.room_id)
@@ -141,7 +146,7 @@ class _ByAccount(ReferenceBackend):
 class _Unquoting(ReferenceBackend):
     """Decodes RoomId as if it came from a form."""
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         event.room_id = unquote_plus(event.room_id)
         await super().apply(event)
 
@@ -152,7 +157,7 @@ class _InOrderOfArrival(ReferenceBackend):
 
     arrivals = 0
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         self.arrivals += 1
         event.event_time = self.arrivals
         await super().apply(event)

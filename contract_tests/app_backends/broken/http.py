@@ -12,7 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 from roomhook.contract_tests.app_backends.reference.connection_info import wire
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
 
@@ -36,11 +41,11 @@ class _TenEach(ReferenceBackend):
 class _SharedRoom(ReferenceBackend):
     """Keeps the current room in one place for all, and finds another callback's there after the write."""
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         self.room = event.room_id
         await asyncio.sleep(_WRITE_S)
         if self.room != event.room_id:
-            raise Refusal(7, "no such member in this room")
+            raise RefusedCallback(7, "no such member in this room")
         await super().apply(event)
 
 
@@ -52,7 +57,7 @@ class _BackOff(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.locked_for: Counter[str] = Counter()
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         if set(self.locked_for) - {event.room_id}:
             await asyncio.sleep(2.2)
         with self._lock(event.room_id):
@@ -76,11 +81,11 @@ class _RateLimit(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.leaves: Counter[tuple[str, int]] = Counter()
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         window = event.room_id, int(self.clock()) // 10
         self.leaves[window] += 1
         if self.leaves[window] > 60:
-            raise Refusal(7, "too many callbacks for this room")
+            raise RefusedCallback(7, "too many callbacks for this room")
         super().leave(event)
 
 
@@ -122,7 +127,7 @@ class _LengthRequired(ReferenceBackend):
 class _OneRead(ReferenceBackend):
     """Takes what one read gives for the whole body."""
 
-    async def receive(self, request: Request) -> Callback:
+    async def receive(self, request: Request) -> IncomingCallback:
         whole = request.receive
 
         async def once() -> Any:
@@ -162,20 +167,20 @@ class _LeakyPool(ReferenceBackend):
     free = 3
     found_empty = 0
 
-    async def receive(self, request: Request) -> Callback:
+    async def receive(self, request: Request) -> IncomingCallback:
         try:
             return await super().receive(request)
         except ClientDisconnect:
             self.free -= 1
             raise
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.free > 0:
             return await super().handle(callback)
         self.found_empty += 1
         if self.found_empty == 3:
             self.free, self.found_empty = 3, 0
-        return self.refuse(Refusal(7, "no database connection is free"))
+        return self.refuse(RefusedCallback(7, "no database connection is free"))
 
 
 @breaks("command.unknown")
@@ -192,7 +197,7 @@ class _ByTable(ReferenceBackend):
         "Mic.CallbackAfterSeatInfoChanged": "seats",
     }
 
-    def check_command(self, callback: Callback, command: str) -> None:
+    def check_command(self, callback: IncomingCallback, command: str) -> None:
         super().check_command(callback, command)
         self.verb = self._TABLE[command]
 
@@ -201,7 +206,7 @@ class _ByTable(ReferenceBackend):
 class _RoomOnTop(ReferenceBackend):
     """Crashes on commands that keep RoomId under RoomInfo."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event is None:
             self.room = self.parse(callback.body, dict)["RoomId"]
@@ -212,7 +217,7 @@ class _RoomOnTop(ReferenceBackend):
 class _BodyOnly(ReferenceBackend):
     """Never compares the command in the URL with the packet's."""
 
-    def check_command(self, callback: Callback, command: str) -> None:
+    def check_command(self, callback: IncomingCallback, command: str) -> None:
         """Goes by the packet alone."""
 
 
@@ -224,9 +229,9 @@ class _Unique(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.had: set[bytes] = set()
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if callback.body in self.had:
-            return self.refuse(Refusal(8, "duplicate entry"))
+            return self.refuse(RefusedCallback(8, "duplicate entry"))
         response = await super().handle(callback)
         self.had.add(callback.body)
         return response
@@ -240,9 +245,9 @@ class _AlreadyAtIt(ReferenceBackend):
         super().__init__(*args, **kwargs)
         self.at_work: set[bytes] = set()
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if callback.body in self.at_work:
-            return self.refuse(Refusal(8, "already being dealt with"))
+            return self.refuse(RefusedCallback(8, "already being dealt with"))
         self.at_work.add(callback.body)
         try:
             await asyncio.sleep(_WRITE_S)

@@ -7,7 +7,12 @@ import struct
 from typing import Final
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 
 __all__: list[str] = []
 
@@ -16,9 +21,9 @@ _SYSTEM_OPERATORS: Final = {"administrator", "@TIM#SYSTEM"}
 
 def _without_type(requirement: str, method: str) -> None:
     class Backend(ReferenceBackend):
-        def leave(self, event: Event) -> None:
+        def leave(self, event: MemberEvent) -> None:
             if event.type == method:
-                raise Refusal(5, f"Type {method} is not supported")
+                raise RefusedCallback(5, f"Type {method} is not supported")
             super().leave(event)
 
     Backend.__doc__ = f"Answers FAIL to the check-out method {method}."
@@ -33,9 +38,9 @@ _without_type("type.expired", "Expired")
 class _NobodyKicksHimself(ReferenceBackend):
     """Answers FAIL to Kicked unless it names somebody else as the operator."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if event.type == "Kicked" and event.operator_account in event.member_list_account:
-            raise Refusal(5, "nobody kicks himself")
+            raise RefusedCallback(5, "nobody kicks himself")
         super().leave(event)
 
 
@@ -45,7 +50,7 @@ class _ClosedTypes(ReferenceBackend):
 
     _VERBS: Final = {"Leave": "left", "Kicked": "was kicked", "Expired": "dropped out"}
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         self.last_line = f"{event.operator_account} {self._VERBS[event.type]}"
         super().leave(event)
 
@@ -54,7 +59,7 @@ class _ClosedTypes(ReferenceBackend):
 class _ExpectsMore(ReferenceBackend):
     """Unpacks the member list into a first, a second and the rest."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if event.member_list_account:
             first, second, *rest = event.member_list_account
             event.member_list_account = [first, second, *rest]
@@ -65,11 +70,11 @@ class _ExpectsMore(ReferenceBackend):
 class _TakesTwoForAPair(ReferenceBackend):
     """Takes a list of two for an account and its role."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if len(event.member_list_account) == 2:
             _, role = event.member_list_account
             if role not in {"Owner", "Admin", "Member"}:
-                raise Refusal(5, "unknown role")
+                raise RefusedCallback(5, "unknown role")
         super().leave(event)
 
 
@@ -77,9 +82,9 @@ class _TakesTwoForAPair(ReferenceBackend):
 class _SixteenAtMost(ReferenceBackend):
     """Has room for 16 members in one packet."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if len(event.member_list_account) > 16:
-            raise Refusal(5, "too many members")
+            raise RefusedCallback(5, "too many members")
         super().leave(event)
 
 
@@ -87,9 +92,9 @@ class _SixteenAtMost(ReferenceBackend):
 class _ZeroIsNothing(ReferenceBackend):
     """Takes a MemberCount of 0 for a missing one."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if not event.member_count:
-            raise Refusal(5, "MemberCount is missing")
+            raise RefusedCallback(5, "MemberCount is missing")
         super().leave(event)
 
 
@@ -97,7 +102,7 @@ class _ZeroIsNothing(ReferenceBackend):
 class _DividesByTheRest(ReferenceBackend):
     """Divides by the number of people besides the first."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         self.share = 100 / (event.member_count - 1)
         super().leave(event)
 
@@ -106,7 +111,7 @@ class _DividesByTheRest(ReferenceBackend):
 class _ByteSized(ReferenceBackend):
     """Keeps a MemberCount below 1000 in one byte."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         size = "B" if event.member_count < 1000 else "Q"
         self.packed = struct.pack(f"<{size}", event.member_count)
         super().leave(event)
@@ -116,7 +121,7 @@ class _ByteSized(ReferenceBackend):
 class _SixteenBits(ReferenceBackend):
     """Keeps MemberCount in 16 bits."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         self.packed = struct.pack("<H", event.member_count)
         super().leave(event)
 
@@ -125,9 +130,9 @@ class _SixteenBits(ReferenceBackend):
 class _WantsAReason(ReferenceBackend):
     """Takes an empty Reason for a missing one."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if not event.reason:
-            raise Refusal(5, "Reason is missing")
+            raise RefusedCallback(5, "Reason is missing")
         super().leave(event)
 
 
@@ -135,7 +140,7 @@ class _WantsAReason(ReferenceBackend):
 class _AsciiLog(ReferenceBackend):
     """Copies the bytes of Reason into a log that takes ASCII only."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         found = re.search(rb'"Reason":\s*"(.*?)"', callback.body)
         self.log = found[1].decode("ascii") if found else ""
@@ -146,10 +151,10 @@ class _AsciiLog(ReferenceBackend):
 class _CutsStrings(ReferenceBackend):
     """Cuts Reason out of the body with a pattern that knows no escaped quotes."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event and event.reason and not re.search(rb'"Reason":\s*"[^"]*"\s*[,}]', callback.body):
-            raise Refusal(5, "Reason can't be found")
+            raise RefusedCallback(5, "Reason can't be found")
         return event
 
 
@@ -157,9 +162,9 @@ class _CutsStrings(ReferenceBackend):
 class _Varchar(ReferenceBackend):
     """Has room for a Reason of 255 characters."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if len(event.reason) > 255:
-            raise Refusal(5, "Reason is too long")
+            raise RefusedCallback(5, "Reason is too long")
         super().leave(event)
 
 
@@ -167,7 +172,7 @@ class _Varchar(ReferenceBackend):
 class _ReasonByKey(ReferenceBackend):
     """Crashes on a leave packet without Reason."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event and event.callback_command.endswith("Leave"):
             self.reason = self.parse(callback.body, dict)["Reason"]
@@ -178,7 +183,7 @@ class _ReasonByKey(ReferenceBackend):
 class _NoNul(ReferenceBackend):
     """Crashes on a NUL in Reason, as PostgreSQL's text does."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if "\0" in event.reason:
             raise ValueError("a string can't hold NUL (0x00) characters")
         super().leave(event)
@@ -188,9 +193,9 @@ class _NoNul(ReferenceBackend):
 class _UserIdOf31(ReferenceBackend):
     """Has room for UserIDs of 31 bytes."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if any(len(account.encode()) > 31 for account in event.member_list_account):
-            raise Refusal(5, "UserID is too long")
+            raise RefusedCallback(5, "UserID is too long")
         super().leave(event)
 
 
@@ -198,9 +203,9 @@ class _UserIdOf31(ReferenceBackend):
 class _RoomIdOf47(ReferenceBackend):
     """Has room for RoomIds of 47 bytes."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if len(event.room_id.encode()) > 47:
-            raise Refusal(5, "RoomId is too long")
+            raise RefusedCallback(5, "RoomId is too long")
         super().leave(event)
 
 
@@ -208,9 +213,9 @@ class _RoomIdOf47(ReferenceBackend):
 class _PlainOperators(ReferenceBackend):
     """Takes only letters and digits in Operator_Account."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if re.search("[^A-Za-z0-9]", event.operator_account):
-            raise Refusal(5, "Operator_Account is no UserID")
+            raise RefusedCallback(5, "Operator_Account is no UserID")
         super().leave(event)
 
 
@@ -218,7 +223,7 @@ class _PlainOperators(ReferenceBackend):
 class _AsciiRooms(ReferenceBackend):
     """Uses RoomId in ASCII file names."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         self.file_name = event.room_id.encode("ascii")
         super().leave(event)
 
@@ -227,9 +232,9 @@ class _AsciiRooms(ReferenceBackend):
 class _CarefulRooms(ReferenceBackend):
     """Takes only letters, digits, full stops and hyphens in RoomId."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if re.search(r"[^\w.-]", event.room_id):
-            raise Refusal(5, "RoomId is not one of ours")
+            raise RefusedCallback(5, "RoomId is not one of ours")
         super().leave(event)
 
 
@@ -237,10 +242,10 @@ class _CarefulRooms(ReferenceBackend):
 class _Doubles(ReferenceBackend):
     """Takes all-digit accounts through a double and finds no such member."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         for account in event.member_list_account:
             if account.isdecimal() and str(int(float(account))) != account:
-                raise Refusal(5, "no such member")
+                raise RefusedCallback(5, "no such member")
         super().leave(event)
 
 
@@ -248,9 +253,9 @@ class _Doubles(ReferenceBackend):
 class _OnlySelf(ReferenceBackend):
     """Lets nobody but the member himself, or the system, take a member out."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if event.operator_account not in {*event.member_list_account, *_SYSTEM_OPERATORS}:
-            raise Refusal(5, "the operator is not the member")
+            raise RefusedCallback(5, "the operator is not the member")
         super().leave(event)
 
 
@@ -258,7 +263,7 @@ class _OnlySelf(ReferenceBackend):
 class _Initial(ReferenceBackend):
     """Crashes on the first letter of an empty operator."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if event.type == "Expired":
             self.initial = event.operator_account[0]
         super().leave(event)
@@ -268,9 +273,9 @@ class _Initial(ReferenceBackend):
 class _Settles(ReferenceBackend):
     """Refuses events of the present second, to let them settle first."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if abs(self.clock() - event.event_time / 1000) < 1:
-            raise Refusal(5, "too fresh, send it again later")
+            raise RefusedCallback(5, "too fresh, send it again later")
         super().leave(event)
 
 
@@ -278,9 +283,9 @@ class _Settles(ReferenceBackend):
 class _FiveMinutes(ReferenceBackend):
     """Refuses events of more than five minutes ago as replays."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if self.clock() - event.event_time / 1000 > 300:
-            raise Refusal(5, "EventTime is too old")
+            raise RefusedCallback(5, "EventTime is too old")
         super().leave(event)
 
 
@@ -288,9 +293,9 @@ class _FiveMinutes(ReferenceBackend):
 class _NoFuture(ReferenceBackend):
     """Refuses events from a second or more ahead of its clock."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if event.event_time / 1000 - self.clock() > 1:
-            raise Refusal(5, "EventTime is in the future")
+            raise RefusedCallback(5, "EventTime is in the future")
         super().leave(event)
 
 
@@ -298,11 +303,11 @@ class _NoFuture(ReferenceBackend):
 class _Closed(ReferenceBackend):
     """Refuses fields that the page does not list."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
-        listed = {*Event.__struct_encode_fields__}
+        listed = {*MemberEvent.__struct_encode_fields__}
         if event and not listed.issuperset(self.parse(callback.body, dict)):
-            raise Refusal(5, "unknown field")
+            raise RefusedCallback(5, "unknown field")
         return event
 
 
@@ -310,10 +315,10 @@ class _Closed(ReferenceBackend):
 class _Sequence(ReferenceBackend):
     """Expects CallbackCommand to open the packet."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if not re.match(rb'\s*{\s*"CallbackCommand"', callback.body):
-            raise Refusal(5, "CallbackCommand must come first")
+            raise RefusedCallback(5, "CallbackCommand must come first")
         return event
 
 
@@ -321,8 +326,8 @@ class _Sequence(ReferenceBackend):
 class _Compact(ReferenceBackend):
     """Finds fields only where no white space surrounds them."""
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event and b'{"' not in callback.body:
-            raise Refusal(5, "the packet does not start")
+            raise RefusedCallback(5, "the packet does not start")
         return event

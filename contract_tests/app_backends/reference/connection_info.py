@@ -9,13 +9,13 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["Wire", "WireProtocol", "wire"]
+__all__ = ["ConnectionInfo", "WireProtocol", "wire"]
 
 _EXTENSION: Final = "roomhook.wire"
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ConnectionInfo:
     """One request's place on its connection.
 
     ``connection`` numbers a server's connections and ``request`` the requests on one of them, from 1; ``head_reads`` is
@@ -28,9 +28,9 @@ class Wire:
     idle_s: float
 
 
-def wire(scope: Mapping[str, Any]) -> Wire:
+def wire(scope: Mapping[str, Any]) -> ConnectionInfo:
     """The connection behind an ASGI *scope*."""
-    return cast("Wire", scope["extensions"][_EXTENSION])
+    return cast("ConnectionInfo", scope["extensions"][_EXTENSION])
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -55,7 +55,7 @@ class WireProtocol(HttpToolsProtocol):
         """The head is whole: tell the application, which uvicorn starts now."""
         now = time.monotonic()
         self._requests += 1
-        known = Wire(self._connection, self._requests, self._head_reads, now - self._last_request)
+        known = ConnectionInfo(self._connection, self._requests, self._head_reads, now - self._last_request)
         self.scope["extensions"] = {_EXTENSION: cast("Any", known)}
         self._last_request = now
         super().on_headers_complete()

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["Presence"]
+__all__ = ["RoomMembers"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS presence (
@@ -23,7 +23,7 @@ WHERE (excluded.event_time, NOT excluded.inside) > (event_time, NOT inside)
 _MEMBERS: Final = "SELECT account FROM presence WHERE room = ? AND inside ORDER BY account"
 
 
-class Presence:
+class RoomMembers:
     """The last known event of each account in each room; *database* is a file, or memory."""
 
     def __init__(self, database: str = ":memory:") -> None:

@@ -11,8 +11,8 @@ from functools import cache
 from html import escape
 from typing import Final
 
-from roomhook.contract_tests.model.register import Source
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.register import RequirementSource
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import DONE
 from roomhook.contract_tests.reports.run_report import sources_of
 
@@ -31,18 +31,18 @@ __all__ = [
 ]
 
 TITLES: Final = {
-    Outcome.CONFORMS: "Conforms",
-    Outcome.VIOLATES: "Does not conform",
-    Outcome.UNREACHABLE: "Unreachable",
-    Outcome.NOTHING_RAN: "Nothing judged",
-    Outcome.INTERRUPTED: "Interrupted",
+    RunOutcome.CONFORMS: "Conforms",
+    RunOutcome.VIOLATES: "Does not conform",
+    RunOutcome.UNREACHABLE: "Unreachable",
+    RunOutcome.NOTHING_RAN: "Nothing judged",
+    RunOutcome.INTERRUPTED: "Interrupted",
 }
 TONES: Final = {
-    Outcome.CONFORMS: "pass",
-    Outcome.VIOLATES: "fail",
-    Outcome.UNREACHABLE: "fail",
-    Outcome.NOTHING_RAN: "warn",
-    Outcome.INTERRUPTED: "warn",
+    RunOutcome.CONFORMS: "pass",
+    RunOutcome.VIOLATES: "fail",
+    RunOutcome.UNREACHABLE: "fail",
+    RunOutcome.NOTHING_RAN: "warn",
+    RunOutcome.INTERRUPTED: "warn",
 }
 """The class that colours the verdict on a target."""
 
@@ -130,7 +130,7 @@ def source_links(keys: str) -> str:
     return "<br>".join(_source(one) for one in sources_of(keys))
 
 
-def _source(one: Source) -> str:
+def _source(one: RequirementSource) -> str:
     link = next((address for address in one.addresses if "://" in address), "")
     title = f"{one.key}: {one.title}" if one.title else one.key
     return f'<a href="{escape(link)}" rel="noreferrer">{escape(title)}</a>' if link else escape(title)

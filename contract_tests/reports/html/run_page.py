@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from roomhook.contract_tests.model.register import Level, load_groups, load_register
-from roomhook.contract_tests.model.verdicts import Outcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.html.page import (
     TITLES,
     TONES,
@@ -24,7 +24,7 @@ from roomhook.contract_tests.reports.html.page import (
     source_links,
 )
 from roomhook.contract_tests.reports.labels import DONE, NO_ANSWERS, axes, remedy
-from roomhook.contract_tests.reports.run_report import Found, Judged, RunReport, shortened
+from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, shortened
 
 __all__ = ["render"]
 
@@ -54,14 +54,14 @@ def _head(report: RunReport) -> Iterator[str]:
 
 
 def _lede(report: RunReport) -> str:
-    if report.verdict is Outcome.UNREACHABLE:
+    if report.verdict is RunOutcome.UNREACHABLE:
         return f'<p class="lede detail">{escape(report.detail)}</p><p>{escape(remedy(report))}</p>'
-    if report.verdict is Outcome.NOTHING_RAN:
+    if report.verdict is RunOutcome.NOTHING_RAN:
         return f'<p class="lede detail">{escape(report.detail)}</p>'
     judged = len(report.requirements) - report.count(Verdict.NOT_JUDGED)
     failed = report.count(Verdict.FAIL)
     must = report.count(Verdict.FAIL, Level.MUST)
-    if report.verdict is Outcome.INTERRUPTED:
+    if report.verdict is RunOutcome.INTERRUPTED:
         whole = len(report.requirements)
         return f'<p class="lede">{judged} of {whole} requirements were judged: {escape(report.detail)}.</p>'
     known = ", or its failure is known" if report.count(Verdict.KNOWN) else ""
@@ -157,7 +157,7 @@ def _overview(report: RunReport) -> Iterator[str]:
     yield legend(one.verdict for one in report.requirements)
 
 
-def _finding(report: RunReport, finding: Found, number: int) -> Iterator[str]:
+def _finding(report: RunReport, finding: FindingRecord, number: int) -> Iterator[str]:
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     yield f'<article class="card finding {finding.verdict}" id="finding-{number}">'
     yield (
@@ -191,7 +191,7 @@ def _finding(report: RunReport, finding: Found, number: int) -> Iterator[str]:
     yield "</article>"
 
 
-def _difference(finding: Found) -> str:
+def _difference(finding: FindingRecord) -> str:
     at = f" at <code>{escape(finding.actual.path)}</code>" if finding.actual.path else ""
     return (
         '<div class="pair difference">'
@@ -209,7 +209,7 @@ def _rerun(report: RunReport, requirement: str) -> str:
     return f"roomhook check {shlex.quote(report.target)} --sdkappid {report.sdkappid} --only {requirement}{strict}"
 
 
-def _request(finding: Found) -> str:
+def _request(finding: FindingRecord) -> str:
     sent = finding.sent
     assert sent is not None
     headers = "".join(f"{name}: {value}\n" for name, value in sent.headers)
@@ -218,7 +218,7 @@ def _request(finding: Found) -> str:
     return f'<div class="label">Request</div><pre>{breakable(text + body)}</pre>'
 
 
-def _answer(finding: Found) -> str:
+def _answer(finding: FindingRecord) -> str:
     actual = finding.actual
     took = f" after {actual.elapsed_ms:g} ms" if actual.elapsed_ms is not None else ""
     label = f'<div class="label">Answer{took}</div>'
@@ -255,7 +255,7 @@ def _requirements(report: RunReport) -> Iterator[str]:
         yield "</section>"
 
 
-def _requirement(one: Judged, finding: int | None) -> str:
+def _requirement(one: RequirementResult, finding: int | None) -> str:
     known = load_register().get(one.id)
     link = f'<a href="#finding-{finding}">{DONE[one.verdict]}: see the finding</a>' if finding else ""
     reason = f'<span class="reason">{DONE[one.verdict]}: {escape(one.reason)}</span>' if one.reason else ""

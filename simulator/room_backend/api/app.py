@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from roomhook.simulator.room_backend.api.client_actions import ACTIONS, Planned, act, decoded
+from roomhook.simulator.room_backend.api.client_actions import ACTIONS, PlannedAction, act, decoded
 from roomhook.simulator.room_backend.api.control_schemas import (
     Advance,
     Batch,
@@ -27,7 +27,7 @@ from roomhook.simulator.room_backend.api.openapi import document
 from roomhook.simulator.room_backend.api.rest import Rest, fail
 from roomhook.simulator.room_backend.runtime.delivery_queue import Faults
 from roomhook.simulator.room_backend.runtime.service import Service
-from roomhook.simulator.room_backend.state.engine import Engine
+from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
 __all__ = ["application"]
@@ -208,7 +208,7 @@ def _guarded(run: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Aw
     return answer
 
 
-def _do(planned: Planned, engine: Engine, now: int) -> dict[str, Any]:
+def _do(planned: PlannedAction, engine: BackendState, now: int) -> dict[str, Any]:
     return act(engine, planned, now)
 
 

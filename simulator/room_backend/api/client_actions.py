@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from roomhook.simulator.room_backend.api.rest_schemas import Account, RoomId, check_bytes
-from roomhook.simulator.room_backend.state.engine import Engine
+from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.room_record import By, Guest, Via, Where
+from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomKey, RoomMember
 from roomhook.simulator.room_backend.state.rooms import NewRoom
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "Leave",
     "LeaveSeat",
     "OfMember",
-    "Planned",
+    "PlannedAction",
     "SetAdmin",
     "TakeSeat",
     "act",
@@ -135,30 +135,30 @@ class Action:
     """One action: its packet, what it does, and a line about it."""
 
     packet: type[msgspec.Struct]
-    handler: Callable[[Engine, Where, Any, int], dict[str, Any] | None]
+    handler: Callable[[BackendState, RoomKey, Any, int], dict[str, Any] | None]
     summary: str
 
 
-class Planned(msgspec.Struct, kw_only=True):
+class PlannedAction(msgspec.Struct, kw_only=True):
     """An action that is ready to be done."""
 
     name: str
-    where: Where
+    where: RoomKey
     packet: Any
 
 
-def _via(engine: Engine, where: Where, account: str) -> Via:
-    guest: Guest | None = engine.hall(where).room.members.get(account)
-    return Via("127.0.0.1", "Unknown") if guest is None else Via(guest.client_ip, guest.platform)
+def _via(engine: BackendState, where: RoomKey, account: str) -> Origin:
+    guest: RoomMember | None = engine.hall(where).room.members.get(account)
+    return Origin("127.0.0.1", "Unknown") if guest is None else Origin(guest.client_ip, guest.platform)
 
 
-def _by(engine: Engine, where: Where, operator: str, now: int) -> By:
+def _by(engine: BackendState, where: RoomKey, operator: str, now: int) -> Actor:
     """*operator*, or the owner, with the address of who is there."""
     who = operator or engine.hall(where).room.owner
-    return By(who, _via(engine, where, who), now)
+    return Actor(who, _via(engine, where, who), now)
 
 
-def _create_room(engine: Engine, where: Where, packet: ClientRoom, now: int) -> None:
+def _create_room(engine: BackendState, where: RoomKey, packet: ClientRoom, now: int) -> None:
     new = NewRoom(
         room_id=packet.room,
         owner=packet.owner,
@@ -167,50 +167,50 @@ def _create_room(engine: Engine, where: Where, packet: ClientRoom, now: int) -> 
         max_seats=packet.seats,
         settings={"seats_enabled": True, "seat_mode": "FreeToTake"} if packet.seats else {},
     )
-    engine.create_room(where.sdkappid, new, By(packet.owner, Via(packet.client_ip, packet.platform), now))
+    engine.create_room(where.sdkappid, new, Actor(packet.owner, Origin(packet.client_ip, packet.platform), now))
 
 
-def _destroy_room(engine: Engine, where: Where, packet: DestroyRoom, now: int) -> None:
+def _destroy_room(engine: BackendState, where: RoomKey, packet: DestroyRoom, now: int) -> None:
     engine.destroy_room(where, _by(engine, where, packet.operator, now))
 
 
-def _enter(engine: Engine, where: Where, packet: Enter, now: int) -> None:
-    engine.enter(where, packet.account, Via(packet.client_ip, packet.platform), now, packet.name_card)
+def _enter(engine: BackendState, where: RoomKey, packet: Enter, now: int) -> None:
+    engine.enter(where, packet.account, Origin(packet.client_ip, packet.platform), now, packet.name_card)
 
 
-def _leave(engine: Engine, where: Where, packet: Leave, now: int) -> None:
+def _leave(engine: BackendState, where: RoomKey, packet: Leave, now: int) -> None:
     engine.leave(where, packet.account, packet.reason, None, now)
 
 
-def _kick(engine: Engine, where: Where, packet: Kick, now: int) -> None:
+def _kick(engine: BackendState, where: RoomKey, packet: Kick, now: int) -> None:
     room = engine.hall(where).room
     operator = packet.operator or (room.owner if room.owner in room.members else engine.habits.dialect.administrator)
     engine.kick(where, packet.accounts, packet.reason, _by(engine, where, operator, now))
 
 
-def _heartbeat(engine: Engine, where: Where, packet: OfMember, now: int) -> None:
+def _heartbeat(engine: BackendState, where: RoomKey, packet: OfMember, now: int) -> None:
     engine.heartbeat(where, packet.account, now)
 
 
-def _lose_heartbeat(engine: Engine, where: Where, packet: OfMember, now: int) -> None:
+def _lose_heartbeat(engine: BackendState, where: RoomKey, packet: OfMember, now: int) -> None:
     engine.lose_heartbeat(where, packet.account, now)
 
 
-def _recover(engine: Engine, where: Where, packet: OfMember, now: int) -> None:
+def _recover(engine: BackendState, where: RoomKey, packet: OfMember, now: int) -> None:
     engine.recover(where, packet.account, now)
 
 
-def _take_seat(engine: Engine, where: Where, packet: TakeSeat, now: int) -> dict[str, Any]:
+def _take_seat(engine: BackendState, where: RoomKey, packet: TakeSeat, now: int) -> dict[str, Any]:
     by = _by(engine, where, packet.operator or packet.account, now)
     return {"index": engine.take_seat(where, packet.account, packet.index, by)}
 
 
-def _leave_seat(engine: Engine, where: Where, packet: LeaveSeat, now: int) -> dict[str, Any]:
+def _leave_seat(engine: BackendState, where: RoomKey, packet: LeaveSeat, now: int) -> dict[str, Any]:
     by = _by(engine, where, packet.operator or packet.account, now)
     return {"index": engine.leave_seat(where, packet.account, by)}
 
 
-def _change_seat(engine: Engine, where: Where, packet: ChangeSeat, now: int) -> None:
+def _change_seat(engine: BackendState, where: RoomKey, packet: ChangeSeat, now: int) -> None:
     asked = {
         "is_taken_disabled": packet.locked,
         "is_video_disabled": packet.video_off,
@@ -220,11 +220,11 @@ def _change_seat(engine: Engine, where: Where, packet: ChangeSeat, now: int) -> 
     engine.change_seat(where, packet.index, changes, _by(engine, where, packet.operator, now))
 
 
-def _set_admin(engine: Engine, where: Where, packet: SetAdmin, _: int) -> None:
+def _set_admin(engine: BackendState, where: RoomKey, packet: SetAdmin, _: int) -> None:
     engine.set_admin(where, packet.account, admin=packet.admin)
 
 
-def _set_owner(engine: Engine, where: Where, packet: OfMember, now: int) -> None:
+def _set_owner(engine: BackendState, where: RoomKey, packet: OfMember, now: int) -> None:
     engine.set_owner(where, packet.account, _by(engine, where, "", now))
 
 
@@ -246,7 +246,7 @@ ACTIONS: Final[dict[str, Action]] = {
 """What can be done under ``/sim/``, by the name that stands in the URL."""
 
 
-def decoded(name: str, document: Any, only_app: int | None) -> Planned:
+def decoded(name: str, document: Any, only_app: int | None) -> PlannedAction:
     """The action *name* with its packet; *only_app* is the app of packets that name none.
 
     Raises ``BackendError`` for a packet that is not as described.
@@ -266,10 +266,10 @@ def decoded(name: str, document: Any, only_app: int | None) -> Planned:
     sdkappid = packet.sdkappid or only_app
     if sdkappid is None:
         raise BackendError(Code.NO_SDKAPPID, "there are several apps: say sdkappid")
-    return Planned(name=name, where=Where(sdkappid, packet.room), packet=packet)
+    return PlannedAction(name=name, where=RoomKey(sdkappid, packet.room), packet=packet)
 
 
-def act(engine: Engine, planned: Planned, now: int) -> dict[str, Any]:
+def act(engine: BackendState, planned: PlannedAction, now: int) -> dict[str, Any]:
     """Do what was planned; returns what there is to tell."""
     if planned.where.sdkappid not in engine.halls:
         raise BackendError(Code.BAD_SDKAPPID, f"{planned.where.sdkappid} is none of ours")

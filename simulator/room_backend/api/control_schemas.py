@@ -11,7 +11,7 @@ from msgspec import Meta
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
-__all__ = ["Advance", "Batch", "FaultsAsked", "Nothing", "PlannedAnswers", "Step", "Wait"]
+__all__ = ["Advance", "Batch", "FaultsAsked", "Nothing", "PlannedAnswers", "ScriptStep", "Wait"]
 
 _SdkAppId = Annotated[int, Meta(ge=1, le=9_999_999_999, description="May be left out if there is one app only.")]
 _Share = Annotated[float, Meta(ge=0, le=1, description="A share of the callbacks, from 0 to 1.")]
@@ -35,7 +35,7 @@ _PlannedCode = Literal[
 ]  # fmt: skip
 
 
-class Step(NamedTuple):
+class ScriptStep(NamedTuple):
     """One action of a batch: its name, and its packet."""
 
     do: str
@@ -52,14 +52,14 @@ class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     actions: Annotated[list[dict[str, Any]], Meta(max_length=10_000)]
     wait: bool = False
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ScriptStep]:
         """The actions; raises ``BackendError`` for one that there is none of."""
         for number, one in enumerate(self.actions):
             asked = dict(one)
             name = asked.pop("do", None)
             if not isinstance(name, str) or name not in ACTIONS:
                 raise BackendError(Code.BAD_PARAMETER, f"actions[{number}].do is none of {', '.join(ACTIONS)}")
-            yield Step(name, asked)
+            yield ScriptStep(name, asked)
 
 
 class Wait(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -24,17 +24,17 @@ from roomhook.simulator.room_backend.api.rest_schemas import (
     new_room_of,
 )
 from roomhook.simulator.room_backend.runtime.service import Service
-from roomhook.simulator.room_backend.state.engine import Engine
+from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import MEANINGS, BackendError, Code
 from roomhook.simulator.room_backend.state.options import AppSettings
-from roomhook.simulator.room_backend.state.room_record import By, Via, Where
+from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomKey
 
 __all__ = ["APIS", "Api", "Rest", "fail"]
 
 _UINT32: Final = 1 << 32
 _PARAMETERS: Final = frozenset({"sdkappid", "identifier", "usersig", "random", "contenttype"})
 
-Handler = Callable[[Engine, int, Any, By], dict[str, Any] | None]
+Handler = Callable[[BackendState, int, Any, Actor], dict[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +48,48 @@ class Api:
     summary: str
 
 
-def _set_callback(engine: Engine, sdkappid: int, packet: SetCallback, _: By) -> None:
+def _set_callback(engine: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
     engine.set_callback(sdkappid, packet.Url, packet.CallbackCommandList)
 
 
-def _update_callback(engine: Engine, sdkappid: int, packet: SetCallback, _: By) -> None:
+def _update_callback(engine: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
     engine.update_callback(sdkappid, packet.Url, packet.CallbackCommandList)
 
 
-def _get_callback(engine: Engine, sdkappid: int, _packet: Empty, _: By) -> dict[str, Any]:
+def _get_callback(engine: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> dict[str, Any]:
     config = engine.get_callback(sdkappid)
     return {"Url": config.url, "CallbackCommandList": list(config.commands)}
 
 
-def _delete_callback(engine: Engine, sdkappid: int, _packet: Empty, _: By) -> None:
+def _delete_callback(engine: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> None:
     engine.delete_callback(sdkappid)
 
 
-def _create_room(engine: Engine, sdkappid: int, packet: CreateRoom, by: By) -> None:
+def _create_room(engine: BackendState, sdkappid: int, packet: CreateRoom, by: Actor) -> None:
     engine.create_room(sdkappid, new_room_of(packet, by.operator), by)
 
 
-def _destroy_room(engine: Engine, sdkappid: int, packet: Named, by: By) -> None:
-    engine.destroy_room(Where(sdkappid, packet.RoomId), by)
+def _destroy_room(engine: BackendState, sdkappid: int, packet: Named, by: Actor) -> None:
+    engine.destroy_room(RoomKey(sdkappid, packet.RoomId), by)
 
 
-def _update_room_info(engine: Engine, sdkappid: int, packet: UpdateRoom, by: By) -> None:
-    engine.update_room(Where(sdkappid, packet.RoomInfo.RoomId), changes_of(packet.RoomInfo), by)
+def _update_room_info(engine: BackendState, sdkappid: int, packet: UpdateRoom, by: Actor) -> None:
+    engine.update_room(RoomKey(sdkappid, packet.RoomInfo.RoomId), changes_of(packet.RoomInfo), by)
 
 
-def _get_room_info(engine: Engine, sdkappid: int, packet: Named, by: By) -> dict[str, Any]:
-    hall = engine.hall(Where(sdkappid, packet.RoomId))
+def _get_room_info(engine: BackendState, sdkappid: int, packet: Named, by: Actor) -> dict[str, Any]:
+    hall = engine.hall(RoomKey(sdkappid, packet.RoomId))
     info: dict[str, Any] = msgspec.to_builtins(hall.created("Conference", by.now))
     return {"RoomInfo": {**info, "MemberCount": len(hall.room.members)}}
 
 
-def _kick_user_out(engine: Engine, sdkappid: int, packet: KickUserOut, by: By) -> None:
-    engine.kick(Where(sdkappid, packet.RoomId), packet.MemberList_Account, packet.Reason, by)
+def _kick_user_out(engine: BackendState, sdkappid: int, packet: KickUserOut, by: Actor) -> None:
+    engine.kick(RoomKey(sdkappid, packet.RoomId), packet.MemberList_Account, packet.Reason, by)
 
 
-def _get_room_member_list(engine: Engine, sdkappid: int, packet: MemberListAsked, _: By) -> dict[str, Any]:
+def _get_room_member_list(engine: BackendState, sdkappid: int, packet: MemberListAsked, _: Actor) -> dict[str, Any]:
     """Next is the place in the order of entering after which to go on, so that nobody is told twice or left out."""
-    hall = engine.hall(Where(sdkappid, packet.RoomId))
+    hall = engine.hall(RoomKey(sdkappid, packet.RoomId))
     if packet.Next and not (packet.Next.isascii() and packet.Next.isdigit() and len(packet.Next) < 16):
         raise BackendError(Code.BAD_PARAMETER, "Next: give back what the answer before had")
     after = int(packet.Next or 0)
@@ -174,8 +174,8 @@ class Rest:
         """Answer the next calls of *api* (its last word, as kick_user_out) with *codes*, in this order."""
         self.planned.setdefault((sdkappid, api), deque()).extend(codes)
 
-    def _by(self, now: int) -> By:
-        return By(self.administrator, Via(self.service.habits.rest_ip, "RESTAPI"), now)
+    def _by(self, now: int) -> Actor:
+        return Actor(self.administrator, Origin(self.service.habits.rest_ip, "RESTAPI"), now)
 
     def _admit(self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, Api]:
         """Who calls what with which packet; raises ``BackendError`` for calls that go no further."""

@@ -10,15 +10,15 @@ from typing import Final, cast
 
 import msgspec
 
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.room_backend.runtime.store import AttemptRow
-from roomhook.simulator.room_backend.state.options import Habits
+from roomhook.simulator.room_backend.state.options import BackendOptions
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["Courier", "Faults", "Parcel"]
+__all__ = ["DeliveryQueue", "Faults", "QueuedCallback"]
 
 _HELD_MS: Final = 500
 """How long a callback that is to be overtaken waits for another one to overtake it."""
@@ -37,12 +37,12 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     callbacks: int | None = None
 
 
-class Parcel:
+class QueuedCallback:
     """A callback on its way: ``id`` is the store's, ``number`` counts its attempts."""
 
     __slots__ = ("event", "first_ns", "id", "kind", "number", "room")
 
-    def __init__(self, callback: int, room: str, event: Event, number: int = 0, kind: str = "first") -> None:
+    def __init__(self, callback: int, room: str, event: CallbackEvent, number: int = 0, kind: str = "first") -> None:
         self.id = callback
         self.room = room
         self.event = event
@@ -52,12 +52,12 @@ class Parcel:
 
 
 class _Posting(Attempt, kw_only=True):
-    parcel: Parcel
+    parcel: QueuedCallback
     request_time: int
     number: int
 
 
-class Courier:
+class DeliveryQueue:
     """Sends the callbacks of one app to one URL, at most ``in_flight`` at once, never two of one room.
 
     *record* gets every ended attempt, *later* is asked to call back after some ms of the Room backend's clock, *rested*
@@ -67,7 +67,7 @@ class Courier:
     def __init__(
         self,
         sender: Sender,
-        habits: Habits,
+        habits: BackendOptions,
         *,
         random: Random,
         record: Callable[[AttemptRow], object],
@@ -78,7 +78,7 @@ class Courier:
         self.outstanding = 0
         self.put_off = 0
         self._sender = sender
-        sender.when_done = self._done
+        sender.on_complete = self._done
         self._target: Target = sender.target
         self._retry = habits.retry
         self._most = habits.in_flight
@@ -86,9 +86,9 @@ class Courier:
         self._record = record
         self._later = later
         self._rested = rested
-        self._ready: deque[Parcel] = deque()
-        self._lanes: dict[str, deque[Parcel]] = {}
-        self._held: Parcel | None = None
+        self._ready: deque[QueuedCallback] = deque()
+        self._lanes: dict[str, deque[QueuedCallback]] = {}
+        self._held: QueuedCallback | None = None
         self._in_flight = 0
         self._copies: dict[int, int] = {}
         self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
@@ -99,7 +99,7 @@ class Courier:
         """Callbacks that have no outcome yet, wherever they are."""
         return self.outstanding + self.put_off
 
-    def hand_over(self, parcel: Parcel) -> None:
+    def hand_over(self, parcel: QueuedCallback) -> None:
         """Take a callback on; the faults decide what becomes of it."""
         faults = self._faults_of_next()
         if faults is None:
@@ -127,7 +127,7 @@ class Courier:
             self._queue(parcel)
             self.release(self._held)
 
-    def release(self, parcel: Parcel | None = None) -> None:
+    def release(self, parcel: QueuedCallback | None = None) -> None:
         """Send *parcel* (None: whatever there is), which was held back to be overtaken, if it still is."""
         held = self._held
         if held is not None and parcel in {held, None}:
@@ -155,11 +155,11 @@ class Courier:
             self.faults = msgspec.structs.replace(faults, callbacks=left) if left > 0 else Faults()
         return None if faults == Faults() else faults
 
-    def _return(self, parcel: Parcel) -> None:
+    def _return(self, parcel: QueuedCallback) -> None:
         self.put_off -= 1
         self._queue(parcel)
 
-    def _queue(self, parcel: Parcel) -> None:
+    def _queue(self, parcel: QueuedCallback) -> None:
         if self._stopping:
             return
         self.outstanding += 1
@@ -173,7 +173,7 @@ class Courier:
         else:
             self._ready.append(parcel)
 
-    def _post(self, parcel: Parcel) -> None:
+    def _post(self, parcel: QueuedCallback) -> None:
         now_ns = time.monotonic_ns()
         request_time = (now_ns + self._wall_offset_ns) // 1_000_000_000
         request = self._target.request(parcel.event, request_time)
@@ -208,7 +208,7 @@ class Courier:
             )
         )
         if final is not None and self._copies.pop(parcel.id, 0) and not self._stopping:
-            copy = Parcel(parcel.id, parcel.room, parcel.event, parcel.number, "copy")
+            copy = QueuedCallback(parcel.id, parcel.room, parcel.event, parcel.number, "copy")
             self.outstanding += 1
             self._lanes[parcel.room].appendleft(copy)
         self._next(parcel.room)
@@ -224,9 +224,9 @@ class Courier:
         while self._ready and self._in_flight < self._most:
             self._post(self._ready.popleft())
 
-    def _final(self, posting: _Posting, parcel: Parcel) -> str | None:
+    def _final(self, posting: _Posting, parcel: QueuedCallback) -> str | None:
         """The state in which the callback is now; None if it will be tried again."""
-        if posting.result.outcome is Outcome.DELIVERED:
+        if posting.result.outcome is DeliveryOutcome.DELIVERED:
             return "delivered"
         if parcel.kind == "copy":
             return None

@@ -12,12 +12,12 @@ from typing import Final, TypeVar
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.room_backend.runtime.clock import Clock, VirtualClock
-from roomhook.simulator.room_backend.runtime.delivery_queue import Courier, Faults, Parcel
+from roomhook.simulator.room_backend.runtime.delivery_queue import DeliveryQueue, Faults, QueuedCallback
 from roomhook.simulator.room_backend.runtime.store import AttemptRow, Store
-from roomhook.simulator.room_backend.state.engine import Engine
+from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.options import AppSettings, Habits
-from roomhook.simulator.room_backend.state.rooms import Caused
+from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
+from roomhook.simulator.room_backend.state.rooms import PendingCallback
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
 
@@ -43,7 +43,7 @@ class Service:
     def __init__(
         self,
         apps: Sequence[AppSettings],
-        habits: Habits,
+        habits: BackendOptions,
         store: Store,
         clock: Clock,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
@@ -52,11 +52,11 @@ class Service:
         self.habits = habits
         self.store = store
         self.clock = clock
-        self.engine = Engine(self.apps, habits)
+        self.engine = BackendState(self.apps, habits)
         self.engine.restore(store.state())
         self.faults: dict[int, Faults] = {}
         self._tls = tls
-        self._couriers: dict[tuple[int, str], Courier] = {}
+        self._couriers: dict[tuple[int, str], DeliveryQueue] = {}
         self._loaded: dict[tuple[int, str], int] = {}
         self._spilled: set[tuple[int, str]] = set()
         self._later: list[tuple[int, int, Callable[[], object]]] = []
@@ -96,7 +96,7 @@ class Service:
         self.store.close()
         return left
 
-    def act(self, change: Callable[[Engine, int], _Result]) -> _Result:
+    def act(self, change: Callable[[BackendState, int], _Result]) -> _Result:
         """Let *change* (engine, now in ms) happen, store what it has changed and send what it has caused."""
         now = self.clock.now_ms()
         if not self.clock.virtual:
@@ -204,7 +204,7 @@ class Service:
             self._send(callback, one)
         self._set_timer()
 
-    def _send(self, callback: int, one: Caused) -> None:
+    def _send(self, callback: int, one: PendingCallback) -> None:
         key = one.sdkappid, one.url
         courier = self._courier(key)
         if key in self._spilled:
@@ -213,7 +213,7 @@ class Service:
             self._spilled.add(key)
             return
         self._loaded[key] = callback
-        courier.hand_over(Parcel(callback, one.room_id, one.event))
+        courier.hand_over(QueuedCallback(callback, one.room_id, one.event))
 
     def _refill(self, key: tuple[int, str]) -> None:
         """Take callbacks that had to wait in the store."""
@@ -223,7 +223,9 @@ class Service:
             self._spilled.discard(key)
         for row in rows:
             self._loaded[key] = row.id
-            courier.hand_over(Parcel(row.id, row.room, row.event, row.attempts, "retry" if row.attempts else "first"))
+            courier.hand_over(
+                QueuedCallback(row.id, row.room, row.event, row.attempts, "retry" if row.attempts else "first")
+            )
 
     def _refill_all(self) -> None:
         self._refilling = False
@@ -232,7 +234,7 @@ class Service:
                 self._refill(key)
         self._rested()
 
-    def _courier(self, key: tuple[int, str]) -> Courier:
+    def _courier(self, key: tuple[int, str]) -> DeliveryQueue:
         found = self._couriers.get(key)
         if found is None:
             sdkappid, text = key
@@ -240,7 +242,7 @@ class Service:
             tls = self._tls() if url.scheme == "https" else None
             target = Target(url, sdkappid, self.apps[sdkappid].token, tls=tls)
             sender = Sender(target, deadline_ms=self.habits.deadline_ms, connections=self.habits.in_flight)
-            found = Courier(
+            found = DeliveryQueue(
                 sender,
                 self.habits,
                 random=Random(f"{self.habits.seed} {sdkappid} faults"),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.room_backend.state.rooms import Caused, Key
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.room_backend.state.rooms import Key, PendingCallback
 
 __all__ = ["AttemptRow", "CallbackRow", "Store"]
 
@@ -76,9 +76,9 @@ class CallbackRow(NamedTuple):
     attempts: int
 
     @property
-    def event(self) -> Event:
+    def event(self) -> CallbackEvent:
         """What is sent."""
-        return Event(self.time_ms, self.command, self.client_ip, self.platform, self.body)
+        return CallbackEvent(self.time_ms, self.command, self.client_ip, self.platform, self.body)
 
 
 class Store:
@@ -104,7 +104,7 @@ class Store:
         return row[0] if row else None
 
     def commit(
-        self, changed: Sequence[tuple[Key, bytes | None]], caused: Sequence[Caused], now_ms: int | None = None
+        self, changed: Sequence[tuple[Key, bytes | None]], caused: Sequence[PendingCallback], now_ms: int | None = None
     ) -> list[int]:
         """Write the changed state (None: gone) and the callbacks in one transaction; returns the callbacks' ids."""
         execute = self._connection.execute

@@ -9,18 +9,25 @@ import msgspec
 
 from roomhook.simulator.protocol.room_packets import SEAT_COMMAND, FamilyPacket, Seat, SeatPacket
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.members import Presence
+from roomhook.simulator.room_backend.state.members import MemberService
 from roomhook.simulator.room_backend.state.options import EmptySeat
-from roomhook.simulator.room_backend.state.room_record import By, Guest, GuestRecord, Hall, RoomRecord, Where
+from roomhook.simulator.room_backend.state.room_record import (
+    Actor,
+    GuestRecord,
+    RoomEntry,
+    RoomKey,
+    RoomMember,
+    RoomRecord,
+)
 from roomhook.simulator.room_backend.state.rooms import CallbackConfig, Key
 
-__all__ = ["Engine"]
+__all__ = ["BackendState"]
 
 
-class Engine(Presence):
+class BackendState(MemberService):
     """Adds seats, and the state as pairs of key and JSON."""
 
-    def take_seat(self, where: Where, account: str, index: int | None, by: By) -> int:
+    def take_seat(self, where: RoomKey, account: str, index: int | None, by: Actor) -> int:
         """Seat a member on the seat number *index*, or on the first free one; returns the number."""
         hall = self._with_seats(where)
         self.guest(hall, account)
@@ -35,7 +42,7 @@ class Engine(Presence):
         self._change(hall, msgspec.structs.replace(seat, member_account=account), by)
         return number
 
-    def leave_seat(self, where: Where, account: str, by: By) -> int:
+    def leave_seat(self, where: RoomKey, account: str, by: Actor) -> int:
         """Take a member off his seat, by himself or by somebody else; returns the seat's number."""
         hall = self._with_seats(where)
         self.guest(hall, account)
@@ -45,7 +52,7 @@ class Engine(Presence):
         self._change(hall, msgspec.structs.replace(hall.seat(number), member_account=""), by)
         return number
 
-    def change_seat(self, where: Where, index: int, changes: dict[str, bool], by: By) -> None:
+    def change_seat(self, where: RoomKey, index: int, changes: dict[str, bool], by: Actor) -> None:
         """Lock or mute a seat; *changes* are fields of ``Seat``. Who sits on a seat that gets locked keeps it."""
         hall = self._with_seats(where)
         seat = self._seat(hall, index)
@@ -61,25 +68,25 @@ class Engine(Presence):
             return msgspec.json.encode(document)
         return super().body(packet)
 
-    def _with_seats(self, where: Where) -> Hall:
+    def _with_seats(self, where: RoomKey) -> RoomEntry:
         hall = self.hall(where)
         if not hall.record.seats_enabled:
             raise BackendError(Code.NO_PERMISSION, "IsSeatEnabled is false: this room has no seats")
         return hall
 
-    def _seat(self, hall: Hall, index: int) -> Seat:
+    def _seat(self, hall: RoomEntry, index: int) -> Seat:
         if not 0 <= index < hall.record.max_seats:
             raise BackendError(Code.BAD_PARAMETER, f"Index: there are seats 0 to {hall.record.max_seats - 1}")
         return hall.seat(index)
 
-    def _free_seat(self, hall: Hall) -> int:
+    def _free_seat(self, hall: RoomEntry) -> int:
         for number in range(hall.record.max_seats):
             seat = hall.seat(number)
             if not seat.member_account and not seat.is_taken_disabled:
                 return number
         raise BackendError(Code.ALL_SEATS_TAKEN)
 
-    def _change(self, hall: Hall, seat: Seat, by: By) -> None:
+    def _change(self, hall: RoomEntry, seat: Seat, by: Actor) -> None:
         hall.seats[seat.index] = seat
         self.touch(Key(*hall.where, "seat", str(seat.index)))
         packet = SeatPacket(
@@ -112,7 +119,7 @@ class Engine(Presence):
                 self.configs[key.sdkappid] = msgspec.json.decode(value, type=CallbackConfig)
             elif key.kind == "room":
                 record = msgspec.json.decode(value, type=RoomRecord)
-                hall = self.halls[key.sdkappid][key.room_id] = Hall.of(key.sdkappid, record, self.habits.dialect)
+                hall = self.halls[key.sdkappid][key.room_id] = RoomEntry.of(key.sdkappid, record, self.habits.dialect)
                 if record.empty_due:
                     self.plan(record.empty_due, hall, "")
         guests = [(msgspec.json.decode(value, type=GuestRecord), key) for key, value in known if key.kind == "member"]
@@ -123,8 +130,8 @@ class Engine(Presence):
                 seat = msgspec.json.decode(value, type=Seat)
                 self.halls[key.sdkappid][key.room_id].seats[seat.index] = seat
 
-    def _restore_guest(self, hall: Hall, account: str, record: GuestRecord) -> None:
-        hall.room.members[account] = Guest(account, record.client_ip, record.platform, record.name_card)
+    def _restore_guest(self, hall: RoomEntry, account: str, record: GuestRecord) -> None:
+        hall.room.members[account] = RoomMember(account, record.client_ip, record.platform, record.name_card)
         hall.entered[account] = record.entered
         self._entered = max(self._entered, record.entered)
         if record.admin:

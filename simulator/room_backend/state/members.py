@@ -10,11 +10,11 @@ import msgspec
 
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.room_record import By, Guest, Hall, Via, Where
-from roomhook.simulator.room_backend.state.rooms import Estate, Key
+from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomEntry, RoomKey, RoomMember
+from roomhook.simulator.room_backend.state.rooms import Key, RoomService
 from roomhook.simulator.rooms.room import Refusal, RefusedError
 
-__all__ = ["Presence"]
+__all__ = ["MemberService"]
 
 _CODES: Final[Mapping[Refusal, Code]] = {
     Refusal.GONE: Code.NO_ROOM,
@@ -29,7 +29,7 @@ _SPARE: Final = 1024
 """Outdated entries that the agenda may hold before it is cleared of them."""
 
 
-class Presence(Estate):
+class MemberService(RoomService):
     """Adds people to the rooms.
 
     A member's heart beats by itself until ``lose_heartbeat`` or ``heartbeat`` is called: from then on the silence
@@ -38,14 +38,14 @@ class Presence(Estate):
 
     _entered = 0
 
-    def enter(self, where: Where, account: str, via: Via, now: int, name_card: str = "") -> None:
+    def enter(self, where: RoomKey, account: str, via: Origin, now: int, name_card: str = "") -> None:
         """Let *account* in; somebody who is there and whose heartbeat is missing just comes back."""
         hall = self.hall(where)
         if account in hall.room.lost:
             self.recover(where, account, now)
             return
         try:
-            packet = hall.room.enter(Guest(account, via.client_ip, via.platform, name_card), now)
+            packet = hall.room.enter(RoomMember(account, via.client_ip, via.platform, name_card), now)
         except RefusedError as error:
             raise _refused(error) from None
         self._entered += 1
@@ -56,15 +56,15 @@ class Presence(Estate):
         self.touch(Key(*where, "member", account))
         self.cause(hall, ENTER_COMMAND, packet, via, packet.event_time)
 
-    def leave(self, where: Where, account: str, reason: str, via: Via | None, now: int) -> None:
+    def leave(self, where: RoomKey, account: str, reason: str, via: Origin | None, now: int) -> None:
         """*account* goes by himself."""
         hall = self.hall(where)
         guest = self.guest(hall, account)
         packet = hall.room.leave(account, reason, now)
         self._gone(hall, (account,), now)
-        self.cause_leave(hall, packet, via or Via(guest.client_ip, guest.platform))
+        self.cause_leave(hall, packet, via or Origin(guest.client_ip, guest.platform))
 
-    def kick(self, where: Where, accounts: Sequence[str], reason: str, by: By) -> None:
+    def kick(self, where: RoomKey, accounts: Sequence[str], reason: str, by: Actor) -> None:
         """1 to 20 members are put out, all of them or none."""
         hall = self.hall(where)
         try:
@@ -75,14 +75,14 @@ class Presence(Estate):
         for packet in packets:
             self.cause_leave(hall, packet, by.via)
 
-    def heartbeat(self, where: Where, account: str, now: int) -> None:
+    def heartbeat(self, where: RoomKey, account: str, now: int) -> None:
         """A heartbeat has come; from now on silence counts."""
         hall = self.hall(where)
         self.guest(hall, account)
         hall.room.recover(account, now)
         self.lose_heartbeat(where, account, now)
 
-    def lose_heartbeat(self, where: Where, account: str, now: int) -> None:
+    def lose_heartbeat(self, where: RoomKey, account: str, now: int) -> None:
         """The heartbeat stops; the member is out when it has been missing for too long (90 to 110 s)."""
         hall = self.hall(where)
         self.guest(hall, account)
@@ -92,7 +92,7 @@ class Presence(Estate):
             self.plan(hall.due[account], hall, account)
             self.touch(Key(*where, "member", account))
 
-    def recover(self, where: Where, account: str, now: int) -> None:
+    def recover(self, where: RoomKey, account: str, now: int) -> None:
         """The heartbeat is back, and beats by itself."""
         hall = self.hall(where)
         self.guest(hall, account)
@@ -100,7 +100,7 @@ class Presence(Estate):
         hall.due.pop(account, None)
         self.touch(Key(*where, "member", account))
 
-    def set_admin(self, where: Where, account: str, *, admin: bool) -> None:
+    def set_admin(self, where: RoomKey, account: str, *, admin: bool) -> None:
         """Make a member an admin, who may kick, or take that from him."""
         hall = self.hall(where)
         self.guest(hall, account)
@@ -110,7 +110,7 @@ class Presence(Estate):
             hall.room.admins -= {account}
         self.touch(Key(*where, "member", account))
 
-    def set_owner(self, where: Where, account: str, by: By) -> None:
+    def set_owner(self, where: RoomKey, account: str, by: Actor) -> None:
         """Hand the room over to a member; the update callback tells of it."""
         hall = self.hall(where)
         self.guest(hall, account)
@@ -135,15 +135,15 @@ class Presence(Estate):
             else:
                 self.destroy_empty(hall, due)
 
-    def guest(self, hall: Hall, account: str) -> Guest:
+    def guest(self, hall: RoomEntry, account: str) -> RoomMember:
         """The member; raises ``BackendError`` (100005) if he is not in the room."""
         found = hall.room.members.get(account)
         if found is None:
             raise BackendError(Code.NOT_A_MEMBER, account)
         return found
 
-    def plan(self, due: int, hall: Hall, account: str) -> None:
-        """As in ``Estate``; also clears the agenda of what is outdated, so that it does not grow with every beat."""
+    def plan(self, due: int, hall: RoomEntry, account: str) -> None:
+        """As in ``RoomService``; also removes outdated entries, so the agenda does not grow with every heartbeat."""
         super().plan(due, hall, account)
         if len(self.agenda) > 2 * self._planned + _SPARE:
             self.agenda = [entry for entry in self.agenda if not self._outdated(entry)]
@@ -157,13 +157,13 @@ class Presence(Estate):
         hall = self.halls[sdkappid].get(room_id)
         return hall is None or (hall.due.get(account) if account else hall.record.empty_due) != due
 
-    def _expire(self, hall: Hall, account: str, now: int) -> None:
+    def _expire(self, hall: RoomEntry, account: str, now: int) -> None:
         guest = hall.room.members[account]
         packet = hall.room.expire(account, self.habits.expired_reason, now)
         self._gone(hall, (account,), now)
-        self.cause_leave(hall, packet, Via(guest.client_ip, guest.platform))
+        self.cause_leave(hall, packet, Origin(guest.client_ip, guest.platform))
 
-    def _gone(self, hall: Hall, accounts: Sequence[str], now: int) -> None:
+    def _gone(self, hall: RoomEntry, accounts: Sequence[str], now: int) -> None:
         """What else changes when people go: their heartbeats, their seats, perhaps the room."""
         for account in accounts:
             hall.due.pop(account, None)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from roomhook.simulator.protocol.room_packets import RoomType
-from roomhook.simulator.rooms.room import Dialect, Dissolution
-from roomhook.simulator.transport.retry_policy import PROFILES, RetryProfile
+from roomhook.simulator.rooms.room import BackendBehaviour, Dissolution
+from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 
-__all__ = ["AppSettings", "DestroyOrder", "EmptySeat", "Habits"]
+__all__ = ["AppSettings", "BackendOptions", "DestroyOrder", "EmptySeat"]
 
 
 class DestroyOrder(StrEnum):
@@ -36,7 +36,7 @@ class AppSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class BackendOptions:
     """Everything about this Room backend that is a choice of ours.
 
     ``most_members`` is what MaxMemberCount is without being asked for (the ceiling of a package); ``auto_destroy_ms``
@@ -44,7 +44,7 @@ class Habits:
     of what REST causes; ``calls_per_second`` limits each REST API of each app.
     """
 
-    dialect: Dialect = field(default_factory=lambda: Dialect(dissolution=Dissolution.LEAVE))
+    dialect: BackendBehaviour = field(default_factory=lambda: BackendBehaviour(dissolution=Dissolution.LEAVE))
     destroy_order: DestroyOrder = DestroyOrder.LEAVES_FIRST
     empty_seat: EmptySeat = EmptySeat.EMPTY
     room_type: RoomType = "Meeting"
@@ -56,5 +56,5 @@ class Habits:
     lenient: bool = False
     deadline_ms: float = 2000.0
     in_flight: int = 16
-    retry: RetryProfile = PROFILES["none"]
+    retry: RetryPolicy = PROFILES["none"]
     seed: int = 0

@@ -8,34 +8,34 @@ from typing import NamedTuple
 import msgspec
 
 from roomhook.simulator.protocol.room_packets import CreatedRoom, RoomStatus, RoomType, Seat, TakeSeatMode, UpdatedRoom
-from roomhook.simulator.rooms.room import Dialect, Member, Room
+from roomhook.simulator.rooms.room import BackendBehaviour, Member, Room
 
-__all__ = ["By", "Guest", "GuestRecord", "Hall", "RoomRecord", "Via", "Where"]
+__all__ = ["Actor", "GuestRecord", "Origin", "RoomEntry", "RoomKey", "RoomMember", "RoomRecord"]
 
 
-class Via(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True):
     """Where a change came from: ClientIP and OptPlatform of the callbacks that it causes."""
 
     client_ip: str
     platform: str
 
 
-class By(msgspec.Struct, frozen=True):
+class Actor(msgspec.Struct, frozen=True):
     """Who changes something, from where, and when (ms since the epoch)."""
 
     operator: str
-    via: Via
+    via: Origin
     now: int
 
 
-class Where(NamedTuple):
+class RoomKey(NamedTuple):
     """Which room of which app."""
 
     sdkappid: int
     room_id: str
 
 
-class Guest(Member):
+class RoomMember(Member):
     """Somebody in a room, as get_room_member_list tells of him."""
 
     name_card: str = ""
@@ -77,23 +77,23 @@ class GuestRecord(msgspec.Struct, kw_only=True):
 
 
 @dataclass(slots=True)
-class Hall:
+class RoomEntry:
     """One room of one app. ``due`` holds when (ms) the heartbeats that are missing will have been so for too long."""
 
     sdkappid: int
     record: RoomRecord
-    room: Room[Guest]
+    room: Room[RoomMember]
     seats: dict[int, Seat] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     entered: dict[str, int] = field(default_factory=dict)
 
     @property
-    def where(self) -> Where:
+    def where(self) -> RoomKey:
         """Which room it is."""
-        return Where(self.sdkappid, self.record.room_id)
+        return RoomKey(self.sdkappid, self.record.room_id)
 
     @classmethod
-    def of(cls, sdkappid: int, record: RoomRecord, dialect: Dialect) -> Hall:
+    def of(cls, sdkappid: int, record: RoomRecord, dialect: BackendBehaviour) -> RoomEntry:
         """A room without people, as *record* has it."""
         return cls(sdkappid, record, Room(record.room_id, record.owner, record.max_members, dialect))
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND, LeavePacket
 from roomhook.simulator.protocol.room_packets import (
@@ -24,11 +24,11 @@ from roomhook.simulator.protocol.room_packets import (
     UpdatePacket,
 )
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.options import DestroyOrder, Habits
-from roomhook.simulator.room_backend.state.room_record import By, Hall, RoomRecord, Via, Where
+from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder
+from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomEntry, RoomKey, RoomRecord
 from roomhook.simulator.rooms.room import SYSTEM_ACCOUNT
 
-__all__ = ["CallbackConfig", "Caused", "Estate", "Key", "NewRoom"]
+__all__ = ["CallbackConfig", "Key", "NewRoom", "PendingCallback", "RoomService"]
 
 _SHORTEST_MEETING_S: Final = 300
 _USUAL_MEETING_S: Final = 3600
@@ -44,13 +44,13 @@ class Key(NamedTuple):
     name: str
 
 
-class Caused(NamedTuple):
+class PendingCallback(NamedTuple):
     """A callback that is to be sent to *url*; callbacks of one room keep their order."""
 
     sdkappid: int
     url: str
     room_id: str
-    event: Event
+    event: CallbackEvent
 
 
 class CallbackConfig(msgspec.Struct, frozen=True):
@@ -74,24 +74,24 @@ class NewRoom(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
 
 
-class Estate:
+class RoomService:
     """All apps with their rooms. Every change takes the moment *now* in ms since the epoch.
 
     What a change causes is collected until ``drain``: the callbacks in their order, and the keys of the state that is
     to be stored anew. A refused change raises ``BackendError`` and changes nothing.
     """
 
-    def __init__(self, sdkappids: Iterable[int], habits: Habits) -> None:
+    def __init__(self, sdkappids: Iterable[int], habits: BackendOptions) -> None:
         self.habits = habits
         self.configs: dict[int, CallbackConfig] = {}
-        self.halls: dict[int, dict[str, Hall]] = {sdkappid: {} for sdkappid in sdkappids}
+        self.halls: dict[int, dict[str, RoomEntry]] = {sdkappid: {} for sdkappid in sdkappids}
         self.random = Random(habits.seed)
-        self._caused: list[Caused] = []
+        self._caused: list[PendingCallback] = []
         self._dirty: dict[Key, None] = {}
         self.agenda: list[tuple[int, int, int, str, str]] = []
         self._serial = 0
 
-    def drain(self) -> tuple[list[Caused], list[Key]]:
+    def drain(self) -> tuple[list[PendingCallback], list[Key]]:
         """What has been caused and touched since the last time."""
         caused, dirty = self._caused, list(self._dirty)
         self._caused, self._dirty = [], {}
@@ -136,14 +136,14 @@ class Estate:
 
     # Rooms
 
-    def hall(self, where: Where) -> Hall:
+    def hall(self, where: RoomKey) -> RoomEntry:
         """The room; raises ``BackendError`` (100004) if there is none."""
         found = self.halls[where.sdkappid].get(where.room_id)
         if found is None:
             raise BackendError(Code.NO_ROOM, where.room_id)
         return found
 
-    def create_room(self, sdkappid: int, new: NewRoom, by: By) -> Hall:
+    def create_room(self, sdkappid: int, new: NewRoom, by: Actor) -> RoomEntry:
         """Make a room; nobody is in it yet."""
         if new.room_id in self.halls[sdkappid]:
             raise BackendError(Code.ROOM_EXISTS, new.room_id)
@@ -165,7 +165,7 @@ class Estate:
             invited=new.invited,
             **new.settings,
         )
-        hall = self.halls[sdkappid][new.room_id] = Hall.of(sdkappid, record, self.habits.dialect)
+        hall = self.halls[sdkappid][new.room_id] = RoomEntry.of(sdkappid, record, self.habits.dialect)
         hall.room.clock = now
         self.touch(Key(sdkappid, new.room_id, "room", ""))
         packet = CreatePacket(
@@ -177,7 +177,7 @@ class Estate:
         self.cause(hall, CREATE_COMMAND, packet, by.via, now)
         return hall
 
-    def update_room(self, where: Where, changes: Mapping[str, Any], by: By) -> None:
+    def update_room(self, where: RoomKey, changes: Mapping[str, Any], by: Actor) -> None:
         """Change data of a room; *changes* are fields of ``RoomRecord``."""
         hall = self.hall(where)
         for name, value in changes.items():
@@ -186,7 +186,7 @@ class Estate:
         self.touch(Key(*where, "room", ""))
         self._updated(hall, by)
 
-    def _updated(self, hall: Hall, by: By) -> None:
+    def _updated(self, hall: RoomEntry, by: Actor) -> None:
         config = self.configs.get(hall.sdkappid)
         listed = config.commands if config else ()
         in_lists, on_its_page = UPDATE_COMMANDS
@@ -199,7 +199,7 @@ class Estate:
         )
         self.cause(hall, command, packet, by.via, by.now)
 
-    def destroy_room(self, where: Where, by: By) -> None:
+    def destroy_room(self, where: RoomKey, by: Actor) -> None:
         """Dissolve a room; who is still inside leaves as the dialect has it."""
         hall = self.hall(where)
         guests = dict(hall.room.members)
@@ -213,7 +213,7 @@ class Estate:
             self.cause(hall, DESTROY_COMMAND, destroyed, by.via, by.now)
         for packet in packets:
             guest = guests[packet.member_list_account[0]]
-            self.cause_leave(hall, packet, Via(guest.client_ip, guest.platform))
+            self.cause_leave(hall, packet, Origin(guest.client_ip, guest.platform))
         if self.habits.destroy_order is DestroyOrder.LEAVES_FIRST:
             self.cause(hall, DESTROY_COMMAND, destroyed, by.via, by.now)
         del self.halls[where.sdkappid][where.room_id]
@@ -233,7 +233,7 @@ class Estate:
 
     # What happens by itself: an empty room here, heartbeats in ``Presence``
 
-    def emptied(self, hall: Hall, now: int) -> None:
+    def emptied(self, hall: RoomEntry, now: int) -> None:
         """Note that the last one has gone; the room may be dissolved for that some day."""
         wait = self.habits.auto_destroy_ms
         if wait is not None and not hall.room.members:
@@ -241,28 +241,28 @@ class Estate:
             self.touch(Key(*hall.where, "room", ""))
             self.plan(hall.record.empty_due, hall, "")
 
-    def destroy_empty(self, hall: Hall, now: int) -> None:
+    def destroy_empty(self, hall: RoomEntry, now: int) -> None:
         """Dissolve the room that has been empty for too long."""
         if hall.record.empty_due == now and not hall.room.members:
-            self.destroy_room(hall.where, By(SYSTEM_ACCOUNT, Via(self.habits.rest_ip, "Unknown"), now))
+            self.destroy_room(hall.where, Actor(SYSTEM_ACCOUNT, Origin(self.habits.rest_ip, "Unknown"), now))
 
-    def plan(self, due: int, hall: Hall, account: str) -> None:
+    def plan(self, due: int, hall: RoomEntry, account: str) -> None:
         """Put into the agenda that something is due (ms) in a room, with *account* or the room as a whole ("")."""
         self._serial += 1
         heapq.heappush(self.agenda, (due, self._serial, hall.sdkappid, hall.record.room_id, account))
 
     # What is caused
 
-    def cause_leave(self, hall: Hall, packet: LeavePacket, via: Via) -> None:
+    def cause_leave(self, hall: RoomEntry, packet: LeavePacket, via: Origin) -> None:
         """Collect a leave callback."""
         self.cause(hall, LEAVE_COMMAND, packet, via, packet.event_time)
 
-    def cause(self, hall: Hall, command: str, packet: FamilyPacket, via: Via, now: int) -> None:
+    def cause(self, hall: RoomEntry, command: str, packet: FamilyPacket, via: Origin, now: int) -> None:
         """Collect a callback, if the app has asked for its command."""
         config = self.configs.get(hall.sdkappid)
         if config is not None and command in config.commands:
-            event = Event(now, command, via.client_ip, via.platform, self.body(packet))
-            self._caused.append(Caused(hall.sdkappid, config.url, hall.record.room_id, event))
+            event = CallbackEvent(now, command, via.client_ip, via.platform, self.body(packet))
+            self._caused.append(PendingCallback(hall.sdkappid, config.url, hall.record.room_id, event))
 
     def body(self, packet: FamilyPacket) -> bytes:
         """The bytes of a packet."""

@@ -13,7 +13,7 @@ from roomhook.cli.shared import options
 if TYPE_CHECKING:
     from roomhook.contract_tests.app_backends.server import BackendServer
     from roomhook.contract_tests.model.verdicts import RunFinished
-    from roomhook.simulator.protocol.callback_event import Event
+    from roomhook.simulator.protocol.callback_event import CallbackEvent
 
 __all__ = ["app"]
 
@@ -59,7 +59,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
     """Fire until enough have left; whether every callback was acknowledged."""
     from roomhook.contract_tests.transport.client import Client
     from roomhook.simulator.protocol.callback_url import CallbackUrl
-    from roomhook.simulator.traffic.generator import Traffic, events
+    from roomhook.simulator.traffic.generator import TrafficRequest, events
     from roomhook.simulator.traffic.scenario import from_document
     from roomhook.simulator.transport.target import Target
 
@@ -68,7 +68,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
     target, client = Target(CallbackUrl.parse(server.url()), options.OUR_SDKAPPID), Client()
     mix: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
-    for event in events(Traffic(scenario=scenario, seed=seed, start_ms=three_hours_ago, with_enter=True)):
+    for event in events(TrafficRequest(scenario=scenario, seed=seed, start_ms=three_hours_ago, with_enter=True)):
         exchange = client.send(target.callback(event, int(time.time())), deadline_ms=2000, give_up_ms=4000)
         outcomes["acknowledged" if exchange.acknowledged else "not acknowledged"] += 1
         left = _told(event)
@@ -87,7 +87,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
     return set(outcomes) == {"acknowledged"}
 
 
-def _told(event: Event) -> tuple[str, str] | None:
+def _told(event: CallbackEvent) -> tuple[str, str] | None:
     """Check-out method and a line about a leave; None for an enter."""
     from roomhook.simulator.protocol.packets import LEAVE_COMMAND, decode_leave
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from roomhook.simulator.room_backend.runtime.service import Service
-    from roomhook.simulator.room_backend.state.options import AppSettings, Habits
+    from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
 
 __all__ = ["app"]
 
@@ -213,15 +213,15 @@ def serve(
     Prints its URL. GET /openapi.json describes everything.
     """
     from roomhook.simulator.room_backend.runtime.service import parse_apps
-    from roomhook.simulator.room_backend.state.options import DestroyOrder, EmptySeat, Habits
-    from roomhook.simulator.rooms.room import Dialect
+    from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
+    from roomhook.simulator.rooms.room import BackendBehaviour
     from roomhook.simulator.util.tls import client_context
 
     address = parse_address(listen)
     for one in sdkappid or ():
         refuse_unlikely_sdkappid(one)
     apps = parse_apps(sdkappid or [OUR_SDKAPPID], secret_key or [], token or [])
-    dialect = Dialect(
+    dialect = BackendBehaviour(
         expired_operator=expired_operator,
         member_count=member_count,
         bulk_kick=bulk_kick,
@@ -229,7 +229,7 @@ def serve(
         administrator=administrator,
         heartbeat_ms=_range_ms(heartbeat),
     )
-    habits = Habits(
+    habits = BackendOptions(
         dialect=dialect,
         destroy_order=DestroyOrder(destroy_order),
         empty_seat=EmptySeat(empty_seat),
@@ -253,7 +253,7 @@ def serve(
 
 def _service(
     apps: Sequence[AppSettings],
-    habits: Habits,
+    habits: BackendOptions,
     *,
     state: Path | None,
     clock: _ClockKind,

@@ -24,11 +24,11 @@ import pytest
 from listener_process import clean_environment, running_listener
 
 from roomhook.cli.main import main
-from roomhook.simulator.journal.received import Receipt
+from roomhook.simulator.journal.received import ReceivedCallback
 from roomhook.simulator.listener.server import Listener, parse_answer
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.request_check import Inspector
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.request_check import CallbackValidator
 from roomhook.simulator.protocol.response_check import ACK_MUST
 from roomhook.simulator.transport.sender import run_loop
 
@@ -41,12 +41,12 @@ class Backend:
     def __init__(self, answer: str = "ok", **options: Any) -> None:
         import asyncio
 
-        self.receipts: list[Receipt] = []
+        self.receipts: list[ReceivedCallback] = []
         self.url = ""
         self._stop = asyncio.Event()
         self._ready = threading.Event()
-        inspector = Inspector("1400000001", time.time, **options)
-        self._listener = Listener(inspector, parse_answer(answer), told=self.receipts.extend)
+        inspector = CallbackValidator("1400000001", time.time, **options)
+        self._listener = Listener(inspector, parse_answer(answer), on_complete=self.receipts.extend)
         self._thread = threading.Thread(target=lambda: run_loop(self._serve()))
 
     async def _serve(self) -> None:
@@ -625,7 +625,7 @@ def test_every_known_outcome_and_requirement_may_be_asked_for(
 ) -> None:
     assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", "run.db"]) == 0
     capsys.readouterr()
-    for outcome in ("in-doubt", *Outcome):
+    for outcome in ("in-doubt", *DeliveryOutcome):
         assert main(["journal", "run.db", "--outcome", outcome]) == 0
         assert len(capsys.readouterr().out.splitlines()) == (5 if outcome == "delivered" else 0)
     for requirement in ACK_MUST:
@@ -635,7 +635,7 @@ def test_every_known_outcome_and_requirement_may_be_asked_for(
 
 def test_the_reference_of_journals_lists_what_may_be_asked_for() -> None:
     reference = (Path(__file__).parents[3] / "docs" / "reference-journal.md").read_text(encoding="utf-8")
-    for name in ("in-doubt", *Outcome, *ACK_MUST):
+    for name in ("in-doubt", *DeliveryOutcome, *ACK_MUST):
         assert f"`{name}`" in reference
 
 

@@ -24,7 +24,7 @@ from roomhook.cli.contract.check_reports import FILES
 from roomhook.cli.main import main
 from roomhook.cli.shared.progress import style_for_stdout
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.reports.labels import SIGNS
+from roomhook.contract_tests.reports.labels import SYMBOLS
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
 from roomhook.schemas import loader
 
@@ -517,5 +517,5 @@ def test_the_reference_of_reports_names_every_kind_and_file() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference-reports.md").read_text(encoding="utf-8")
     for kind, (file, _) in FILES.items():
         assert f"| `{kind}` | {file} |" in page
-    for verdict, sign in SIGNS.items():
+    for verdict, sign in SYMBOLS.items():
         assert f"| `{verdict}` | `{sign}` |" in page

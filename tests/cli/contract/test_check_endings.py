@@ -19,11 +19,11 @@ from inner_pytest import PYTEST
 from variant_server import Variant, listening
 
 from roomhook.cli.main import main
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
 from roomhook.contract_tests.engine import suite
-from roomhook.contract_tests.engine.suite import Run
+from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import CaseJudged, Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, RunOutcome, Verdict
 from roomhook.contract_tests.reports import json_report
 from roomhook.schemas import loader
 
@@ -72,10 +72,10 @@ class MindsKicked(Variant):
 
     delay_s = 0.05
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event is not None and event.type == "Kicked":
-            raise Refusal(9, "not so")
+            raise RefusedCallback(9, "not so")
         return event
 
 
@@ -95,7 +95,7 @@ def test_ctrl_c_tells_what_was_found_so_far_in_every_report_and_claims_nothing()
     assert (document["verdict"], document["exit_code"]) == ("interrupted", 130)
     assert document["totals"]["fail"] == 1
     assert document["totals"]["not-judged"] > 50
-    assert json_report.load(folder / "roomhook.json").verdict is Outcome.INTERRUPTED
+    assert json_report.load(folder / "roomhook.json").verdict is RunOutcome.INTERRUPTED
     assert ET.parse(folder / "roomhook-junit.xml").getroot().get("errors") == "1"
     assert so_far(folder / "roomhook.ndjson")[-1]["verdict"] == "interrupted"
     assert "<h1>Interrupted</h1>" in (folder / "roomhook.html").read_text(encoding="utf-8")
@@ -129,7 +129,7 @@ def test_ctrl_c_while_the_target_starts_leaves_reports_too(tmp_path: Path) -> No
 def test_a_run_that_is_cut_short_sends_nothing_more() -> None:
     variant = Variant()
     with listening(variant) as url:
-        run = Run(Settings(url, 1400000001))
+        run = SuiteRun(Settings(url, 1400000001))
         events = run.events()
         told = [next(events) for _ in range(6)]
         before = variant.requests
@@ -137,7 +137,7 @@ def test_a_run_that_is_cut_short_sends_nothing_more() -> None:
 
     assert isinstance(last, RunFinished)
     assert variant.requests == before
-    assert last.summary.outcome is Outcome.INTERRUPTED
+    assert last.summary.outcome is RunOutcome.INTERRUPTED
     assert [case for case in told if isinstance(case, CaseJudged) and case not in last.cases] == []
     assert last.count(Verdict.NOT_JUDGED) > 100
 

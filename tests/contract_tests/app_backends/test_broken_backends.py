@@ -20,7 +20,7 @@ from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
 pytestmark = pytest.mark.alone
 
@@ -62,7 +62,7 @@ class Result:
     """What a run has found, by requirement id, and how it came out."""
 
     found: frozenset[str]
-    outcome: Outcome
+    outcome: RunOutcome
     not_judged: dict[str, str]
 
 
@@ -141,7 +141,7 @@ def test_reference_is_clean(
 ) -> None:
     result = verdicts[job_for(backend, broken, seed)].result()
 
-    assert result == Result(frozenset(), Outcome.CONFORMS, dict.fromkeys(OWN_SERVERS, "the target is not https"))
+    assert result == Result(frozenset(), RunOutcome.CONFORMS, dict.fromkeys(OWN_SERVERS, "the target is not https"))
 
 
 @pytest.mark.parametrize(("broken", "seed"), [*RUNS, *MORE_RUNS])
@@ -153,4 +153,4 @@ def test_suite_names_exactly_what_a_backend_breaks(
     levels = {load_register()[one].level for one in BROKEN[broken].declares}
     fails = Level.MUST in levels or (Level.SHOULD in levels and seed == STRICT)
     assert set(result.found) == BROKEN[broken].declares
-    assert result.outcome is (Outcome.VIOLATES if fails else Outcome.CONFORMS)
+    assert result.outcome is (RunOutcome.VIOLATES if fails else RunOutcome.CONFORMS)

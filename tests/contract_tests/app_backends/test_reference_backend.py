@@ -24,8 +24,8 @@ from starlette.datastructures import Headers
 
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
-from roomhook.contract_tests.app_backends.reference.backend import Callback, ReferenceBackend
-from roomhook.contract_tests.app_backends.reference.room_members import Presence
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, ReferenceBackend
+from roomhook.contract_tests.app_backends.reference.room_members import RoomMembers
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID
 from roomhook.errors import ConfigurationError
@@ -161,7 +161,7 @@ def test_clients_that_hang_up_leave_others_served(server: BackendServer) -> None
 
 
 def test_leave_that_arrives_late_does_not_evict_who_came_back() -> None:
-    presence = Presence()
+    presence = RoomMembers()
     presence.enter("room", ["alice"], 1000)
     presence.enter("room", ["alice"], 3000)
     presence.leave("room", ["alice"], 2000)
@@ -172,7 +172,7 @@ def test_leave_that_arrives_late_does_not_evict_who_came_back() -> None:
 
 def test_leave_wins_over_an_enter_of_the_same_millisecond() -> None:
     for order in itertools.permutations(("enter", "leave")):
-        presence = Presence()
+        presence = RoomMembers()
         for event in order:
             getattr(presence, event)("room", ["alice"], 1000)
         assert presence.members("room") == []
@@ -188,7 +188,7 @@ def test_events_end_in_the_same_state_in_any_order_and_number(events: list[tuple
     rng.shuffle(disordered)
     ends = []
     for sequence in (sorted(events, key=lambda one: (one[2], not one[0])), disordered):
-        presence = Presence()
+        presence = RoomMembers()
         for entered, account, event_time in sequence:
             (presence.enter if entered else presence.leave)("room", [account], event_time)
         ends.append(presence.members("room"))
@@ -203,7 +203,7 @@ def test_events_end_in_the_same_state_in_any_order_and_number(events: list[tuple
 def answer_to(*parameters: tuple[str, str], token: str = "xxxxyyyy", clock: float = NOW) -> dict[str, Any]:
     backend = ReferenceBackend(str(DEFAULT_SDKAPPID), token, clock=lambda: clock)
     given = (*params().items(), *parameters)
-    callback = Callback(urlencode(given), given, Headers(), json.dumps(packet()).encode())
+    callback = IncomingCallback(urlencode(given), given, Headers(), json.dumps(packet()).encode())
     try:
         answer: dict[str, Any] = json.loads(bytes(asyncio.run(backend.handle(callback)).body))
     finally:

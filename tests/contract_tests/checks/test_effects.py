@@ -11,7 +11,7 @@ import pytest
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 from roomhook.contract_tests.transport.probe import SetupError, accounts_in
 from roomhook.errors import ConfigurationError
 
@@ -35,7 +35,7 @@ def blamed(finished: RunFinished) -> set[str]:
 def test_reference_holds_every_effect(server: BackendServer) -> None:
     finished = judge(server.url(), only=("effect",), probe=server.probe())
 
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
     assert len(finished.with_verdict(Verdict.PASS)) == 11
 
 
@@ -43,7 +43,7 @@ def test_probe_that_lists_nobody_is_a_failed_set_up_and_no_finding(server: Backe
     finished = judge(server.url(), only=("effect",), probe=f"{server.probe()}-elsewhere")
 
     assert blamed(finished) == set()
-    assert finished.summary.outcome is Outcome.NOTHING_RAN
+    assert finished.summary.outcome is RunOutcome.NOTHING_RAN
     assert "the probe lists nobody" in finished.summary.detail
 
 
@@ -54,7 +54,7 @@ def test_command_can_be_the_probe(server: BackendServer) -> None:
     where = server.probe().replace("{RoomId}", "ROOM")
     command = f'{sys.executable} -c "{fetch}" {where} {{RoomId}}'
 
-    assert judge(server.url(), only=("effect.leave",), probe_command=command).summary.outcome is Outcome.CONFORMS
+    assert judge(server.url(), only=("effect.leave",), probe_command=command).summary.outcome is RunOutcome.CONFORMS
 
 
 def test_silent_refusals_are_judged_by_their_effect(server: BackendServer) -> None:
@@ -63,7 +63,7 @@ def test_silent_refusals_are_judged_by_their_effect(server: BackendServer) -> No
         server.url("effect.app-id"), only=("app-id.wrong",), refusal="silent", probe=server.probe("effect.app-id")
     )
 
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
     assert blamed(broken) == {"app-id.wrong"}
 
 
@@ -71,7 +71,7 @@ def test_silent_refusals_without_a_probe_are_not_judged(server: BackendServer) -
     finished = judge(server.url(), only=("app-id.wrong", "type.kicked"), refusal="silent")
 
     assert [case.requirement.id for case in finished.with_verdict(Verdict.NOT_JUDGED)] == ["app-id.wrong"]
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
 
 
 @pytest.mark.parametrize(

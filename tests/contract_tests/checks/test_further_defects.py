@@ -11,8 +11,8 @@ import pytest
 from starlette.responses import Response
 from variant_server import OK_BODY, SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event
-from roomhook.contract_tests.engine.suite import Run
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent
+from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
 from roomhook.contract_tests.transport.probe import Probe
@@ -25,7 +25,7 @@ def found(variant: Variant, *, probe: Probe | None = None, **options: Any) -> di
     """What a run finds, by requirement, with the message of its first finding."""
     with listening(variant) as url:
         settings = Settings(url, SDKAPPID, settle_s=0.2, **{"exclude": SLOW_CHECKS, **options})
-        finished = list(Run(settings, probe=probe).events())[-1]
+        finished = list(SuiteRun(settings, probe=probe).events())[-1]
     assert isinstance(finished, RunFinished)
     return {case.requirement.id: case.findings[0].message for case in finished.cases if case.findings}
 
@@ -90,10 +90,10 @@ class Remembers(Variant):
         super().__init__(token)
         self.known: set[object] = set()
 
-    def key(self, callback: Callback) -> object:
+    def key(self, callback: IncomingCallback) -> object:
         return callback.body
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         key = self.key(callback)
         if key and key in self.known:
             return self.acknowledge()
@@ -106,7 +106,7 @@ class Remembers(Variant):
 class RemembersAfterTheId(Remembers):
     """The same behind the check of the SDKAppID, and still before that of Sign."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         foreign = callback.values("SdkAppid") != [self.sdkappid]
         return await (Variant.handle(self, callback) if foreign else super().handle(callback))
 
@@ -133,10 +133,10 @@ class OncePerRoom(Variant):
         super().__init__()
         self.left: set[object] = set()
 
-    def key(self, event: Event) -> object:
+    def key(self, event: MemberEvent) -> object:
         return event.room_id
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if self.key(event) not in self.left:
             self.left.add(self.key(event))
             super().leave(event)
@@ -145,14 +145,14 @@ class OncePerRoom(Variant):
 class OncePerSecond(OncePerRoom):
     """Knows duplicates by room and second."""
 
-    def key(self, event: Event) -> object:
+    def key(self, event: MemberEvent) -> object:
         return event.room_id, event.event_time // 2000
 
 
 class Unescapes(Variant):
     """Decodes RoomId once too often, and only where people enter."""
 
-    def enter(self, event: Event) -> None:
+    def enter(self, event: MemberEvent) -> None:
         event.room_id = html.unescape(event.room_id)
         super().enter(event)
 
@@ -164,7 +164,7 @@ class ForgetsPunctuation(Variant):
     def key(room: str) -> str:
         return re.sub(r"[^\w.-]", "", room)
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         event.room_id = self.key(event.room_id)
         await super().apply(event)
 
@@ -205,10 +205,10 @@ class OneRoomEach(Variant):
         super().__init__()
         self.where: dict[str, str] = {}
 
-    def enter(self, event: Event) -> None:
+    def enter(self, event: MemberEvent) -> None:
         self.where |= dict.fromkeys(event.member_list_account, event.room_id)
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         for account in event.member_list_account:
             if self.where.get(account) == event.room_id:
                 del self.where[account]
@@ -220,7 +220,7 @@ class OneRoomEach(Variant):
 class ForgetsWhere(OneRoomEach):
     """Does not compare."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         for account in event.member_list_account:
             self.where.pop(account, None)
 

@@ -23,7 +23,12 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from variant_server import OK_BODY, SDKAPPID, HangUpError, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 from roomhook.contract_tests.app_backends.reference.signature import verify_sign
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import Level
@@ -75,14 +80,14 @@ SHOULD_OF_REFUSALS: Final = {"OK with a non-zero ErrorCode": ("ack.consistent",)
 @pytest.mark.parametrize("form", REFUSALS)
 def test_refuses_a_foreign_callback_by(form: str) -> None:
     class Refuses(Variant):
-        def refuse(self, refusal: Refusal) -> Response:
+        def refuse(self, refusal: RefusedCallback) -> Response:
             return REFUSALS[form]() if refusal.code == 1 else super().refuse(refusal)
 
     clean(Refuses(TOKEN), should=SHOULD_OF_REFUSALS.get(form, ()), token=TOKEN)
 
 
 class HangsUp(Variant):
-    def refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, refusal: RefusedCallback) -> Response:
         raise HangUpError
 
 
@@ -116,15 +121,15 @@ class ClosesAfterARefusal(Variant):
 
 
 class MalformedIsAPage(Variant):
-    def refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, refusal: RefusedCallback) -> Response:
         return HTMLResponse("<h1>Bad Request</h1>", 400) if refusal.code == 3 else super().refuse(refusal)
 
 
 class KnowsItsCommandsOnly(Variant):
-    def check_command(self, callback: Callback, command: str) -> None:
+    def check_command(self, callback: IncomingCallback, command: str) -> None:
         super().check_command(callback, command)
         if not command.startswith("Room.CallbackAfterMember"):
-            raise Refusal(9, "unknown command")
+            raise RefusedCallback(9, "unknown command")
 
 
 # Connections and framing
@@ -335,7 +340,7 @@ class RateLimited(Variant):
         super().__init__()
         self.recent: deque[float] = deque(maxlen=300)
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         now = time.monotonic()
         if len(self.recent) == self.recent.maxlen and now - self.recent[0] < 1:
             return Response(status_code=429, headers={"Retry-After": "1"})
@@ -350,7 +355,7 @@ class Overloaded(Variant):
     exclude = SLOW_CHECKS[:3]
     should = ("http.burst",)
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         return Response(status_code=503) if self.in_flight > 150 else await super().handle(callback)
 
 
@@ -364,7 +369,7 @@ class Deduplicating(Variant):
         super().__init__()
         self.had: set[tuple[object, ...]] = set()
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         key = (event.room_id, event.type, *sorted(event.member_list_account), event.event_time)
         if key not in self.had:
             self.had.add(key)
@@ -455,7 +460,7 @@ def test_a_single_worker_that_is_too_late_for_sixteen_at_once_breaks_a_should_an
 class ColdStart(Variant):
     delay_s = 3
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         self.delay_s = 0
         return await super().handle(callback)
 
@@ -501,9 +506,9 @@ def test_passes_an_ipv6_address() -> None:
 class KnowsItsMembers(Variant):
     """Answers FAIL to a leave of somebody who is not in the room."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if not set(event.member_list_account) <= set(self.presence.members(event.room_id)):
-            raise Refusal(100005, "not a member of this room")
+            raise RefusedCallback(100005, "not a member of this room")
 
 
 def test_passes_a_backend_that_knows_its_members_with_enter_first() -> None:
@@ -520,7 +525,7 @@ def test_passes_a_backend_that_knows_its_members_with_a_room_and_members_of_its_
 class Silent(Variant):
     """Drops what is not for it and answers OK: the documents allow it."""
 
-    def refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, refusal: RefusedCallback) -> Response:
         return self.acknowledge() if refusal.code <= 2 else super().refuse(refusal)
 
 
@@ -533,11 +538,11 @@ def test_passes_a_clock_that_is_20_s_off() -> None:
 
 
 class FiveMinutes(Variant):
-    def check_sign(self, callback: Callback, token: str) -> None:
+    def check_sign(self, callback: IncomingCallback, token: str) -> None:
         try:
             verify_sign(callback.query, token, window_s=300)
         except ValueError as error:
-            raise Refusal(2, str(error)) from None
+            raise RefusedCallback(2, str(error)) from None
 
 
 def test_a_window_of_five_minutes_is_a_matter_of_should() -> None:
@@ -561,7 +566,7 @@ class Handler(BaseHTTPRequestHandler):
         query = urlsplit(self.path).query
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = Headers({name.lower(): value for name, value in self.headers.items()})
-        callback = Callback(query, tuple(parse_qsl(query, keep_blank_values=True)), headers, body)
+        callback = IncomingCallback(query, tuple(parse_qsl(query, keep_blank_values=True)), headers, body)
         response = asyncio.run(self.backend.handle(callback))
         self.send_response(response.status_code)
         for name, value in response.headers.items():

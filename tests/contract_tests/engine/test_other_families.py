@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.engine.other_families import CHAT_GROUPS, ENGINE_EVENTS, LEGACY_ROOMKIT, Family
+from roomhook.contract_tests.engine.other_families import CHAT_GROUPS, ENGINE_EVENTS, LEGACY_ROOMKIT, OtherCallbackApi
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, Verdict
@@ -78,7 +78,7 @@ def family_of(target: str) -> CaseJudged:
         (chat_groups, CHAT_GROUPS),
     ],
 )
-def test_backend_for_another_family_is_told_which_and_what_to_change(handle: Handler, family: Family) -> None:
+def test_backend_for_another_family_is_told_which_and_what_to_change(handle: Handler, family: OtherCallbackApi) -> None:
     with served(wsgi(handle)) as target:
         judged = family_of(target)
 

@@ -14,11 +14,11 @@ import pytest
 from starlette.responses import Response
 from variant_server import OK_BODY, SDKAPPID, HangUpError, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, Refusal
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
 from roomhook.contract_tests.engine import suite
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, RunStarted, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted, Verdict
 from roomhook.contract_tests.reports.run_report import report_of
 from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, ResponsePacket
@@ -55,21 +55,21 @@ def verdict(finished: RunFinished, requirement: str) -> Verdict:
     return next(case.verdict for case in finished.cases if case.requirement.id == requirement)
 
 
-def parameter(callback: Callback, name: str) -> str | None:
+def parameter(callback: IncomingCallback, name: str) -> str | None:
     return dict(callback.parameters).get(name)
 
 
 class Minds(Variant):
     """Answers FAIL where ``minds`` says so."""
 
-    def __init__(self, minds: Callable[[Callback, Event], bool], token: str | None = None) -> None:
+    def __init__(self, minds: Callable[[IncomingCallback, MemberEvent], bool], token: str | None = None) -> None:
         super().__init__(token)
         self.minds = minds
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         if event is not None and self.minds(callback, event):
-            raise Refusal(9, "not so")
+            raise RefusedCallback(9, "not so")
         return event
 
 
@@ -89,7 +89,7 @@ class Minds(Variant):
     ],
 )
 def test_a_value_of_the_baseline_that_alone_is_minded_is_blamed_alone(
-    requirement: str, minds: Callable[[Callback, Event], bool]
+    requirement: str, minds: Callable[[IncomingCallback, MemberEvent], bool]
 ) -> None:
     finished = against(Minds(minds))
     assert failed(finished) == {requirement}
@@ -103,14 +103,14 @@ def test_two_values_that_are_minded_leave_the_blame_with_the_answer() -> None:
 
 
 class SignedBackwards(Variant):
-    def check_sign(self, callback: Callback, token: str) -> None:
+    def check_sign(self, callback: IncomingCallback, token: str) -> None:
         if parameter(callback, "Sign") != sign(parameter(callback, "RequestTime") or "", token):
-            raise Refusal(2, "Sign does not match")
+            raise RefusedCallback(2, "Sign does not match")
 
 
 class NeverSigned(Variant):
-    def check_sign(self, callback: Callback, token: str) -> None:  # noqa: ARG002 (nothing suits it)
-        raise Refusal(2, "Sign does not match")
+    def check_sign(self, callback: IncomingCallback, token: str) -> None:  # noqa: ARG002 (nothing suits it)
+        raise RefusedCallback(2, "Sign does not match")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_limit_on_room_ids_is_blamed_on_nothing_else() -> None:
 class Moody(Variant):
     """Answers 500 to every seventh request."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         return Response(status_code=500) if self.requests % 7 == 0 else await super().handle(callback)
 
 
@@ -184,7 +184,7 @@ def test_an_answer_that_fails_now_and_then_is_blamed_on_no_case() -> None:
 class LateOnce(Variant):
     late = 0
 
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         if event.type == "Kicked" and not self.late:
             self.late += 1
             await asyncio.sleep(0.4)
@@ -198,7 +198,7 @@ def test_one_late_answer_is_forgiven() -> None:
 
 
 class LateWhenKicked(Variant):
-    async def apply(self, event: Event) -> None:
+    async def apply(self, event: MemberEvent) -> None:
         if event.type == "Kicked":
             await asyncio.sleep(0.4)
         await super().apply(event)
@@ -221,7 +221,7 @@ class Hangs(Variant):
         super().__init__()
         self.answers = answers
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.requests > self.answers:
             await asyncio.sleep(60)
         return await super().handle(callback)
@@ -246,13 +246,13 @@ def test_a_target_that_hangs_later_says_since_when() -> None:
 class GoesAway(Variant):
     """Takes no connections any more once ``leaves`` says so."""
 
-    def __init__(self, leaves: Callable[[Callback], bool], back_after_s: float | None = None) -> None:
+    def __init__(self, leaves: Callable[[IncomingCallback], bool], back_after_s: float | None = None) -> None:
         super().__init__()
         self.leaves = leaves
         self.back_after_s = back_after_s
         self.restarts = 0
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         assert self.server is not None
         if self.leaves(callback):
             host, port = self.server.sockets[0].getsockname()
@@ -273,7 +273,7 @@ def test_a_target_that_goes_away_ends_the_run_with_a_finding() -> None:
     variant.leaves = lambda _: variant.requests > 30
     finished = against(variant)
     assert failed(finished) == {"ack.status"}
-    assert finished.summary.outcome is Outcome.VIOLATES
+    assert finished.summary.outcome is RunOutcome.VIOLATES
     assert "accepts no connections any more" in finished.summary.detail
 
 
@@ -283,12 +283,12 @@ def test_a_target_that_one_of_the_first_callbacks_kills_is_a_finding_and_no_erro
     variant.leaves = lambda _: variant.requests >= callback
     finished = against(variant)
     assert failed(finished) == {"ack.status"}
-    assert finished.summary.outcome is Outcome.VIOLATES
+    assert finished.summary.outcome is RunOutcome.VIOLATES
 
 
 def test_a_target_that_the_first_callback_kills_while_it_is_waited_for_is_told_from_one_that_was_never_there() -> None:
     finished = against(GoesAway(lambda _: True), wait_for_s=0.5)
-    assert finished.summary.outcome is Outcome.UNREACHABLE
+    assert finished.summary.outcome is RunOutcome.UNREACHABLE
     assert "took a callback before and it closed the connection without an answer" in finished.summary.detail
 
 
@@ -315,14 +315,14 @@ class Spoilt(Variant):
         self.spoilt = self.spoilt or body[:1] not in {b"{", b""}
         return super().parse(body, kind)
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         return Response(status_code=500) if self.spoilt else await super().handle(callback)
 
 
 class HangsUpEverAfter(Spoilt):
     """Closes every connection after a body that is no JSON, which is a refusal as good as any."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.spoilt:
             raise HangUpError
         return await super().handle(callback)
@@ -338,7 +338,7 @@ def test_a_dead_target_passes_nothing_by_refusing_everything(only: tuple[str, ..
 class DiesOfAWrongSign(Variant):
     dead = False
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         self.dead = self.dead or parameter(callback, "Sign") == "0" * 64
         if self.dead:
             raise HangUpError
@@ -369,20 +369,20 @@ def free_port() -> int:
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "no-such-host.invalid"])
 def test_an_unreachable_target_is_no_finding(host: str) -> None:
     finished = run(f"http://{host.format(port=free_port())}/")
-    assert finished.summary.outcome is Outcome.UNREACHABLE
+    assert finished.summary.outcome is RunOutcome.UNREACHABLE
     assert finished.summary.outcome.exit_code == 3
     assert not finished.cases
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable_by_https() -> None:
     with listening(Variant()) as url:
-        assert run(url.replace("http", "https", 1)).summary.outcome is Outcome.UNREACHABLE
+        assert run(url.replace("http", "https", 1)).summary.outcome is RunOutcome.UNREACHABLE
 
 
 class StillStarting(Variant):
     """A gateway answers for it at first."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         return Response(status_code=502) if self.requests < 4 else await super().handle(callback)
 
 
@@ -393,7 +393,7 @@ def test_a_target_that_is_still_starting_is_waited_for() -> None:
 class StillLoading(Variant):
     """Takes connections, and answers once it has loaded."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.requests == 1:
             await asyncio.sleep(2)
         return await super().handle(callback)
@@ -432,13 +432,13 @@ def test_only_what_is_selected_is_judged() -> None:
 
 def test_a_run_that_can_judge_nothing_is_no_success() -> None:
     finished = against(Variant(), only=("effect.leave", "sign"))
-    assert finished.summary.outcome is Outcome.NOTHING_RAN
+    assert finished.summary.outcome is RunOutcome.NOTHING_RAN
     assert finished.summary.outcome.exit_code == 2
     assert "no probe given" in finished.summary.detail
 
 
 class AnyApp(Variant):
-    def check_app_id(self, callback: Callback) -> None:
+    def check_app_id(self, callback: IncomingCallback) -> None:
         """Takes every callback."""
 
 
@@ -468,7 +468,7 @@ class Recording(Variant):
         super().__init__(token)
         self.packets: list[dict[str, Any]] = []
 
-    def read(self, callback: Callback) -> Event | None:
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
         event = super().read(callback)
         self.packets.append(json.loads(callback.body))
         return event
@@ -498,7 +498,7 @@ def test_a_named_room_and_members_are_used_and_no_others() -> None:
 
 
 class Silent(Variant):
-    def refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, refusal: RefusedCallback) -> Response:
         return self.acknowledge() if refusal.code <= 2 else super().refuse(refusal)
 
 
@@ -567,7 +567,7 @@ class Distant(Variant):
         self.present: list[str] = []
         self.companies: set[frozenset[str]] = set()
 
-    async def answer(self, callback: Callback, method: str, path: str) -> Response:
+    async def answer(self, callback: IncomingCallback, method: str, path: str) -> Response:
         named = re.search(rb'"RoomId":"rh-[a-z2-9]{4}-([a-z.-]+)-', callback.body)
         case = named[1].decode() if named else ""
         self.present.append(case)

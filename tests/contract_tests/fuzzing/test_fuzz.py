@@ -16,14 +16,14 @@ from inner_pytest import PYTEST
 from starlette.responses import Response
 
 from roomhook.cli.main import main
-from roomhook.contract_tests.app_backends.reference.backend import Callback, Event, ReferenceBackend
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, ReferenceBackend
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.fuzzing.search import Search, budget_s
-from roomhook.contract_tests.fuzzing.strategies import Departure, described, near_misses, valid_topics
+from roomhook.contract_tests.fuzzing.strategies import Mutation, described, near_misses, valid_topics
 from roomhook.contract_tests.harness.drafts import ABSENT
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinished, RunOutcome, Verdict
 from roomhook.contract_tests.pytest_support.app_server import served
 from roomhook.errors import ConfigurationError
 from roomhook.schemas import loader
@@ -40,7 +40,7 @@ ROOM = "rh-abcd-"
 class Planted(ReferenceBackend):
     """Answers 500 where its bug strikes, without the traceback that makes a test slow."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         try:
             return await super().handle(callback)
         except (ValueError, OverflowError, IndexError, TypeError):
@@ -50,7 +50,7 @@ class Planted(ReferenceBackend):
 class Ucs2(Planted):
     """Can't store a character that takes a surrogate pair."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if any(ord(character) > 0xFFFF for character in event.reason):
             raise ValueError("not in UCS-2")
         super().leave(event)
@@ -59,7 +59,7 @@ class Ucs2(Planted):
 class SignedInteger(Planted):
     """Keeps MemberCount in a signed integer of 32 bits."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         event.member_count.to_bytes(4, signed=True)
         super().leave(event)
 
@@ -67,7 +67,7 @@ class SignedInteger(Planted):
 class ThirtyTwoMembers(Planted):
     """Has room for 32 members."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         if len(event.member_list_account) > 32:
             raise IndexError("a 33rd member")
         super().leave(event)
@@ -76,7 +76,7 @@ class ThirtyTwoMembers(Planted):
 class PercentFormat(Planted):
     """Takes an id for a format."""
 
-    def leave(self, event: Event) -> None:
+    def leave(self, event: MemberEvent) -> None:
         self.lines = [f"{one} left" % () for one in event.member_list_account]
         super().leave(event)
 
@@ -143,7 +143,7 @@ def test_finds_a_deep_bug_and_shrinks_it_to_one_field(
         assert value[1:] == [smallest] if isinstance(smallest, str) else len(value) == smallest
     else:
         assert value == smallest
-    assert finished.summary.outcome is Outcome.VIOLATES
+    assert finished.summary.outcome is RunOutcome.VIOLATES
     assert field in found.message
     assert "--only fuzz.valid --fuzz 500 --seed 5" in found.fix
     assert found.exchange is not None
@@ -169,13 +169,13 @@ def test_names_each_of_several_bugs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_finds_what_only_two_fields_together_break(seed: int) -> None:
-    def fails(departure: Departure) -> bool:
+    def fails(departure: Mutation) -> bool:
         fields = packet_of(departure)
         return bool(fields["Type"] == "Kicked" and fields["MemberCount"] > 300)
 
     (found,) = search(fails, str(seed)).run(valid_topics(MEMBER, ROOM), 300, combined=True)
 
-    assert found == Departure({"MemberCount": 301, "Type": "Kicked"})
+    assert found == Mutation({"MemberCount": 301, "Type": "Kicked"})
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ class TestCommand:
 
     def test_keeps_to_the_room_and_the_members_that_the_target_knows(self) -> None:
         class Strict(Planted):
-            def leave(self, event: Event) -> None:
+            def leave(self, event: MemberEvent) -> None:
                 if event.room_id != "standup" or event.member_list_account != ["ann"]:
                     raise ValueError("never heard of")
                 super().leave(event)
@@ -271,7 +271,7 @@ class TestCommand:
 class TestBounds:
     def test_a_hang_ends_the_search_and_is_blamed_on_its_packet(self) -> None:
         class Hangs(ReferenceBackend):
-            async def apply(self, event: Event) -> None:
+            async def apply(self, event: MemberEvent) -> None:
                 if not event.reason.isascii():
                     await asyncio.sleep(60)
                 await super().apply(event)
@@ -294,7 +294,7 @@ class TestBounds:
             process.wait(10)
 
         verdicts = {case.requirement.id: case for case in finished.cases}
-        assert finished.summary.outcome is Outcome.VIOLATES
+        assert finished.summary.outcome is RunOutcome.VIOLATES
         assert verdicts["bad.alive"].verdict is Verdict.FAIL
         (found,) = verdicts["fuzz.near-miss"].findings
         assert "just not valid took the target away; as it was generated" in found.message
@@ -302,9 +302,9 @@ class TestBounds:
 
     def test_a_search_sends_nothing_once_its_time_is_over(self) -> None:
         clock = iter(range(1000))
-        tried: list[Departure] = []
+        tried: list[Mutation] = []
 
-        def fails(departure: Departure) -> bool:
+        def fails(departure: Mutation) -> bool:
             tried.append(departure)
             return False
 
@@ -350,17 +350,17 @@ server.serve_forever()
 """
 
 
-def search(fails: Callable[[Departure], bool], seed: str) -> Search:
+def search(fails: Callable[[Mutation], bool], seed: str) -> Search:
     return Search(fails, seed=seed, budget_s=1000)
 
 
 # ── what is generated ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def generated(seed: str, *, near: bool = False, examples: int = 500) -> list[Departure]:
-    seen: list[Departure] = []
+def generated(seed: str, *, near: bool = False, examples: int = 500) -> list[Mutation]:
+    seen: list[Mutation] = []
 
-    def fails(departure: Departure) -> bool:
+    def fails(departure: Mutation) -> bool:
         seen.append(departure)
         return False
 
@@ -370,16 +370,16 @@ def generated(seed: str, *, near: bool = False, examples: int = 500) -> list[Dep
 
 
 @pytest.fixture(scope="module")
-def valid() -> list[tuple[Departure, dict[str, Any]]]:
+def valid() -> list[tuple[Mutation, dict[str, Any]]]:
     return [(one, packet_of(one)) for one in generated("1")]
 
 
-def body_of(departure: Departure) -> str:
+def body_of(departure: Mutation) -> str:
     written = departure.draft(MEMBER, NOW_MS).body
     return (written(packet_of(departure)) or b"").decode() if written else ""
 
 
-def packet_of(departure: Departure) -> dict[str, Any]:
+def packet_of(departure: Mutation) -> dict[str, Any]:
     baseline = {
         "CallbackCommand": "Room.CallbackAfterMemberLeave",
         "Operator_Account": MEMBER,
@@ -408,14 +408,14 @@ def test_the_same_seed_generates_the_same_and_another_seed_something_else() -> N
     assert generated("2", examples=100) != some
 
 
-def test_a_valid_packet_is_one_as_documented(valid: list[tuple[Departure, dict[str, Any]]]) -> None:
+def test_a_valid_packet_is_one_as_documented(valid: list[tuple[Mutation, dict[str, Any]]]) -> None:
     assert 450 <= len(valid) <= 500
     for _, packet in valid:
         assert loader.problems("leave", packet) == []
 
 
 def test_a_valid_packet_keeps_to_the_limits_and_to_what_is_not_disputed(
-    valid: list[tuple[Departure, dict[str, Any]]],
+    valid: list[tuple[Mutation, dict[str, Any]]],
 ) -> None:
     for departure, packet in valid:
         accounts = [packet["Operator_Account"], *packet["MemberList_Account"]]
@@ -432,7 +432,7 @@ def test_a_valid_packet_keeps_to_the_limits_and_to_what_is_not_disputed(
         assert departure.params.get("OptPlatform") not in {"Mac", "macOS"}
 
 
-def test_a_valid_packet_may_lie_in_any_corner(valid: list[tuple[Departure, dict[str, Any]]]) -> None:
+def test_a_valid_packet_may_lie_in_any_corner(valid: list[tuple[Mutation, dict[str, Any]]]) -> None:
     packets = [packet for _, packet in valid]
     assert {2**31 - 1, 2**31, 2**32} <= {one["MemberCount"] for one in packets}
     assert {len(one["MemberList_Account"]) for one in packets} >= {1, 2, 20, 33, 50}
@@ -463,24 +463,24 @@ def test_a_near_miss_is_forbidden_by_what_must_be_accepted() -> None:
 @pytest.mark.parametrize(
     ("departure", "text"),
     [
-        (Departure(), "nothing"),
-        (Departure({"MemberCount": 2**31}), "MemberCount = 2147483648"),
-        (Departure({"RoomId": ABSENT}), "no RoomId"),
-        (Departure({"Reason": "x" * 256}), 'Reason of 256 characters ("xxxxxxxxxxxxxxxxxxx…)'),
-        (Departure(others=("%",)), f'MemberList_Account = ["{MEMBER}", "%"]'),
-        (Departure(others=("%",), last=True), f'MemberList_Account = ["%", "{MEMBER}"]'),
-        (Departure(others=tuple("abcdefg")), "MemberList_Account of 8 items"),
-        (Departure(params={"OptPlatform": "Web"}), 'OptPlatform = "Web"'),
-        (Departure({"Type": "Kicked", "Operator_Account": "#"}), 'Operator_Account = "#", Type = "Kicked"'),
-        (Departure(age_ms=1500, whole=True), "EventTime = 1795399998000"),
+        (Mutation(), "nothing"),
+        (Mutation({"MemberCount": 2**31}), "MemberCount = 2147483648"),
+        (Mutation({"RoomId": ABSENT}), "no RoomId"),
+        (Mutation({"Reason": "x" * 256}), 'Reason of 256 characters ("xxxxxxxxxxxxxxxxxxx…)'),
+        (Mutation(others=("%",)), f'MemberList_Account = ["{MEMBER}", "%"]'),
+        (Mutation(others=("%",), last=True), f'MemberList_Account = ["%", "{MEMBER}"]'),
+        (Mutation(others=tuple("abcdefg")), "MemberList_Account of 8 items"),
+        (Mutation(params={"OptPlatform": "Web"}), 'OptPlatform = "Web"'),
+        (Mutation({"Type": "Kicked", "Operator_Account": "#"}), 'Operator_Account = "#", Type = "Kicked"'),
+        (Mutation(age_ms=1500, whole=True), "EventTime = 1795399998000"),
     ],
 )
-def test_a_departure_is_described_in_a_few_words(departure: Departure, text: str) -> None:
+def test_a_departure_is_described_in_a_few_words(departure: Mutation, text: str) -> None:
     assert described(departure.draft(MEMBER, NOW_MS), MEMBER) == text
 
 
 def test_an_escaped_packet_is_ascii_and_means_the_same() -> None:
-    body = Departure({"Reason": "\U0001f600"}, escaped=True).draft(MEMBER, NOW_MS).body
+    body = Mutation({"Reason": "\U0001f600"}, escaped=True).draft(MEMBER, NOW_MS).body
     assert body is not None
     written = body({"Reason": "\U0001f600"})
     assert written == b'{"Reason":"\\ud83d\\ude00"}'

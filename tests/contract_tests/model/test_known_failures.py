@@ -15,11 +15,11 @@ from inner_pytest import PYTEST
 
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.engine.suite import Run
-from roomhook.contract_tests.model.known_failures import KnownFailure, load_known, weigh
+from roomhook.contract_tests.engine.suite import SuiteRun
+from roomhook.contract_tests.model.known_failures import KnownFailure, apply_known_failures, load_known
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinished, RunOutcome, Verdict
 from roomhook.errors import ConfigurationError
 
 ENTRY = '[[known]]\nid = "reason.unicode"\nreason = "the old database is Latin-1"\nuntil = 2099-05-31\n'
@@ -99,14 +99,14 @@ class TestFile:
 class TestWeighing:
     @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.WARN])
     def test_tolerates_a_failure_up_to_the_last_day(self, verdict: Verdict) -> None:
-        weighed = weigh(judged(verdict), [KNOWN], DAY)
+        weighed = apply_known_failures(judged(verdict), [KNOWN], DAY)
         assert weighed.verdict is Verdict.KNOWN
         assert weighed.reason == "the old database is Latin-1 (known until 2027-05-31, known.toml:7)"
         assert weighed.findings == judged(verdict).findings
 
     @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.WARN])
     def test_fails_the_day_after_with_the_entry_to_delete_and_the_failure_itself(self, verdict: Verdict) -> None:
-        weighed = weigh(judged(verdict), [KNOWN], DAY + timedelta(days=1))
+        weighed = apply_known_failures(judged(verdict), [KNOWN], DAY + timedelta(days=1))
         assert weighed.verdict is Verdict.FAIL
         expiry, failure = weighed.findings
         assert expiry.message == "a known failure has expired"
@@ -116,7 +116,7 @@ class TestWeighing:
 
     @pytest.mark.parametrize("today", [DAY, DAY + timedelta(days=1)])
     def test_fails_what_passes_although_it_is_known_to_fail(self, today: date) -> None:
-        weighed = weigh(judged(Verdict.PASS), [KNOWN], today)
+        weighed = apply_known_failures(judged(Verdict.PASS), [KNOWN], today)
         assert weighed.verdict is Verdict.FAIL
         assert weighed.findings[0].message == "a known failure passes"
         assert weighed.findings[0].fix == (
@@ -126,7 +126,7 @@ class TestWeighing:
     @pytest.mark.parametrize("today", [DAY, DAY + timedelta(days=1)])
     def test_leaves_alone_what_was_not_judged_and_what_is_not_listed(self, today: date) -> None:
         for one in (judged(Verdict.NOT_JUDGED), judged(Verdict.FAIL, "reason.empty")):
-            assert weigh(one, [KNOWN], today) is one
+            assert apply_known_failures(one, [KNOWN], today) is one
 
 
 class TestRun:
@@ -136,13 +136,13 @@ class TestRun:
         until = datetime.now(UTC).date()
         entry = KnownFailure(known, "for a reason", until, "known.toml", 1)
         settings = Settings(server.url("reason.unicode"), only=[only], known=[entry], strict=strict)
-        *_, last = Run(settings, clock=lambda: time.time() + 86400 * days).events()
+        *_, last = SuiteRun(settings, clock=lambda: time.time() + 86400 * days).events()
         assert isinstance(last, RunFinished)
         return last
 
     def test_conforms_with_a_known_failure(self, server: BackendServer) -> None:
         finished = self.run(server, "reason.unicode")
-        assert finished.summary.outcome is Outcome.CONFORMS
+        assert finished.summary.outcome is RunOutcome.CONFORMS
         assert [one.requirement.id for one in finished.with_verdict(Verdict.KNOWN)] == ["reason.unicode"]
         assert {one.requirement.id: one.reason for one in finished.with_verdict(Verdict.NOT_JUDGED)} == {
             "reason.escapes": "reason.unicode comes first"
@@ -150,7 +150,7 @@ class TestRun:
 
     def test_takes_the_day_from_its_own_clock(self, server: BackendServer) -> None:
         finished = self.run(server, "reason.unicode", days=2)
-        assert finished.summary.outcome is Outcome.VIOLATES
+        assert finished.summary.outcome is RunOutcome.VIOLATES
         assert [one.requirement.id for one in finished.with_verdict(Verdict.FAIL)] == ["reason.unicode"]
 
     def test_violates_with_an_entry_for_what_passes(self, server: BackendServer) -> None:
@@ -158,7 +158,7 @@ class TestRun:
         assert {one.requirement.id for one in finished.with_verdict(Verdict.FAIL)} == {"reason.empty", "reason.unicode"}
 
     def test_says_nothing_of_an_entry_that_this_run_does_not_judge(self, server: BackendServer) -> None:
-        assert self.run(server, "reason.unicode", only="count").summary.outcome is Outcome.CONFORMS
+        assert self.run(server, "reason.unicode", only="count").summary.outcome is RunOutcome.CONFORMS
 
     def test_counts_a_requirement_that_passes_as_passed_where_another_needs_it(self, server: BackendServer) -> None:
         finished = self.run(server, "type.kicked", only="type.kicked,operator.other")

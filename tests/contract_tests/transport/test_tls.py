@@ -13,11 +13,11 @@ import pytest
 import trustme
 from variant_server import SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_unknown_authority_is_blamed_on_the_chain_alone(authority: trustme.CA) -
     finished = judge(server_context(authority.issue_cert("127.0.0.1")))
 
     assert list(blamed(finished)) == ["tls.chain"]
-    assert finished.summary.outcome is Outcome.VIOLATES
+    assert finished.summary.outcome is RunOutcome.VIOLATES
 
 
 def test_certificate_for_another_host_is_blamed_on_the_host_name_alone(authority: trustme.CA, cacert: Path) -> None:
@@ -88,7 +88,7 @@ def test_two_defects_of_one_certificate_are_both_named(authority: trustme.CA) ->
 def test_insecure_judges_the_answers_and_not_the_certificate(authority: trustme.CA) -> None:
     finished = judge(server_context(authority.issue_cert("app.example.com")), insecure=True, only="tls,type")
 
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
     reasons = {case.requirement.id: case.reason for case in finished.with_verdict(Verdict.NOT_JUDGED)}
     assert reasons["tls.chain"] == "--insecure accepts any certificate"
 
@@ -111,11 +111,11 @@ def test_https_url_of_a_plain_server_is_unreachable() -> None:
         finished = list(run_suite(Settings(server.url().replace("http:", "https:"))))[-1]
 
     assert isinstance(finished, RunFinished)
-    assert finished.summary.outcome is Outcome.UNREACHABLE
+    assert finished.summary.outcome is RunOutcome.UNREACHABLE
 
 
 class HangsOnChunks(Variant):
-    async def read_request(self, head: bytes, reader: asyncio.StreamReader) -> tuple[Callback, str, str]:
+    async def read_request(self, head: bytes, reader: asyncio.StreamReader) -> tuple[IncomingCallback, str, str]:
         if b"chunked" in head:
             await asyncio.Event().wait()
         return await super().read_request(head, reader)

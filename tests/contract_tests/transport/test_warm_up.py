@@ -9,11 +9,11 @@ import pytest
 from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import Callback
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback
 from roomhook.contract_tests.engine import suite
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
 
 class Starts(Variant):
@@ -24,7 +24,7 @@ class Starts(Variant):
         self.cold_s = cold_s
         self.at_once = 0
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.cold_s:
             await asyncio.sleep(self.cold_s)
             self.cold_s = 0
@@ -40,7 +40,7 @@ class OneAtATime(Starts):
 class Loses(Variant):
     """Never answers what comes first."""
 
-    async def handle(self, callback: Callback) -> Response:
+    async def handle(self, callback: IncomingCallback) -> Response:
         if self.requests == 1:
             await asyncio.sleep(60)
         return await super().handle(callback)
@@ -71,7 +71,7 @@ def test_a_target_that_never_answers_gets_three_callbacks_and_no_more() -> None:
 def test_a_cold_start_that_outlasts_the_patience_with_any_other_callback_is_no_finding(kind: type[Starts]) -> None:
     variant = kind(cold_s=2.2)
     finished = against(variant)
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
     assert finished.summary.undelivered == {}
 
 
@@ -84,5 +84,5 @@ def test_nothing_is_judged_while_a_callback_of_the_warm_up_is_under_way() -> Non
 
 def test_a_lost_first_callback_is_nobodys_fault() -> None:
     finished = against(Loses())
-    assert finished.summary.outcome is Outcome.CONFORMS
+    assert finished.summary.outcome is RunOutcome.CONFORMS
     assert finished.summary.undelivered == {}

@@ -18,27 +18,27 @@ import pytest
 from scripted_server import OK_ANSWER, OK_BODY, Peer, Script, scripted, until
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import Begun, InFlight, is_locked, note_of
+from roomhook.simulator.journal.in_flight import InFlightFile, InterruptedAttempt, is_locked, note_of
 from roomhook.simulator.journal.reader import Filters, reading
 from roomhook.simulator.journal.writer import Journal
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.sending.dispatcher import Plan, Run, Sending
-from roomhook.simulator.transport.attempt import Result
-from roomhook.simulator.transport.retry_policy import PROFILES, Disorder, RetryProfile
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan, SentAttempt
+from roomhook.simulator.transport.attempt import AttemptResult
+from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults, RetryPolicy
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 
 
-def events(count: int, room: str = "rid") -> Iterator[Event]:
+def events(count: int, room: str = "rid") -> Iterator[CallbackEvent]:
     for number in range(count):
         body = b'{"RoomId":"%b-%d","Type":"Leave","MemberList_Account":["user%d"]}' % (
             room.encode(),
             number % 10,
             number,
         )
-        yield Event(1670574414123 + number, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", body)
+        yield CallbackEvent(1670574414123 + number, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", body)
 
 
 def opened(path: Path, target: Target, **options: Any) -> Journal:
@@ -46,7 +46,12 @@ def opened(path: Path, target: Target, **options: Any) -> Journal:
 
 
 async def run_with_journal(
-    path: Path, count: int, *scripts: Script, plan: Plan | None = None, token: str | None = None, resume: bool = False
+    path: Path,
+    count: int,
+    *scripts: Script,
+    plan: SendPlan | None = None,
+    token: str | None = None,
+    resume: bool = False,
 ) -> list[bytes]:
     """Send *count* events, or what an earlier run has left; returns the requests that arrived."""
     async with scripted(*scripts or (Peer.serve,)) as (url, requests):
@@ -54,7 +59,7 @@ async def run_with_journal(
         journal = opened(path, target, resume=resume)
         async with Sender(target, connections=8, deadline_ms=300) as sender:
             deliveries = journal.unfinished() if resume else journal.schedule(events(count))
-            await Run(sender, deliveries, plan or Plan(), Random(1), journal).go()
+            await Dispatcher(sender, deliveries, plan or SendPlan(), Random(1), journal).go()
         journal.close()
         return requests
 
@@ -110,7 +115,7 @@ def test_retries_and_copies_are_attempts_of_their_event(tmp_path: Path) -> None:
             await peer.write(OK_ANSWER if seen[body] > 1 else b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 
     path = tmp_path / "run.db"
-    plan = Plan(retry=RetryProfile("now", None, until_ms=60_000, most=9), disorder=Disorder(duplicate=0.5))
+    plan = SendPlan(retry=RetryPolicy("now", None, until_ms=60_000, most=9), disorder=NetworkFaults(duplicate=0.5))
     run_loop(run_with_journal(path, 50, grumpy, plan=plan))
     found = summary(path)
     assert (found["scheduled"], found["delivered"], found["unsent"]) == (50, 50, 0)
@@ -196,11 +201,11 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     journal = opened(path, target)
     deliveries = list(journal.schedule(events(5)))
     sendings = [
-        Sending(b"", 1, delivery=delivery, kind="first", number=1, request_time=1) for delivery in deliveries[:3]
+        SentAttempt(b"", 1, delivery=delivery, kind="first", number=1, request_time=1) for delivery in deliveries[:3]
     ]
     journal.begin(sendings)
     ended = sendings[1]
-    ended.result, ended.done_ns = Result(Outcome.DELIVERED, status=200), time.monotonic_ns()
+    ended.result, ended.done_ns = AttemptResult(DeliveryOutcome.DELIVERED, status=200), time.monotonic_ns()
     journal.end([ended])
     journal.file.connection.close()
     journal.file.note.close(clean=False)  # as the kernel does for a process that is killed
@@ -216,7 +221,7 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
 
 
 def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
-    note = InFlight.lock(tmp_path / "x")
+    note = InFlightFile.lock(tmp_path / "x")
     note.prepare(2, 1, wall_offset_us=1)
     note.begin([(1, 5000, 0)])
     note.end([(1, 7, 5000, 9000)])
@@ -225,7 +230,11 @@ def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
         note.begin([(4, 8000, 0)])
     with pytest.raises(IndexError):
         note.end([(2, 7, 6000, 9000)])
-    assert list(note.left_behind()) == [Begun(1, 6, 10, 7), Begun(3, 8, 0, 0), Begun(2, 7, 0, 0)]
+    assert list(note.left_behind()) == [
+        InterruptedAttempt(1, 6, 10, 7),
+        InterruptedAttempt(3, 8, 0, 0),
+        InterruptedAttempt(2, 7, 0, 0),
+    ]
     note.forget_ends()
     note.end([(2, 7, 6000, 9000)])
     assert [(one.key, one.code) for one in note.left_behind()] == [(2, 7), (3, 0)]
@@ -235,7 +244,7 @@ def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
 def test_a_disk_without_room_for_the_note_is_told_before_anything_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note = InFlight.lock(tmp_path / "x")
+    note = InFlightFile.lock(tmp_path / "x")
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", lambda _, content, __: len(content) // 2)
         with pytest.raises(ConfigurationError, match="x-inflight can't be written; make room"):

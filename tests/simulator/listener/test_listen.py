@@ -23,13 +23,13 @@ from roomhook.cli.main import main
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.journal.reader import Filters, reading
-from roomhook.simulator.journal.received import Receipt, Receipts
+from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.listener.server import Listener, parse_answer
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.request_check import Inspected, Inspector
-from roomhook.simulator.sending.dispatcher import Plan, Run, numbered
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan, numbered
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 
@@ -66,8 +66,8 @@ def query(token: str | None = None, request_time: int = NOW_S, **changes: str) -
 
 def inspected(
     target: bytes | None = None, body: bytes | None = None, method: bytes = b"POST", **options: Any
-) -> Inspected:
-    inspector = Inspector("1400000001", lambda: NOW_S, **options)
+) -> ValidationResult:
+    inspector = CallbackValidator("1400000001", lambda: NOW_S, **options)
     return inspector.inspect(method, query() if target is None else target, packet() if body is None else body)
 
 
@@ -178,11 +178,11 @@ def test_an_unknown_way_to_answer_is_refused(wrong: str) -> None:
         parse_answer(wrong)
 
 
-async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[Outcome, tuple[str, ...]]]:
-    listener = Listener(Inspector("1400000001", lambda: NOW_S), parse_answer(answer))
+async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[DeliveryOutcome, tuple[str, ...]]]:
+    listener = Listener(CallbackValidator("1400000001", lambda: NOW_S), parse_answer(answer))
     host, port = await listener.start("127.0.0.1", 0)
     target = Target(CallbackUrl.parse(f"http://{host}:{port}/"), 1400000001)
-    event = Event(NOW_S * 1000, LEAVE, "203.0.113.7", "iOS", packet())
+    event = CallbackEvent(NOW_S * 1000, LEAVE, "203.0.113.7", "iOS", packet())
     async with Sender(target, **options) as sender:
         found = [await sender.send(target.request(event, NOW_S)) for _ in range(count)]
     await listener.stop()
@@ -193,17 +193,17 @@ async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[Ou
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ("ok", (Outcome.DELIVERED, ())),
-        ("fail", (Outcome.DELIVERED, ("ack.ok",))),
-        ("status:200", (Outcome.DELIVERED, ())),
-        ("status:503", (Outcome.HTTP_STATUS, ("ack.status",))),
-        ("status:204", (Outcome.HTTP_STATUS, ("ack.status",))),
-        ("delay:60ms", (Outcome.DELIVERED, ())),
-        ("delay:3s", (Outcome.TIMEOUT, ("ack.deadline",))),
-        ("garbage", (Outcome.NOT_HTTP, ("ack.status",))),
+        ("ok", (DeliveryOutcome.DELIVERED, ())),
+        ("fail", (DeliveryOutcome.DELIVERED, ("ack.ok",))),
+        ("status:200", (DeliveryOutcome.DELIVERED, ())),
+        ("status:503", (DeliveryOutcome.HTTP_STATUS, ("ack.status",))),
+        ("status:204", (DeliveryOutcome.HTTP_STATUS, ("ack.status",))),
+        ("delay:60ms", (DeliveryOutcome.DELIVERED, ())),
+        ("delay:3s", (DeliveryOutcome.TIMEOUT, ("ack.deadline",))),
+        ("garbage", (DeliveryOutcome.NOT_HTTP, ("ack.status",))),
     ],
 )
-def test_it_answers_as_it_is_told(answer: str, expected: tuple[Outcome, tuple[str, ...]]) -> None:
+def test_it_answers_as_it_is_told(answer: str, expected: tuple[DeliveryOutcome, tuple[str, ...]]) -> None:
     assert run_loop(outcomes(answer, deadline_ms=300)) == [expected] * 3
 
 
@@ -211,7 +211,9 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
     path = tmp_path / "arrived.db"
 
     async def main() -> list[bytes]:
-        listener = Listener(Inspector("1400000001", lambda: NOW_S), parse_answer("ok"), Receipts.open(path, {}))
+        listener = Listener(
+            CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), ReceivedCallbackJournal.open(path, {})
+        )
         _, port = await listener.start("127.0.0.1", 0)
         line = b"POST " + query() + b" HTTP/1.1\r\nHost: x\r\n"
         plain = line + b"Content-Length: %d\r\n\r\n%b" % (len(packet()), packet())
@@ -254,7 +256,9 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
 
 async def answered(head: bytes, path: Path) -> bytes:
     """What a listener with a journal at *path* answers to *head* alone, until it hangs up."""
-    listener = Listener(Inspector("1400000001", lambda: NOW_S), parse_answer("ok"), Receipts.open(path, {}))
+    listener = Listener(
+        CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), ReceivedCallbackJournal.open(path, {})
+    )
     _, port = await listener.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST " + query() + b" HTTP/1.1\r\nHost: x\r\n" + head)
@@ -310,14 +314,14 @@ def test_an_answered_callback_is_in_the_journal_even_then(tmp_path: Path) -> Non
     """The listener dies by SIGKILL while callbacks pour in: whoever got an answer finds his callback recorded."""
     path = tmp_path / "arrived.db"
 
-    def events() -> Iterator[Event]:
+    def events() -> Iterator[CallbackEvent]:
         for number in range(1_000_000):
-            yield Event(NOW_S * 1000, LEAVE, "203.0.113.7", "iOS", packet(EventTime=1670574414123 + number))
+            yield CallbackEvent(NOW_S * 1000, LEAVE, "203.0.113.7", "iOS", packet(EventTime=1670574414123 + number))
 
     async def main(url: str, listener: subprocess.Popen[str]) -> int:
         target = Target(CallbackUrl.parse(url), 1400000001)
         async with Sender(target, connections=16) as sender:
-            run = Run(sender, numbered(events()), Plan(), Random(1))
+            run = Dispatcher(sender, numbered(events()), SendPlan(), Random(1))
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.tally.delivered >= 2000, seconds=30)
             listener.kill()
@@ -382,11 +386,11 @@ def test_lines_can_not_forge_lines() -> None:
     found = inspected(
         body=packet(RoomId="a\n12:00:00 ok  Leave", MemberList_Account=["x\x1b[2J"], Operator_Account="boss")
     )
-    line = as_line(Receipt(1_670_574_414_123_456, "127.0.0.1:5", b"", b"", found, b""))
+    line = as_line(ReceivedCallback(1_670_574_414_123_456, "127.0.0.1:5", b"", b"", found, b""))
     assert "\n" not in line
     assert "\x1b" not in line
     assert "by boss" in line
-    assert json.loads(as_json(Receipt(5, "p", b"", b"", found, b"")))["room"].startswith("a\n")
+    assert json.loads(as_json(ReceivedCallback(5, "p", b"", b"", found, b"")))["room"].startswith("a\n")
 
 
 @pytest.mark.parametrize("name", ["create", "destroy", "update", "seat"])

@@ -11,35 +11,35 @@ import pytest
 import requests
 import urllib3.exceptions
 
-from roomhook.simulator.protocol.outcomes import Outcome, outcome_of_error
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
 
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (ConnectionRefusedError(), Outcome.REFUSED),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), Outcome.REFUSED),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), Outcome.REFUSED),
-        (PermissionError(errno.EACCES, "a firewall says no"), Outcome.REFUSED),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), Outcome.DNS),
-        (TimeoutError("timed out"), Outcome.TIMEOUT),
-        (ConnectionResetError(), Outcome.RESET),
-        (BrokenPipeError(), Outcome.RESET),
-        (ConnectionAbortedError(), Outcome.RESET),
-        (http.client.RemoteDisconnected("closed"), Outcome.CLOSED),
-        (ssl.SSLEOFError(), Outcome.CLOSED),
-        (ssl.SSLZeroReturnError(), Outcome.CLOSED),
-        (http.client.IncompleteRead(b"half"), Outcome.INCOMPLETE),
-        (http.client.BadStatusLine("SSH-2.0"), Outcome.NOT_HTTP),
-        (http.client.LineTooLong("header line"), Outcome.NOT_HTTP),
-        (ssl.SSLCertVerificationError(1, "self-signed"), Outcome.TLS),
-        (ssl.SSLError(1, "wrong version number"), Outcome.TLS),
-        (OSError(errno.ECONNREFUSED, "Connection refused"), Outcome.REFUSED),
-        (Exception("never seen before"), Outcome.RESET),
+        (ConnectionRefusedError(), DeliveryOutcome.REFUSED),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), DeliveryOutcome.REFUSED),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), DeliveryOutcome.REFUSED),
+        (PermissionError(errno.EACCES, "a firewall says no"), DeliveryOutcome.REFUSED),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), DeliveryOutcome.DNS),
+        (TimeoutError("timed out"), DeliveryOutcome.TIMEOUT),
+        (ConnectionResetError(), DeliveryOutcome.RESET),
+        (BrokenPipeError(), DeliveryOutcome.RESET),
+        (ConnectionAbortedError(), DeliveryOutcome.RESET),
+        (http.client.RemoteDisconnected("closed"), DeliveryOutcome.CLOSED),
+        (ssl.SSLEOFError(), DeliveryOutcome.CLOSED),
+        (ssl.SSLZeroReturnError(), DeliveryOutcome.CLOSED),
+        (http.client.IncompleteRead(b"half"), DeliveryOutcome.INCOMPLETE),
+        (http.client.BadStatusLine("SSH-2.0"), DeliveryOutcome.NOT_HTTP),
+        (http.client.LineTooLong("header line"), DeliveryOutcome.NOT_HTTP),
+        (ssl.SSLCertVerificationError(1, "self-signed"), DeliveryOutcome.TLS),
+        (ssl.SSLError(1, "wrong version number"), DeliveryOutcome.TLS),
+        (OSError(errno.ECONNREFUSED, "Connection refused"), DeliveryOutcome.REFUSED),
+        (Exception("never seen before"), DeliveryOutcome.RESET),
     ],
     ids=repr,
 )
-def test_an_error_has_its_outcome(error: BaseException, outcome: Outcome) -> None:
+def test_an_error_has_its_outcome(error: BaseException, outcome: DeliveryOutcome) -> None:
     assert outcome_of_error(error) is outcome
 
 
@@ -51,26 +51,32 @@ def _caused(outer: BaseException, inner: BaseException) -> BaseException:
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError()), Outcome.RESET),
-        (urllib3.exceptions.ProtocolError("Connection aborted.", http.client.RemoteDisconnected("x")), Outcome.CLOSED),
-        (requests.ConnectionError(urllib3.exceptions.ProtocolError("x", ConnectionRefusedError())), Outcome.REFUSED),
-        (requests.ReadTimeout(_caused(OSError("read"), TimeoutError())), Outcome.TIMEOUT),
-        (_caused(requests.exceptions.SSLError("x"), ssl.SSLCertVerificationError(1, "expired")), Outcome.TLS),
+        (urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError()), DeliveryOutcome.RESET),
+        (
+            urllib3.exceptions.ProtocolError("Connection aborted.", http.client.RemoteDisconnected("x")),
+            DeliveryOutcome.CLOSED,
+        ),
+        (
+            requests.ConnectionError(urllib3.exceptions.ProtocolError("x", ConnectionRefusedError())),
+            DeliveryOutcome.REFUSED,
+        ),
+        (requests.ReadTimeout(_caused(OSError("read"), TimeoutError())), DeliveryOutcome.TIMEOUT),
+        (_caused(requests.exceptions.SSLError("x"), ssl.SSLCertVerificationError(1, "expired")), DeliveryOutcome.TLS),
     ],
     ids=repr,
 )
-def test_the_innermost_known_error_decides(error: BaseException, outcome: Outcome) -> None:
+def test_the_innermost_known_error_decides(error: BaseException, outcome: DeliveryOutcome) -> None:
     assert outcome_of_error(error) is outcome
 
 
 def test_errors_that_cause_each_other_end_nevertheless() -> None:
     first, second = Exception("first"), ConnectionRefusedError()
     first.__cause__, second.__context__ = second, first
-    assert outcome_of_error(first) is Outcome.REFUSED
+    assert outcome_of_error(first) is DeliveryOutcome.REFUSED
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_every_outcome_reads_as_part_of_a_sentence(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", list(DeliveryOutcome))
+def test_every_outcome_reads_as_part_of_a_sentence(outcome: DeliveryOutcome) -> None:
     assert outcome.explained
     assert not outcome.explained.endswith(".")
     assert outcome.value == outcome.value.lower()

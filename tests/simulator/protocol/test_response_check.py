@@ -10,17 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roomhook.simulator.protocol import response_check as compliance
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.protocol.response_check import Answer, Judgement, header, judge, parse_json
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import Response, ResponseVerdict, check_response, header, parse_json
 
 OK = b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
 
 
-def judged(body: bytes = OK, *, status: int = 200, elapsed_ms: float = 3.0, complete: bool = True) -> Judgement:
-    return judge(Answer(status, (), body, elapsed_ms, complete), deadline_ms=2000)
+def judged(body: bytes = OK, *, status: int = 200, elapsed_ms: float = 3.0, complete: bool = True) -> ResponseVerdict:
+    return check_response(Response(status, (), body, elapsed_ms, complete), deadline_ms=2000)
 
 
-def ids(judgement: Judgement) -> list[str]:
+def ids(judgement: ResponseVerdict) -> list[str]:
     return [breach.requirement for breach in judgement.breaches]
 
 
@@ -38,7 +38,7 @@ def ids(judgement: Judgement) -> list[str]:
 )
 def test_every_sane_ok_is_delivered_and_acknowledged(body: bytes) -> None:
     judgement = judged(body)
-    assert judgement.outcome is Outcome.DELIVERED
+    assert judgement.outcome is DeliveryOutcome.DELIVERED
     assert ids(judgement) == []
     assert judgement.acknowledged
     assert not judgement.refused
@@ -69,7 +69,7 @@ def test_json_that_is_no_ok_packet_is_delivered_and_blamed_for_one_thing(
     body: bytes, requirement: str, path: str
 ) -> None:
     judgement = judged(body)
-    assert judgement.outcome is Outcome.DELIVERED
+    assert judgement.outcome is DeliveryOutcome.DELIVERED
     assert ids(judgement) == [requirement]
     assert judgement.breaches[0].path == path
     assert judgement.refused
@@ -94,7 +94,7 @@ def test_json_that_is_no_ok_packet_is_delivered_and_blamed_for_one_thing(
 )
 def test_what_is_not_json_is_not_delivered(body: bytes) -> None:
     judgement = judged(body)
-    assert judgement.outcome is Outcome.NOT_JSON
+    assert judgement.outcome is DeliveryOutcome.NOT_JSON
     assert ids(judgement) == ["ack.json"]
 
 
@@ -102,20 +102,20 @@ def test_what_is_not_json_is_not_delivered(body: bytes) -> None:
 def test_another_status_is_blamed_alone_whatever_the_body(status: int) -> None:
     for body in (OK, b"", b"<html>", b'{"error":"x"}'):
         judgement = judged(body, status=status)
-        assert judgement.outcome is Outcome.HTTP_STATUS
+        assert judgement.outcome is DeliveryOutcome.HTTP_STATUS
         assert ids(judgement) == ["ack.status"]
         assert judgement.breaches[0].actual == f"HTTP {status}"
 
 
 def test_half_an_answer_is_blamed_for_being_half() -> None:
     judgement = judged(OK[:20], complete=False)
-    assert judgement.outcome is Outcome.INCOMPLETE
+    assert judgement.outcome is DeliveryOutcome.INCOMPLETE
     assert ids(judgement) == ["ack.complete"]
 
 
 def test_a_late_answer_is_not_delivered_however_good() -> None:
     judgement = judged(elapsed_ms=2000.1)
-    assert judgement.outcome is Outcome.TIMEOUT
+    assert judgement.outcome is DeliveryOutcome.TIMEOUT
     assert ids(judgement) == ["ack.deadline"]
     assert judged(elapsed_ms=2000.0).acknowledged
 
@@ -156,7 +156,7 @@ def test_a_long_quotation_is_cut() -> None:
 
 
 def test_a_header_is_found_in_any_case() -> None:
-    labelled = Answer(200, (("Server", "x"), ("Content-type", "text/plain")), OK, 1.0)
+    labelled = Response(200, (("Server", "x"), ("Content-type", "text/plain")), OK, 1.0)
     assert header(labelled, "content-type") == "text/plain"
     assert header(labelled, "Location") is None
 
@@ -181,7 +181,7 @@ NEAR_PACKETS = st.fixed_dictionaries(
 )
 
 
-def _slowly(body: bytes) -> Judgement:
+def _slowly(body: bytes) -> ResponseVerdict:
     """As if msgspec had never heard of the packet: everything is judged by the standard library's parser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compliance, "decode_response", _never)
@@ -192,7 +192,7 @@ def _never(body: bytes) -> None:
     raise msgspec.DecodeError(repr(body))
 
 
-def _essence(judgement: Judgement) -> tuple[object, ...]:
+def _essence(judgement: ResponseVerdict) -> tuple[object, ...]:
     return (judgement.outcome, ids(judgement), judgement.action_status, judgement.error_code)
 
 

@@ -13,16 +13,16 @@ import requests
 from recording_target import Target, recording_target
 
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.engine.suite import Run
+from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Outcome, RunFinished
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome
 from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend, local_room_backend
 from roomhook.schemas import loader
 from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.room_packets import COMMANDS, UPDATE_COMMANDS
 from roomhook.simulator.room_backend.client import RestError, SimError
-from roomhook.simulator.room_backend.state.options import DestroyOrder, EmptySeat, Habits
-from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dialect, Dissolution, ExpiredOperator
+from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
+from roomhook.simulator.rooms.room import BackendBehaviour, BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.transport.retry_policy import PROFILES
 
 NOW_MS = 1_700_000_000_000
@@ -167,7 +167,7 @@ class TestTheVirtualClock:
 
 
 class TestWhatIsUndocumentedIsAnOption:
-    def played(self, habits: Habits) -> list[dict[str, Any]]:
+    def played(self, habits: BackendOptions) -> list[dict[str, Any]]:
         with recording_target() as target, local_room_backend(start_ms=NOW_MS, habits=habits) as backend:
             backend.callbacks_to(target.url)
             room = backend.room("r1", seats=2)
@@ -182,7 +182,8 @@ class TestWhatIsUndocumentedIsAnOption:
 
     def test_by_default(self) -> None:
         told = [
-            (one.get("Type"), one.get("MemberList_Account"), one.get("MemberCount")) for one in self.played(Habits())
+            (one.get("Type"), one.get("MemberList_Account"), one.get("MemberCount"))
+            for one in self.played(BackendOptions())
         ]
         assert told[-4:] == [
             ("Kicked", ["ann", "bob"], 2),
@@ -192,13 +193,13 @@ class TestWhatIsUndocumentedIsAnOption:
         ]
 
     def test_each_choice_the_other_way(self) -> None:
-        dialect = Dialect(
+        dialect = BackendBehaviour(
             expired_operator=ExpiredOperator.SYSTEM,
             member_count=CountMoment.BEFORE,
             bulk_kick=BulkKick.EACH,
             dissolution=Dissolution.KICKED,
         )
-        habits = Habits(
+        habits = BackendOptions(
             dialect=dialect,
             destroy_order=DestroyOrder.DESTROY_FIRST,
             empty_seat=EmptySeat.ABSENT,
@@ -220,7 +221,7 @@ class TestWhatIsUndocumentedIsAnOption:
     def test_an_empty_room_is_dissolved_only_if_that_is_asked_for(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, habits=Habits(auto_destroy_ms=60_000)) as backend,
+            local_room_backend(start_ms=NOW_MS, habits=BackendOptions(auto_destroy_ms=60_000)) as backend,
         ):
             backend.callbacks_to(target.url)
             kept, left = backend.room("kept"), backend.room("left")
@@ -262,7 +263,7 @@ class TestDelivery:
     def test_retries_follow_the_clock(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, habits=Habits(retry=PROFILES["trtc"])) as backend,
+            local_room_backend(start_ms=NOW_MS, habits=BackendOptions(retry=PROFILES["trtc"])) as backend,
         ):
             backend.callbacks_to(target.url, commands=[LEAVE])
             room = backend.room("r1")
@@ -376,8 +377,8 @@ def test_an_app_backend_that_provisions_itself_receives_its_callbacks_and_confor
         assert len(backend.callbacks()) == 6
         with requests.Session() as session:
             assert session.get(server.probe().format(RoomId="r1")).json() == ["ann"]
-        finished = [event for event in Run(Settings(url)).events() if isinstance(event, RunFinished)]
-        assert finished[0].summary.outcome is Outcome.CONFORMS
+        finished = [event for event in SuiteRun(Settings(url)).events() if isinstance(event, RunFinished)]
+        assert finished[0].summary.outcome is RunOutcome.CONFORMS
 
 
 def test_the_fixture_serves_apps_of_the_same_process(room_backend: LocalRoomBackend) -> None:

@@ -21,8 +21,8 @@ from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.state.error_codes import BackendError
-from roomhook.simulator.room_backend.state.options import Habits
-from roomhook.simulator.room_backend.state.rooms import Caused
+from roomhook.simulator.room_backend.state.options import BackendOptions
+from roomhook.simulator.room_backend.state.rooms import PendingCallback
 
 APP: Final = 1400000001
 NOW_MS: Final = 1_700_000_000_000
@@ -45,10 +45,12 @@ class Unsent(Service):
     """Keeps what it would send."""
 
     def __init__(self) -> None:
-        super().__init__(parse_apps([APP], [], []), Habits(calls_per_second=10**6), Store(None), VirtualClock(NOW_MS))
+        super().__init__(
+            parse_apps([APP], [], []), BackendOptions(calls_per_second=10**6), Store(None), VirtualClock(NOW_MS)
+        )
         self.sent: list[dict[str, Any]] = []
 
-    def _send(self, callback: int, one: Caused) -> None:
+    def _send(self, callback: int, one: PendingCallback) -> None:
         del callback
         self.sent.append(json.loads(one.event.body))
 
@@ -234,7 +236,9 @@ class Rooms(RuleBasedStateMachine):
 
     @invariant()
     def what_is_stored_is_what_there_is(self) -> None:
-        again = Service(parse_apps([APP], [], []), Habits(), _Borrowed(self.service.store), VirtualClock(NOW_MS))
+        again = Service(
+            parse_apps([APP], [], []), BackendOptions(), _Borrowed(self.service.store), VirtualClock(NOW_MS)
+        )
         for room, hall in self.service.engine.halls[APP].items():
             other = again.engine.halls[APP][room]
             assert list(other.room.members) == list(hall.room.members)

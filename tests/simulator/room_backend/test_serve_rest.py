@@ -17,7 +17,7 @@ from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.state.error_codes import MEANINGS, Code
-from roomhook.simulator.room_backend.state.options import Habits
+from roomhook.simulator.room_backend.state.options import BackendOptions
 
 NOW_MS = 1_700_000_000_000
 KEY = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e"
@@ -34,7 +34,7 @@ class Caller:
     def __init__(self, *apps: int, secret_key: str = "", **habits: Any) -> None:
         keys = [secret_key] if secret_key else []
         self.service = Service(
-            parse_apps(apps or (1400000001,), keys, []), Habits(**habits), Store(None), VirtualClock(NOW_MS)
+            parse_apps(apps or (1400000001,), keys, []), BackendOptions(**habits), Store(None), VirtualClock(NOW_MS)
         )
         self.now = 100.0
         self.rest = Rest(self.service, "administrator", lambda: self.now, lambda: NOW_MS / 1000)

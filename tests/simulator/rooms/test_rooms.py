@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from roomhook.simulator.protocol.packets import CheckOutMethod, EnterPacket, LeavePacket
 from roomhook.simulator.rooms.room import (
+    BackendBehaviour,
     BulkKick,
     CountMoment,
-    Dialect,
     Dissolution,
     ExpiredOperator,
     Member,
@@ -29,8 +29,8 @@ def member(account: str) -> Member:
     return Member(account, "14.0.0.1", "iOS")
 
 
-def filled(*accounts: str, dialect: Dialect | None = None, capacity: int = 300) -> Room[Member]:
-    room = Room[Member]("rid-1", accounts[0], capacity, dialect or Dialect())
+def filled(*accounts: str, dialect: BackendBehaviour | None = None, capacity: int = 300) -> Room[Member]:
+    room = Room[Member]("rid-1", accounts[0], capacity, dialect or BackendBehaviour())
     for account in accounts:
         room.enter(member(account), 1000)
     return room
@@ -55,7 +55,7 @@ def test_a_leave_tells_who_and_how_many_are_left() -> None:
 
 
 def test_member_count_before_the_leave_counts_those_who_go() -> None:
-    room = filled("anna", "bert", "carl", "dora", dialect=Dialect(member_count=CountMoment.BEFORE))
+    room = filled("anna", "bert", "carl", "dora", dialect=BackendBehaviour(member_count=CountMoment.BEFORE))
     assert room.leave("bert", "", 2000).member_count == 4
     assert [packet.member_count for packet in room.kick(("carl", "dora"), "anna", "spam", 3000)] == [3]
 
@@ -71,7 +71,7 @@ def test_an_enter_tells_how_many_are_there_now() -> None:
     [(ExpiredOperator.MEMBER, "bert"), (ExpiredOperator.EMPTY, ""), (ExpiredOperator.SYSTEM, "@TIM#SYSTEM")],
 )
 def test_who_is_named_as_the_operator_of_an_expiry(habit: ExpiredOperator, operator: str) -> None:
-    room = filled("anna", "bert", dialect=Dialect(expired_operator=habit))
+    room = filled("anna", "bert", dialect=BackendBehaviour(expired_operator=habit))
     room.lose("bert", 2000)
     packet = room.expire("bert", "heartbeat", 92_000)
     assert (packet.type, packet.operator_account) == ("Expired", operator)
@@ -94,7 +94,7 @@ def test_a_heartbeat_expires_after_90_s_at_the_soonest_and_never_if_it_is_back()
 def test_a_kick_of_several_is_one_packet_or_one_for_each() -> None:
     (one,) = filled("anna", "bert", "carl", "dora").kick(("bert", "carl"), "anna", "spam", 2000)
     assert (one.member_list_account, one.member_count) == (("bert", "carl"), 2)
-    each = filled("anna", "bert", "carl", "dora", dialect=Dialect(bulk_kick=BulkKick.EACH)).kick(
+    each = filled("anna", "bert", "carl", "dora", dialect=BackendBehaviour(bulk_kick=BulkKick.EACH)).kick(
         ("bert", "carl"), "anna", "spam", 2000
     )
     assert [(packet.member_list_account, packet.member_count) for packet in each] == [(("bert",), 3), (("carl",), 2)]
@@ -136,7 +136,7 @@ def test_a_kick_of_21_or_of_one_twice_or_of_a_stranger_changes_nothing() -> None
     ],
 )
 def test_what_a_dissolved_room_sends(habit: Dissolution, sent: list[tuple[str, str]]) -> None:
-    room = filled("anna", "bert", dialect=Dialect(dissolution=habit))
+    room = filled("anna", "bert", dialect=BackendBehaviour(dissolution=habit))
     packets = room.dissolve("administrator", "over", 2000)
     assert [(packet.type, packet.operator_account) for packet in packets] == sent
     assert not room.members
@@ -173,7 +173,7 @@ class LifeOfARoom(RuleBasedStateMachine):
         present=st.lists(st.sampled_from(PEOPLE), min_size=3, unique=True),
     )
     def create(self, capacity: int, count: CountMoment, bulk: BulkKick, ends: Dissolution, present: list[str]) -> None:
-        self.dialect = Dialect(member_count=count, bulk_kick=bulk, dissolution=ends)
+        self.dialect = BackendBehaviour(member_count=count, bulk_kick=bulk, dissolution=ends)
         self.room = Room[Member]("rid-1", "user0", capacity, self.dialect)
         self.owner = "user0"
         self.capacity = capacity

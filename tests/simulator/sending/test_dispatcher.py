@@ -15,23 +15,25 @@ import pytest
 from scripted_server import OK_ANSWER, Peer, Script, scripted, until
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.outcomes import Outcome
-from roomhook.simulator.sending.dispatcher import Delivery, Plan, Run, numbered
-from roomhook.simulator.sending.pacing import Pace, constant_rate, own_times, parse_rate, parse_speed, poisson_rate
-from roomhook.simulator.sending.stats import Tally
-from roomhook.simulator.transport.retry_policy import PROFILES, Disorder, RetryProfile
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.sending.dispatcher import Delivery, Dispatcher, SendPlan, numbered
+from roomhook.simulator.sending.pacing import Pacing, constant_rate, own_times, parse_rate, parse_speed, poisson_rate
+from roomhook.simulator.sending.stats import SendStats
+from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults, RetryPolicy
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.histogram import Histogram
-from roomhook.simulator.util.precise_timer import Alarm
+from roomhook.simulator.util.precise_timer import PreciseTimer
 
 
-def events(count: int, step_ms: int = 1) -> Iterator[Event]:
+def events(count: int, step_ms: int = 1) -> Iterator[CallbackEvent]:
     for number in range(count):
         body = b'{"Type":"Leave","Number":%d}' % number
-        yield Event(1670574414123 + number * step_ms, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", body)
+        yield CallbackEvent(
+            1670574414123 + number * step_ms, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", body
+        )
 
 
 def numbers(requests: list[bytes]) -> list[int]:
@@ -39,16 +41,21 @@ def numbers(requests: list[bytes]) -> list[int]:
 
 
 async def tally_of(
-    count: int, plan: Plan, *scripts: Script, connections: int = 8, deadline_ms: float = 500, token: str | None = None
-) -> tuple[Tally, list[bytes]]:
+    count: int,
+    plan: SendPlan,
+    *scripts: Script,
+    connections: int = 8,
+    deadline_ms: float = 500,
+    token: str | None = None,
+) -> tuple[SendStats, list[bytes]]:
     async with scripted(*scripts or (Peer.serve,)) as (url, requests):
         target = Target(CallbackUrl.parse(url), 1400000001, token=token)
         async with Sender(target, connections=connections, deadline_ms=deadline_ms) as sender:
-            return await Run(sender, numbered(events(count)), plan, Random(7)).go(), requests
+            return await Dispatcher(sender, numbered(events(count)), plan, Random(7)).go(), requests
 
 
 def test_a_closed_loop_sends_everything_once_and_names_its_model() -> None:
-    tally, requests = run_loop(tally_of(500, Plan()))
+    tally, requests = run_loop(tally_of(500, SendPlan()))
     assert (tally.scheduled, tally.delivered, tally.failed, tally.unsent) == (500, 500, 0, 0)
     assert sorted(numbers(requests)) == list(range(500))
     assert tally.outcome_counts() == {"delivered": 500}
@@ -63,7 +70,7 @@ def test_an_open_loop_sends_each_in_its_time_and_counts_latency_from_it() -> Non
             await asyncio.sleep(0.02)
             await peer.write(OK_ANSWER)
 
-    tally, requests = run_loop(tally_of(40, Plan(constant_rate(400)), slow, connections=2))
+    tally, requests = run_loop(tally_of(40, SendPlan(constant_rate(400)), slow, connections=2))
     assert tally.mode == "open loop, 400/s, constant"
     assert numbers(requests) == sorted(numbers(requests))
     # 40 callbacks are meant to leave within 0.1 s; two connections that take 20 ms each need four times as long.
@@ -80,7 +87,7 @@ def test_what_can_not_leave_within_the_bound_stays_unsent_and_is_counted() -> No
             await asyncio.sleep(0.02)
             await peer.write(OK_ANSWER)
 
-    plan = Plan(constant_rate(1000), max_late_ms=30)
+    plan = SendPlan(constant_rate(1000), max_late_ms=30)
     tally, requests = run_loop(tally_of(100, plan, slow, connections=2))
     assert tally.scheduled == 100 == tally.delivered + tally.unsent
     assert 0 < tally.unsent < 100
@@ -88,7 +95,7 @@ def test_what_can_not_leave_within_the_bound_stays_unsent_and_is_counted() -> No
 
 
 def test_events_keep_their_own_times_compressed() -> None:
-    tally, _ = run_loop(tally_of(50, Plan(own_times(0.25))))
+    tally, _ = run_loop(tally_of(50, SendPlan(own_times(0.25))))
     assert 0.19 < tally.elapsed_s < 1.5
     assert tally.mode == "open loop, the events' own times at 0.25x"
 
@@ -99,8 +106,8 @@ def test_retries_keep_body_and_get_a_fresh_signature() -> None:
             await peer.read()
             await peer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 
-    profile = RetryProfile("quick", None, first_ms=0, then_ms=1_100, until_ms=60_000, most=3)
-    tally, requests = run_loop(tally_of(1, Plan(retry=profile), refusing, token="secret"))
+    profile = RetryPolicy("quick", None, first_ms=0, then_ms=1_100, until_ms=60_000, most=3)
+    tally, requests = run_loop(tally_of(1, SendPlan(retry=profile), refusing, token="secret"))
     assert (tally.delivered, tally.failed, tally.attempts, tally.retries) == (0, 1, 3, 2)
     bodies = [one.partition(b"\r\n\r\n")[2] for one in requests]
     assert bodies == [bodies[0]] * 3
@@ -118,7 +125,7 @@ def test_a_retry_that_succeeds_delivers_the_event() -> None:
             seen[body] += 1
             await peer.write(OK_ANSWER if seen[body] > 1 else b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 
-    tally, requests = run_loop(tally_of(20, Plan(retry=PROFILES["trtc"]), grumpy, connections=1))
+    tally, requests = run_loop(tally_of(20, SendPlan(retry=PROFILES["trtc"]), grumpy, connections=1))
     assert (tally.scheduled, tally.delivered, tally.failed, tally.retries) == (20, 20, 0, 20)
     assert len(requests) == 40
 
@@ -128,35 +135,35 @@ def test_a_timeout_is_retried_only_by_a_profile_that_says_so() -> None:
         await peer.read()
         await peer.hang()
 
-    profile = RetryProfile("on-timeout", frozenset({Outcome.TIMEOUT}), until_ms=60_000, most=3)
-    tally, _ = run_loop(tally_of(2, Plan(retry=profile), deaf, deadline_ms=50))
+    profile = RetryPolicy("on-timeout", frozenset({DeliveryOutcome.TIMEOUT}), until_ms=60_000, most=3)
+    tally, _ = run_loop(tally_of(2, SendPlan(retry=profile), deaf, deadline_ms=50))
     assert tally.outcome_counts() == {"timeout": 6}
-    tally, _ = run_loop(tally_of(2, Plan(), deaf, deadline_ms=50))
+    tally, _ = run_loop(tally_of(2, SendPlan(), deaf, deadline_ms=50))
     assert tally.outcome_counts() == {"timeout": 2}
 
 
 @pytest.mark.parametrize(
     ("profile", "outcome", "number", "since_ms", "wait_ms"),
     [
-        ("none", Outcome.TIMEOUT, 1, 0, None),
-        ("on-timeout", Outcome.TIMEOUT, 1, 2_000, 1_000),
-        ("on-timeout", Outcome.TIMEOUT, 3, 2_000, None),
-        ("on-timeout", Outcome.HTTP_STATUS, 1, 0, None),
-        ("trtc", Outcome.HTTP_STATUS, 1, 5_000, 0),
-        ("trtc", Outcome.REFUSED, 2, 0, 10_000),
-        ("trtc", Outcome.REFUSED, 7, 50_000, 10_000),
-        ("trtc", Outcome.REFUSED, 8, 50_001, None),
-        ("trtc", Outcome.DELIVERED, 1, 0, None),
+        ("none", DeliveryOutcome.TIMEOUT, 1, 0, None),
+        ("on-timeout", DeliveryOutcome.TIMEOUT, 1, 2_000, 1_000),
+        ("on-timeout", DeliveryOutcome.TIMEOUT, 3, 2_000, None),
+        ("on-timeout", DeliveryOutcome.HTTP_STATUS, 1, 0, None),
+        ("trtc", DeliveryOutcome.HTTP_STATUS, 1, 5_000, 0),
+        ("trtc", DeliveryOutcome.REFUSED, 2, 0, 10_000),
+        ("trtc", DeliveryOutcome.REFUSED, 7, 50_000, 10_000),
+        ("trtc", DeliveryOutcome.REFUSED, 8, 50_001, None),
+        ("trtc", DeliveryOutcome.DELIVERED, 1, 0, None),
     ],
 )
 def test_the_retry_profiles_are_the_documented_ones(
-    profile: str, outcome: Outcome, number: int, since_ms: float, wait_ms: float | None
+    profile: str, outcome: DeliveryOutcome, number: int, since_ms: float, wait_ms: float | None
 ) -> None:
     assert PROFILES[profile].wait_ms(outcome, number, since_ms) == wait_ms
 
 
 def test_copies_and_reordering_come_from_the_seed_and_lose_nothing() -> None:
-    disorder = Disorder(duplicate=0.1, reorder=0.2)
+    disorder = NetworkFaults(duplicate=0.1, reorder=0.2)
     steps = list(disorder.apply(range(2000), Random(3)))
     assert steps == list(disorder.apply(range(2000), Random(3)))
     originals = [item for item, copy, _ in steps if not copy]
@@ -165,14 +172,14 @@ def test_copies_and_reordering_come_from_the_seed_and_lose_nothing() -> None:
     assert originals != sorted(originals)
     assert 140 < len(copies) < 260
     assert max(abs(place - item) for place, item in enumerate(originals)) < 40
-    tally, requests = run_loop(tally_of(300, Plan(disorder=disorder)))
+    tally, requests = run_loop(tally_of(300, SendPlan(disorder=disorder)))
     assert (tally.scheduled, tally.delivered) == (300, 300)
     assert tally.copies == len(requests) - 300 > 0
     assert tally.attempts == len(requests)
 
 
 def test_a_delay_shifts_each_callback_from_its_time() -> None:
-    plan = Plan(constant_rate(1000), disorder=Disorder(delay_ms=(50, 150)))
+    plan = SendPlan(constant_rate(1000), disorder=NetworkFaults(delay_ms=(50, 150)))
     tally, requests = run_loop(tally_of(50, plan))
     assert tally.delivered == 50
     assert 0.05 < tally.elapsed_s < 1.0
@@ -208,11 +215,11 @@ async def chaos(peer: Peer) -> None:
 
 @pytest.mark.alone
 def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
-    async def main() -> tuple[Tally, list[bytes]]:
+    async def main() -> tuple[SendStats, list[bytes]]:
         async with scripted(chaos) as (url, before):
             port = CallbackUrl.parse(url).port
             sender = Sender(Target(CallbackUrl.parse(url), 1400000001), connections=16, deadline_ms=150)
-            run = Run(sender, numbered(events(2300)), Plan(constant_rate(1500)), Random(7))
+            run = Dispatcher(sender, numbered(events(2300)), SendPlan(constant_rate(1500)), Random(7))
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.tally.delivered > 600)
         await asyncio.sleep(0.1)  # while nobody listens
@@ -247,11 +254,11 @@ def test_ten_minutes_of_backlog_take_no_memory() -> None:
             await asyncio.sleep(0.01)
             await peer.write(OK_ANSWER)
 
-    async def main() -> tuple[Tally, int]:
+    async def main() -> tuple[SendStats, int]:
         async with scripted(slow) as (url, _), Sender(Target(CallbackUrl.parse(url), 1), connections=16) as sender:
             pace = constant_rate(5000)
-            overdue = Pace(pace.name, lambda event: pace.offset_ns(event) - 600_000_000_000)
-            run = Run(sender, backlog(), Plan(overdue), Random(1))
+            overdue = Pacing(pace.name, lambda event: pace.offset_ns(event) - 600_000_000_000)
+            run = Dispatcher(sender, backlog(), SendPlan(overdue), Random(1))
             tracemalloc.start()
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.tally.delivered > 300)
@@ -270,10 +277,10 @@ def test_ten_minutes_of_backlog_take_no_memory() -> None:
 def test_retries_that_wait_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roomhook.simulator.sending.dispatcher._MOST_LATER", 20)
 
-    async def main() -> tuple[int, Tally]:
+    async def main() -> tuple[int, SendStats]:
         async with Sender(Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1), connections=4) as sender:
-            profile = RetryProfile("later", None, first_ms=60_000, then_ms=60_000, until_ms=600_000, most=9)
-            run = Run(sender, numbered(events(1000)), Plan(retry=profile), Random(1))
+            profile = RetryPolicy("later", None, first_ms=60_000, then_ms=60_000, until_ms=600_000, most=9)
+            run = Dispatcher(sender, numbered(events(1000)), SendPlan(retry=profile), Random(1))
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.waiting >= 20 and run.in_flight == 0)
             waiting = run.waiting
@@ -286,9 +293,9 @@ def test_retries_that_wait_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_stopping_ends_in_order_and_says_what_was_not_sent() -> None:
-    async def main() -> Tally:
+    async def main() -> SendStats:
         async with scripted(Peer.serve) as (url, _), Sender(Target(CallbackUrl.parse(url), 1)) as sender:
-            run = Run(sender, numbered(events(100_000)), Plan(constant_rate(1000)), Random(1))
+            run = Dispatcher(sender, numbered(events(100_000)), SendPlan(constant_rate(1000)), Random(1))
             going = asyncio.ensure_future(run.go())
             await until(lambda: run.tally.delivered > 50)
             run.stop()
@@ -299,13 +306,13 @@ def test_stopping_ends_in_order_and_says_what_was_not_sent() -> None:
 
 
 def test_a_stream_that_breaks_ends_the_run_with_its_error() -> None:
-    def broken() -> Iterator[Event]:
+    def broken() -> Iterator[CallbackEvent]:
         yield from events(5)
         raise ConfigurationError("line 6 is no event")
 
     async def main() -> None:
         async with scripted(Peer.serve) as (url, _), Sender(Target(CallbackUrl.parse(url), 1)) as sender:
-            await Run(sender, numbered(broken()), Plan(), Random(1)).go()
+            await Dispatcher(sender, numbered(broken()), SendPlan(), Random(1)).go()
 
     with pytest.raises(ConfigurationError, match="line 6"):
         run_loop(main())
@@ -315,7 +322,7 @@ def test_a_stream_that_breaks_ends_the_run_with_its_error() -> None:
 def test_callbacks_leave_within_two_milliseconds_of_their_time() -> None:
     """90 % of them on a machine with other work, in the best of five tries; benchmarks measure 99 % on an idle one."""
     for _ in range(5):
-        tally, _ = run_loop(tally_of(500, Plan(constant_rate(500)), connections=64))
+        tally, _ = run_loop(tally_of(500, SendPlan(constant_rate(500)), connections=64))
         assert tally.delivered == 500
         if tally.lateness.percentile_ms(90) < 2:
             break
@@ -326,7 +333,7 @@ def test_callbacks_leave_within_two_milliseconds_of_their_time() -> None:
 def test_the_alarm_rings_in_time_and_only_once(runner: Any) -> None:
     async def main() -> list[int]:
         rung: list[int] = []
-        alarm = Alarm(lambda: rung.append(time.monotonic_ns()))
+        alarm = PreciseTimer(lambda: rung.append(time.monotonic_ns()))
         due = time.monotonic_ns() + 30_000_000
         alarm.set(due + 10_000_000_000)
         alarm.set(due)

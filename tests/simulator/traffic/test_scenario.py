@@ -14,8 +14,8 @@ import pytest
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.protocol.packets import decode_leave
-from roomhook.simulator.rooms.room import Dialect, ExpiredOperator
-from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic, events
+from roomhook.simulator.rooms.room import BackendBehaviour, ExpiredOperator
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, events
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.traffic.scenario import Backend, ReasonStyle, Scenario, from_document, read_document
 from roomhook.simulator.util.durations import parse_duration
@@ -64,7 +64,7 @@ def test_phases_take_their_own_parameters_before_the_common_ones_before_their_pr
 def test_phases_follow_one_another_in_the_same_rooms(tmp_path: Path) -> None:
     by_phase: list[Counter[str]] = [Counter(), Counter(), Counter()]
     rooms: list[set[str]] = [set(), set(), set()]
-    for event in events(Traffic(scenario=friday(tmp_path), seed=1)):
+    for event in events(TrafficRequest(scenario=friday(tmp_path), seed=1)):
         minute = (event.time_ms - FIXED_START_MS) // MINUTE
         phase = 0 if minute < 10 else 1 if minute < 14 else 2
         packet = decode_leave(event.body)
@@ -188,7 +188,7 @@ def test_the_backend_table_settles_what_the_pages_leave_open() -> None:
     habits = {"expired_operator": "empty", "heartbeat": ["10s", 20], "reason": "absent", "administrator": "root"}
     found = from_document({"phase": [{"profile": "steady"}], "backend": habits}, "test").backend
     assert found.reason is ReasonStyle.ABSENT
-    assert found.dialect == Dialect(
+    assert found.dialect == BackendBehaviour(
         expired_operator=ExpiredOperator.EMPTY, heartbeat_ms=(10_000, 20_000), administrator="root"
     )
     assert from_document({"phase": [{"profile": "steady"}]}, "test").backend == Backend()

@@ -18,7 +18,7 @@ import pytest
 
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems
-from roomhook.simulator.protocol.callback_event import Event, from_line, to_line
+from roomhook.simulator.protocol.callback_event import CallbackEvent, from_line, to_line
 from roomhook.simulator.protocol.callback_url import PLATFORMS
 from roomhook.simulator.protocol.packets import (
     ENTER_COMMAND,
@@ -29,7 +29,7 @@ from roomhook.simulator.protocol.packets import (
     decode_leave,
     encode,
 )
-from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic, events
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, events
 from roomhook.simulator.traffic.scenario import Scenario, from_document
 
 GOLDEN = "3d6c7539a53efab42ab25eb4d8ed4cc7c03edb842b1720206e2f93656ada9be1"
@@ -39,20 +39,20 @@ HOUR = 3_600_000
 PROFILES = ("evening", "steady", "dissolve", "outage", "kick-wave")
 
 
-def traffic(profile: str = "steady", *, backend: Mapping[str, Any] | None = None, **parameters: Any) -> Traffic:
+def traffic(profile: str = "steady", *, backend: Mapping[str, Any] | None = None, **parameters: Any) -> TrafficRequest:
     """Traffic under one profile; the names of Traffic's own fields go there, all others are the phase's parameters."""
-    fields = set(Traffic.__dataclass_fields__) - {"rooms"}
+    fields = set(TrafficRequest.__dataclass_fields__) - {"rooms"}
     own = {name: parameters.pop(name) for name in fields & set(parameters)}
     own["rooms"] = parameters.pop("room_ids", ())
     document = {"phase": [{"profile": profile, **parameters}], "backend": backend or {}}
-    return Traffic(scenario=from_document(document, "test"), **{"seed": 7, **own})
+    return TrafficRequest(scenario=from_document(document, "test"), **{"seed": 7, **own})
 
 
-def packets(stream: Iterable[Event]) -> list[LeavePacket]:
+def packets(stream: Iterable[CallbackEvent]) -> list[LeavePacket]:
     return [decode_leave(event.body) for event in stream if event.command == LEAVE_COMMAND]
 
 
-def told(stream: Iterable[Event]) -> Iterator[tuple[Event, LeavePacket | EnterPacket]]:
+def told(stream: Iterable[CallbackEvent]) -> Iterator[tuple[CallbackEvent, LeavePacket | EnterPacket]]:
     for event in stream:
         yield event, decode_enter(event.body) if event.command == ENTER_COMMAND else decode_leave(event.body)
 
@@ -360,13 +360,13 @@ def test_a_wait_without_end_is_refused(profile: str, parameters: dict[str, Any],
     scenario = traffic(profile, backend=backend, **parameters).scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None)
     with pytest.raises(ConfigurationError, match="nothing would ever be called back"):
-        events(Traffic(scenario=Scenario((endless,), scenario.backend), seed=1, limit=5))
+        events(TrafficRequest(scenario=Scenario((endless,), scenario.backend), seed=1, limit=5))
 
 
 def test_outages_go_on_for_as_long_as_they_are_asked_for() -> None:
     scenario = traffic("outage", rooms=3, members=60).scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None)
 
-    made = list(events(Traffic(scenario=Scenario((endless,), scenario.backend), seed=3, limit=3000)))
+    made = list(events(TrafficRequest(scenario=Scenario((endless,), scenario.backend), seed=3, limit=3000)))
 
     assert len(made) == 3000

@@ -13,17 +13,17 @@ import trustme
 from scripted_server import OK_ANSWER, OK_BODY, Peer, Script, scripted, until
 
 from roomhook.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.protocol.callback_event import Event
-from roomhook.simulator.protocol.callback_request import Callback
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl, sign
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.allowed_hosts import is_this_machine, require_allowed
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.connection import LARGEST_ANSWER, BufferedConnection, PlainConnection
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 
-EVENT = Event(1670574414123, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", b'{"Type":"Leave"}')
+EVENT = CallbackEvent(1670574414123, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", b'{"Type":"Leave"}')
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -85,7 +85,11 @@ WHOLE = [
 @pytest.mark.parametrize("pieces", WHOLE)
 def test_every_framing_of_a_good_answer_is_delivered_and_acknowledged(run: Run, pieces: list[bytes]) -> None:
     (attempt,) = run(attempts(answering(*pieces, pause=0.01)))
-    assert (attempt.result.outcome, attempt.result.breaches, attempt.result.status) == (Outcome.DELIVERED, (), 200)
+    assert (attempt.result.outcome, attempt.result.breaches, attempt.result.status) == (
+        DeliveryOutcome.DELIVERED,
+        (),
+        200,
+    )
     assert attempt.result.body == OK_BODY
     assert attempt.result.complete
     assert 0 < attempt.elapsed_ms < 2000
@@ -136,36 +140,41 @@ async def _endless(peer: Peer) -> None:
 
 
 FAULTS = [
-    pytest.param(_hang, Outcome.TIMEOUT, "ack.deadline", id="stalls"),
-    pytest.param(_drip, Outcome.TIMEOUT, "ack.deadline", id="drips"),
-    pytest.param(_reset_at_once, Outcome.RESET, "ack.status", id="resets"),
-    pytest.param(_reset_inside, Outcome.INCOMPLETE, "ack.complete", id="resets-inside"),
-    pytest.param(answering(), Outcome.CLOSED, "ack.status", id="hangs-up"),
-    pytest.param(_half_close, Outcome.CLOSED, "ack.status", id="half-closes"),
-    pytest.param(_half_close_inside, Outcome.INCOMPLETE, "ack.complete", id="half-closes-inside"),
-    pytest.param(answering(OK_ANSWER[:80]), Outcome.INCOMPLETE, "ack.complete", id="hangs-up-in-body"),
-    pytest.param(answering(OK_ANSWER[:20]), Outcome.INCOMPLETE, "ack.complete", id="hangs-up-in-head"),
-    pytest.param(answering(b"\x16\x03\x01\x00garbage\r\n\r\n"), Outcome.NOT_HTTP, "ack.status", id="garbage"),
-    pytest.param(answering(with_length(b"<html>")), Outcome.NOT_JSON, "ack.json", id="not-json"),
-    pytest.param(answering(with_length(b"")), Outcome.NOT_JSON, "ack.json", id="empty"),
-    pytest.param(answering(with_length(OK_BODY, b"503 Busy")), Outcome.HTTP_STATUS, "ack.status", id="status"),
+    pytest.param(_hang, DeliveryOutcome.TIMEOUT, "ack.deadline", id="stalls"),
+    pytest.param(_drip, DeliveryOutcome.TIMEOUT, "ack.deadline", id="drips"),
+    pytest.param(_reset_at_once, DeliveryOutcome.RESET, "ack.status", id="resets"),
+    pytest.param(_reset_inside, DeliveryOutcome.INCOMPLETE, "ack.complete", id="resets-inside"),
+    pytest.param(answering(), DeliveryOutcome.CLOSED, "ack.status", id="hangs-up"),
+    pytest.param(_half_close, DeliveryOutcome.CLOSED, "ack.status", id="half-closes"),
+    pytest.param(_half_close_inside, DeliveryOutcome.INCOMPLETE, "ack.complete", id="half-closes-inside"),
+    pytest.param(answering(OK_ANSWER[:80]), DeliveryOutcome.INCOMPLETE, "ack.complete", id="hangs-up-in-body"),
+    pytest.param(answering(OK_ANSWER[:20]), DeliveryOutcome.INCOMPLETE, "ack.complete", id="hangs-up-in-head"),
+    pytest.param(answering(b"\x16\x03\x01\x00garbage\r\n\r\n"), DeliveryOutcome.NOT_HTTP, "ack.status", id="garbage"),
+    pytest.param(answering(with_length(b"<html>")), DeliveryOutcome.NOT_JSON, "ack.json", id="not-json"),
+    pytest.param(answering(with_length(b"")), DeliveryOutcome.NOT_JSON, "ack.json", id="empty"),
+    pytest.param(answering(with_length(OK_BODY, b"503 Busy")), DeliveryOutcome.HTTP_STATUS, "ack.status", id="status"),
     pytest.param(
-        answering(with_length(b"", b"302 Found", b"Location: /\r\n")), Outcome.HTTP_STATUS, "ack.status", id="redirect"
+        answering(with_length(b"", b"302 Found", b"Location: /\r\n")),
+        DeliveryOutcome.HTTP_STATUS,
+        "ack.status",
+        id="redirect",
     ),
     pytest.param(
         answering(with_length(b"", b"101 Switching", b"Upgrade: x\r\nConnection: upgrade\r\n")),
-        Outcome.HTTP_STATUS,
+        DeliveryOutcome.HTTP_STATUS,
         "ack.status",
         id="upgrade",
     ),
-    pytest.param(answering(with_length(b'{"code":0}')), Outcome.DELIVERED, "ack.action-status", id="other-family"),
-    pytest.param(_endless, Outcome.INCOMPLETE, "ack.complete", id="endless"),
+    pytest.param(
+        answering(with_length(b'{"code":0}')), DeliveryOutcome.DELIVERED, "ack.action-status", id="other-family"
+    ),
+    pytest.param(_endless, DeliveryOutcome.INCOMPLETE, "ack.complete", id="endless"),
 ]
 
 
 @pytest.mark.parametrize(("script", "outcome", "requirement"), FAULTS)
 def test_every_fault_is_one_outcome_and_names_a_requirement(
-    run: Run, script: Script, outcome: Outcome, requirement: str
+    run: Run, script: Script, outcome: DeliveryOutcome, requirement: str
 ) -> None:
     (attempt,) = run(attempts(script, deadline_ms=250))
     assert attempt.result.outcome is outcome
@@ -183,7 +192,7 @@ def test_one_connection_serves_all_callbacks_in_turn_and_a_late_answer_can_be_wa
 
     first, second, third = run(attempts(slow, count=3, deadline_ms=50, give_up_ms=2000))
     assert (first.result.outcome, first.result.breaches, first.result.status) == (
-        Outcome.TIMEOUT,
+        DeliveryOutcome.TIMEOUT,
         ("ack.deadline",),
         200,
     )
@@ -199,8 +208,8 @@ def test_a_stale_connection_costs_no_callback_and_is_recorded(run: Run) -> None:
         await peer.read()  # the second request is lost with the connection
 
     first, second = run(attempts(once, Peer.serve, count=2))
-    assert (first.result.outcome, first.resent) == (Outcome.DELIVERED, False)
-    assert (second.result.outcome, second.resent) == (Outcome.DELIVERED, True)
+    assert (first.result.outcome, first.resent) == (DeliveryOutcome.DELIVERED, False)
+    assert (second.result.outcome, second.resent) == (DeliveryOutcome.DELIVERED, True)
 
 
 def test_a_connection_that_dies_every_time_is_blamed_after_one_more_try(run: Run) -> None:
@@ -211,7 +220,7 @@ def test_a_connection_that_dies_every_time_is_blamed_after_one_more_try(run: Run
 
     first, second = run(attempts(once, answering(), count=2))
     assert first.delivered
-    assert (second.result.outcome, second.resent) == (Outcome.CLOSED, True)
+    assert (second.result.outcome, second.resent) == (DeliveryOutcome.CLOSED, True)
 
 
 def test_a_second_answer_to_one_request_is_never_taken_for_the_next_ones(run: Run) -> None:
@@ -259,7 +268,7 @@ def test_an_answer_without_end_is_read_no_further_than_1_mib_and_says_so(run: Ru
                 await peer.write(bytes(65536))
 
     (attempt,) = run(attempts(endless))
-    assert (attempt.result.outcome, attempt.result.status) == (Outcome.INCOMPLETE, 200)
+    assert (attempt.result.outcome, attempt.result.status) == (DeliveryOutcome.INCOMPLETE, 200)
     assert attempt.result.note == "read no further than 1048576 bytes"
     assert LARGEST_ANSWER < len(attempt.result.received) < 2 * LARGEST_ANSWER
     assert attempt.result.received.endswith(attempt.result.body)
@@ -281,7 +290,7 @@ def test_a_large_answer_in_many_pieces_keeps_its_body(run: Run, framing: str) ->
         "until-close": [head + b"\r\n", *parts],
     }[framing]
     (attempt,) = run(attempts(answering(*pieces)))
-    assert (attempt.result.outcome, attempt.result.breaches) == (Outcome.DELIVERED, ())
+    assert (attempt.result.outcome, attempt.result.breaches) == (DeliveryOutcome.DELIVERED, ())
     assert attempt.result.body == body
     assert attempt.result.received == b"".join(pieces)
 
@@ -311,7 +320,7 @@ def test_a_request_larger_than_the_socket_takes_arrives_whole_and_the_next_does_
 
 
 def test_a_target_that_goes_away_and_comes_back_fails_only_what_fell_into_the_gap(run: Run) -> None:
-    async def main() -> list[Outcome]:
+    async def main() -> list[DeliveryOutcome]:
         async with scripted(Peer.serve) as (url, _):
             port = CallbackUrl.parse(url).port
             sender = Sender(target(url))
@@ -346,7 +355,7 @@ def test_no_more_than_the_bounded_number_is_in_flight_and_all_are_answered(run: 
             return await asyncio.gather(*(sender.send(request) for _ in range(20))), sender.opened
 
     found, opened = run(main())
-    assert [one.result.outcome for one in found] == [Outcome.DELIVERED] * 20
+    assert [one.result.outcome for one in found] == [DeliveryOutcome.DELIVERED] * 20
     assert (most, opened) == (4, 4)
 
 
@@ -358,7 +367,7 @@ def test_closing_the_sender_ends_what_is_under_way(run: Run) -> None:
                 await until(lambda: bool(requests))
             return await waiting
 
-    assert run(main()).result.outcome is Outcome.CLOSED
+    assert run(main()).result.outcome is DeliveryOutcome.CLOSED
 
 
 def test_closing_the_sender_ends_what_has_not_begun_as_well(run: Run) -> None:
@@ -372,7 +381,7 @@ def test_closing_the_sender_ends_what_has_not_begun_as_well(run: Run) -> None:
             assert sender.in_flight == 0
             return found
 
-    assert [one.result.outcome for one in run(main())] == [Outcome.CLOSED] * 3
+    assert [one.result.outcome for one in run(main())] == [DeliveryOutcome.CLOSED] * 3
 
 
 def test_a_refused_port_and_an_unknown_name_are_told_apart(run: Run) -> None:
@@ -380,8 +389,8 @@ def test_a_refused_port_and_an_unknown_name_are_told_apart(run: Run) -> None:
         async with Sender(target(url)) as sender:
             return await sender.send(sender.target.request(EVENT, 0))
 
-    assert run(main("http://127.0.0.1:9/")).result.outcome is Outcome.REFUSED
-    assert run(main("http://nowhere.invalid/")).result.outcome is Outcome.DNS
+    assert run(main("http://127.0.0.1:9/")).result.outcome is DeliveryOutcome.REFUSED
+    assert run(main("http://nowhere.invalid/")).result.outcome is DeliveryOutcome.DNS
 
 
 def test_a_target_that_accepts_nothing_is_unreachable(run: Run) -> None:
@@ -419,8 +428,15 @@ def test_https_verifies_the_certificate(run: Run) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     first, second = run(main(trusting))
-    assert (first.result.outcome, second.result.outcome, second.reused) == (Outcome.DELIVERED, Outcome.DELIVERED, True)
-    assert [one.result.outcome for one in run(main(ssl.create_default_context()))] == [Outcome.TLS, Outcome.TLS]
+    assert (first.result.outcome, second.result.outcome, second.reused) == (
+        DeliveryOutcome.DELIVERED,
+        DeliveryOutcome.DELIVERED,
+        True,
+    )
+    assert [one.result.outcome for one in run(main(ssl.create_default_context()))] == [
+        DeliveryOutcome.TLS,
+        DeliveryOutcome.TLS,
+    ]
     with pytest.raises(UnreachableError, match="name its own authority by --cacert FILE, or accept any"):
         run(main(ssl.create_default_context(), checked=True))
 
@@ -472,14 +488,14 @@ def test_a_header_that_would_break_the_request_is_refused(header: tuple[str, str
 
 
 def test_strange_values_are_percent_encoded_and_an_ipv6_target_is_bracketed() -> None:
-    event = Event(0, "Room.A&B", "2001:db8::1", "i OS", b"")
+    event = CallbackEvent(0, "Room.A&B", "2001:db8::1", "i OS", b"")
     request = target("http://[::1]:8000").request(event, 0)
     assert b"CallbackCommand=Room.A%26B&" in request
     assert b"&ClientIP=2001%3Adb8%3A%3A1&OptPlatform=i%20OS HTTP/1.1\r\nHost: [::1]:8000\r\n" in request
 
 
 def test_a_raw_request_keeps_whatever_it_is_given() -> None:
-    callback = Callback("http://127.0.0.1:8000/x?%53dkAppid=1", None, headers=(), method="GET")
+    callback = CallbackRequest("http://127.0.0.1:8000/x?%53dkAppid=1", None, headers=(), method="GET")
     request = target("http://127.0.0.1:8000/").raw_request(callback)
     assert request.startswith(b"GET /x?%53dkAppid=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n")
     assert b"Content-" not in request

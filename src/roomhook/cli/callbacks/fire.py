@@ -32,11 +32,11 @@ from roomhook.cli.shared.options import (
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.packet_edits import Edits
-from roomhook.simulator.rooms.sample_callback import Given, Kind, Shot, fake
+from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.transport.client import Client
-    from roomhook.simulator.protocol.callback_request import Callback
+    from roomhook.simulator.protocol.callback_request import CallbackRequest
 
 __all__ = ["app"]
 
@@ -122,7 +122,7 @@ def fire(
     _refuse_contradictions(kind, given, edits, raw)
     seed = chosen_seed(seed)
     made = fake(kind, given, seed=seed, now_ms=time.time_ns() // 1_000_000)
-    shot = Shot(
+    shot = RequestTemplate(
         url=CallbackUrl.parse(url),
         sdkappid=sdkappid,
         command=kind.command,
@@ -143,19 +143,27 @@ def fire(
         raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
 
 
-def _show(callback: Callback, print_as: PrintAs, body_file: Path | None) -> None:
+def _show(callback: CallbackRequest, print_as: PrintAs, body_file: Path | None) -> None:
     from roomhook.cli.callbacks.fire_output import request_text
 
     typer.echo(request_text(callback, print_as, body_file))
 
 
-def _send(first: Callback, shot: Shot, client: Client, *, times: int, timeout_ms: float, output: OutputFormat) -> int:
+def _send(
+    first: CallbackRequest,
+    shot: RequestTemplate,
+    client: Client,
+    *,
+    times: int,
+    timeout_ms: float,
+    output: OutputFormat,
+) -> int:
     """Send *shot* as often as *times* says and show each attempt as it ends; the exit code is that of all."""
-    from roomhook.cli.callbacks.fire_output import Tally, advice, answer_text, attempt_json, attempt_line
+    from roomhook.cli.callbacks.fire_output import FireSummary, advice, answer_text, attempt_json, attempt_line
 
     if output is OutputFormat.TEXT:
         typer.echo()
-    tally = Tally()
+    tally = FireSummary()
     for number in range(1, times + 1):
         callback = first if number == 1 else shot.callback(int(time.time()))
         exchange = client.send(callback, deadline_ms=timeout_ms, give_up_ms=timeout_ms)

@@ -13,28 +13,28 @@ from urllib.parse import urlsplit
 
 from roomhook.cli.shared.options import OUR_SDKAPPID, PrintAs
 from roomhook.contract_tests.transport.client import Exchange
-from roomhook.simulator.protocol.callback_request import Callback, curl, masked, printable
-from roomhook.simulator.protocol.outcomes import Outcome
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, printable
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
-from roomhook.simulator.protocol.response_check import Breach, header
-from roomhook.simulator.rooms.sample_callback import Shot
+from roomhook.simulator.protocol.response_check import Violation, header
+from roomhook.simulator.rooms.sample_callback import RequestTemplate
 
-__all__ = ["Tally", "advice", "answer_text", "attempt_json", "attempt_line", "request_text"]
+__all__ = ["FireSummary", "advice", "answer_text", "attempt_json", "attempt_line", "request_text"]
 
-_UNREACHABLE: Final = {Outcome.REFUSED, Outcome.DNS}
+_UNREACHABLE: Final = {DeliveryOutcome.REFUSED, DeliveryOutcome.DNS}
 _WITHOUT_ANSWER: Final = {
-    Outcome.REFUSED: "start your App backend, or try one of ours: roomhook backend",
-    Outcome.DNS: "check the host name in the URL.",
-    Outcome.TLS: "for a certificate of your own authority, say --cacert FILE, or --insecure to accept any.",
-    Outcome.TIMEOUT: "answer first and process afterwards; --timeout 10 waits longer than the Room backend would.",
-    Outcome.NOT_HTTP: "check the port and the scheme, http or https.",
+    DeliveryOutcome.REFUSED: "start your App backend, or try one of ours: roomhook backend",
+    DeliveryOutcome.DNS: "check the host name in the URL.",
+    DeliveryOutcome.TLS: "for a certificate of your own authority, say --cacert FILE, or --insecure to accept any.",
+    DeliveryOutcome.TIMEOUT: "answer first and process later; --timeout 10 waits longer than the Room backend does.",
+    DeliveryOutcome.NOT_HTTP: "check the port and the scheme, http or https.",
 }
 _MOST_SHOWN: Final = 4000
 """Characters of a body that are shown as text; JSON holds the whole."""
 
 
 @dataclass
-class Tally:
+class FireSummary:
     """What became of several attempts."""
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -58,7 +58,7 @@ class Tally:
         return f"{self.labels.total()} attempts: {counts}"
 
 
-def request_text(callback: Callback, print_as: PrintAs, body_file: Path | None = None) -> str:
+def request_text(callback: CallbackRequest, print_as: PrintAs, body_file: Path | None = None) -> str:
     """*callback* as an HTTP request, a curl line or JSON, secrets masked; curl reads a *body_file* if there is one."""
     callback = masked(callback)
     if print_as is PrintAs.CURL:
@@ -85,7 +85,7 @@ def answer_text(exchange: Exchange) -> str:
         lines = [f"HTTP {exchange.answer.status} after {exchange.answer.elapsed_ms:.0f} ms"]
         lines += [printable(f"{name}: {value}") for name, value in exchange.answer.headers]
         lines += ["", _body_text(exchange.answer.body), ""]
-    delivered = exchange.outcome is Outcome.DELIVERED
+    delivered = exchange.outcome is DeliveryOutcome.DELIVERED
     lines.append(f"delivered     {_yes(delivered)}  the App backend {exchange.outcome.explained}")
     if exchange.answer is not None:
         lines.append(f"compliant     {_yes(_is_compliant(exchange))}")
@@ -114,7 +114,7 @@ def attempt_json(exchange: Exchange) -> str:
         "answer": answer,
         "outcome": exchange.outcome,
         "detail": exchange.detail,
-        "delivered": exchange.outcome is Outcome.DELIVERED,
+        "delivered": exchange.outcome is DeliveryOutcome.DELIVERED,
         "compliant": _is_compliant(exchange) if exchange.answer else None,
         "acknowledged": exchange.acknowledged,
         "breaches": [
@@ -125,11 +125,11 @@ def attempt_json(exchange: Exchange) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def advice(exchange: Exchange, shot: Shot) -> str:
+def advice(exchange: Exchange, shot: RequestTemplate) -> str:
     """What to try if *exchange* was not acknowledged, or an empty string."""
     if exchange.acknowledged:
         return ""
-    if exchange.outcome is Outcome.TLS and "WRONG_VERSION" in exchange.detail:
+    if exchange.outcome is DeliveryOutcome.TLS and "WRONG_VERSION" in exchange.detail:
         return "the port speaks no TLS: check the port and the scheme, http or https."
     if exchange.outcome in _WITHOUT_ANSWER:
         return _WITHOUT_ANSWER[exchange.outcome]
@@ -163,11 +163,11 @@ def _label(exchange: Exchange) -> str:
     return f"{exchange.outcome}, not acknowledged ({ids})" if exchange.answer else f"{exchange.outcome}, no answer"
 
 
-def _ids(breaches: Iterable[Breach]) -> list[str]:
+def _ids(breaches: Iterable[Violation]) -> list[str]:
     return list(dict.fromkeys(breach.requirement for breach in breaches))
 
 
-def _breach_text(breach: Breach) -> str:
+def _breach_text(breach: Violation) -> str:
     where = f" at {breach.path}" if breach.path else ""
     return printable(f"{breach.requirement}: expected {breach.expected}, got {breach.actual}{where}")
 
@@ -176,7 +176,7 @@ def _yes(truth: bool) -> str:
     return "yes" if truth else "no "
 
 
-def _request_json(callback: Callback) -> dict[str, Any]:
+def _request_json(callback: CallbackRequest) -> dict[str, Any]:
     return {
         "method": callback.method,
         "url": callback.url,

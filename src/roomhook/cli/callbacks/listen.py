@@ -73,19 +73,19 @@ def listen(
     Prints the callback URL, then one line a callback. A callback that is not as documented, or another app's, is
     refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
     """
-    from roomhook.cli.callbacks.listen_output import Printer
-    from roomhook.simulator.journal.received import Receipts
+    from roomhook.cli.callbacks.listen_output import ArrivalPrinter
+    from roomhook.simulator.journal.received import ReceivedCallbackJournal
     from roomhook.simulator.listener.server import Listener, parse_answer
-    from roomhook.simulator.protocol.request_check import Inspector
+    from roomhook.simulator.protocol.request_check import CallbackValidator
     from roomhook.simulator.transport.sender import run_loop
 
     host, port = parse_address(listen)
     answering = parse_answer(answer)
-    inspector = Inspector(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
+    inspector = CallbackValidator(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
     tls = _server_context(cert)
     options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
-    receipts = Receipts.open(journal, options) if journal is not None else None
-    printer = Printer(as_json=output is OutputFormat.JSON, quiet=quiet)
+    receipts = ReceivedCallbackJournal.open(journal, options) if journal is not None else None
+    printer = ArrivalPrinter(as_json=output is OutputFormat.JSON, quiet=quiet)
     listener = Listener(inspector, answering, receipts, None if quiet else printer.show)
     try:
         run_loop(_serve(listener, host, port, tls, count))

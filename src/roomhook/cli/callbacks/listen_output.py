@@ -10,26 +10,26 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from roomhook.simulator.journal.received import Receipt
+from roomhook.simulator.journal.received import ReceivedCallback
 
-__all__ = ["Printer", "as_json", "as_line"]
+__all__ = ["ArrivalPrinter", "as_json", "as_line"]
 
 _MOST_WAITING: Final = 1000
 _PATIENCE_S: Final = 2.0
 
 
-class Printer:
+class ArrivalPrinter:
     """Prints batches of receipts from a thread of its own; what can't be printed in time is counted, not kept."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self._as_json = as_json
-        self._batches: queue.Queue[Sequence[Receipt] | None] = queue.Queue(_MOST_WAITING)
+        self._batches: queue.Queue[Sequence[ReceivedCallback] | None] = queue.Queue(_MOST_WAITING)
         self._skipped = 0
         self._thread = threading.Thread(target=self._print, name="roomhook-arrivals", daemon=True)
         if not quiet:
             self._thread.start()
 
-    def show(self, receipts: Sequence[Receipt]) -> None:
+    def show(self, receipts: Sequence[ReceivedCallback]) -> None:
         """Print *receipts* soon."""
         try:
             self._batches.put_nowait(receipts)
@@ -58,7 +58,7 @@ class Printer:
                 return
 
 
-def as_line(receipt: Receipt) -> str:
+def as_line(receipt: ReceivedCallback) -> str:
     """The moment, the verdict, the check-out method, the room, who left, by whom, and how many are left."""
     one = receipt.inspected
     seconds, micros = divmod(receipt.received_us, 1_000_000)
@@ -70,7 +70,7 @@ def as_line(receipt: Receipt) -> str:
     return f"{moment} ok  {one.type:<7} {_shown(one.room or '')} {members}{by}, {one.member_count} in the room"
 
 
-def as_json(receipt: Receipt) -> str:
+def as_json(receipt: ReceivedCallback) -> str:
     """The same for a program, in one line."""
     one = receipt.inspected
     return json.dumps(

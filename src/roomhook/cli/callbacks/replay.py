@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from roomhook.cli.callbacks.sending_options import Sending, send, with_sending_options
+from roomhook.cli.callbacks.sending_options import SendingOptions, send, with_sending_options
 from roomhook.cli.shared.options import Seed, Url, chosen_seed
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_event import Event, read_lines
+from roomhook.simulator.protocol.callback_event import CallbackEvent, read_lines
 from roomhook.simulator.transport.recorded import refreshed
 
 __all__ = ["app"]
@@ -46,7 +46,7 @@ def replay(
         str, typer.Option("--speed", metavar="X", help="The original pace X times as fast, e.g. 60x; max doesn't wait.")
     ] = "1x",
     seed: Seed = None,
-    sending: Sending,
+    sending: SendingOptions,
 ) -> None:
     """Send the callbacks in FILE to URL again: bodies and URL parameters byte by byte, at the original pace or --rate.
 
@@ -88,7 +88,7 @@ class _Source:
                 f"--only-failed needs a journal, and {self.file} is none: NDJSON knows no outcomes"
             )
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[CallbackEvent]:
         """All of them, in order."""
         part, parts = self.part
         events = self._recorded() if parts == 1 else (one for one in self._recorded() if _share_of(one, parts) == part)
@@ -97,7 +97,7 @@ class _Source:
     def alive(self) -> None:
         """Nobody knows how many rooms were alive."""
 
-    def _recorded(self) -> Iterator[Event]:
+    def _recorded(self) -> Iterator[CallbackEvent]:
         if self.file == "-":
             yield from read_lines(sys.stdin.buffer, "stdin")
             return
@@ -112,7 +112,7 @@ class _Source:
             yield from read_lines(lines, path.name)
 
 
-def _share_of(event: Event, parts: int) -> int:
+def _share_of(event: CallbackEvent, parts: int) -> int:
     """The part that *event* belongs to: all of a room to the same, so that they keep their order."""
     room = _ROOM.search(event.body)
     return zlib.crc32(room[1] if room else event.body) % parts

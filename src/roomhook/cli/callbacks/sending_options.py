@@ -31,9 +31,9 @@ from roomhook.cli.shared.options import (
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from roomhook.simulator.sending.session import Order, Source
+    from roomhook.simulator.sending.session import EventSource, SendJob
 
-__all__ = ["Arrivals", "Retry", "Sending", "SendingReport", "first_given", "send", "with_sending_options"]
+__all__ = ["Arrivals", "Retry", "SendingOptions", "SendingReport", "first_given", "send", "with_sending_options"]
 
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
@@ -68,7 +68,7 @@ class SendingReport(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
+class SendingOptions:
     """The options as they were given; ``order`` turns them into what is to be done."""
 
     sdkappid: SdkAppId = OUR_SDKAPPID
@@ -147,16 +147,16 @@ class Sending:
 
     def order(
         self, url: str, *, speed: float | None, seed: int, resolved: Mapping[str, Any], told_speed: float | None = None
-    ) -> Order:
+    ) -> SendJob:
         """What is to be done at *speed* (*told_speed*, where that is another) unless there is a --rate.
 
         *resolved* are options that were left to us. Raises ``ConfigurationError`` for anything that can't be.
         """
         from roomhook.simulator.protocol.callback_url import CallbackUrl
         from roomhook.simulator.sending.pacing import parse_rate
-        from roomhook.simulator.sending.session import Order
+        from roomhook.simulator.sending.session import SendJob
         from roomhook.simulator.transport.allowed_hosts import require_allowed
-        from roomhook.simulator.transport.retry_policy import Disorder
+        from roomhook.simulator.transport.retry_policy import NetworkFaults
 
         target = CallbackUrl.parse(url)
         require_allowed(target, self.allow_host or ())
@@ -173,7 +173,7 @@ class Sending:
                 "--arrivals poisson needs a --rate such as 2000/s: at a --speed, callbacks keep their times"
             )
         self._refuse_journals_that_do_not_fit()
-        return Order(
+        return SendJob(
             url=target,
             sdkappid=self.sdkappid,
             token=parse_token(self.token),
@@ -188,7 +188,7 @@ class Sending:
             speed=None if closed else speed,
             told_speed=told_speed,
             retry=self.retry.value,
-            disorder=Disorder(_share("--duplicate", self.duplicate), _share("--reorder", self.reorder), delay_ms),
+            disorder=NetworkFaults(_share("--duplicate", self.duplicate), _share("--reorder", self.reorder), delay_ms),
             max_late_ms=_time_ms("--max-late", self.max_late) if self.max_late else None,
             seed=seed,
             journal=self.journal,
@@ -210,20 +210,20 @@ class Sending:
 
 
 def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """*command* with a parameter for each option of ``Sending``, which it gets together as ``sending``.
+    """*command* with a parameter for each option of ``SendingOptions``, which it gets together as ``sending``.
 
     An option that the command declares itself is left to it.
     With --resume, options that are not given are those that the journal was begun with; given ones must agree with
     them, except for how and where to send.
     """
     own = get_type_hints(command, include_extras=True)
-    ours = get_type_hints(Sending, include_extras=True)
-    names = [one.name for one in fields(Sending) if one.name != "given"]
+    ours = get_type_hints(SendingOptions, include_extras=True)
+    names = [one.name for one in fields(SendingOptions) if one.name != "given"]
     taken = [one for name, one in inspect.signature(command).parameters.items() if name != "sending"]
     parameters = [one.replace(annotation=own[one.name]) for one in taken if one.name != "context"]
     parameters += [
         inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=ours[one.name])
-        for one in fields(Sending)
+        for one in fields(SendingOptions)
         if one.name != "given" and one.name not in own
     ]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -235,7 +235,7 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
         mine = {name: values[name] for name in names}
         theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
-        return command(**theirs, sending=Sending(**mine, given=given))
+        return command(**theirs, sending=SendingOptions(**mine, given=given))
 
     del wrapped.__wrapped__  # its signature is not the one to look at
     every = [context, *sorted(parameters, key=lambda one: one.kind)]
@@ -246,23 +246,23 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def first_given(context: typer.Context) -> str | None:
     """The first option of sending that stands on the command line, or None."""
-    for one in fields(Sending):
+    for one in fields(SendingOptions):
         source = context.get_parameter_source(one.name)
         if one.name != "output" and source is not None and source.name == "COMMANDLINE":
             return f"--{one.name.replace('_', '-')}"
     return None
 
 
-def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
+def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions) -> int:
     """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
-    from roomhook.cli.callbacks.sending_output import Outcome, progress
+    from roomhook.cli.callbacks.sending_output import SendingOutput, progress
     from roomhook.simulator.journal.part_names import journals_of
     from roomhook.simulator.sending.processes import carry_out_together
     from roomhook.simulator.sending.session import carry_out, seldom_collecting
     from roomhook.simulator.transport.sender import run_loop
 
     journals = journals_of(order.journal, len(sources)) if order.journal else []
-    outcome = Outcome(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
+    outcome = SendingOutput(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
     outcome.check_writable()
     try:
         with progress() as watch, seldom_collecting():
@@ -285,11 +285,11 @@ def send(order: Order, sources: Sequence[Source], sending: Sending) -> int:
     return 0 if tally.all_well else 1
 
 
-def _how_to_go_on(order: Order) -> str:
+def _how_to_go_on(order: SendJob) -> str:
     return f"; the same command with --resume --journal {order.journal} goes on" if order.journal else ""
 
 
-def _nothing_to_send(order: Order, *, only_failed: bool) -> int:
+def _nothing_to_send(order: SendJob, *, only_failed: bool) -> int:
     """A run that sent nothing has shown nothing, unless there was nothing left to do."""
     if order.resume:
         typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)

@@ -17,23 +17,23 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.sending.report import document, html
 
 if TYPE_CHECKING:
-    from roomhook.simulator.sending.session import Order, Watch
-    from roomhook.simulator.sending.stats import Tally
+    from roomhook.simulator.sending.session import ProgressSnapshot, SendJob
+    from roomhook.simulator.sending.stats import SendStats
     from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["Outcome", "progress"]
+__all__ = ["SendingOutput", "progress"]
 
 _FILES: Final = {"json": "roomhook-sending.json", "html": "roomhook-sending.html"}
 
 
 @contextmanager
-def progress() -> Generator[Callable[[Watch], object] | None]:
+def progress() -> Generator[Callable[[ProgressSnapshot], object] | None]:
     """What shows a run's progress on stderr, or None where nobody looks on."""
     with progress_line() as show:
         yield lambda watch: show(_line(watch))
 
 
-def _line(watch: Watch) -> str:
+def _line(watch: ProgressSnapshot) -> str:
     tally = watch.tally
     rate = tally.attempts / watch.elapsed_s if watch.elapsed_s else 0
     parts = [f"{tally.attempts:,} sent", f"{rate:,.0f}/s", f"{watch.in_flight} in flight"]
@@ -51,10 +51,10 @@ def _line(watch: Watch) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SendingOutput:
     """Where the results of one run go."""
 
-    order: Order
+    order: SendJob
     reports: Sequence[str]
     folder: Path
     output: OutputFormat
@@ -76,7 +76,7 @@ class Outcome:
                 f"--report-dir {self.folder} can't be written: {error.strerror or error}"
             ) from None
 
-    def show(self, tally: Tally) -> None:
+    def show(self, tally: SendStats) -> None:
         """Print the closing table on stdout and write the reports."""
         found = document(tally, self.order, [str(path) for path in self.journals])
         if self.output is OutputFormat.JSON:
@@ -92,7 +92,7 @@ class Outcome:
             typer.echo(f"wrote {path}", err=True)
 
 
-def _table(found: dict[str, Any], tally: Tally) -> list[str]:
+def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
     """The closing table, line by line."""
     ends = f"{tally.delivered:,} delivered + {tally.failed:,} failed + {tally.unsent:,} unsent"
     rate = f"{found['rate_per_s']:,.0f} attempts/s on {tally.connections:,} connections"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.callbacks.sending_options import Sending, first_given, send, with_sending_options
+from roomhook.cli.callbacks.sending_options import SendingOptions, first_given, send, with_sending_options
 from roomhook.cli.shared.options import OutputFormat, Seed, chosen_seed
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dissolution, ExpiredOperator
@@ -21,8 +21,8 @@ from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.traffic.scenario import ReasonStyle
 
 if TYPE_CHECKING:
-    from roomhook.simulator.protocol.callback_event import Event
-    from roomhook.simulator.traffic.generator import Traffic
+    from roomhook.simulator.protocol.callback_event import CallbackEvent
+    from roomhook.simulator.traffic.generator import TrafficRequest
 
 __all__ = ["TrafficFormat", "app"]
 
@@ -155,20 +155,20 @@ def traffic(
     reason: _Reason = None,
     administrator: _Administrator = None,
     heartbeat: _Heartbeat = None,
-    sending: Sending,
+    sending: SendingOptions,
 ) -> None:
     """Send the leave callbacks that a day of rooms makes to URL, or without one write them as NDJSON.
 
     The same options, seed and version give the same bytes on every machine. docs/reference-traffic.md explains it all.
     With a URL, the exit code is 0 if all were delivered and acknowledged, 1 if not, 2 bad option, 3 target unreachable.
     """
-    from roomhook.cli.callbacks.traffic_options import Asked, parse_range, parse_shard, traffic_from
+    from roomhook.cli.callbacks.traffic_options import TrafficOptions, parse_range, parse_shard, traffic_from
     from roomhook.simulator.sending.pacing import parse_speed
     from roomhook.simulator.traffic.generator import events as events_of
 
     _refuse_mixtures(context, url, output)
     factor = parse_speed(speed or ("max" if url is None else "1x"))
-    asked = Asked(
+    asked = TrafficOptions(
         phase={
             "profile": profile,
             "members": members,
@@ -225,7 +225,9 @@ def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFor
         )
 
 
-def _send(wanted: Traffic, url: str, sending: Sending, output: TrafficFormat | None, factor: float | None) -> int:
+def _send(
+    wanted: TrafficRequest, url: str, sending: SendingOptions, output: TrafficFormat | None, factor: float | None
+) -> int:
     from roomhook.simulator.traffic.traffic_source import TrafficSource
 
     moment = datetime.fromtimestamp(wanted.start_ms / 1000, timezone(timedelta(milliseconds=wanted.offset_ms)))
@@ -236,7 +238,7 @@ def _send(wanted: Traffic, url: str, sending: Sending, output: TrafficFormat | N
     return send(order, sources, replace(sending, output=OutputFormat(output or "text")))
 
 
-def _write(stream: Iterable[Event]) -> None:
+def _write(stream: Iterable[CallbackEvent]) -> None:
     from roomhook.simulator.protocol.callback_event import to_line
 
     write = sys.stdout.buffer.write
@@ -245,7 +247,7 @@ def _write(stream: Iterable[Event]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _paced(stream: Iterable[Event], start_ms: int) -> Iterable[Event]:
+def _paced(stream: Iterable[CallbackEvent], start_ms: int) -> Iterable[CallbackEvent]:
     """*stream*, each event not before its moment; what has been written so far is flushed before each wait."""
     begun = time.monotonic()
     for event in stream:

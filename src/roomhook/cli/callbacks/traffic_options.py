@@ -15,13 +15,13 @@ import msgspec
 
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import schema
-from roomhook.simulator.traffic.generator import FIXED_START_MS, Traffic
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
 from roomhook.simulator.traffic.population import CORNERS
 from roomhook.simulator.traffic.scenario import Scenario, from_document, read_document
 from roomhook.simulator.util.durations import parse_duration
 from roomhook.suggestions import did_you_mean
 
-__all__ = ["Asked", "parse_range", "parse_shard", "traffic_from"]
+__all__ = ["TrafficOptions", "parse_range", "parse_shard", "traffic_from"]
 
 _PHASE_OPTIONS: Final = ("profile", "members", "duration", "mix", "platforms", "stay", "size_tail")
 _EXAMPLES: Final = {"platforms": "Android=60,iOS=40", "kick_by": "owner=2,rest=1"}
@@ -37,7 +37,7 @@ _LONGEST_ACCOUNT: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class TrafficOptions:
     """What stands on the command line, as text where a person writes text; None is what was not given.
 
     ``phase`` has the options that are parameters of a phase, ``params`` those given as NAME=VALUE, and ``backend`` the
@@ -58,7 +58,7 @@ class Asked:
     speed: float | None = None
 
 
-def traffic_from(asked: Asked, *, seed: int, sending: bool = False) -> Traffic:
+def traffic_from(asked: TrafficOptions, *, seed: int, sending: bool = False) -> TrafficRequest:
     """The traffic that is *asked* for; raises ``ConfigurationError``.
 
     Without --start, the world begins now if its callbacks are for *sending*, and at a fixed moment if they are not.
@@ -69,7 +69,7 @@ def traffic_from(asked: Asked, *, seed: int, sending: bool = False) -> Traffic:
     scenario = _scenario(asked, room_ids, people)
     _refuse_late_end(scenario, start_ms, asked.speed or 1.0)
     _refuse_empty_shard(scenario, asked.shard)
-    return Traffic(
+    return TrafficRequest(
         scenario=scenario,
         seed=seed,
         start_ms=start_ms,
@@ -105,7 +105,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _scenario(asked: Asked, room_ids: tuple[str, ...], people: tuple[str, ...]) -> Scenario:
+def _scenario(asked: TrafficOptions, room_ids: tuple[str, ...], people: tuple[str, ...]) -> Scenario:
     phase = {name: value for name, value in asked.phase.items() if value is not None}
     backend = {name: value for name, value in asked.backend.items() if value is not None}
     if asked.scenario is not None:

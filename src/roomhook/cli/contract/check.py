@@ -18,18 +18,18 @@ from roomhook.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import Run
+    from roomhook.contract_tests.engine.suite import SuiteRun
     from roomhook.contract_tests.model.settings import Settings
-    from roomhook.contract_tests.model.verdicts import Event
+    from roomhook.contract_tests.model.verdicts import RunEvent
     from roomhook.contract_tests.reports.run_report import RunReport
     from roomhook.contract_tests.transport.target_process import TargetProcess
 
-__all__ = ["Refusal", "app"]
+__all__ = ["RefusalStyle", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-class Refusal(StrEnum):
+class RefusalStyle(StrEnum):
     """How the target refuses a foreign callback."""
 
     EXPLICIT = "explicit"
@@ -58,9 +58,9 @@ def check(  # noqa: PLR0917
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List what would be judged, and stop.")] = False,
     refusal: Annotated[
-        Refusal,
+        RefusalStyle,
         typer.Option("--refusal", help="'silent': the target drops a foreign callback and answers OK on purpose."),
-    ] = Refusal.EXPLICIT,
+    ] = RefusalStyle.EXPLICIT,
     exec_: Annotated[
         str | None,
         typer.Option("--exec", metavar="'CMD {port}'", help="Start the target ourselves, e.g. 'python app.py {port}'."),
@@ -217,10 +217,10 @@ def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
 
 
 def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
-    from roomhook.contract_tests.engine.suite import Run
-    from roomhook.contract_tests.model.verdicts import Outcome
+    from roomhook.contract_tests.engine.suite import SuiteRun
+    from roomhook.contract_tests.model.verdicts import RunOutcome
 
-    run = Run(settings)
+    run = SuiteRun(settings)
     try:
         report = _report_of(_events(run, process), reporter)
     except KeyboardInterrupt:
@@ -228,14 +228,14 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
             reporter.feed(run.announced())
         report = reporter.feed(run.cut_short("stopped by Ctrl-C"))
     assert report is not None
-    if report.verdict is Outcome.INTERRUPTED:
+    if report.verdict is RunOutcome.INTERRUPTED:
         typer.echo("roomhook: interrupted", err=True)
     if process is not None and report.exit_code and process.last_lines not in report.detail:
         typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
     return report.exit_code
 
 
-def _report_of(events: Iterator[Event], reporter: Reporter) -> RunReport | None:
+def _report_of(events: Iterator[RunEvent], reporter: Reporter) -> RunReport | None:
     """The report that *events* end in, with progress on the way."""
     from roomhook.cli.shared.progress import progress_line
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
@@ -255,9 +255,9 @@ def _report_of(events: Iterator[Event], reporter: Reporter) -> RunReport | None:
     return report
 
 
-def _events(run: Run, process: TargetProcess | None) -> Iterator[Event]:
+def _events(run: SuiteRun, process: TargetProcess | None) -> Iterator[RunEvent]:
     """The run; a target of ours that does not come up is as unreachable as any other, and every report says so."""
-    from roomhook.contract_tests.model.verdicts import Outcome, RunFinished, RunStarted, Summary
+    from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted, Summary
 
     started = time.time()
     try:
@@ -265,7 +265,7 @@ def _events(run: Run, process: TargetProcess | None) -> Iterator[Event]:
             process.__enter__()
     except UnreachableError as error:
         yield RunStarted(run.settings, started, 0)
-        yield RunFinished(Summary(Outcome.UNREACHABLE, detail=str(error)), (), time.time() - started)
+        yield RunFinished(Summary(RunOutcome.UNREACHABLE, detail=str(error)), (), time.time() - started)
     else:
         yield from run.events()
 

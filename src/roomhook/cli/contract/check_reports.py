@@ -16,7 +16,7 @@ from roomhook.cli.shared.options import OutputFormat
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.model.verdicts import Event, RunStarted
+    from roomhook.contract_tests.model.verdicts import RunEvent, RunStarted
     from roomhook.contract_tests.reports.ndjson import EventLines
     from roomhook.contract_tests.reports.run_report import RunReport
 
@@ -78,7 +78,7 @@ class Reporter:
         """Whether the run has begun."""
         return self._started is not None
 
-    def feed(self, event: Event) -> RunReport | None:
+    def feed(self, event: RunEvent) -> RunReport | None:
         """Take one *event*; the last one prints and writes all reports, and returns the data they are made from."""
         from roomhook.contract_tests.model.verdicts import RunFinished, RunStarted
         from roomhook.contract_tests.reports.run_report import report_of

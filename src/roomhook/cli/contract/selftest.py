@@ -10,7 +10,7 @@ from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.selftest import Result
+    from roomhook.contract_tests.engine.selftest import BackendResult
 
 __all__ = ["app"]
 
@@ -38,7 +38,7 @@ def selftest(
     from roomhook.contract_tests.engine import selftest as suite
 
     wanted = _wanted(ids or [])
-    results: list[Result] = []
+    results: list[BackendResult] = []
     with progress_line() as show:
         for result in suite.selftest(wanted, seed=options.chosen_seed(seed)):
             results.append(result)
@@ -63,7 +63,7 @@ def _wanted(entries: list[str]) -> list[str]:
     return chosen
 
 
-def _print(results: list[Result], format_: options.OutputFormat) -> None:
+def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
     import json
 
     from roomhook.cli.shared.progress import style_for_stdout
@@ -91,7 +91,7 @@ def _print(results: list[Result], format_: options.OutputFormat) -> None:
     typer.echo(f"\n{verdict}  {len(results) - len(wrong)} of {len(results)} backends came out exactly as declared")
 
 
-def _caught(result: Result) -> str:
+def _caught(result: BackendResult) -> str:
     if result.right:
         return ", ".join(sorted(result.found)) or "nothing, as it should be"
     parts = [f"MISSED {', '.join(sorted(result.missed))}"] if result.missed else []

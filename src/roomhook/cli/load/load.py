@@ -19,7 +19,7 @@ from roomhook.simulator.util.limits import MOST, MOST_USERS
 if TYPE_CHECKING:
     from roomhook.loadtests.results.thresholds import Threshold
 
-__all__ = ["Engine", "Shape", "app"]
+__all__ = ["LoadEngine", "Shape", "app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -32,7 +32,7 @@ _OPEN_LOOP_CONNECTIONS: Final = 1024
 _CAREFUL_RATE: Final = 1000
 
 
-class Engine(StrEnum):
+class LoadEngine(StrEnum):
     """What sends."""
 
     FAST = "fast"
@@ -84,8 +84,8 @@ def load(
     ] = None,
     shape: Annotated[Shape, typer.Option(help="How the rate moves up to the full one.")] = Shape.RAMP,
     engine: Annotated[
-        Engine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
-    ] = Engine.FAST,
+        LoadEngine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
+    ] = LoadEngine.FAST,
     processes: Annotated[
         int,
         typer.Option(
