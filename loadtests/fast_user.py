@@ -21,6 +21,7 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from roomhook.loadtests import shapes  # noqa: F401 (makes --shape and the hooks available)
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.settings import LoadSettings
@@ -35,11 +36,14 @@ _START_S: Final = 20.0
 class FastUser(User):
     """One user of the fast lane: while it runs, so does its share of the callbacks."""
 
+    open_loop = True
+    """With a rate, latency counts from the intended moment of sending."""
+
     @task
     def drive(self) -> None:
         """Take part in the sending until locust stops this user."""
         session = session_of(self.environment)
-        lane = None if session.stopping else _lane_of(session)
+        lane = None if session.run.stopping else _lane_of(session)
         if lane is None or lane.ended.is_set():
             gevent.sleep(1)
             return
@@ -52,16 +56,16 @@ class FastUser(User):
 
 def _lane_of(session: LoadSession) -> _SenderProcess | None:
     """The one sender of all users, who wait for whoever of them is starting it; None if the run ends meanwhile."""
-    if isinstance(session.lane, _SenderProcess):
-        return session.lane
+    if isinstance(session.run.sender, _SenderProcess):
+        return session.run.sender
     with _starting:
         settings = session.settings  # known once the master has said which rooms are ours
-        if session.lane is None and not session.stopping:
+        if session.run.sender is None and not session.run.stopping:
             process = _ready.pop(session.environment, None) or _spawn()
-            session.lane = _SenderProcess(session, settings, process)
-    if session.lane is not None and session.stopping:
-        session.lane.stop()
-    return session.lane if isinstance(session.lane, _SenderProcess) else None
+            session.run.sender = _SenderProcess(session, settings, process)
+    if session.run.sender is not None and session.run.stopping:
+        session.run.sender.stop()
+    return session.run.sender if isinstance(session.run.sender, _SenderProcess) else None
 
 
 def _spawn() -> Any:

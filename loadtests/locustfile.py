@@ -1,6 +1,6 @@
 """For ``locust -f loadtests/locustfile.py --host https://app.example/callback``: our users, options and thresholds.
 
-``--engine`` chooses one of the users; naming users on the command line, as in ``locust … FastLaneUser``, wins over it.
+``--engine`` chooses one of the users; naming users on the command line, as in ``locust … FastUser``, wins over it.
 """
 
 from __future__ import annotations

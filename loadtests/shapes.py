@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Final
 
 from locust import LoadTestShape
 
-from roomhook.errors import ConfigurationError
+from roomhook.loadtests import hooks  # noqa: F401 (connects a load test to locust)
 from roomhook.loadtests.results.thresholds import judged, rate_of
 from roomhook.loadtests.session.session import LoadSession, session_of
+from roomhook.loadtests.session.shape_selection import register_shape
 
-__all__ = ["OutageSweep", "Ramp", "Soak", "Spike", "Staircase", "shape_for"]
+__all__ = ["OutageSweep", "Ramp", "Soak", "Spike", "Staircase"]
 
 _log = logging.getLogger("roomhook")
 _AT_ONCE: Final = 100
@@ -64,6 +65,7 @@ class _Shape(LoadTestShape):
         raise NotImplementedError
 
 
+@register_shape("ramp")
 class Ramp(_Shape):
     """Up within a third of the time, then level."""
 
@@ -72,6 +74,7 @@ class Ramp(_Shape):
         return min(1.0, max(0.01, passed * 3))
 
 
+@register_shape("soak")
 class Soak(_Shape):
     """Up within a twentieth of the time, then level to the end."""
 
@@ -80,6 +83,7 @@ class Soak(_Shape):
         return min(1.0, max(0.01, passed * 20))
 
 
+@register_shape("spike")
 class Spike(_Shape):
     """A tenth of the peak; all of it at the end of each quarter of the time, as when rooms are dissolved.
 
@@ -93,6 +97,7 @@ class Spike(_Shape):
         return 1.0 if passed * 4 % 1 >= 1 - max(0.25, _TICK_S / (self.seconds / 4)) else 0.1
 
 
+@register_shape("outage")
 class OutageSweep(_Shape):
     """A third of the peak; then nobody can leave; then the backend notices that heartbeats are missing: all at once."""
 
@@ -107,6 +112,7 @@ class OutageSweep(_Shape):
         return max(1 / 3, 1 - (passed - 0.5) * 2)
 
 
+@register_shape("staircase")
 class Staircase(_Shape):
     """Ten steps up to the peak; ends at the first step that breaks a threshold, and says the last good rate."""
 
@@ -142,18 +148,18 @@ class Staircase(_Shape):
         """Did the step that has just ended keep to all thresholds?"""
         session = self.session
         figures = session.drain_stats()
-        session.verdicts = judged(session.thresholds, figures)
-        rate, broken = rate_of(figures), [one for one in session.verdicts if one.broken]
+        session.run.verdicts = judged(session.thresholds, figures)
+        rate, broken = rate_of(figures), [one for one in session.run.verdicts if one.broken]
         if broken:
             last = "none" if self._good is None else f"{self._good:,.0f}/s"
-            session.notes.append(
+            session.run.notes.append(
                 f"step {self._step} at {rate:,.0f}/s broke {', '.join(one.threshold.text for one in broken)}; "
                 f"last good rate: {last}"
             )
         else:
             self._good = rate
             if self._step == self.steps:
-                session.notes.append(f"no step broke a threshold; last good rate: {rate:,.0f}/s")
+                session.run.notes.append(f"no step broke a threshold; last good rate: {rate:,.0f}/s")
         _log.info(
             "step %d of %d: %.0f/s, %s",
             self._step,
@@ -162,28 +168,3 @@ class Staircase(_Shape):
             "; ".join(f"{one.threshold.text} is broken at {one.shown}" for one in broken) or "good",
         )
         return not broken
-
-
-_SHAPES: Final[dict[str, type[_Shape]]] = {
-    "ramp": Ramp,
-    "spike": Spike,
-    "outage": OutageSweep,
-    "soak": Soak,
-    "staircase": Staircase,
-}
-
-
-def shape_for(session: LoadSession) -> LoadTestShape | None:
-    """The shape that --shape asks for; raises ``ConfigurationError`` where that can't be."""
-    name = session.options.shape
-    if name == "none":
-        return None
-    if name == "staircase" and not session.thresholds:
-        raise ConfigurationError("--shape staircase looks for a broken threshold: give --fail-if, as in 'p99>500ms'")
-    kind, seconds = _SHAPES[name], session.options.run_time
-    if seconds and seconds < kind.shortest:
-        raise ConfigurationError(
-            f"--shape {name} is too quick in {seconds:g} s, since locust moves users once a second: "
-            f"give it {kind.shortest:g}s or more"
-        )
-    return kind()

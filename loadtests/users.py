@@ -19,6 +19,7 @@ from locust.exception import CatchResponseError
 from requests.exceptions import ChunkedEncodingError
 from urllib3.exceptions import InvalidChunkLength
 
+from roomhook.loadtests import shapes  # noqa: F401 (makes --shape and the hooks available)
 from roomhook.loadtests.results.stats import failure_text
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.callback_stream import stamped
@@ -62,14 +63,14 @@ class _Caller:
         """Wait for a moment of one's own: users whom locust starts at once would send at once for ever."""
         session = session_of(self.environment)
         if type(self).wait_time is _wait_time and session.settings.rate:
-            gevent.sleep(next(session.users) * _GOLDEN % 1 / session.settings.rate)
+            gevent.sleep(next(session.run.users) * _GOLDEN % 1 / session.settings.rate)
 
     def _call_back(self, **options: Any) -> None:
         session = session_of(self.environment)
-        if session.stopping:
+        if session.run.stopping:
             gevent.sleep(_IDLE_S)  # what is under way ends; nothing new begins
             return
-        session.carriers.carry(partial(self._send, session, options))
+        session.graceful_requests.carry(partial(self._send, session, options))
 
     def _send(self, session: LoadSession, options: dict[str, Any]) -> None:
         now = time.time()
@@ -89,7 +90,7 @@ class _Caller:
             if error is None:
                 body = bytes(response.content or b"")
             outcome, breaches = _judged(status, body, elapsed_ms, error, session.settings.deadline_ms)
-            session.figures.record(
+            session.run.figures.record(
                 name, int(elapsed_ms * 1000), int(time.time() * 1e6), outcome, breaches, status=status, size=len(body)
             )
             if breaches:

@@ -93,7 +93,7 @@ class _Master:
 
     def _stopping(self, **_: Any) -> None:
         """Ask every worker to finish; its last report comes before its answer."""
-        self._session.stopping = True
+        self._session.run.stopping = True
         self._undrained = self._present_ids()
         for client in self._undrained:
             self._send("roomhook-drain", client, {})
@@ -122,13 +122,13 @@ class _Master:
         self._send("roomhook-place", worker, {"place": msgspec.structs.asdict(place)})
 
     def _say_once(self, note: str) -> None:
-        if note not in self._session.notes:
-            self._session.notes.append(note)
+        if note not in self._session.run.notes:
+            self._session.run.notes.append(note)
             _log.info(note)
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
-            self._session.figures.add(LoadStats.from_dict(data[_KEY]))
+            self._session.run.figures.add(LoadStats.from_dict(data[_KEY]))
 
     def _drained(self, msg: Message, **_: Any) -> None:
         self._undrained.discard(msg.node_id)
@@ -148,8 +148,8 @@ class _Master:
     def _note(self, losses: list[str]) -> None:
         """The run ends already: say it, don't end it twice."""
         for why in losses:
-            if why not in self._session.lost:
-                self._session.lost.append(why)
+            if why not in self._session.run.lost:
+                self._session.run.lost.append(why)
                 _log.error(why)
 
     def _missing(self) -> list[str]:
@@ -236,7 +236,7 @@ def _watch(session: LoadSession, look: Any = None) -> None:
         if begun and not running:
             return
         if begun:
-            session.asked[int(time.time())] = runner.user_count * session.settings.rate
+            session.run.asked[int(time.time())] = runner.user_count * session.settings.rate
             if look is not None:
                 look()
         gevent.sleep(1 if begun else 0.05)

@@ -14,7 +14,6 @@ import gevent
 from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from roomhook.loadtests.fast_user import FastUser
 from roomhook.loadtests.results.html_section import insert_section
 from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
 from roomhook.loadtests.results.stats import LoadStats
@@ -48,7 +47,7 @@ def conclude(session: LoadSession) -> None:
             gevent.sleep(_CSV_S)  # locust's writer comes by once more, and its last figures are the totals
         conclusion = _conclusion_of(session)
         concluded.append(conclusion)
-        if session.lost or session.thresholds:
+        if session.run.lost or session.thresholds:
             session.environment.process_exit_code = conclusion.exit_code
         _write(session, conclusion)
 
@@ -73,18 +72,18 @@ def conclude(session: LoadSession) -> None:
 def _conclusion_of(session: LoadSession) -> LoadSummary:
     """What *session* has come to so far."""
     figures = session.total()
-    verdicts = judged(session.thresholds, figures) if session.verdicts is None else session.verdicts
+    verdicts = judged(session.thresholds, figures) if session.run.verdicts is None else session.run.verdicts
     code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
-    if session.interrupted and PROGRESS_FD in os.environ:
+    if session.run.interrupted and PROGRESS_FD in os.environ:
         code = INTERRUPTED
     settings = session.known
     return LoadSummary(
         figures=figures,
         verdicts=verdicts,
-        exit_code=_LOST if session.lost else code,
-        asked=dict(session.asked) if settings is not None and settings.rate else {},
-        lost=tuple(session.lost),
-        notes=(*session.notes, *_remarks(session, figures)),
+        exit_code=_LOST if session.run.lost else code,
+        asked=dict(session.run.asked) if settings is not None and settings.rate else {},
+        lost=tuple(session.run.lost),
+        notes=(*session.run.notes, *_remarks(session, figures)),
         facts={} if settings is None else _facts(session, settings),
     )
 
@@ -94,7 +93,7 @@ def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
     environment = session.environment
     shape: Any = environment.shape_class
     users = environment.user_classes
-    opened = bool(settings.rate) and all(issubclass(one, FastUser) for one in users)
+    opened = bool(settings.rate) and all(getattr(one, "open_loop", False) for one in users)
     return {
         "target": masked_url(settings.url),
         "sdkappid": settings.sdkappid,
@@ -108,7 +107,7 @@ def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
 
 
 def _remarks(session: LoadSession, figures: LoadStats) -> Iterator[str]:
-    if session.interrupted and session.options.run_time:
+    if session.run.interrupted and session.options.run_time:
         yield "interrupted before its time was over; figures and verdicts are those of the time until then"
     if not figures.requests:
         yield "nothing was sent"

@@ -24,8 +24,8 @@ def end_in_order(session: LoadSession) -> Any:
 def _interrupt(session: LoadSession) -> None:
     runner: Any = session.environment.runner
     running = runner.state in {STATE_RUNNING, STATE_SPAWNING}
-    if running and not session.interrupted and (session.options.headless or isinstance(runner, WorkerRunner)):
-        session.interrupted = True
+    if running and not session.run.interrupted and (session.options.headless or isinstance(runner, WorkerRunner)):
+        session.run.interrupted = True
         runner.quit()
         return
     hub: Any = gevent.get_hub()  # as gevent does with the KeyboardInterrupt of any greenlet

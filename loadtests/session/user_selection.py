@@ -10,7 +10,7 @@ from locust.env import Environment
 __all__ = ["bases_only", "choose_users"]
 
 _OURS: Final = "roomhook.loadtests."
-_BY_ENGINE: Final = {"fast": "FastLaneUser", "gevent": "LeaveCallbackUser", "requests": "LeaveCallbackHttpUser"}
+_BY_ENGINE: Final = {"fast": "FastUser", "gevent": "LeaveCallbackUser", "requests": "LeaveCallbackHttpUser"}
 
 
 def choose_users(environment: Environment) -> None:

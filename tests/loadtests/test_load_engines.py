@@ -65,12 +65,13 @@ class Shrinking(LoadTestShape):
 ENDLESS = """
 import gevent
 from locust import User, task
+import roomhook.loadtests.hooks
 from roomhook.loadtests.session.session import session_of
 
 class Endless(User):
     @task
     def wait(self):
-        session_of(self.environment).carriers.carry(lambda: gevent.sleep(60))
+        session_of(self.environment).graceful_requests.carry(lambda: gevent.sleep(60))
 """
 
 

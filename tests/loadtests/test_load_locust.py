@@ -28,7 +28,7 @@ _RUNS = {
         *("--fail-if", "noncompliant>0", "--html", "report.html", "--csv", "run"),
     ),
     "closed": (
-        *("FastLaneUser", "-u", "8", "-r", "8", "-t", "1s", "--callback-rate", "0"),
+        *("FastUser", "-u", "8", "-r", "8", "-t", "1s", "--callback-rate", "0"),
         *("--fail-if", "p99>5s", "--fail-if", "rate<1000000/s"),
     ),
     "two fast": (

@@ -44,8 +44,8 @@ import json, sys
 from locust import events
 from locust.argument_parser import get_parser
 from locust.env import Environment
-from roomhook.loadtests.session.validation import admit
-from roomhook.loadtests.fast_user import FastLaneUser
+from roomhook.loadtests.session.validation import validate_options
+from roomhook.loadtests.fast_user import FastUser
 from roomhook.loadtests.workload.options import submitted
 from roomhook.loadtests.session.user_selection import bases_only
 from roomhook.loadtests.users import LeaveCallbackUser
@@ -55,7 +55,7 @@ def refused(*words):
     parser = get_parser(default_config_files=())
     options = parser.parse_args(["--headless", "--host", sys.argv[1], *words])
     try:
-        admit(Environment(host=options.host, parsed_options=options, events=events), None)
+        validate_options(Environment(host=options.host, parsed_options=options, events=events), None)
     except ConfigurationError as error:
         return str(error)
 
@@ -69,7 +69,7 @@ def in_form(name, text):
 class Patient(LeaveCallbackUser): pass
 class Slow(Patient): pass
 
-users = [LeaveCallbackUser, FastLaneUser, Patient, Slow]
+users = [LeaveCallbackUser, FastUser, Patient, Slow]
 print(json.dumps({
     "refused": {one: refused(*one.split()) for one in json.loads(sys.argv[2])},
     "good": refused(),
@@ -83,10 +83,10 @@ print(json.dumps({
 """
 OWN = """
 from locust import constant
-from roomhook.loadtests.fast_user import FastLaneUser
+from roomhook.loadtests.fast_user import FastUser
 from roomhook.loadtests.users import LeaveCallbackUser
 
-class Lane(FastLaneUser):
+class Lane(FastUser):
     pass
 
 class Patient(LeaveCallbackUser):

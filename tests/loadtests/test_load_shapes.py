@@ -53,7 +53,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sent]]:
         folder = folders[shape]
         with counting_target() as target:
             code, verdict, text = locust(
-                target.url, folder, "FastLaneUser", "--shape", shape, "-u", "20", "--callback-rate", str(_FULL / 20),
+                target.url, folder, "FastUser", "--shape", shape, "-u", "20", "--callback-rate", str(_FULL / 20),
                 *("--fail-if", "noncompliant>0", "--attempts", "sent", *_RUNS[shape]),
             )  # fmt: skip
             assert verdict.get("requests") == target.answers, text

@@ -31,9 +31,9 @@ class TestWorkersThatComeAndGo:
         verdict = tmp_path / "verdict.json"
         master = ("--master", "--master-bind-port", str(port), "--headless", "--expect-workers", "2", "-t", "60s")
         users = ("-u", "20", "-r", "20", "--callback-rate", "10", "--verdict-json", str(verdict))
-        worker = ("--worker", "--master-port", str(port), "FastLaneUser")
+        worker = ("--worker", "--master-port", str(port), "FastUser")
         with ExitStack() as stack:
-            leader = stack.enter_context(running(target.url, tmp_path, *master, *users, "FastLaneUser"))
+            leader = stack.enter_context(running(target.url, tmp_path, *master, *users, "FastUser"))
             first, _ = (stack.enter_context(running(target.url, tmp_path, *worker, name=f"w{n}")) for n in (1, 2))
             wait_for(lambda: target.answers > 300)
             first.kill()
@@ -55,13 +55,13 @@ class TestWorkersThatComeAndGo:
         verdict = tmp_path / "verdict.json"
         master = ("--master", "--master-bind-port", str(port), "--headless", "--expect-workers", "1", "-t", "60s")
         users = ("-u", "20", "-r", "20", "--callback-rate", "10", "--rooms", "10", "--verdict-json", str(verdict))
-        worker = ("--worker", "--master-port", str(port), "FastLaneUser")
+        worker = ("--worker", "--master-port", str(port), "FastUser")
         with ExitStack() as stack:
 
             def start(name: str, *options: str) -> subprocess.Popen[bytes]:
                 return stack.enter_context(running(target.url, tmp_path, *options, name=name))
 
-            leader = start("master", *master, *users, "--fail-if", "noncompliant>0", "FastLaneUser")
+            leader = start("master", *master, *users, "--fail-if", "noncompliant>0", "FastUser")
             first = start("first", *worker)
             wait_for(lambda: own() > 20)
             start("second", *worker)
