@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from roomhook.simulator.util.defaults import SDKAPPID
+
 if TYPE_CHECKING:
     from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks
     from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend
@@ -38,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add = group.addoption
     add("--room-target", metavar="URL", help="your App backend's callback URL")
-    add("--room-sdkappid", type=int, default=1400000001, metavar="N", help="its SDKAppID (default: %(default)s)")
+    add("--room-sdkappid", type=int, default=SDKAPPID, metavar="N", help="its SDKAppID (default: %(default)s)")
     add("--room-token", metavar="TOKEN", help="sign callbacks with this token (better: ROOMHOOK_TOKEN)")
     add(
         "--room-deadline",
@@ -102,7 +104,7 @@ def room_backend(request: pytest.FixtureRequest) -> Iterator[LocalRoomBackend]:
 
     option = request.config.getoption
     token = option("--room-token") or os.environ.get("ROOMHOOK_TOKEN") or None
-    sdkappid = int(option("--room-sdkappid") or 1400000001)
+    sdkappid = int(option("--room-sdkappid") or SDKAPPID)
     start_ms = time.time_ns() // 1_000_000
     with local_room_backend(sdkappid=sdkappid, token=token, start_ms=start_ms) as backend:
         yield backend

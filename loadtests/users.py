@@ -29,7 +29,6 @@ from roomhook.simulator.protocol.response_check import ACK_MUST, Response, check
 
 __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 
-_BLAMED = {DeliveryOutcome.TIMEOUT: "ack.deadline", DeliveryOutcome.INCOMPLETE: "ack.complete"}
 _IDLE_S = 0.2
 _GOLDEN: Final = 0.618_033_988_75
 """Multiples of the golden ratio, whole parts dropped, lie evenly between 0 and 1, however many there are."""
@@ -121,7 +120,7 @@ def _judged(
     if error is not None:
         outcome = _outcome_of(error, begun=status > 0)
         if outcome is not DeliveryOutcome.INCOMPLETE or not status:
-            return outcome, (_BLAMED.get(outcome, "ack.status"),)
+            return outcome, (outcome.missed,)
     judgement = check_response(Response(status, (), body, elapsed_ms, complete), deadline_ms=deadline_ms)
     ids = {breach.requirement for breach in judgement.breaches}
     return judgement.outcome, tuple(one for one in ACK_MUST if one in ids)

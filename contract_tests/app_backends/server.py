@@ -16,8 +16,8 @@ import uvicorn
 
 from roomhook.contract_tests.app_backends.reference.connection_info import WireProtocol
 from roomhook.contract_tests.app_backends.site import BackendRouter, callback_path
-from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["BackendServer", "serve"]
 
@@ -36,7 +36,7 @@ class BackendServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        sdkappid: int | str = DEFAULT_SDKAPPID,
+        sdkappid: int | str = SDKAPPID,
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:

@@ -9,11 +9,9 @@ from pathlib import Path
 from roomhook.contract_tests.model.known_failures import KnownFailure
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
 
-__all__ = ["DEFAULT_SDKAPPID", "Settings"]
-
-DEFAULT_SDKAPPID = 1400000001
-"""What we use where we own both ends."""
+__all__ = ["Settings"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ class Settings:
     """
 
     target: str
-    sdkappid: int = DEFAULT_SDKAPPID
+    sdkappid: int = SDKAPPID
     token: str | None = None
-    deadline_ms: float = 2000
+    deadline_ms: float = DEADLINE_MS
     strict: bool = False
     refusal: str = "explicit"
     seed: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roomhook.contract_tests.engine.suite import SuiteRun
-from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID, Settings
+from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted
 from roomhook.contract_tests.pytest_support.app_server import served
 from roomhook.contract_tests.reports import text
@@ -21,6 +21,7 @@ from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
 from roomhook.simulator.protocol.packets import encode
 from roomhook.simulator.protocol.response_check import Violation
 from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
+from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
 
 __all__ = ["CallbackTarget", "Fired", "RoomCallbacks", "assert_conforms"]
 
@@ -81,9 +82,9 @@ class CallbackTarget:
     """
 
     url: str
-    sdkappid: int = DEFAULT_SDKAPPID
+    sdkappid: int = SDKAPPID
     token: str | None = None
-    deadline_ms: float = 2000
+    deadline_ms: float = DEADLINE_MS
     headers: Sequence[tuple[str, str]] = ()
     seed: int = 0
 

@@ -14,6 +14,7 @@ from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.server import running
 from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
+from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["LocalRoomBackend", "local_room_backend"]
 
@@ -37,7 +38,7 @@ class LocalRoomBackend(MockRoomBackend):
 @contextmanager
 def local_room_backend(
     *,
-    sdkappid: int = 1400000001,
+    sdkappid: int = SDKAPPID,
     token: str | None = None,
     secret_key: str | None = None,
     start_ms: int,

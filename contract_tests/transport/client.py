@@ -34,12 +34,10 @@ from roomhook.simulator.protocol.response_check import (
     header,
     parse_json,
 )
+from roomhook.simulator.util.defaults import LARGEST_ANSWER
 from roomhook.simulator.util.tls import client_context
 
 __all__ = ["Client", "Connection", "Exchange", "FinalResponse", "uncompressed"]
-
-_LARGEST_ANSWER: Final = 8 * 1024 * 1024
-"""Bytes of an answer that are kept; what goes beyond is read no further."""
 
 _PIECE: Final = 65536
 """Bytes that are read at once."""
@@ -55,11 +53,6 @@ _opened: contextvars.ContextVar[int] = contextvars.ContextVar("opened", default=
 
 _connected: contextvars.ContextVar[int] = contextvars.ContextVar("connected", default=0)
 """How many of them came about, with TLS where it is due."""
-
-_NO_ANSWER: Final = {
-    DeliveryOutcome.TIMEOUT: "ack.deadline",
-    DeliveryOutcome.INCOMPLETE: "ack.complete",
-}
 
 
 @dataclass(frozen=True)
@@ -90,9 +83,7 @@ class Exchange:
         expected = (
             f"an answer within {self.deadline_ms:g} ms" if self.outcome is DeliveryOutcome.TIMEOUT else "HTTP 200"
         )
-        breach = Violation(
-            _NO_ANSWER.get(self.outcome, "ack.status"), expected, f"it {self.outcome.explained} ({self.detail})"
-        )
+        breach = Violation(self.outcome.missed, expected, f"it {self.outcome.explained} ({self.detail})")
         return ResponseVerdict(self.outcome, (breach,))
 
     @property
@@ -249,7 +240,7 @@ def _read(response: requests.Response) -> tuple[bytes, bool]:
     try:
         while piece := response.raw.read1(_PIECE, decode_content=True):
             body += piece
-            if len(body) > _LARGEST_ANSWER:
+            if len(body) > LARGEST_ANSWER:
                 response.close()
                 break
     except (urllib3.exceptions.HTTPError, OSError) as error:

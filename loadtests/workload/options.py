@@ -18,6 +18,7 @@ from roomhook.loadtests.results.progress import HEADERS
 from roomhook.loadtests.workload.settings import ENGINES, LoadSettings
 from roomhook.loadtests.workload.shape_names import SHAPES
 from roomhook.simulator.traffic.profiles import Profile
+from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S, MOST, MOST_A_SECOND
 
 __all__ = ["settings_from", "submitted"]
@@ -37,7 +38,7 @@ _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)"
 
 def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add: Any = parser.add_argument  # a group's does not know the web form
-    add("--sdkappid", type=int, default=1400000001, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
+    add("--sdkappid", type=int, default=SDKAPPID, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
     add(
         "--token",
         env_var="ROOMHOOK_TOKEN",

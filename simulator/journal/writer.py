@@ -39,8 +39,8 @@ from roomhook.simulator.journal.schema import (
 )
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
-from roomhook.simulator.sending.dispatcher import Delivery, SentAttempt, blocks
 from roomhook.simulator.transport.attempt import AttemptResult
+from roomhook.simulator.transport.delivery import Delivery, SentAttempt, blocks
 from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded
 from roomhook.simulator.transport.target import Target
 

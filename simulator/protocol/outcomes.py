@@ -31,6 +31,13 @@ class DeliveryOutcome(StrEnum):
         """The outcome as part of a sentence whose subject is the App backend."""
         return _EXPLAINED[self]
 
+    @property
+    def missed(self) -> str:
+        """The id of the requirement that an attempt without an answer that can be judged has missed."""
+        return _MISSED.get(self, "ack.status")
+
+
+_MISSED = {DeliveryOutcome.TIMEOUT: "ack.deadline", DeliveryOutcome.INCOMPLETE: "ack.complete"}
 
 _EXPLAINED = {
     DeliveryOutcome.DELIVERED: "answered HTTP 200 with JSON in time",

@@ -12,6 +12,7 @@ import requests
 
 from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.protocol.usersig import make_usersig
+from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["MockRoomBackend", "RestError", "RoomHandle", "SimError"]
 
@@ -43,7 +44,7 @@ class MockRoomBackend:
     """
 
     url: str
-    sdkappid: int = 1400000001
+    sdkappid: int = SDKAPPID
     administrator: str = "administrator"
     secret_key: str | None = field(default=None, repr=False)
     wait: bool = True

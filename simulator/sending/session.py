@@ -22,13 +22,16 @@ from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.journal.writer import Journal
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.sending.dispatcher import Delivery, Dispatcher, SendPlan, numbered
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
+from roomhook.simulator.sending.network_faults import NetworkFaults
 from roomhook.simulator.sending.pacing import Pacing, constant_rate, own_times, poisson_rate
 from roomhook.simulator.sending.stats import SendStats
+from roomhook.simulator.transport.delivery import Delivery, numbered
 from roomhook.simulator.transport.recorded import ReplayTarget
-from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults
-from roomhook.simulator.transport.sender import DEADLINE_MS, Sender
+from roomhook.simulator.transport.retry_policy import PROFILES
+from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.defaults import DEADLINE_MS
 from roomhook.simulator.util.tls import client_context
 
 __all__ = ["SIGNALS", "EventSource", "JobResult", "ProgressSnapshot", "SendJob", "carry_out", "seldom_collecting"]

@@ -11,8 +11,6 @@ from roomhook.simulator.protocol.response_check import Response, ResponseVerdict
 
 __all__ = ["Attempt", "AttemptResult", "Carrier", "head_of"]
 
-_BLAMED: Final = {DeliveryOutcome.TIMEOUT: "ack.deadline", DeliveryOutcome.INCOMPLETE: "ack.complete"}
-
 
 class AttemptResult:
     """What came of an attempt: how it ended, and the answer, as far as it came.
@@ -52,7 +50,7 @@ class AttemptResult:
             return check_response(answer, deadline_ms=deadline_ms)
         expected = f"an answer within {deadline_ms:g} ms" if self.outcome is DeliveryOutcome.TIMEOUT else "HTTP 200"
         said = f"it {self.outcome.explained}" + (f" ({self.note})" if self.note else "")
-        return ResponseVerdict(self.outcome, (Violation(_BLAMED.get(self.outcome, "ack.status"), expected, said),))
+        return ResponseVerdict(self.outcome, (Violation(self.outcome.missed, expected, said),))
 
     def answer(self, elapsed_ms: float) -> Response | None:
         """The answer as ``compliance`` reads it, or None without one."""

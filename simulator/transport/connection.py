@@ -14,11 +14,9 @@ import httptools
 
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult, head_of
+from roomhook.simulator.util.defaults import LARGEST_ANSWER
 
-__all__ = ["LARGEST_ANSWER", "BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
-
-LARGEST_ANSWER: Final = 1024 * 1024
-"""Bytes of an answer that are read; a response packet has about 50, and a thousand connections share the memory."""
+__all__ = ["BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
 
 _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 

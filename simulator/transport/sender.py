@@ -24,14 +24,12 @@ from roomhook.simulator.protocol.response_check import ACK_MUST, Response, Viola
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult, Carrier
 from roomhook.simulator.transport.connection import BufferedConnection, Came, Connection, PlainConnection
 from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.defaults import DEADLINE_MS
 
-__all__ = ["DEADLINE_MS", "Done", "Sender", "most_connections", "run_loop"]
+__all__ = ["Done", "Sender", "most_connections", "run_loop"]
 
 Done = Callable[[list[Attempt]], object]
 """Who is told of attempts that have their outcomes."""
-
-DEADLINE_MS: Final = 2000.0
-"""The Room backend waits this long for an answer (OV-CHAT; protocol.md 1.4)."""
 
 _OTHER_FILES: Final = 64
 _SWEEP_S: Final = 0.02

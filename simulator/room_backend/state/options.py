@@ -8,6 +8,7 @@ from enum import StrEnum
 from roomhook.simulator.protocol.room_packets import RoomType
 from roomhook.simulator.rooms.room import BackendBehaviour, Dissolution
 from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
+from roomhook.simulator.util.defaults import DEADLINE_MS
 
 __all__ = ["AppSettings", "BackendOptions", "DestroyOrder", "EmptySeat"]
 
@@ -54,7 +55,7 @@ class BackendOptions:
     expired_reason: str = "heartbeat expired"
     calls_per_second: int = 200
     lenient: bool = False
-    deadline_ms: float = 2000.0
+    deadline_ms: float = DEADLINE_MS
     in_flight: int = 16
     retry: RetryPolicy = PROFILES["none"]
     seed: int = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from roomhook.cli.shared import options
+from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.app_backends.server import BackendServer
@@ -65,7 +66,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
 
     three_hours_ago = int(time.time() - 3 * 3600) * 1000
     scenario = from_document(_EVENING, "the demo's evening")
-    target, client = Target(CallbackUrl.parse(server.url()), options.OUR_SDKAPPID), Client()
+    target, client = Target(CallbackUrl.parse(server.url()), SDKAPPID), Client()
     mix: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     for event in events(TrafficRequest(scenario=scenario, seed=seed, start_ms=three_hours_ago, with_enter=True)):

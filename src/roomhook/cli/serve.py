@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli.shared.options import (
-    OUR_SDKAPPID,
     CaCert,
     Cert,
     Deadline,
@@ -21,6 +20,7 @@ from roomhook.cli.shared.options import (
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.transport.retry_policy import PROFILES
+from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def serve(
     address = parse_address(listen)
     for one in sdkappid or ():
         refuse_unlikely_sdkappid(one)
-    apps = parse_apps(sdkappid or [OUR_SDKAPPID], secret_key or [], token or [])
+    apps = parse_apps(sdkappid or [SDKAPPID], secret_key or [], token or [])
     dialect = BackendBehaviour(
         expired_operator=expired_operator,
         member_count=member_count,

@@ -27,10 +27,10 @@ from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
 from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, ReferenceBackend
 from roomhook.contract_tests.app_backends.reference.room_members import RoomMembers
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.model.settings import DEFAULT_SDKAPPID
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
+from roomhook.simulator.util.defaults import SDKAPPID
 
 OK = {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
 NOW = 1_670_574_414
@@ -51,7 +51,7 @@ def packet(command: str = LEAVE_COMMAND, **fields: Any) -> dict[str, Any]:
 
 
 def params(command: str = LEAVE_COMMAND, **changes: str) -> dict[str, str]:
-    return {"SdkAppid": str(DEFAULT_SDKAPPID), "CallbackCommand": command, "contenttype": "json", **changes}
+    return {"SdkAppid": str(SDKAPPID), "CallbackCommand": command, "contenttype": "json", **changes}
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_events_end_in_the_same_state_in_any_order_and_number(events: list[tuple
 
 
 def answer_to(*parameters: tuple[str, str], token: str = "xxxxyyyy", clock: float = NOW) -> dict[str, Any]:
-    backend = ReferenceBackend(str(DEFAULT_SDKAPPID), token, clock=lambda: clock)
+    backend = ReferenceBackend(str(SDKAPPID), token, clock=lambda: clock)
     given = (*params().items(), *parameters)
     callback = IncomingCallback(urlencode(given), given, Headers(), json.dumps(packet()).encode())
     try:

@@ -24,9 +24,11 @@ from roomhook.simulator.journal.writer import Journal
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan, SentAttempt
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
+from roomhook.simulator.sending.network_faults import NetworkFaults
 from roomhook.simulator.transport.attempt import AttemptResult
-from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults, RetryPolicy
+from roomhook.simulator.transport.delivery import SentAttempt
+from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 

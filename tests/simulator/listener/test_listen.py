@@ -29,7 +29,8 @@ from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
-from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan, numbered
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
+from roomhook.simulator.transport.delivery import numbered
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 

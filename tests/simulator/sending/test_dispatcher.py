@@ -18,10 +18,12 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.sending.dispatcher import Delivery, Dispatcher, SendPlan, numbered
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
+from roomhook.simulator.sending.network_faults import NetworkFaults
 from roomhook.simulator.sending.pacing import Pacing, constant_rate, own_times, parse_rate, parse_speed, poisson_rate
 from roomhook.simulator.sending.stats import SendStats
-from roomhook.simulator.transport.retry_policy import PROFILES, NetworkFaults, RetryPolicy
+from roomhook.simulator.transport.delivery import Delivery, numbered
+from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.histogram import Histogram

@@ -19,9 +19,10 @@ from roomhook.simulator.protocol.callback_url import CallbackUrl, sign
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.allowed_hosts import is_this_machine, require_allowed
 from roomhook.simulator.transport.attempt import Attempt
-from roomhook.simulator.transport.connection import LARGEST_ANSWER, BufferedConnection, PlainConnection
+from roomhook.simulator.transport.connection import BufferedConnection, PlainConnection
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.defaults import LARGEST_ANSWER
 
 EVENT = CallbackEvent(1670574414123, "Room.CallbackAfterMemberLeave", "203.0.113.7", "iOS", b'{"Type":"Leave"}')
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli.shared.options import (
-    OUR_SDKAPPID,
     CaCert,
     Cert,
     Format,
@@ -33,6 +32,7 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.packet_edits import Edits
 from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
+from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.transport.client import Client
@@ -83,7 +83,7 @@ def fire(
     kind: _What,
     url: Url,
     *,
-    sdkappid: SdkAppId = OUR_SDKAPPID,
+    sdkappid: SdkAppId = SDKAPPID,
     token: Token = None,
     room: _Room = None,
     member: _Member = None,

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from roomhook.cli.shared.options import OUR_SDKAPPID, PrintAs
+from roomhook.cli.shared.options import PrintAs
 from roomhook.contract_tests.transport.client import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, printable
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation, header
 from roomhook.simulator.rooms.sample_callback import RequestTemplate
+from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["FireSummary", "advice", "answer_text", "attempt_json", "attempt_line", "request_text"]
 
@@ -142,8 +143,8 @@ def advice(exchange: Exchange, shot: RequestTemplate) -> str:
     if status in {404, 405}:
         found.append("check the path in the URL: callbacks come by POST.")
     if failed or status in {400, 401, 403, 404}:
-        if shot.sdkappid == OUR_SDKAPPID:
-            found.append(f"SdkAppid was {OUR_SDKAPPID}, our own default: give yours with --sdkappid.")
+        if shot.sdkappid == SDKAPPID:
+            found.append(f"SdkAppid was {SDKAPPID}, our own default: give yours with --sdkappid.")
         if shot.token is None:
             found.append("If your App backend verifies Sign, give its token in ROOMHOOK_TOKEN.")
     if failed and shot.command != ENTER_COMMAND:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli.shared.options import (
-    OUR_SDKAPPID,
     Format,
     OutputFormat,
     OwnSdkAppId,
@@ -22,6 +21,7 @@ from roomhook.cli.shared.options import (
     parse_token,
 )
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.simulator.listener.server import Listener
@@ -49,7 +49,7 @@ def listen(
             "--answer", metavar="HOW", help="What valid callbacks get: ok, fail, status:503, delay:3s or garbage."
         ),
     ] = "ok",
-    sdkappid: OwnSdkAppId = OUR_SDKAPPID,
+    sdkappid: OwnSdkAppId = SDKAPPID,
     token: OwnToken = None,
     lenient: Annotated[
         bool,

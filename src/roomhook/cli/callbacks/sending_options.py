@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hint
 import typer
 
 from roomhook.cli.shared.options import (
-    OUR_SDKAPPID,
     CaCert,
     Cert,
     Format,
@@ -29,6 +28,7 @@ from roomhook.cli.shared.options import (
     parse_token,
 )
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.simulator.sending.session import EventSource, SendJob
@@ -71,7 +71,7 @@ class SendingReport(StrEnum):
 class SendingOptions:
     """The options as they were given; ``order`` turns them into what is to be done."""
 
-    sdkappid: SdkAppId = OUR_SDKAPPID
+    sdkappid: SdkAppId = SDKAPPID
     token: Token = None
     header: Header = None
     timeout: Timeout = 2.0
@@ -153,10 +153,10 @@ class SendingOptions:
         *resolved* are options that were left to us. Raises ``ConfigurationError`` for anything that can't be.
         """
         from roomhook.simulator.protocol.callback_url import CallbackUrl
+        from roomhook.simulator.sending.network_faults import NetworkFaults
         from roomhook.simulator.sending.pacing import parse_rate
         from roomhook.simulator.sending.session import SendJob
         from roomhook.simulator.transport.allowed_hosts import require_allowed
-        from roomhook.simulator.transport.retry_policy import NetworkFaults
 
         target = CallbackUrl.parse(url)
         require_allowed(target, self.allow_host or ())

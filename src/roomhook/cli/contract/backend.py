@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.shared.options import OUR_SDKAPPID, OwnSdkAppId, OwnToken, parse_address
+from roomhook.cli.shared.options import OwnSdkAppId, OwnToken, parse_address
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.app_backends.broken.registry import Broken
@@ -27,7 +28,7 @@ def backend(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
     ] = "127.0.0.1:0",
-    sdkappid: OwnSdkAppId = OUR_SDKAPPID,
+    sdkappid: OwnSdkAppId = SDKAPPID,
     token: OwnToken = None,
     listing: Annotated[
         bool, typer.Option("--list", help="List the broken backends and their defects, and stop.")

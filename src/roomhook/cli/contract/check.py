@@ -15,6 +15,7 @@ import typer
 from roomhook.cli.contract.check_reports import Reporter, ReportKind
 from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError, UnreachableError
+from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check(  # noqa: PLR0917
         str | None,
         typer.Argument(metavar="[URL]", help="Your App backend's callback URL; with --exec it may hold {port}."),
     ] = None,
-    sdkappid: options.SdkAppId = options.OUR_SDKAPPID,
+    sdkappid: options.SdkAppId = SDKAPPID,
     token: options.Token = None,
     deadline: options.Deadline = 2.0,
     strict: Annotated[bool, typer.Option("--strict", help="SHOULD findings fail the run too.")] = False,

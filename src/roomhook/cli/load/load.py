@@ -14,6 +14,7 @@ import typer
 from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.traffic.profiles import Profile
+from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import MOST, MOST_USERS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class _Loop:
 def load(
     url: options.Url,
     *,
-    sdkappid: options.SdkAppId = options.OUR_SDKAPPID,
+    sdkappid: options.SdkAppId = SDKAPPID,
     token: options.Token = None,
     header: options.Header = None,
     deadline: options.Deadline = 2.0,

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import typer
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 __all__ = [
-    "OUR_SDKAPPID",
     "CaCert",
     "Cert",
     "Deadline",
@@ -41,9 +41,6 @@ __all__ = [
     "refuse_unlikely_sdkappid",
 ]
 
-OUR_SDKAPPID: Final = 1400000001
-"""The SDKAppID where we own both ends."""
-
 
 _LARGEST_SDKAPPID: Final = 10**18 - 1
 """Every sample has 10 digits; what has more than 18 is a number of another kind."""
@@ -67,7 +64,7 @@ class PrintAs(StrEnum):
 def refuse_unlikely_sdkappid(number: int) -> None:
     """Raise ``ConfigurationError`` for a *number* that can be no SDKAppID."""
     if not 1 <= number <= _LARGEST_SDKAPPID:
-        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {OUR_SDKAPPID}")
+        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {SDKAPPID}")
 
 
 def _likely_sdkappid(number: int) -> int:

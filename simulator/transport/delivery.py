@@ -1,0 +1,86 @@
+"""One event on its way to one callback URL, its attempts, and what a journal does for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count, islice
+from typing import Final, Protocol
+
+import msgspec
+
+from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.transport.attempt import Attempt
+
+__all__ = ["Delivery", "JournalSink", "SentAttempt", "blocks", "numbered"]
+
+_BLOCK: Final = 64
+"""Events that are taken from a stream together, in a fraction of a millisecond."""
+
+
+class Delivery(msgspec.Struct, gc=False):
+    """One event on its way to one callback URL; ``number`` counts its attempts as far as others have followed.
+
+    ``first_ns`` is when the first of those that were not delivered began.
+    """
+
+    id: int
+    event: CallbackEvent
+    number: int = 0
+    first_ns: int = 0
+    delivered: bool = False
+    failed: bool = False
+
+
+class SentAttempt(Attempt, kw_only=True):
+    """An attempt of a delivery, its *number* (from 1) signed at ``request_time`` (s); ``kind`` is first, retry or copy.
+
+    ``final`` says, once it has its result, that the delivery needs no further attempt. ``key`` and ``code`` are
+    the journal's.
+    """
+
+    delivery: Delivery
+    kind: str
+    number: int
+    request_time: int
+    final: bool = True
+    key: int = 0
+    code: int = 0
+
+
+class JournalSink(Protocol):
+    """What a journal does for a run."""
+
+    def begin(self, sendings: Sequence[SentAttempt]) -> None:
+        """Note, before their first bytes leave, that *sendings* are under way."""
+
+    def end(self, sendings: Sequence[SentAttempt]) -> None:
+        """Note that they have their outcomes."""
+
+    def write(self, sendings: Sequence[SentAttempt]) -> None:
+        """Write down *sendings*, which have been noted as ended."""
+
+
+def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Delivery]:
+    """*events* as deliveries with ids from *first_id*, for runs without a journal.
+
+    They are taken in blocks: rooms that live for a while and a sender that sends for a while each find their data in
+    the processor's cache.
+    """
+    ids = count(first_id)
+    return chain.from_iterable(map(Delivery, ids, block) for block in blocks(events, _BLOCK))
+
+
+def blocks(events: Iterable[CallbackEvent], size: int) -> Iterator[list[CallbackEvent]]:
+    """*events* in lists of *size*; if they break off, what came before is in the last list, before the error comes."""
+    source = iter(events)
+    while True:
+        block: list[CallbackEvent] = []
+        try:
+            block.extend(islice(source, size))
+        except Exception:
+            if block:
+                yield block
+            raise
+        if not block:
+            return
+        yield block
