@@ -32,6 +32,7 @@ from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.requirements_page import requirements_page
 from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, Verdict
 from roomhook.contract_tests.reports import github, json_report, junit, markdown, sarif, text
+from roomhook.contract_tests.reports.html import page as html_page
 from roomhook.contract_tests.reports.html import run_page as html_report
 from roomhook.contract_tests.reports.ndjson import EventLines
 from roomhook.contract_tests.reports.run_report import RunReport
@@ -108,7 +109,7 @@ def test_github(name: str, golden: Golden) -> None:
 
 @pytest.mark.parametrize("name", ["failing", "unreachable"])
 def test_html(name: str, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_report, "load_register", dict)
+    monkeypatch.setattr(html_page, "load_register", dict)
     golden(f"{name}.html", without_assets(html_report.render(document(RUNS[name]()))))
 
 
@@ -369,7 +370,7 @@ def test_what_the_target_says_is_text_on_the_page() -> None:
 
 def test_the_value_at_fault_is_marked_in_the_answer() -> None:
     page = html_report.render(document(failing()))
-    assert "<mark>&quot;ErrorCode&quot;: &quot;0&quot;</mark>" in page
+    assert "<mark>&#34;ErrorCode&#34;: &#34;0&#34;</mark>" in page
 
 
 # ── SARIF ───────────────────────────────────────────────────────────────────────────────────────────────────────────
