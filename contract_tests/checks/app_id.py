@@ -5,6 +5,7 @@ from __future__ import annotations
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft, raw_query
+from roomhook.contract_tests.harness.refusals import need_explicit_refusal, refuses, refuses_known
 from roomhook.simulator.protocol.response_check import Violation, header
 
 __all__ = ["other_region"]
@@ -33,20 +34,20 @@ def _as(case: Case, sdkappid: object) -> CallbackDraft:
 def wrong(case: Case) -> None:
     """Somebody else's app."""
     other = other_region(_own(case))
-    case.refuses(_as(case, other), f"a callback of SdkAppid {other}")
-    case.refuses_known(_as(case, other), f"an acknowledged packet that comes again under SdkAppid {other}")
+    refuses(case, _as(case, other), f"a callback of SdkAppid {other}")
+    refuses_known(case, _as(case, other), f"an acknowledged packet that comes again under SdkAppid {other}")
 
 
 @check("app-id.missing")
 def missing(case: Case) -> None:
     """No SdkAppid at all."""
-    case.refuses(_as(case, ABSENT), "a callback without SdkAppid")
+    refuses(case, _as(case, ABSENT), "a callback without SdkAppid")
 
 
 @check("app-id.empty")
 def empty(case: Case) -> None:
     """SdkAppid= and nothing behind it."""
-    case.refuses(_as(case, ""), "a callback with an empty SdkAppid")
+    refuses(case, _as(case, ""), "a callback with an empty SdkAppid")
 
 
 @check("app-id.near")
@@ -56,7 +57,7 @@ def near(case: Case) -> None:
     ids = [f"{own}0", f"9{own}", f"1{own}1", own[:-1], own[1:], _next_digit(own, -1), _next_digit(own, len(own) // 2)]
     for one in dict.fromkeys(ids):
         if one and one.lstrip("0") != own:
-            case.refuses(_as(case, one), f"a callback of SdkAppid {one}, near {own},")
+            refuses(case, _as(case, one), f"a callback of SdkAppid {one}, near {own},")
 
 
 @check("app-id.padded")
@@ -65,7 +66,7 @@ def padded(case: Case) -> None:
     case.needs("app-id.wrong")
     own = _own(case)
     for one in (f"0{own}", f"000{own}", f" {own}", f"{own} "):
-        case.refuses(_as(case, one), f"a callback of SdkAppid {one!r}")
+        refuses(case, _as(case, one), f"a callback of SdkAppid {one!r}")
 
 
 @check("app-id.duplicate")
@@ -73,11 +74,13 @@ def duplicate(case: Case) -> None:
     """Two ids in one URL: whichever an App backend reads, somebody else may read the other."""
     case.needs("app-id.wrong")
     other = other_region(_own(case))
-    case.refuses(
+    refuses(
+        case,
         case.leave().sent_as(query=lambda params: raw_query((*params, ("SdkAppid", other)))),
         f"a callback with its own SdkAppid and then {other}",
     )
-    case.refuses(
+    refuses(
+        case,
         case.leave().sent_as(query=lambda params: raw_query((("SdkAppid", other), *params))),
         f"a callback with SdkAppid {other} and then its own",
     )
@@ -90,10 +93,10 @@ def elsewhere(case: Case) -> None:
     case.needs("app-id.missing")
     own = case.run.settings.sdkappid
     in_body = case.leave(SdkAppid=own, SdkAppId=str(own)).url(SdkAppid=ABSENT)
-    case.refuses(in_body, "a callback with SdkAppid in the body only")
+    refuses(case, in_body, "a callback with SdkAppid in the body only")
     headers = (("Content-Type", "application/json"), ("SdkAppid", str(own)))
     in_header = case.leave().url(SdkAppid=ABSENT).sent_as(headers=headers)
-    case.refuses(in_header, "a callback with SdkAppid in a header only")
+    refuses(case, in_header, "a callback with SdkAppid in a header only")
 
 
 @check("app-id.recovers")
@@ -104,8 +107,7 @@ def recovers(case: Case) -> None:
         with case.run.line.client.connection() as connection:
             case.send(foreign, connection=connection)
             case.run.pause(0.02)  # a target that closes is given the time to say so
-            exchange = case.send(case.leave(), connection=connection)
-            case.run.count_valid(exchange)
+            exchange = case.send_valid(case.leave(), connection=connection)
         if exchange.acknowledged:
             return
         if is_connection_loss(exchange) and exchange.reused:
@@ -118,7 +120,7 @@ def recovers(case: Case) -> None:
 @check("app-id.packet")
 def packet(case: Case) -> None:
     """Worth knowing: whether the refusal itself is a response packet."""
-    case.need_explicit_refusal()
+    need_explicit_refusal(case)
     exchange = case.send(_as(case, other_region(_own(case))))
     if taken_as_valid(exchange):
         return  # app-id.wrong says it

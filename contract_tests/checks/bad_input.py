@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.response_check import Violation, header
 
 __all__: list[str] = []
@@ -18,6 +21,13 @@ _DEPTH: Final = 10_000
 _LARGE: Final = 1024 * 1024
 _LARGE_PACKET: Final = "a packet of 1 MiB"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
+
+
+@dataclass
+class _Aftermath:
+    """What came after each bad input: the callback that failed right after it, or None."""
+
+    failed: dict[str, Exchange | None] = dataclasses.field(default_factory=dict)
 
 
 def _text(packet: dict[str, Any]) -> str:
@@ -138,29 +148,30 @@ def _all_inputs(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
 def _then_valid(case: Case, what: str, draft: CallbackDraft, send: Callable[[CallbackDraft, str], object]) -> None:
     """*send* the input, then a valid callback; its failure is kept for bad.alive if it happens again."""
     run = case.run
+    aftermath = run.kept(_Aftermath).failed
     for attempt in range(run.repeats):
         comebacks = run.line.comebacks
         if attempt == 0:
             send(draft, what)
         else:
             case.send(draft)
-        exchange = case.send(case.leave())
-        run.count_valid(exchange)
+        exchange = case.send_valid(case.leave())
         if exchange.acknowledged and run.line.comebacks == comebacks:
-            run.aftermath[what] = None
+            aftermath[what] = None
             return
-        run.wait_until_recovered()
-    run.aftermath[what] = exchange
-    run.verify_target_alive()
+        wait_until_recovered(run)
+    aftermath[what] = exchange
+    verify_target_alive(run)
 
 
 @check("bad.alive")
 def alive(case: Case) -> None:
     """After every bad input, a valid callback; what fails once is tried once more from the bad input on."""
+    aftermath = case.run.kept(_Aftermath).failed
     for what, draft in _all_inputs(case):
-        if what not in case.run.aftermath:
+        if what not in aftermath:
             _then_valid(case, what, draft, lambda draft, _: case.send(draft))
-        exchange = case.run.aftermath[what]
+        exchange = aftermath[what]
         if exchange is not None:
             _blame_after(case, exchange, what)
 
@@ -179,7 +190,7 @@ def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
 def no_leak(case: Case) -> None:
     """Nothing of the inside in any answer of the whole run, and none to the bad inputs."""
     for what, draft in _all_inputs(case):
-        if what not in case.run.aftermath:
+        if what not in case.run.kept(_Aftermath).failed:
             case.send(draft)  # looked at in passing, like every other answer
     for seen in case.run.observations.seen("bad.no-leak"):
         case.blame(seen.exchange, seen.message, Violation("", seen.expected, seen.actual))

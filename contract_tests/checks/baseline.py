@@ -12,6 +12,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, MISTAKEN_SIGNATURES, CallbackDraft, unsigned
+from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.verdicts import Finding
 from roomhook.simulator.protocol.response_check import ACK_MUST
 
@@ -54,8 +55,8 @@ Each is made of the present time (ms) and named by its value.
 def baseline(case: Case) -> None:
     """The baseline's own answer, once more at the end; and answers that failed once and not again."""
     if case.requirement.id == "ack.ok" and not case.run.lost:
-        case.run.verify_target_alive()  # a target that has died passes every refusal
-    for exchange in case.run.flaky:
+        verify_target_alive(case.run)  # a target that has died passes every refusal
+    for exchange in case.run.flaky.seen:
         breach = exchange.judgement.breaches[0]
         if breach.requirement == case.requirement.id:
             case.blame(exchange, "a valid callback failed, and was acknowledged when it was sent again", breach)

@@ -14,9 +14,7 @@ def twice(case: Case) -> None:
     """The same bytes twice: a retry must be acknowledged like the first."""
     for _ in range(2):
         callback = case.prepare(case.leave())
-        first, second = case.send(callback), case.send(callback)
-        case.run.count_valid(first)
-        case.run.count_valid(second)
+        first, second = case.send_valid(callback), case.send_valid(callback)
         if second.acknowledged:
             return
     note = "the second of two equal callbacks" if first.acknowledged else "a callback sent twice"

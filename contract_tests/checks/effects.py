@@ -10,9 +10,10 @@ from urllib.parse import unquote, unquote_plus
 
 from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.harness.case import Case, NotJudgedError
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.response_check import Violation
 
@@ -73,7 +74,7 @@ def rooms_apart(case: Case) -> None:
     """One leaves a room whose RoomId a needless decoding would make another room's."""
     case.needs("effect.leave")
     case.needs("id.punctuation")
-    if case.run.settings.room or case.run.settings.members or case.run.enter is not None:
+    if case.run.settings.room or case.run.settings.members or case.run.access.enter is not None:
         raise NotJudgedError("needs rooms and members of its own, who enter by callbacks")
     room = f"{case.room()}+%41&lt;x"
     people = {one: set(case.accounts(2)) for one in (room, *(decode(room) for decode in _NEEDLESS_DECODINGS))}
@@ -175,7 +176,7 @@ def four_at_once(case: Case) -> None:
     leaver, *others = case.accounts(3)
     room = case.populated_room([leaver, *others])
     callback = case.build(_leave(case, room, [leaver]))
-    exchanges = case.together([callback] * 4, patience_ms=case.run.patience_ms(4))
+    exchanges = case.run.send_together([callback] * 4, patience_ms=case.run.patience_ms(4))
     members = case.settled(room, set(others))
     if members != set(others):
         _blame(case, room, exchanges[0], set(others), members, "after one leave that was delivered four times at once")

@@ -10,9 +10,11 @@ from itertools import pairwise
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.harness.case import Case, NotJudgedError, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport import raw_requests as raw
-from roomhook.contract_tests.transport.client import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Violation, check_response
@@ -41,7 +43,7 @@ def reuse(case: Case) -> None:
         failed.append(exchange)
         if len(failed) > 1 and not is_connection_loss(exchange):
             break
-    case.run.verify_target_alive()
+    verify_target_alive(case.run)
     _unless_flaky(case, failed[-1])
     case.blame_unacknowledged(failed[-1], "a callback on a connection that had carried one before")
 
@@ -50,8 +52,7 @@ def _reused(case: Case, pause_s: float) -> Exchange | None:
     """The first callback of twenty on one connection that fails, or None."""
     with case.run.line.client.connection() as connection:
         for _ in range(_REUSES):
-            exchange = case.send(case.leave(), connection=connection)
-            case.run.count_valid(exchange)
+            exchange = case.send_valid(case.leave(), connection=connection)
             if not exchange.acknowledged:
                 return exchange
             case.run.pause(pause_s)
@@ -92,12 +93,12 @@ def judge_together(case: Case, make: Callable[[], Sequence[CallbackRequest]], wh
         callbacks = make()
         total = len(callbacks)
         patience_ms = case.run.settings.give_up_ms if deadline else case.run.patience_ms(total)
-        exchanges = case.together(callbacks, patience_ms=patience_ms, lenient=lenient)
+        exchanges = case.run.send_together(callbacks, patience_ms=patience_ms, lenient=lenient)
         worst = [one for one in exchanges if not _accepted(one, deadline=deadline)]
         if not worst:
             break
         lenient = any(one.outcome is DeliveryOutcome.NOT_HTTP for one in worst)
-        if not case.run.wait_until_recovered(total):
+        if not wait_until_recovered(case.run, total):
             break
         if any(one.status == HTTPStatus.TOO_MANY_REQUESTS for one in worst):
             case.run.pause(_RATE_WINDOW_S)
@@ -112,7 +113,7 @@ def judge_together(case: Case, make: Callable[[], Sequence[CallbackRequest]], wh
 
 def _unless_flaky(case: Case, exchange: Exchange) -> None:
     """Stop here if lone callbacks fail now and then in the same way: that has nothing to do with company."""
-    for seen in case.run.flaky:
+    for seen in case.run.flaky.seen:
         if seen.judgement.breaches[0] == exchange.judgement.breaches[0]:
             raise NotJudgedError("single callbacks fail in the same way now and then")
 
@@ -253,7 +254,7 @@ def split_head(case: Case) -> None:
 @check("http.half-request")
 def half_request(case: Case) -> None:
     """Clients that hang up mid-head and mid-body must cost nobody else anything."""
-    case.run.verify_target_alive()
+    verify_target_alive(case.run)
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     end_of_head = whole.index(b"\r\n\r\n") + 4

@@ -7,6 +7,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import Signature, genuine, unsigned
+from roomhook.contract_tests.harness.refusals import refuses, refuses_known
 from roomhook.simulator.protocol.callback_url import Parameters, sign
 from roomhook.simulator.protocol.response_check import Violation
 
@@ -25,7 +26,7 @@ def _at_offset(offset_s: int) -> Signature:
 
 
 def _refused(case: Case, signature: Signature, what: str, *, server_error_ok: bool = True) -> None:
-    case.refuses(case.leave().sent_as(signature=signature), what, server_error_ok=server_error_ok)
+    refuses(case, case.leave().sent_as(signature=signature), what, server_error_ok=server_error_ok)
 
 
 @check("sign.valid")
@@ -49,7 +50,7 @@ def wrong(case: Case) -> None:
     _refused(case, _last_digit_changed, "a Sign that is wrong in its last digit only")
     _refused(case, lambda token, now: _pair(sign(token, now)[:32], now), "the first half of the right Sign")
     known = case.leave().sent_as(signature=lambda _token, now: _pair("0" * 64, now))
-    case.refuses_known(known, "an acknowledged packet that comes again with a wrong Sign")
+    refuses_known(case, known, "an acknowledged packet that comes again with a wrong Sign")
 
 
 def _last_digit_changed(token: str, now: int) -> Parameters:

@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.harness.case import Case, NotJudgedError
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case
 from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["CERTIFICATE"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from roomhook.contract_tests.checks.baseline import BASELINE_VALUES
 from roomhook.contract_tests.checks.tls import CERTIFICATE
@@ -17,40 +16,38 @@ from roomhook.contract_tests.engine.other_families import (
     engine_exit,
     understood_as_engine_event,
 )
+from roomhook.contract_tests.harness.baseline import client_ip
 from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import complains_of_sign, hint_for
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.verdicts import Finding
-from roomhook.contract_tests.transport.client import Exchange
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.protocol.response_check import Violation
-
-if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import SuiteRun
 
 __all__ = ["diagnose"]
 
 
-def diagnose(run: SuiteRun, case: Case, exchange: Exchange) -> Sequence[Finding]:
+def diagnose(case: Case, exchange: Exchange) -> Sequence[Finding]:
     """The findings that say why *exchange*, of the baseline, is no acknowledgement; *case* holds its plain finding."""
     if exchange.outcome is DeliveryOutcome.TLS:
-        judged = [run.judge(load_register()[one]) for one in CERTIFICATE]
+        judged = [case.judge(load_register()[one]) for one in CERTIFICATE]
         certificate = [finding for one in judged for finding in one.findings]
         if certificate:
-            return [replace(one, hint=hint_for(exchange, run.settings, every=True)) for one in certificate]
-    value = None if exchange.late else _one_value(run, case, exchange)
-    return [value] if value else _form_of_the_answer(run, exchange)
+            return [replace(one, hint=hint_for(exchange, case.run.settings, every=True)) for one in certificate]
+    value = None if exchange.late else _one_value(case, exchange)
+    return [value] if value else _form_of_the_answer(case, exchange)
 
 
-def _one_value(run: SuiteRun, case: Case, exchange: Exchange) -> Finding | None:
+def _one_value(case: Case, exchange: Exchange) -> Finding | None:
     """The finding on one value of the baseline, if it alone is minded: another in its place is acknowledged."""
-    minded = _minded(run, case)
+    minded = _minded(case)
     message = ""
     if len(minded) == 1:
         (requirement, instead), *_ = minded.items()
         message = f"a valid callback is acknowledged only with {instead} instead"
-    elif run.settings.token is not None and not minded and complains_of_sign(exchange):
+    elif case.run.settings.token is not None and not minded and complains_of_sign(exchange):
         requirement = "sign.valid"
         message = "a valid callback is refused, and the answer names its Sign"
     else:
@@ -58,8 +55,9 @@ def _one_value(run: SuiteRun, case: Case, exchange: Exchange) -> Finding | None:
     return replace(case.findings[0], requirement=load_register()[requirement], message=message, hint="")
 
 
-def _minded(run: SuiteRun, case: Case) -> dict[str, str]:
+def _minded(case: Case) -> dict[str, str]:
     """The requirements whose value in the baseline is minded, each with a value that is taken instead."""
+    run = case.run
     found: dict[str, str] = {}
     for requirement, drafts in BASELINE_VALUES.items():
         if requirement == "sign.valid" and run.settings.token is None:
@@ -71,8 +69,9 @@ def _minded(run: SuiteRun, case: Case) -> dict[str, str]:
     return found
 
 
-def _form_of_the_answer(run: SuiteRun, exchange: Exchange) -> list[Finding]:
+def _form_of_the_answer(case: Case, exchange: Exchange) -> list[Finding]:
     """What the answer itself breaks, and the document that was followed if it was another."""
+    run = case.run
     hint = hint_for(exchange, run.settings, every=True)
     found = [
         Finding(
@@ -90,14 +89,15 @@ def _form_of_the_answer(run: SuiteRun, exchange: Exchange) -> list[Finding]:
     ]
     family = _followed_family(run, exchange)
     if family is not None:
-        case = Case(run, load_register()["ack.family"])
-        breach = Violation("", "the response packet of the page", f"an App backend for {family.name}")
-        case.blame(exchange, "another document was followed", breach, hint=family.change)
-        found += case.findings
+        expected, actual = "the response packet of the page", f"an App backend for {family.name}"
+        requirement = load_register()["ack.family"]
+        found.append(
+            Finding(requirement, "another document was followed", expected, actual, exchange, hint=family.change)
+        )
     return found
 
 
-def _followed_family(run: SuiteRun, exchange: Exchange) -> OtherCallbackApi | None:
+def _followed_family(run: RunContext, exchange: Exchange) -> OtherCallbackApi | None:
     """The family that the target seems to be written for, by its answer or by what it does understand."""
     packet = exchange.judgement.packet
     if isinstance(packet, dict) and answered_as(packet):
@@ -107,10 +107,10 @@ def _followed_family(run: SuiteRun, exchange: Exchange) -> OtherCallbackApi | No
     settings, now_ms = run.settings, run.now_ms()
     unknown = "Room.CallbackAfterSomethingNew"
     anything = CallbackDraft({"CallbackCommand": unknown}, {"CallbackCommand": unknown})
-    if run.line.attempt(Case(run, load_register()["ack.family"]).build(anything)).acknowledged:
+    if run.line.attempt(run.builder("ack.family").build(anything)).acknowledged:
         return None  # it acknowledges what it does not know, so that nothing follows
     group = chat_group_exit(
-        run.url, sdkappid=settings.sdkappid, token=settings.token, now_ms=now_ms, client_ip=run.client_ip
+        run.url, sdkappid=settings.sdkappid, token=settings.token, now_ms=now_ms, client_ip=client_ip(settings)
     )
     if run.line.attempt(group).acknowledged:
         return CHAT_GROUPS

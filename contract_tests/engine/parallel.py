@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.case import Judge
+from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
-from roomhook.contract_tests.model.register import Requirement, load_register
+from roomhook.contract_tests.harness.room_setup import prepare
+from roomhook.contract_tests.harness.target_health import wait_until_recovered
+from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.verdicts import CaseJudged
-
-if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import SuiteRun
 
 __all__ = ["judged_in_lanes"]
 
@@ -31,7 +31,7 @@ _MAY_SHARE: Final = (
 _SUM_UP: Final = frozenset({"bad.alive", "bad.no-leak"})
 
 
-def judged_in_lanes(run: SuiteRun, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
+def judged_in_lanes(run: RunContext, judge: Judge, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
     """The verdicts on those *requirements* whose cases may share the target, if it is worth it, as they are reached."""
     lanes = _lanes_for(run)
     if lanes == 1:
@@ -40,23 +40,22 @@ def judged_in_lanes(run: SuiteRun, requirements: Sequence[Requirement]) -> Itera
         shared = [one for one in requirements if one.group in groups and one.id not in _SUM_UP]
         with ThreadPoolExecutor(lanes, thread_name_prefix="roomhook-lane") as pool:
             try:
-                for judged in as_completed([pool.submit(run.verdict_on, one) for one in shared]):
+                for judged in as_completed([pool.submit(judge, one) for one in shared]):
                     yield judged.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what has begun, and for no more
 
 
-def _lanes_for(run: SuiteRun) -> int:
+def _lanes_for(run: RunContext) -> int:
     """How many cases the target takes at a time without answering each the later for it."""
-    settings = run.settings
-    if run.latency_ms < _SLOW_MS or settings.proxy or settings.room or settings.members:
+    settings, latency_ms = run.settings, run.line.latency_ms
+    if latency_ms < _SLOW_MS or settings.proxy or settings.room or settings.members:
         return 1
-    case = Case(run, load_register()["ack.ok"])
-    exchanges = case.together(
-        [case.prepare(CallbackDraft()) for _ in range(_LANES)], patience_ms=run.patience_ms(_LANES)
-    )
+    builder = run.builder("ack.ok")
+    callbacks = [prepare(run, builder, CallbackDraft()) for _ in range(_LANES)]
+    exchanges = run.send_together(callbacks, patience_ms=run.patience_ms(_LANES))
     if not all(exchange.acknowledged for exchange in exchanges):
-        run.wait_until_recovered(_LANES)
+        wait_until_recovered(run, _LANES)
         return 1
     slowest_ms = max(exchange.elapsed_ms for exchange in exchanges)
-    return min(_LANES, max(1, round(_LANES * run.latency_ms / slowest_ms)))
+    return min(_LANES, max(1, round(_LANES * latency_ms / slowest_ms)))

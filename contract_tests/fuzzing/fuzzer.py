@@ -6,15 +6,11 @@ from collections.abc import Iterable
 
 from roomhook.contract_tests.fuzzing.search import Search, budget_s
 from roomhook.contract_tests.fuzzing.strategies import Mutation, described, near_misses, valid_topics
-from roomhook.contract_tests.harness.case import (
-    Case,
-    NotJudgedError,
-    TargetLostError,
-    is_connection_loss,
-    is_server_error,
-)
+from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
+from roomhook.contract_tests.harness.case import Case, is_connection_loss, is_server_error
 from roomhook.contract_tests.harness.hints import hint_for
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.harness.target_health import verify_target_alive
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["fuzz_near_misses", "fuzz_valid"]
@@ -26,7 +22,7 @@ def fuzz_valid(case: Case) -> None:
     fuzz = _Valid(case)
     topics = valid_topics(
         fuzz.member,
-        f"rh-{case.run.id}-",
+        f"rh-{case.run.ids.run}-",
         rooms=settings.room is None or settings.enter_first,
         people=not settings.members or settings.enter_first,
     )
@@ -37,7 +33,7 @@ def fuzz_near_misses(case: Case) -> None:
     """Blame the smallest generated packets, one for each field, that are not valid and do harm."""
     fuzz = _NearMisses(case)
     fuzz.blame(fuzz.search.run(near_misses(fuzz.member), case.run.settings.fuzz))
-    case.run.verify_target_alive()
+    verify_target_alive(case.run)
 
 
 class _Fuzz:
@@ -64,7 +60,7 @@ class _Fuzz:
         run = self.case.run
         for departure in departures:
             if not run.lost:
-                run.verify_target_alive()
+                verify_target_alive(run)
             self._blame(self._failed[repr(departure)], self._described(departure))
         if self.search.out_of_time and not self.case.findings:
             asked, tried = run.settings.fuzz, self.search.tried
@@ -80,7 +76,7 @@ class _Fuzz:
     def pulse(self) -> None:
         """Find out whether the target is still well; if it is not, the run notes so."""
         try:
-            self.case.run.verify_target_alive()
+            verify_target_alive(self.case.run)
         except TargetLostError:
             self.search.stop()
 
@@ -125,7 +121,7 @@ class _Valid(_Fuzz):
         if not exchange.acknowledged:
             return first
         if exchange is not first:
-            run.saw_flaky(first)
+            run.flaky.add(first)
         return None
 
     def breach(self, exchange: Exchange) -> tuple[str, Violation]:

@@ -1,47 +1,41 @@
-"""What a check can do: build departures from the baseline, send them, and judge the answers in the register's terms."""
+"""Builds, sends and judges callbacks for one requirement."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
+from roomhook.contract_tests.harness import room_setup
+from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
+from roomhook.contract_tests.harness.context import RunContext
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.observations import Observation
+from roomhook.contract_tests.harness.target_health import verify_target_alive
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Requirement, load_register
-from roomhook.contract_tests.model.verdicts import Finding, Verdict
-from roomhook.contract_tests.transport.client import Connection, Exchange
-from roomhook.contract_tests.transport.concurrent import send_by_threads, send_together
-from roomhook.contract_tests.transport.probe import SetupError
+from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Verdict
+from roomhook.contract_tests.transport.client import Connection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
 from roomhook.simulator.protocol.response_check import Violation, check_response
 
-if TYPE_CHECKING:
-    from roomhook.contract_tests.engine.suite import SuiteRun
+__all__ = ["Case", "Judge", "is_connection_loss", "is_server_error", "taken_as_valid"]
 
-__all__ = ["Case", "NotJudgedError", "TargetLostError", "is_connection_loss", "is_server_error", "taken_as_valid"]
-
-
-class NotJudgedError(Exception):
-    """Raised by a check that can't judge; the text says why."""
-
-
-class TargetLostError(Exception):
-    """The target hangs or is gone, so that nothing more can be judged."""
+Judge = Callable[[Requirement], CaseJudged]
+"""Gives the verdict on another requirement, on which a case builds."""
 
 
 class Case:
     """One requirement's turn: its rooms and members are its own, so that suites can run at once against one target."""
 
-    def __init__(self, run: SuiteRun, requirement: Requirement) -> None:
+    def __init__(self, run: RunContext, requirement: Requirement, judge: Judge) -> None:
         self.run = run
         self.requirement = requirement
         self.findings: list[Finding] = []
-        self._accounts = 0
+        self.judge = judge
+        self._builder = run.builder(requirement.id)
 
     # Building
 
@@ -50,59 +44,28 @@ class Case:
         return CallbackDraft(fields)
 
     def account(self) -> str:
-        """A new UserID: letters and digits, as LIMITS has it."""
-        self._accounts += 1
-        members = self.run.settings.members
-        if members:
-            if self._accounts > len(members):
-                raise NotJudgedError(f"needs {self._accounts} members; --member names {len(members)}")
-            return members[self._accounts - 1]
-        return f"u{self.run.id}{self.run.next_number():05d}"
+        """A new UserID."""
+        return self._builder.account()
 
     def accounts(self, count: int) -> list[str]:
         """*count* different UserIDs."""
-        return [self.account() for _ in range(count)]
+        return self._builder.accounts(count)
 
     def room(self) -> str:
         """A new RoomId that carries the run and the case, or the one that the user named."""
-        return self.run.settings.room or self.run.next_room(self.requirement.id)
+        return self._builder.room()
 
     def build(self, draft: CallbackDraft, *, room: str | None = None) -> CallbackRequest:
         """*draft* as a callback of a room of its own (or *room*), at the present time."""
-        run = self.run
-        self._accounts = 0
-        member = draft.fields.get("MemberList_Account") or [self.account()]
-        packet = {
-            "CallbackCommand": LEAVE_COMMAND,
-            "Operator_Account": member[0]
-            if isinstance(member, list) and isinstance(member[0], str)
-            else self.account(),
-            "RoomId": room or self.room(),
-            "MemberCount": 19,
-            "Type": "Leave",
-            "MemberList_Account": member,
-            "Reason": "left the room",
-            "EventTime": run.next_event_time(),
-        }
-        return draft.build(
-            run.url,
-            packet,
-            sdkappid=run.settings.sdkappid,
-            token=run.settings.token,
-            client_ip=run.client_ip,
-            now_s=run.target_time(),
-        )
+        return self._builder.build(draft, room=room)
 
     def build_enter(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> CallbackRequest:
-        """Room.CallbackAfterMemberEnter for *accounts* (protocol.md 3.2); *event_time* in ms, default now."""
-        fields = {
-            "CallbackCommand": ENTER_COMMAND,
-            "Type": "Enter",
-            "MemberList_Account": list(accounts),
-            "Reason": ABSENT,
-        }
-        times = {} if event_time is None else {"EventTime": event_time}
-        return self.build(CallbackDraft({**fields, **times}, {"CallbackCommand": ENTER_COMMAND}), room=room)
+        """Room.CallbackAfterMemberEnter for *accounts*; *event_time* in ms, default now."""
+        return self._builder.build_enter(accounts, room, event_time=event_time)
+
+    def prepare(self, draft: CallbackDraft, *, room: str | None = None) -> CallbackRequest:
+        """*draft* as a callback (of *room*, if given), after its members have entered if the user wants that."""
+        return room_setup.prepare(self.run, self._builder, draft, room=room)
 
     # Sending
 
@@ -118,107 +81,57 @@ class Case:
         callback = self.prepare(what, room=room) if isinstance(what, CallbackDraft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
-    def together(
-        self, callbacks: Sequence[CallbackRequest], *, patience_ms: float, lenient: bool = False
-    ) -> list[Exchange]:
-        """Send all *callbacks* at once, each on a connection of its own; the answers in the same order.
+    def send_valid(self, what: CallbackDraft | CallbackRequest, *, connection: Connection | None = None) -> Exchange:
+        """As ``send``, for a callback that counts into the summary of valid ones."""
+        exchange = self.send(what, connection=connection)
+        self.run.count_valid(exchange)
+        return exchange
 
-        *lenient* reads answers as generously as those to lone callbacks are read, and sends less at one moment.
-        """
-        if self.run.settings.proxy:
-            raise NotJudgedError("callbacks that must arrive together can't go through --proxy")
-        send = send_by_threads if lenient else send_together
-        exchanges = send(self.run.line.client, self.run.settings, callbacks, give_up_ms=patience_ms)
-        for exchange in exchanges:
-            self.run.observe(exchange)
-        return exchanges
+    # Rooms
 
     def bring_in(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> Exchange | None:
         """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None."""
-        if self.run.enter is not None:
-            self.run.enter(room, accounts)
-            return None
-        exchanges = [self.send(self.build_enter([one], room, event_time=event_time)) for one in accounts]
-        return next((exchange for exchange in exchanges if not exchange.acknowledged), None)
+        return room_setup.bring_in(self.run, self._builder, accounts, room, event_time=event_time)
 
-    def prepare(self, draft: CallbackDraft, *, room: str | None = None) -> CallbackRequest:
-        """*draft* as a callback (of *room*, if given), after its members have entered if the user wants that."""
-        if not (self.run.settings.enter_first and draft.is_leave):
-            return self.build(draft, room=room)
-        named = draft.fields.get("RoomId")
-        room = named if isinstance(named, str) else room or self.room()
-        if "MemberList_Account" not in draft.fields:
-            self._accounts = 0
-            draft = draft.packet(MemberList_Account=[self.account()])
-        members = draft.fields["MemberList_Account"]
-        if isinstance(members, list):
-            self.bring_in([one for one in members if isinstance(one, str)], room)
-        return self.build(draft, room=room)
+    def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
+        """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there."""
+        return room_setup.populated_room(self.run, self._builder, accounts, event_time=event_time)
 
-    # Effects
+    def settled(self, room: str, expected: set[str]) -> set[str]:
+        """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
+        return room_setup.settled(self.run, room, expected)
+
+    # Judging
 
     def needs(self, requirement: str) -> None:
         """Stop here if *requirement*, on which this one builds, does not hold."""
-        judged = self.run.judge(load_register()[requirement])
+        judged = self.judge(load_register()[requirement])
         if judged.verdict is Verdict.NOT_JUDGED:
             raise NotJudgedError(judged.reason)
         if judged.findings and judged.verdict is not Verdict.INFO:
             raise NotJudgedError(f"{requirement} comes first")
 
-    def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
-        """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there."""
-        room = self.room()
-        failed = self.bring_in(accounts, room, event_time=event_time)
-        members = self.settled(room, set(accounts))
-        if members >= set(accounts):
-            return room
-        listed = (
-            f"the probe lists {', '.join(sorted(members)) or 'nobody'} in {room} after {', '.join(accounts)} entered"
-        )
-        why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
-        self.run.set_up_failed(f"{listed}{why}; see --probe and --enter-command")
-        raise NotJudgedError(self.run.setup_failure)
-
-    def settled(self, room: str, expected: set[str]) -> set[str]:
-        """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
-        run = self.run
-        assert run.probe is not None
-        end = time.monotonic() + run.settings.settle_s
-        pause_s = 0.01
-        while True:
-            try:
-                members = run.probe(room)
-            except SetupError as error:
-                run.set_up_failed(str(error))
-                raise NotJudgedError(str(error)) from None
-            if members == expected or time.monotonic() >= end:
-                return members
-            run.pause(pause_s)
-            pause_s = min(pause_s * 2, 0.2)
-
-    # Judging
-
     def acknowledges(self, draft: CallbackDraft, *, connection: Connection | None = None, note: str = "") -> Exchange:
         """A valid callback must be acknowledged; what fails once only is blamed on the answer, not on this case."""
         self._refuse_strangers(draft)
-        exchange = self._valid(draft, connection)
+        exchange = self.send_valid(draft, connection=connection)
         if exchange.acknowledged:
             self._watch_margin(draft, exchange)
             return exchange
         departs = draft != CallbackDraft()
         if departs and exchange.hung:
-            self.run.verify_target_alive()
+            verify_target_alive(self.run)
         for _ in range(self.run.repeats):
             if self.run.lost:
                 break
-            again = self._valid(draft, None)
+            again = self.send_valid(draft)
             if again.acknowledged:
-                self.run.saw_flaky(exchange)
+                self.run.flaky.add(exchange)
                 return again
-        if self.run.lost and self.run.opened:
+        if self.run.lost:
             raise TargetLostError(self.run.lost)
         if departs:
-            self.run.verify_target_alive()
+            verify_target_alive(self.run)
         self.blame_unacknowledged(exchange, note)
         return exchange
 
@@ -233,64 +146,16 @@ class Case:
             hint=hint_for(exchange, self.run.settings, every=False),
         )
 
-    def refuses(self, draft: CallbackDraft, what: str, *, server_error_ok: bool = True) -> Exchange:
-        """*draft* must not get a clean OK; the documents do not say how to refuse, so every other answer will do."""
-        silent = self.run.settings.refusal == "silent"
-        exchange = self._ignored(draft, what) if silent else self.send(draft)
-        if exchange.hung:
-            self.send(self.leave())  # tells a target that ignores a foreign callback from one that hangs
-        if taken_as_valid(exchange) and not silent:
-            self.blame(
-                exchange,
-                f"{what} was acknowledged",
-                Violation("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
-                aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
-            )
-        elif not server_error_ok:
-            self._blame_server_error(exchange, what)
-        return exchange
-
-    def refuses_known(self, draft: CallbackDraft, what: str) -> None:
-        """Unless a finding says so already, *draft* must be refused even over the body of an acknowledged callback.
-
-        A target that looks for duplicates, or into a cache, before it looks who is calling shows here only. One that
-        refuses silently does not: it may well answer OK, and the event has happened.
-        """
-        if self.findings or self.run.settings.refusal == "silent":
-            return
-        known = self.send(self.leave())
-        self.run.count_valid(known)
-        if known.acknowledged and known.callback.body is not None:
-            self.refuses(draft.sent_as(body=known.callback.body), what)
-
-    def _ignored(self, draft: CallbackDraft, what: str) -> Exchange:
-        """A target that refuses silently must not act on *draft*, as the probe tells."""
-        if self.run.probe is None:
-            raise NotJudgedError("--refusal silent: only a probe can tell (--probe)")
-        self.needs("effect.leave")
-        account, witness, other = self.accounts(3)
-        room = self.populated_room([account, witness, other])
-        in_room = {"RoomId": room, "MemberList_Account": [account], "Operator_Account": account}
-        exchange = self.send(self.build(draft.packet(**{**in_room, **draft.fields})))
-        self.send(self.build(self.leave(RoomId=room, MemberList_Account=[witness])))  # tells when both are through
-        members = self.settled(room, {account, other})
-        if account not in members:
-            breach = Violation(
-                "", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room"
-            )
-            self.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach)
-        return exchange
-
     def survives(self, draft: CallbackDraft, what: str) -> Exchange:
         """*draft* must be answered, and not by a server error; any other answer will do."""
         exchange = self._patiently(draft)
         if exchange.hung:
-            self.run.verify_target_alive()
+            verify_target_alive(self.run)
             self.blame(
                 exchange, f"{what} got no answer", Violation("", "any answer below 500", exchange.detail or "none")
             )
         else:
-            self._blame_server_error(exchange, what)
+            self.blame_server_error(exchange, what)
         return exchange
 
     def rejects(self, draft: CallbackDraft, what: str) -> Exchange:
@@ -303,7 +168,7 @@ class Case:
                 Violation("", "no clean OK: the event is lost silently", "a clean OK"),
             )
         else:
-            self._blame_server_error(exchange, what)
+            self.blame_server_error(exchange, what)
         return exchange
 
     def blame(
@@ -331,11 +196,6 @@ class Case:
             )
         )
 
-    def need_explicit_refusal(self) -> None:
-        """Stop here if the target refuses silently: its answer tells nothing."""
-        if self.run.settings.refusal == "silent":
-            raise NotJudgedError("--refusal silent: the answer tells nothing")
-
     def note(self, message: str, *, expected: str, actual: str) -> None:
         """Add a finding that no exchange shows."""
         self.blame(None, message, Violation("", expected, actual))
@@ -355,7 +215,7 @@ class Case:
         if exchange.elapsed_ms <= margin_ms or self.run.observations.seen("ack.margin"):
             return
         for _ in range(2):
-            if self._valid(draft, None).elapsed_ms <= margin_ms:
+            if self.send_valid(draft).elapsed_ms <= margin_ms:
                 return
         seen = Observation(
             "an answer takes over half the deadline",
@@ -364,11 +224,6 @@ class Case:
             exchange,
         )
         self.run.observations.add("ack.margin", seen)
-
-    def _valid(self, draft: CallbackDraft, connection: Connection | None) -> Exchange:
-        exchange = self.send(draft, connection=connection)
-        self.run.count_valid(exchange)
-        return exchange
 
     def _patiently(self, draft: CallbackDraft) -> Exchange:
         """Send, and again if the answer hangs or is a server error: once proves nothing."""
@@ -379,9 +234,10 @@ class Case:
             exchange = self.send(draft)
         return exchange
 
-    def _blame_server_error(self, exchange: Exchange, what: str) -> None:
+    def blame_server_error(self, exchange: Exchange, what: str) -> None:
+        """Add the finding for an answer to *what* that is a server error, if it is one."""
         if is_server_error(exchange):
-            self.run.verify_target_alive()
+            verify_target_alive(self.run)
             self.blame(
                 exchange, f"{what} got a server error", Violation("", "any answer below 500", f"HTTP {exchange.status}")
             )

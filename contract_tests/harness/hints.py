@@ -6,8 +6,8 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Exchange
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Response, header, parse_json
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Response, header, parse_json, repeated_members
 
-__all__ = ["Observation", "Observations", "leak_in"]
+__all__ = ["FlakyAnswers", "Observation", "Observations", "leak_in"]
 
 _FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -50,6 +52,7 @@ class Observations:
 
     coding_allowed: bool = False
     _by_id: dict[str, dict[str, Observation]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def seen(self, requirement: str) -> tuple[Observation, ...]:
         """What was seen that touches *requirement*."""
@@ -57,9 +60,10 @@ class Observations:
 
     def add(self, requirement: str, seen: Observation) -> None:
         """Keep *seen*, or count it if the same was seen before."""
-        known = self._by_id.setdefault(requirement, {})
-        before = known.get(seen.actual)
-        known[seen.actual] = replace(before, count=before.count + 1) if before else seen
+        with self._lock:
+            known = self._by_id.setdefault(requirement, {})
+            before = known.get(seen.actual)
+            known[seen.actual] = replace(before, count=before.count + 1) if before else seen
 
     def look_at(self, exchange: Exchange) -> None:
         """Look at one exchange for everything that is noted in passing."""
@@ -70,6 +74,22 @@ class Observations:
         if exchange.acknowledged and not self.coding_allowed:
             for seen in _look_at_coding(exchange, exchange.answer):
                 self.add("ack.coding", seen)
+
+
+@dataclass
+class FlakyAnswers:
+    """Valid callbacks that failed once and not again: ``seen`` holds what is worth a finding."""
+
+    seen: list[Exchange] = field(default_factory=list)
+    _lost_connection: Exchange | None = None
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep *exchange*; a lone loss or delay proves nothing."""
+        lost = exchange.answer is None and exchange.outcome is not DeliveryOutcome.INCOMPLETE
+        if not exchange.late and not (lost and self._lost_connection is None):
+            self.seen.append(exchange)
+        if lost:
+            self._lost_connection = exchange
 
 
 def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:

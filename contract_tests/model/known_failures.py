@@ -1,24 +1,20 @@
-"""Known failures: the file that lists them, and what a known failure makes of a verdict."""
+"""The file that lists known failures."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.errors import ConfigurationError, SchemaError
 from roomhook.schemas import loader
 from roomhook.suggestions import did_you_mean
 
-if TYPE_CHECKING:
-    from roomhook.contract_tests.model.verdicts import CaseJudged
-
-__all__ = ["KnownFailure", "apply_known_failures", "load_known"]
+__all__ = ["KnownFailure", "load_known"]
 
 _HEADER: Final = re.compile(r"\s*\[\[\s*known\s*\]\]")
 _WHERE: Final = re.compile(r"\$\.known\[(\d+)\]\.?")
@@ -65,30 +61,6 @@ def load_known(path: Path) -> tuple[KnownFailure, ...]:
             raise SchemaError(f"{entry.place}: {entry.id} is in line {found[entry.id].line} already; keep one of them")
         found[entry.id] = entry
     return tuple(found.values())
-
-
-def apply_known_failures(judged: CaseJudged, known: Sequence[KnownFailure], today: date) -> CaseJudged:
-    """*judged* in the light of the *known* failures: tolerated, or failed for an entry that must go.
-
-    What was not judged stays so: neither a failure nor a pass has been seen.
-    """
-    from roomhook.contract_tests.model.verdicts import Finding, Verdict  # noqa: PLC0415 (its Settings hold known failures)
-
-    entry = next((one for one in known if one.id == judged.requirement.id), None)
-    if entry is None or judged.verdict is Verdict.NOT_JUDGED:
-        return judged
-    if judged.findings and today <= entry.until:
-        reason = f"{entry.reason} (known until {entry.until}, {entry.place})"
-        return replace(judged, verdict=Verdict.KNOWN, reason=reason)
-    passes = not judged.findings
-    advice = f'Delete the entry [[known]] id = "{entry.id}" that begins in line {entry.line} of {entry.file}'
-    finding = Finding(
-        replace(judged.requirement, fix=f"{advice}." if passes else f"{advice}, or agree on a later date."),
-        "a known failure passes" if passes else "a known failure has expired",
-        f"a failure, as {entry.place} says" if passes else f"no failure after {entry.until}, as {entry.place} says",
-        "a pass" if passes else f"a failure on {today}",
-    )
-    return replace(judged, verdict=Verdict.FAIL, findings=(finding, *judged.findings))
 
 
 def _entry(table: dict[str, Any], file: str, line: int) -> KnownFailure:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.known_failures import KnownFailure
 from roomhook.contract_tests.model.register import Level, Requirement
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = [
     "CaseJudged",
@@ -20,6 +23,7 @@ __all__ = [
     "RunStarted",
     "Summary",
     "Verdict",
+    "apply_known_failures",
     "group_findings",
 ]
 
@@ -132,6 +136,19 @@ class Summary:
     undelivered: dict[str, int] = field(default_factory=dict)
     detail: str = ""
 
+    def count_valid(self, exchange: Exchange) -> None:
+        """Count a valid callback."""
+        judgement = exchange.judgement
+        self.sent += 1
+        self.delivered += judgement.outcome is DeliveryOutcome.DELIVERED
+        self.acknowledged += judgement.acknowledged
+        if judgement.outcome is not DeliveryOutcome.DELIVERED:
+            outcome = str(judgement.outcome)
+            self.undelivered[outcome] = self.undelivered.get(outcome, 0) + 1
+        if exchange.answer is not None:
+            self.judged_answers += 1
+            self.compliant += all(one.requirement in {"ack.ok", "ack.deadline"} for one in judgement.breaches)
+
 
 @dataclass(frozen=True)
 class RunFinished:
@@ -151,3 +168,25 @@ class RunFinished:
 
 
 RunEvent = RunStarted | CaseJudged | RunFinished
+
+
+def apply_known_failures(judged: CaseJudged, known: Sequence[KnownFailure], today: date) -> CaseJudged:
+    """*judged* in the light of the *known* failures: tolerated, or failed for an entry that must go.
+
+    What was not judged stays so: neither a failure nor a pass has been seen.
+    """
+    entry = next((one for one in known if one.id == judged.requirement.id), None)
+    if entry is None or judged.verdict is Verdict.NOT_JUDGED:
+        return judged
+    if judged.findings and today <= entry.until:
+        reason = f"{entry.reason} (known until {entry.until}, {entry.place})"
+        return replace(judged, verdict=Verdict.KNOWN, reason=reason)
+    passes = not judged.findings
+    advice = f'Delete the entry [[known]] id = "{entry.id}" that begins in line {entry.line} of {entry.file}'
+    finding = Finding(
+        replace(judged.requirement, fix=f"{advice}." if passes else f"{advice}, or agree on a later date."),
+        "a known failure passes" if passes else "a known failure has expired",
+        f"a failure, as {entry.place} says" if passes else f"no failure after {entry.until}, as {entry.place} says",
+        "a pass" if passes else f"a failure on {today}",
+    )
+    return replace(judged, verdict=Verdict.FAIL, findings=(finding, *judged.findings))

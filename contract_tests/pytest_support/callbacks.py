@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from roomhook.contract_tests.engine.suite import SuiteRun
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted
 from roomhook.contract_tests.pytest_support.app_server import served
 from roomhook.contract_tests.reports import text
 from roomhook.contract_tests.reports.run_report import report_of
-from roomhook.contract_tests.transport.client import Client, Exchange
+from roomhook.contract_tests.transport.client import Client
 from roomhook.simulator.protocol.callback_request import JSON_CONTENT, curl
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,20 +24,19 @@ import urllib3.connectionpool
 import urllib3.exceptions
 from urllib3.util import SKIP_HEADER
 
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
 from roomhook.simulator.protocol.response_check import (
     Response,
-    ResponseVerdict,
     Violation,
-    check_response,
     header,
     parse_json,
 )
 from roomhook.simulator.util.defaults import LARGEST_ANSWER
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["Client", "Connection", "Exchange", "FinalResponse", "uncompressed"]
+__all__ = ["Client", "Connection", "FinalResponse", "uncompressed"]
 
 _PIECE: Final = 65536
 """Bytes that are read at once."""
@@ -53,58 +52,6 @@ _opened: contextvars.ContextVar[int] = contextvars.ContextVar("opened", default=
 
 _connected: contextvars.ContextVar[int] = contextvars.ContextVar("connected", default=0)
 """How many of them came about, with TLS where it is due."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One attempt: the callback, and the answer or the reason why there is none.
-
-    ``reused`` says that it travelled on a connection that had carried a callback before; ``breach`` is what went wrong
-    where the outcome alone does not tell; ``connected`` is False if no connection came about.
-    """
-
-    callback: CallbackRequest
-    answer: Response | None
-    outcome: DeliveryOutcome
-    detail: str
-    elapsed_ms: float
-    deadline_ms: float
-    reused: bool = False
-    breach: Violation | None = None
-    connected: bool = True
-
-    @cached_property
-    def judgement(self) -> ResponseVerdict:
-        """Both axes; without an answer, the outcome stands for the requirement that it breaks."""
-        if self.answer is not None:
-            return check_response(self.answer, deadline_ms=self.deadline_ms)
-        if self.breach is not None:
-            return ResponseVerdict(self.outcome, (self.breach,))
-        expected = (
-            f"an answer within {self.deadline_ms:g} ms" if self.outcome is DeliveryOutcome.TIMEOUT else "HTTP 200"
-        )
-        breach = Violation(self.outcome.missed, expected, f"it {self.outcome.explained} ({self.detail})")
-        return ResponseVerdict(self.outcome, (breach,))
-
-    @property
-    def acknowledged(self) -> bool:
-        """HTTP 200 in time with a compliant OK."""
-        return self.judgement.acknowledged
-
-    @property
-    def status(self) -> int | None:
-        """The HTTP status, or None without an answer."""
-        return self.answer.status if self.answer else None
-
-    @property
-    def hung(self) -> bool:
-        """No whole answer even after the patience beyond the deadline."""
-        return self.answer is None and self.outcome is DeliveryOutcome.TIMEOUT
-
-    @property
-    def late(self) -> bool:
-        """Answered, or hung, past the deadline."""
-        return self.hung or (self.answer is not None and self.answer.elapsed_ms > self.deadline_ms)
 
 
 @dataclass(frozen=True)

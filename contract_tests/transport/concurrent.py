@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Final
 
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Client, Exchange, uncompressed
+from roomhook.contract_tests.transport.client import Client, uncompressed
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome

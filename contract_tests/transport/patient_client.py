@@ -1,14 +1,16 @@
-"""The line to the target: one callback after the other, patient with a target that restarts or that limits the rate."""
+"""HTTP client that waits for a target to restart and slows down for one that limits the rate."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Client, Connection, Exchange
+from roomhook.contract_tests.transport.client import Client, Connection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
@@ -25,10 +27,10 @@ _LONGEST_GAP_S: Final = 0.1
 
 
 class PatientClient:
-    """Sends callbacks; *clock* and *pause* are in s.
+    """HTTP client that waits for restarts and honours 429; *clock* and ``pause`` are in s.
 
     ``broken`` says why nothing more can be sent, and is empty until then; ``comebacks`` counts how often the target has
-    refused connections and come back.
+    refused connections and come back; ``latency_ms`` is how long a callback takes alone, as far as that is known.
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float], pause: Callable[[float], object]) -> None:
@@ -39,20 +41,22 @@ class PatientClient:
             cert=settings.cert,
             proxy=settings.proxy,
         )
+        self.pause = pause
         self.broken = ""
         self.comebacks = 0
+        self.latency_ms = 0.0
         self._settings = settings
         self._clock = clock
-        self._pause = pause
-        self._hung = 0
+        self._lock = threading.Lock()
+        self._hangs: list[float] = []
         self._back_offs = 0
         self._gap_s = 0.0
-        self._sent_at = 0.0
+        self._next_at = 0.0
 
     def send(
         self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
-        """The exchange that becomes of *callback*, at last; it may break the line."""
+        """Send *callback*, again where that is due, and return the last exchange; it may break the line."""
         exchange = self.attempt(callback, connection=connection, patience_ms=patience_ms)
         if exchange.outcome is DeliveryOutcome.REFUSED:
             exchange = self._after_comeback(callback, exchange)
@@ -64,28 +68,54 @@ class PatientClient:
     def attempt(
         self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
     ) -> Exchange:
-        """Send *callback* once, whatever comes of it."""
-        self._pause(max(0.0, self._gap_s - (time.monotonic() - self._sent_at)))
-        self._sent_at = time.monotonic()
+        """Send *callback* once."""
+        self._wait_for_turn()
         give_up_ms = patience_ms or self._settings.give_up_ms
         sender = connection or self.client
         return sender.send(callback, deadline_ms=self._settings.deadline_ms, give_up_ms=give_up_ms)
 
     def record_hang(self, exchange: Exchange) -> None:
-        """Count *exchange* if it hung; so many in a row break the line."""
-        self._hung = self._hung + 1 if exchange.hung else 0
-        if self._hung >= HUNG_IN_A_ROW:
+        """Count *exchange* if it hung; so many in a row break the line.
+
+        Callbacks that hang side by side count once, since one stall holds up all that are in flight.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if not exchange.hung:
+                self._hangs.clear()
+            elif not self._hangs or now - exchange.elapsed_ms / 1000 >= self._hangs[-1]:
+                self._hangs.append(now)
+            self._break_after_hangs()
+
+    def record_silence(self, exchanges: Sequence[Exchange]) -> bool:
+        """Count each of the warm-up's *exchanges* that hung, though they overlap; tell whether the line is broken."""
+        with self._lock:
+            self._hangs += [time.monotonic() for one in exchanges if one.hung]
+            self._break_after_hangs()
+        return bool(self.broken)
+
+    def _break_after_hangs(self) -> None:
+        if len(self._hangs) >= HUNG_IN_A_ROW:
             patience_s = self._settings.give_up_ms / 1000
             self.broken = f"{HUNG_IN_A_ROW} callbacks in a row got no answer within {patience_s:g} s"
+
+    def _wait_for_turn(self) -> None:
+        """Keep callbacks as far apart as a target wants that limits the rate."""
+        with self._lock:
+            now = time.monotonic()
+            wait_s = max(0.0, self._next_at - now)
+            self._next_at = now + wait_s + self._gap_s
+        self.pause(wait_s)
 
     def _after_comeback(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The first exchange after the target accepts connections again; if it stays away, the line is broken."""
         end = self._clock() + _COMEBACK_S
         while self._clock() < end:
-            self._pause(0.1)
+            self.pause(0.1)
             exchange = self.attempt(callback)
             if exchange.outcome is not DeliveryOutcome.REFUSED:
-                self.comebacks += 1
+                with self._lock:
+                    self.comebacks += 1
                 return exchange
         self.broken = "the target accepts no connections any more"
         return exchange
@@ -93,8 +123,9 @@ class PatientClient:
     def _more_slowly(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The answer of a target that limits the rate: nothing promises that it gets hundreds of callbacks a second."""
         while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._back_offs < _MOST_BACK_OFFS:
-            self._back_offs += 1
-            self._gap_s = min(max(2 * self._gap_s, _SHORTEST_GAP_S), _LONGEST_GAP_S)
-            self._pause(_BACK_OFF_S)
+            with self._lock:
+                self._back_offs += 1
+                self._gap_s = min(max(2 * self._gap_s, _SHORTEST_GAP_S), _LONGEST_GAP_S)
+            self.pause(_BACK_OFF_S)
             exchange = self.attempt(callback)
         return exchange

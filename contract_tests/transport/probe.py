@@ -1,4 +1,4 @@
-"""How the suite learns who is in a room and how it brings people in: the user's word, behind two functions."""
+"""User-supplied ways to list a room's members and to add some."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
 
+from roomhook.contract_tests.model.settings import Settings
 from roomhook.errors import ConfigurationError
 
-__all__ = ["Enter", "Probe", "SetupError", "accounts_in", "command_enter", "command_probe", "http_probe"]
+__all__ = [
+    "Enter",
+    "Probe",
+    "RoomAccess",
+    "SetupError",
+    "accounts_in",
+    "command_enter",
+    "command_probe",
+    "http_probe",
+]
 
 Probe = Callable[[str], set[str]]
 """RoomId to the accounts that are in the room; raises ``SetupError`` if it can't tell."""
@@ -27,6 +38,32 @@ _PLACE: Final = "{RoomId}"
 
 class SetupError(ConfigurationError):
     """The probe, or the way in, does not do what it is there for: nothing was learnt about the App backend."""
+
+
+@dataclass
+class RoomAccess:
+    """How a run looks into rooms and brings people in; ``failure`` says that the user's set-up does not work."""
+
+    probe: Probe | None = None
+    enter: Enter | None = None
+    failure: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings, *, probe: Probe | None = None, enter: Enter | None = None) -> RoomAccess:
+        """As *settings* say, unless *probe* or *enter* is given."""
+        command = settings.enter_command
+        return cls(probe or _probe_of(settings), enter or (command_enter(command) if command else None))
+
+    def set_up_failed(self, why: str) -> None:
+        """Note that the user's set-up is at fault, not the target: the run can't be a success."""
+        self.failure = f"set-up failed: {why}"
+
+
+def _probe_of(settings: Settings) -> Probe | None:
+    if settings.probe:
+        verify = not settings.insecure and (str(settings.cacert) if settings.cacert else True)
+        return http_probe(settings.probe, pointer=settings.probe_pointer, headers=settings.headers, verify=verify)
+    return command_probe(settings.probe_command, pointer=settings.probe_pointer) if settings.probe_command else None
 
 
 def http_probe(

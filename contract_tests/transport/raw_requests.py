@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from roomhook.contract_tests.transport.client import Client, Exchange, FinalResponse, uncompressed
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.transport.client import Client, FinalResponse, uncompressed
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error

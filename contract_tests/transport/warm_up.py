@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from threading import Thread
 from typing import Final
 
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport.patient_client import HUNG_IN_A_ROW
 
 __all__ = ["warm_up"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import (
@@ -18,7 +19,6 @@ from roomhook.contract_tests.model.verdicts import (
     Verdict,
 )
 from roomhook.contract_tests.reports.run_report import RunReport, report_of
-from roomhook.contract_tests.transport.client import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
 from roomhook.simulator.protocol.response_check import Response

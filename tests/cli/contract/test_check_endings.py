@@ -20,7 +20,7 @@ from variant_server import Variant, listening
 
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
-from roomhook.contract_tests.engine import suite
+from roomhook.contract_tests.engine import opening
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, RunOutcome, Verdict
@@ -145,7 +145,7 @@ def test_a_run_that_is_cut_short_sends_nothing_more() -> None:
 def test_a_target_that_never_answers_is_told_so_and_nothing_is_said_of_its_answers(
     silent: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suite, "_WARM_UP_MS", 100)
+    monkeypatch.setattr(opening, "_WARM_UP_MS", 100)
     assert main(["check", silent, "--deadline", "0.1", "--only", "ack"]) == 1
     shown = capsys.readouterr().out
     assert "FAIL  ack.deadline (MUST)" in shown

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from variant_server import OK_BODY, SDKAPPID, HangUpError, Variant, listening
 
 from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
-from roomhook.contract_tests.engine import suite
+from roomhook.contract_tests.engine import opening
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted, Verdict
@@ -142,7 +142,7 @@ def test_fail_is_delivered_and_compliant_but_no_acknowledgement() -> None:
 
 
 def test_a_body_that_was_announced_too_long_is_blamed_on_the_announcement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "_WARM_UP_MS", 100)
+    monkeypatch.setattr(opening, "_WARM_UP_MS", 100)
 
     class Announces(Variant):
         def framing(self, response: Response) -> list[tuple[bytes, bytes]]:
@@ -228,7 +228,7 @@ class Hangs(Variant):
 
 
 def test_three_hung_callbacks_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "_WARM_UP_MS", 100)
+    monkeypatch.setattr(opening, "_WARM_UP_MS", 100)
     variant = Hangs(0)
     finished = against(variant, deadline_ms=100)
     assert failed(finished) == {"ack.deadline"}
@@ -400,7 +400,7 @@ class StillLoading(Variant):
 
 
 def test_a_target_that_listens_but_does_not_answer_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "_WARM_UP_MS", 100)
+    monkeypatch.setattr(opening, "_WARM_UP_MS", 100)
     finished = against(StillLoading(), wait_for_s=10, deadline_ms=300, only=("type",))
     assert failed(finished) == set()
     assert finished.summary.undelivered == {}

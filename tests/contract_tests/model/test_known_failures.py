@@ -16,10 +16,17 @@ from inner_pytest import PYTEST
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import SuiteRun
-from roomhook.contract_tests.model.known_failures import KnownFailure, apply_known_failures, load_known
+from roomhook.contract_tests.model.known_failures import KnownFailure, load_known
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinished, RunOutcome, Verdict
+from roomhook.contract_tests.model.verdicts import (
+    CaseJudged,
+    Finding,
+    RunFinished,
+    RunOutcome,
+    Verdict,
+    apply_known_failures,
+)
 from roomhook.errors import ConfigurationError
 
 ENTRY = '[[known]]\nid = "reason.unicode"\nreason = "the old database is Latin-1"\nuntil = 2099-05-31\n'

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
 
 from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback
-from roomhook.contract_tests.engine import suite
+from roomhook.contract_tests.engine import opening
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
@@ -48,7 +48,7 @@ class Loses(Variant):
 
 @pytest.fixture(autouse=True)
 def _starts_within_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "_WARM_UP_MS", 3000)
+    monkeypatch.setattr(opening, "_WARM_UP_MS", 3000)
 
 
 def against(variant: Variant, **options: Any) -> RunFinished:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from roomhook.cli.shared.options import PrintAs
-from roomhook.contract_tests.transport.client import Exchange
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, printable
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
