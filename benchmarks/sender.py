@@ -37,9 +37,8 @@ from typing import Any
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.sending.processes import carry_out_together
 from roomhook.simulator.sending.session import SendJob, carry_out, seldom_collecting
-from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
+from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, TrafficSource
 from roomhook.simulator.traffic.scenario import from_document
-from roomhook.simulator.traffic.traffic_source import TrafficSource
 from roomhook.simulator.transport.sender import run_loop
 
 CONNECTIONS = 64

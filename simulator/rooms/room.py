@@ -1,25 +1,20 @@
-"""A room and who is in it: enter, leave, kick, heartbeat, owner, dissolution; and the packets each change causes."""
+"""A room and its members: enter, leave, kick, heartbeat, owner, dissolution; and the packets each change causes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from roomhook.simulator.protocol.packets import CheckOutMethod, EnterPacket, LeavePacket
+from roomhook.simulator.rooms.behaviour import BackendBehaviour, BulkKick, CountMoment, Dissolution, ExpiredOperator
 
 __all__ = [
     "KICK_LIMIT",
     "REASON_LIMIT",
     "SYSTEM_ACCOUNT",
-    "BackendBehaviour",
-    "BulkKick",
-    "CountMoment",
-    "Dissolution",
-    "ExpiredOperator",
     "Member",
     "Refusal",
     "RefusedError",
@@ -34,51 +29,6 @@ REASON_LIMIT: Final = 1000
 
 SYSTEM_ACCOUNT: Final = "@TIM#SYSTEM"
 """Who acts when nobody does, in a captured packet of a sibling callback (protocol.md 3.7)."""
-
-
-class ExpiredOperator(StrEnum):
-    """Operator_Account of an expiry, which no page states (protocol.md 7.4)."""
-
-    MEMBER = "member"
-    EMPTY = "empty"
-    SYSTEM = "system"
-
-
-class CountMoment(StrEnum):
-    """Whether MemberCount counts those who leave; "after users successfully leave" suggests not (protocol.md 7.6)."""
-
-    AFTER = "after"
-    BEFORE = "before"
-
-
-class BulkKick(StrEnum):
-    """Whether a kick of several members is one packet or one for each (protocol.md 7.6)."""
-
-    ONE = "one"
-    EACH = "each"
-
-
-class Dissolution(StrEnum):
-    """What a dissolved room sends for those still inside: a Leave or a Kicked each, or nothing, as Live does (7.8)."""
-
-    LEAVE = "leave"
-    KICKED = "kicked"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendBehaviour:
-    """How this Room backend settles what the pages leave open; ``heartbeat_ms`` is how long a silent member stays.
-
-    The range of ``heartbeat_ms`` is that of Live (protocol.md 4); ``administrator`` is the operator of a REST call.
-    """
-
-    expired_operator: ExpiredOperator = ExpiredOperator.MEMBER
-    member_count: CountMoment = CountMoment.AFTER
-    bulk_kick: BulkKick = BulkKick.ONE
-    dissolution: Dissolution = Dissolution.LEAVE
-    administrator: str = "administrator"
-    heartbeat_ms: tuple[int, int] = (90_000, 110_000)
 
 
 class Member(msgspec.Struct, gc=False):
@@ -131,28 +81,28 @@ class Room(Generic[M]):
         "_counted",
         "_places",
         "admins",
+        "behaviour",
         "capacity",
         "clock",
         "closing",
-        "dialect",
         "lost",
         "members",
         "owner",
         "room_id",
     )
 
-    def __init__(self, room_id: str, owner: str, capacity: int, dialect: BackendBehaviour) -> None:
+    def __init__(self, room_id: str, owner: str, capacity: int, behaviour: BackendBehaviour) -> None:
         self.room_id = room_id
         self.owner = owner
         self.capacity = capacity
-        self.dialect = dialect
+        self.behaviour = behaviour
         self.members: dict[str, M] = {}
         self.admins: frozenset[str] = frozenset()
         self.lost = _NOBODY_LOST
         self.clock = 0
         self.closing = False
         self._places = capacity
-        self._counted = 1 if dialect.member_count is CountMoment.BEFORE else 0
+        self._counted = 1 if behaviour.member_count is CountMoment.BEFORE else 0
 
     def enter(self, member: M, now: int) -> EnterPacket:
         """*member* enters."""
@@ -201,7 +151,7 @@ class Room(Generic[M]):
         )
 
     def leave(self, account: str, reason: str, now: int) -> LeavePacket:
-        """The member goes by himself."""
+        """The member leaves."""
         return self.check_out("Leave", account, account, reason, self._tick(now))
 
     def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
@@ -213,13 +163,13 @@ class Room(Generic[M]):
             self._must_be_in(account)
         now = self._tick(now)
         packets = [self.check_out("Kicked", account, operator, reason, now) for account in accounts]
-        if self.dialect.bulk_kick is BulkKick.EACH:
+        if self.behaviour.bulk_kick is BulkKick.EACH:
             return tuple(packets)
         count = packets[0].member_count if self._counted else packets[-1].member_count
         return (msgspec.structs.replace(packets[0], member_list_account=tuple(accounts), member_count=count),)
 
     def lose(self, account: str, now: int) -> None:
-        """The member's heartbeat stops; he counts as present until it expires."""
+        """The member's heartbeat stops; the member counts as present until it expires."""
         self._must_be_in(account)
         if not self.lost:
             self.lost = {}
@@ -233,9 +183,9 @@ class Room(Generic[M]):
             self.lost.pop(account, None)
 
     def expire(self, account: str, reason: str, now: int) -> LeavePacket:
-        """The member has been silent for too long and is out."""
+        """The member was silent for too long and is removed."""
         self._must_be_in(account)
-        if now - self.lost.get(account, now) < self.dialect.heartbeat_ms[0]:
+        if now - self.lost.get(account, now) < self.behaviour.heartbeat_ms[0]:
             raise RefusedError(Refusal.NOT_LOST, account)
         return self.check_out("Expired", account, self._expired_operator(account), reason, self._tick(now))
 
@@ -262,7 +212,7 @@ class Room(Generic[M]):
 
     def evict(self, account: str, operator: str, reason: str, now: int) -> LeavePacket | None:
         """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
-        match self.dialect.dissolution:
+        match self.behaviour.dissolution:
             case Dissolution.LEAVE:
                 return self.check_out("Leave", account, account, reason, self._tick(now))
             case Dissolution.KICKED:
@@ -288,7 +238,7 @@ class Room(Generic[M]):
         return (Refusal.ALREADY_IN, account) if account in self.members else (Refusal.FULL, "")
 
     def _expired_operator(self, account: str) -> str:
-        match self.dialect.expired_operator:
+        match self.behaviour.expired_operator:
             case ExpiredOperator.MEMBER:
                 return account
             case ExpiredOperator.EMPTY:
@@ -301,7 +251,7 @@ class Room(Generic[M]):
             raise RefusedError(Refusal.NOT_A_MEMBER, account)
 
     def _must_be_allowed(self, operator: str, accounts: Sequence[str]) -> None:
-        if operator == self.dialect.administrator:
+        if operator == self.behaviour.administrator:
             return
         is_owner = operator == self.owner
         may_kick = operator in self.members and (is_owner or (operator in self.admins and self.owner not in accounts))

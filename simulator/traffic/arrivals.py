@@ -1,248 +1,185 @@
-"""A corner of the world, where rooms open and fill: who comes, when the next one does, and what will end each visit."""
+"""Arrivals in a group of rooms: rooms open and fill, people come and return, phases change the pace."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, cycle, repeat
-from typing import Final, Protocol
 
 from roomhook.simulator.protocol.callback_event import CallbackEvent
-from roomhook.simulator.protocol.packets import ENTER_COMMAND, EnterPacket, LeavePacket
-from roomhook.simulator.rooms.room import BackendBehaviour, Member, RefusedError, Room
-from roomhook.simulator.traffic.phases import ActivePhase
-from roomhook.simulator.traffic.population import STRIDE, Participant, Population
+from roomhook.simulator.protocol.packets import ENTER_COMMAND
+from roomhook.simulator.rooms.room import RefusedError, Room
+from roomhook.simulator.traffic.population import STRIDE, Participant
+from roomhook.simulator.traffic.room_group import NOTHING, RoomGroup
 from roomhook.simulator.traffic.visits import ActionKind, VisitTemplate
-from roomhook.simulator.util.calendar_queue import CalendarQueue
-from roomhook.simulator.util.random_stream import INDEX_RANGE, RandomStream
+from roomhook.simulator.util.random_stream import INDEX_RANGE
 
-__all__ = ["NOTHING", "ClientLocation", "RoomGroup", "SharedWorld"]
-
-NOTHING: Final[Sequence[CallbackEvent]] = ()
+__all__ = ["Arrivals"]
 
 
-class ClientLocation(Protocol):
-    """Where a packet's cause sits: what becomes ClientIP and OptPlatform."""
+class Arrivals:
+    """Lets people into the rooms of *group* and plans who comes next.
 
-    @property
-    def client_ip(self) -> str:
-        """An IPv4 address."""
-        ...
-
-    @property
-    def platform(self) -> str:
-        """An OptPlatform."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SharedWorld:
-    """What all corners share.
-
-    ``rest`` is whoever calls REST, and ``event`` makes a packet ready to send, given its command and whose ClientIP and
-    OptPlatform go with it. Accounts begin with one of the ``stems``.
+    A handler takes the participant concerned (a placeholder where it is about a slot) and the moment ``now`` in ms, and
+    returns the callbacks that follow.
     """
 
-    queue: CalendarQueue[Participant]
-    stages: Sequence[ActivePhase]
-    crowd: Population
-    dialect: BackendBehaviour
-    rest: Member
-    stems: Sequence[str]
-    with_enter: bool
-    event: Callable[[str, LeavePacket | EnterPacket, ClientLocation], CallbackEvent]
-
-
-class RoomGroup:
-    """A few rooms, one after another in each slot: ``rooms`` has those that are open, None between two.
-
-    A corner has randomness and people of its own, so that corners live apart from one another; within one, people share
-    the rooms. It is what is at hand while anything happens in it, so that a room is no more than its members. Its
-    handlers take who it is about (where it is about a place, nobody in particular) and the moment ``now`` in ms, and
-    return the callbacks that follow.
-    """
-
-    def __init__(self, number: int, seed: int, around: SharedWorld) -> None:
-        self.number = number
-        self.stage = around.stages[0]
-        self._numbers = around.crowd.rooms(number)
-        self.rooms: list[Room[Participant] | None] = [None] * len(self._numbers)
-        self._opened = [0] * len(self._numbers)
-        self._around = around
-        self._with_enter = around.with_enter
-        self._event, self._plan_at = around.event, around.queue.plan
-        self._chance = RandomStream(seed, f"corner/{number}")
-        self._free = around.crowd.own_people(number, self.stage.lots)
-        self._next = self._nobody(ActionKind.ARRIVE)
-        first = self._chance.below(INDEX_RANGE * len(around.stems))
-        self._accounts = around.crowd.accounts(number, around.stems, first)
-        self._lot_numbers = cycle([(person * STRIDE + first) % INDEX_RANGE for person in range(1, INDEX_RANGE + 1)])
-        self._newcomer: Callable[[], Participant | None] = self._take
-        self._gap = 0.0
+    def __init__(self, group: RoomGroup) -> None:
+        world = group.world
+        self._group = group
+        self._event = world.event
+        self._opened = [0] * len(group.numbers)
+        self._next = group.placeholder(ActionKind.ARRIVE)
+        first = group.random.below(INDEX_RANGE * len(world.stems))
+        self._accounts = world.population.accounts(group.number, world.stems, first)
+        self._visit_numbers = cycle([(person * STRIDE + first) % INDEX_RANGE for person in range(1, INDEX_RANGE + 1)])
+        self._newcomer: Callable[[], Participant | None] = self._draw_free
         self._bounds = array("q")
-        self._to_fill: list[int] = []
-        self._fill_start = self._fill_count = 0
-        self._fill_offset = 0.0
-        self._plan_here(ActionKind.STAGE, self.stage.start)
+        self._filling = _Filling([], 0, 0.0)
+        group.plan_here(ActionKind.PHASE, group.active.start)
 
-    # Stretches of time
+    def handlers(self) -> Mapping[int, Callable[[Participant, int], Sequence[CallbackEvent]]]:
+        """The handler of each kind of action."""
+        return {
+            ActionKind.PHASE: self.begin_phase,
+            ActionKind.PERIOD: self.begin_period,
+            ActionKind.FILL: self.fill,
+            ActionKind.ARRIVE: self.arrive,
+            ActionKind.RETURN: self.come_back,
+        }
 
-    def begin_stage(self, nobody: Participant, now: int) -> Sequence[CallbackEvent]:
-        """Another phase begins: arrivals change their pace, and those who had no plans make some."""
-        stages = self._around.stages
-        self.stage = stage = next(one for one in reversed(stages) if one.start <= now)
-        if self._free is None:
-            lots = map(stage.lots.__getitem__, self._lot_numbers)
-            self._newcomer = map(Participant, self._accounts, lots, repeat(self.number), repeat(0)).__next__
-        self._bounds = array("q", accumulate(stage.size(number) for number in self._numbers))
-        self._gap = stage.gap_ms(self._bounds[-1])
-        following = stages.index(stage) + 1
-        if following < len(stages):
-            self._plan_here(ActionKind.STAGE, stages[following].start)
-        for room in self.rooms:
-            for visitor in room.members.values() if room is not None else ():
-                if visitor.due < 0:
-                    self._plan_rest(visitor, now)
-        return self.begin_period(nobody, now)
+    def begin_phase(self, placeholder: Participant, now: int) -> Sequence[CallbackEvent]:
+        """Start the next phase: arrivals change their pace, and people without a plan get one."""
+        group = self._group
+        phases = group.world.active_phases
+        group.active = active = next(one for one in reversed(phases) if one.start <= now)
+        if group.free is None:
+            visits = map(active.visits.__getitem__, self._visit_numbers)
+            self._newcomer = map(Participant, self._accounts, visits, repeat(group.number), repeat(0)).__next__
+        self._bounds = array("q", accumulate(active.size(number) for number in group.numbers))
+        group.gap_ms = active.gap_ms(self._bounds[-1])
+        following = phases.index(active) + 1
+        if following < len(phases):
+            group.plan_here(ActionKind.PHASE, phases[following].start)
+        for room in group.rooms:
+            for participant in room.members.values() if room is not None else ():
+                if participant.due < 0:
+                    group.plan_rest(participant, now)
+        return self.begin_period(placeholder, now)
 
     def begin_period(self, _: Participant, now: int) -> Sequence[CallbackEvent]:
-        """People come until the rooms are as full as they should be; if the phase has waves, the next is planned."""
-        stage = self.stage
+        """Fill the rooms to their size; if the phase has waves, plan the next one."""
+        group = self._group
+        active = group.active
         places: list[tuple[float, int]] = []
-        for slot, number in enumerate(self._numbers):
-            room = self.rooms[slot]
-            missing = stage.goal(number, now) - (len(room.members) if room is not None else 0)
+        for slot, number in enumerate(group.numbers):
+            room = group.rooms[slot]
+            missing = active.goal(number, now) - (len(room.members) if room is not None else 0)
             places += [((nth + 0.5) / missing, slot) for nth in range(missing)]
-            if stage.has_waves and stage.size(number):
-                self._plan_here(ActionKind.SHOCK, stage.shock(now, self._chance), slot)
+            if active.has_waves and active.size(number):
+                group.plan_here(ActionKind.SHOCK, active.shock(now, group.random), slot)
         places.sort(reverse=True)
-        self._to_fill = [slot for _, slot in places]
-        self._fill_start, self._fill_count = now, len(places)
-        self._fill_offset = self._chance.below(1 << 30) / (1 << 30)
+        self._filling = _Filling([slot for _, slot in places], now, group.random.below(1 << 30) / (1 << 30))
         if self._next.due >= 0:
             self._next.what = ActionKind.NOTHING
-            self._next = self._nobody(ActionKind.ARRIVE)
+            self._next = group.placeholder(ActionKind.ARRIVE)
         self._plan_fill(now)
-        if stage.has_waves and now + 2 * stage.every <= stage.end:
-            self._plan_here(ActionKind.PERIOD, now + stage.every)
+        if active.has_waves and now + 2 * active.every <= active.end:
+            group.plan_here(ActionKind.PERIOD, now + active.every)
         return NOTHING
 
-    # Coming
-
     def fill(self, _: Participant, now: int) -> Sequence[CallbackEvent]:
-        """Somebody enters a room that is to be filled, evenly spread over the time that takes."""
-        lot = self.stage.lots[self._chance.index()]
-        slot = self._to_fill.pop()
+        """Let someone into a room that is being filled, evenly spread over the filling time."""
+        visit = self._group.active.visits[self._group.random.index()]
+        slot = self._filling.slots.pop()
         self._plan_fill(now)
-        visitor = self._newcomer()
-        return NOTHING if visitor is None else self._enter(visitor, slot, lot, now, lot.rest)
+        participant = self._newcomer()
+        return NOTHING if participant is None else self._enter(participant, slot, visit, now, visit.rest)
 
     def arrive(self, following: Participant, now: int) -> Sequence[CallbackEvent]:
-        """Somebody enters, as people do at any time, and the next one is planned."""
-        stage, chance, bounds = self.stage, self._chance, self._bounds
-        lot = stage.lots[chance.index()]
-        wait = lot.gap * self._gap + lot.part
-        self._plan_at(following, now + int(wait) if stage.is_even else stage.after(now, wait))
-        slot = bisect_right(bounds, chance.below(bounds[-1])) if len(bounds) > 1 else 0
-        visitor = self._newcomer()
-        return NOTHING if visitor is None else self._enter(visitor, slot, lot, now, lot.stay)
+        """Let someone in at a random time, and plan the next arrival."""
+        group, bounds = self._group, self._bounds
+        active, random = group.active, group.random
+        visit = active.visits[random.index()]
+        wait = visit.gap * group.gap_ms + visit.part
+        group.plan_at(following, now + int(wait) if active.is_even else active.after(now, wait))
+        slot = bisect_right(bounds, random.below(bounds[-1])) if len(bounds) > 1 else 0
+        participant = self._newcomer()
+        return NOTHING if participant is None else self._enter(participant, slot, visit, now, visit.stay)
 
-    def come_back(self, visitor: Participant, now: int) -> Sequence[CallbackEvent]:
-        """Somebody who left or was lost enters again, if the room still exists."""
-        slot = visitor.slot
-        if self.rooms[slot] is None or not self.stage.size(self._numbers[slot]):
-            self._release(visitor)
+    def come_back(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+        """Let someone in again who left or expired, if the room still exists."""
+        group, slot = self._group, participant.slot
+        if group.rooms[slot] is None or not group.active.size(group.numbers[slot]):
+            group.release(participant)
             return NOTHING
-        lot = self.stage.lots[self._chance.index()]
-        return self._enter(visitor, slot, lot, now, lot.stay)
+        visit = group.active.visits[group.random.index()]
+        return self._enter(participant, slot, visit, now, visit.stay)
 
     def _enter(
-        self, visitor: Participant, slot: int, lot: VisitTemplate, now: int, stay: int
+        self, participant: Participant, slot: int, visit: VisitTemplate, now: int, stay: int
     ) -> Sequence[CallbackEvent]:
-        """The visitor enters for *stay* ms."""
-        visitor.slot = slot
-        room = self.rooms[slot]
+        """The participant enters for *stay* ms."""
+        participant.slot = slot
+        group = self._group
+        room = group.rooms[slot]
         if room is None:
-            room = self.rooms[slot] = self._open(slot, visitor.account)
+            room = group.rooms[slot] = self._open(slot, participant.account)
         try:
-            room.let_in(visitor)
+            room.let_in(participant)
         except RefusedError:  # it is full, or about to close
-            self._release(visitor)
+            group.release(participant)
             return NOTHING
-        if lot.is_admin:
-            room.promote(visitor.account)
-        if self._gap:
-            visitor.what = lot.ending
-            self._plan_at(visitor, now + stay)
-        if self._with_enter:
-            return (self._event(ENTER_COMMAND, room.entered(visitor.account, now), visitor.lot),)
+        if visit.is_admin:
+            room.promote(participant.account)
+        if group.gap_ms:
+            participant.what = visit.ending
+            group.plan_at(participant, now + stay)
+        if group.world.with_enter:
+            return (self._event(ENTER_COMMAND, room.entered(participant.account, now), participant.visit),)
         return NOTHING
 
     def _open(self, slot: int, owner: str) -> Room[Participant]:
-        number = self._numbers[slot]
-        room_id = self._around.crowd.room_id(number, self._opened[slot])
+        group = self._group
+        number = group.numbers[slot]
+        room_id = group.world.population.room_id(number, self._opened[slot])
         self._opened[slot] += 1
-        return Room(room_id, owner, self.stage.capacity(number), self._around.dialect)
+        return Room(room_id, owner, group.active.capacity(number), group.world.behaviour)
 
-    def _take(self) -> Participant | None:
-        """One of the existing people who are nowhere, if anybody is."""
-        free = self._free
+    def _draw_free(self) -> Participant | None:
+        """One of the existing people who are in no room, if there is any."""
+        free = self._group.free
         if not free:
             return None
-        index = self._chance.below(len(free))
+        index = self._group.random.below(len(free))
         free[index], free[-1] = free[-1], free[index]
         return free.pop()
 
-    def _release(self, visitor: Participant) -> None:
-        """Nothing more is planned for the visitor; one of the existing people may be drawn again."""
-        if self._free is not None:
-            self._free.append(self._without_plan(visitor))
-        elif visitor.due >= 0:
-            visitor.what = ActionKind.NOTHING
-
-    # Plans
-
-    def _nobody(self, what: int, slot: int = 0) -> Participant:
-        return Participant("", self.stage.lots[0], self.number, slot, what=what)
-
-    def _plan_here(self, what: int, moment: int, slot: int = 0) -> None:
-        self._plan_at(self._nobody(what, slot), moment)
-
-    def _plan(self, visitor: Participant, what: int, moment: int) -> None:
-        """Plan this for the visitor, in place of what was planned for him before."""
-        visitor = self._without_plan(visitor)
-        visitor.what = what
-        self._plan_at(visitor, moment)
-
-    def _without_plan(self, visitor: Participant) -> Participant:
-        """The visitor without a plan: himself or, if there was one, a copy, which takes his place in the room."""
-        if visitor.due < 0:
-            return visitor
-        visitor.what = ActionKind.NOTHING
-        copy = Participant(visitor.account, visitor.lot, visitor.corner, visitor.slot)
-        room = self.rooms[visitor.slot]
-        if room is not None and visitor.account in room.members:
-            room.members[visitor.account] = copy
-        return copy
-
     def _plan_fill(self, now: int) -> None:
-        """The next of those who fill the rooms; after the last, people come as they will."""
-        if self._to_fill:
-            part = 1 - (len(self._to_fill) - self._fill_offset) / self._fill_count
+        """Plan the next person who fills a room; once the rooms are full, the next arrival."""
+        group, filling = self._group, self._filling
+        if filling.slots:
             self._next.what = ActionKind.FILL
-            self._plan_at(self._next, self._fill_start + int(self.stage.phase.fill * part))
-        elif self._gap:
-            lot = self.stage.lots[self._chance.index()]
+            group.plan_at(self._next, filling.next_ms(group.active.phase.fill))
+        elif group.gap_ms:
+            visit = group.active.visits[group.random.index()]
             self._next.what = ActionKind.ARRIVE
-            self._plan_at(self._next, self.stage.after(now, lot.gap * self._gap))
+            group.plan_at(self._next, group.active.after(now, visit.gap * group.gap_ms))
 
-    def _plan_rest(self, visitor: Participant, now: int) -> None:
-        """What will end the visit of somebody who is in the room for whatever reason, and when."""
-        if self._gap:
-            lot = self.stage.lots[self._chance.index()]
-            self._plan(visitor, lot.ending, now + lot.stay)
 
-    def _plan_return(self, visitor: Participant, now: int) -> None:
-        self._plan(visitor, ActionKind.RETURN, now + self.stage.lots[self._chance.index()].away)
+class _Filling:
+    """Filling rooms: ``slots`` has those still to enter, the next one last; *offset* (0 to 1) shifts all of them."""
+
+    __slots__ = ("_count", "_offset", "_start", "slots")
+
+    def __init__(self, slots: list[int], start: int, offset: float) -> None:
+        self.slots = slots
+        self._start = start
+        self._count = len(slots)
+        self._offset = offset
+
+    def next_ms(self, length: int) -> int:
+        """When the next person enters (ms), if filling takes *length* ms."""
+        part = 1 - (len(self.slots) - self._offset) / self._count
+        return self._start + int(length * part)

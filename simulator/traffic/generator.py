@@ -1,37 +1,37 @@
-"""Traffic: from what a user asks for to the stream of callbacks, in the order of time, made as they are taken."""
+"""Generates the callbacks of a traffic request lazily, in the order of their time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import Final, Self
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.rooms.behaviour import Dissolution
 from roomhook.simulator.rooms.people import reasons, shipped_locales, stems
-from roomhook.simulator.rooms.room import Dissolution
-from roomhook.simulator.traffic.phases import ActivePhase, PhaseContext, stages
+from roomhook.simulator.traffic.phases import ActivePhase, PhaseContext, activate
 from roomhook.simulator.traffic.population import Population
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.traffic.scenario import ReasonStyle, Scenario
 from roomhook.simulator.traffic.visits import Texts
 from roomhook.simulator.traffic.world import OTHER_SHARD, World
 
-__all__ = ["FIXED_START_MS", "TrafficRequest", "events", "world"]
+__all__ = ["FIXED_START_MS", "TrafficRequest", "TrafficSource", "events", "world"]
 
 FIXED_START_MS: Final = 1_767_376_800_000
-"""Friday, 2 January 2026, 18:00 UTC: the world's first moment where no other is asked for."""
+"""Friday, 2 January 2026, 18:00 UTC: default start time of the simulation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficRequest:
-    """What is asked for.
+    """Which traffic to generate.
 
-    ``start_ms`` is the world's first moment in ms since the epoch, ``offset_ms`` what the rooms' own time is ahead of
-    UTC. ``limit`` is the number of callbacks after which it ends; with it and no duration of one's own, the last phase
-    goes on until then. ``rooms`` and ``people`` are existing ids. ``shard`` is (I, N): the I-th of N disjoint parts of
-    the rooms. ``speed`` divides the time that passes.
+    ``start_ms`` is the start of the simulation in ms since the epoch, ``offset_ms`` how far the rooms' local time is
+    ahead of UTC. ``limit`` is the number of callbacks after which it ends; the last phase goes on until then if it has
+    no duration. ``rooms`` and ``people`` are existing ids. ``shard`` is (I, N): the I-th of N disjoint parts of the
+    rooms. ``speed`` divides the time that passes.
     """
 
     scenario: Scenario
@@ -50,59 +50,80 @@ class TrafficRequest:
 def events(traffic: TrafficRequest, rooms: World | None = None) -> Iterator[CallbackEvent]:
     """The callbacks of *traffic*, lazily and in the order of their time; raises ``ConfigurationError`` at once.
 
-    *rooms* is its ``world``, if that has been made already.
+    *rooms* is its ``world``, if that exists already.
     """
-    happening = (rooms or world(traffic)).events()
+    events_in_time = (rooms or world(traffic)).events()
     if traffic.limit is None:
-        return happening
-    return (event for event in islice(happening, traffic.limit) if event is not OTHER_SHARD)
+        return events_in_time
+    return (event for event in islice(events_in_time, traffic.limit) if event is not OTHER_SHARD)
 
 
 def world(traffic: TrafficRequest) -> World:
-    """The rooms of *traffic* in their first moment; raises ``ConfigurationError`` for what can't be."""
+    """The rooms of *traffic* at the start; raises ``ConfigurationError`` for an impossible request."""
     _refuse_silence(traffic)
     backend, (part, parts) = traffic.scenario.backend, traffic.shard
     texts = _texts(traffic.locales or shipped_locales(), backend.reason)
-    setting = PhaseContext(traffic.seed, traffic.offset_ms, backend.dialect.heartbeat_ms[1], texts)
-    acts = stages(traffic.scenario.phases, traffic.start_ms, setting)
-    crowd = _crowd(traffic, acts)
+    context = PhaseContext(traffic.seed, traffic.offset_ms, backend.behaviour.heartbeat_ms[1], texts)
+    active_phases = activate(traffic.scenario.phases, traffic.start_ms, context)
+    population = _population(traffic, active_phases)
     return World(
-        acts,
-        crowd,
+        active_phases,
+        population,
         backend,
         stems=texts.stems,
         seed=traffic.seed,
-        mine=range(part - 1, crowd.corners, parts),
+        mine=range(part - 1, population.groups, parts),
         others_live=traffic.limit is not None,
         with_enter=traffic.with_enter,
         speed=traffic.speed,
     )
 
 
+@dataclass
+class TrafficSource:
+    """Source of the callbacks of ``traffic`` for the sender; builds the rooms when needed, so it can be pickled."""
+
+    traffic: TrafficRequest
+    _world: World | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def part(cls, traffic: TrafficRequest, part: int, parts: int) -> Self:
+        """Part *part* (from 1) of *parts* of the rooms that *traffic* asks for."""
+        mine, shards = traffic.shard
+        return cls(replace(traffic, shard=(mine + (part - 1) * shards, shards * parts)))
+
+    def events(self) -> Iterator[CallbackEvent]:
+        """All callbacks, from the first one."""
+        self._world = world(self.traffic)
+        return events(self.traffic, self._world)
+
+    def alive(self) -> int | None:
+        """How many rooms exist now; None before the first callback."""
+        return None if self._world is None else self._world.rooms_alive
+
+
 def _refuse_silence(traffic: TrafficRequest) -> None:
-    """Raise ``ConfigurationError`` if nothing would ever be called back and the wait for it would not end."""
+    """Raise ``ConfigurationError`` if no callback would ever occur and the run would never end."""
     last = traffic.scenario.phases[-1]
     if traffic.limit is None or last.duration is not None or traffic.with_enter or last.flow:
         return
     silent = {
         Profile.EVENING: True,
         Profile.STEADY: True,
-        Profile.DISSOLVE: traffic.scenario.backend.dialect.dissolution is Dissolution.NONE,
+        Profile.DISSOLVE: traffic.scenario.backend.behaviour.dissolution is Dissolution.NONE,
         Profile.OUTAGE: not last.share,
         Profile.KICK_WAVE: not last.share or last.members == last.rooms,
     }
     if silent[last.profile]:
-        raise ConfigurationError(
-            f"{last.profile}: nothing would ever be called back; give a duration, or other parameters"
-        )
+        raise ConfigurationError(f"{last.profile}: no callback would ever occur; give a duration, or other parameters")
 
 
-def _crowd(traffic: TrafficRequest, acts: list[ActivePhase]) -> Population:
-    count = max(stage.phase.rooms for stage in acts)
+def _population(traffic: TrafficRequest, active_phases: list[ActivePhase]) -> Population:
+    count = max(active.phase.rooms for active in active_phases)
     if traffic.rooms and count > len(traffic.rooms):
         raise ConfigurationError(f"{count} rooms are asked for and only {len(traffic.rooms)} exist; ask for fewer")
-    sizes = [max(stage.size(room) for stage in acts) for room in range(count)]
-    members = max(stage.phase.members for stage in acts)
+    sizes = [max(active.size(room) for active in active_phases) for room in range(count)]
+    members = max(active.phase.members for active in active_phases)
     if traffic.people and members > len(traffic.people):
         raise ConfigurationError(
             f"{members} members are asked for and only {len(traffic.people)} people exist; ask for fewer"
@@ -111,7 +132,7 @@ def _crowd(traffic: TrafficRequest, acts: list[ActivePhase]) -> Population:
 
 
 def _texts(locales: tuple[str, ...], style: ReasonStyle) -> Texts:
-    """What is said: a kick always has its Reason, whatever the *style* of the others."""
+    """Names and reasons; a kick always has a Reason, whatever the *style* of the others."""
     kinds = ("Leave", "Expired", "Dissolved")
     said = {kind: reasons(kind, locales) if style is ReasonStyle.TEXT else ("",) for kind in kinds}
     return Texts(stems(locales), {**said, "Kicked": reasons("Kicked", locales)})

@@ -1,4 +1,4 @@
-"""A phase as the rooms live through it: its moments, the sizes of its rooms, and tables to draw from."""
+"""Phases on the time line: start and end, room sizes, and tables to draw visits from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import msgspec
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.people import NETWORKS, network, weighted
 from roomhook.simulator.traffic.profiles import EVENING, DayCurve, Phase, Profile
-from roomhook.simulator.traffic.visits import Texts, draw_lots
+from roomhook.simulator.traffic.visits import Texts, draw_visits
 from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, pareto
 
-__all__ = ["ActivePhase", "PhaseContext", "stages"]
+__all__ = ["ActivePhase", "PhaseContext", "activate"]
 
 
 _WEIGHT_SCALE: Final = 1 << 20
@@ -31,7 +31,7 @@ _WAVES: Final = frozenset({Profile.DISSOLVE, Profile.OUTAGE, Profile.KICK_WAVE})
 
 @dataclass(frozen=True, slots=True)
 class PhaseContext:
-    """What all stages share; ``offset`` is in ms, ``heartbeat_ms`` how long a member can be silent at most."""
+    """What all phases share; ``offset`` is in ms, ``heartbeat_ms`` the longest time that a member can be silent."""
 
     seed: int
     offset: int
@@ -40,27 +40,27 @@ class PhaseContext:
 
 
 class ActivePhase:
-    """A phase in its place: from ``start`` to ``end`` (ms since the epoch).
+    """A phase with its place in time: from ``start`` to ``end`` (ms since the epoch).
 
-    ``lots`` is what visits are drawn from, ``every`` the length (ms) of a period, and ``is_even`` says that all hours
-    are equally busy.
+    ``visits`` has the templates to draw from, ``every`` is the length (ms) of a period, and ``is_even`` says that all
+    hours are equally busy.
     """
 
-    def __init__(self, phase: Phase, start: int, setting: PhaseContext, number: int) -> None:
+    def __init__(self, phase: Phase, start: int, context: PhaseContext, number: int) -> None:
         self.phase = phase
         self.start = start
         self.end = _FOREVER if phase.duration is None else start + phase.duration
         self.every = min(phase.every, self.end - start)
         self._curve: DayCurve | None = EVENING if phase.profile is Profile.EVENING else None
-        self._offset = setting.offset
+        self._offset = context.offset
         self.is_even = self._curve is None
         self.has_waves = phase.profile in _WAVES
-        self._aftermath = setting.heartbeat_ms if phase.profile is Profile.OUTAGE else phase.sweep
-        self._seed, self._stream = setting.seed, f"stage/{number}"
+        self._aftermath = context.heartbeat_ms if phase.profile is Profile.OUTAGE else phase.sweep
+        self._seed, self._stream = context.seed, f"stage/{number}"
         self._check()
         self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), QUANTILES)
-        self.lots = draw_lots(phase, setting.texts, RandomStream(setting.seed, f"{self._stream}/lots"))
-        self._sizes = _sizes(phase, setting.seed)
+        self.visits = draw_visits(phase, context.texts, RandomStream(context.seed, f"{self._stream}/lots"))
+        self._sizes = _sizes(phase, context.seed)
 
     def size(self, room: int) -> int:
         """How many people the room is for, in the busiest hour."""
@@ -72,7 +72,7 @@ class ActivePhase:
         return size if self._curve is None else round(size * self._curve.weight(now + self._offset))
 
     def capacity(self, room: int) -> int:
-        """How many people the room lets in."""
+        """The maximum number of people in the room."""
         return self.phase.capacity or max(_CAPACITY, 2 * self.size(room))
 
     def gap_ms(self, people: int) -> float:
@@ -86,25 +86,25 @@ class ActivePhase:
         return self.phase.stay * math.exp(self.phase.stay_sigma**2 / 2)
 
     def after(self, now: int, wait: float) -> int:
-        """The moment by which, from *now* on, *wait* ms of the busiest hour have passed; quiet hours count for less."""
+        """When, from *now* on, *wait* ms of the busiest hour have passed; quiet hours count for less."""
         if self._curve is None:
             return now + int(wait)
         local = now + self._offset
         return max(now, self._curve.local(self._curve.operational(local) + wait) - self._offset)
 
-    def shock(self, period: int, chance: RandomStream) -> int:
+    def shock(self, period: int, random: RandomStream) -> int:
         """When (ms) the wave begins in the period that begins at *period*: an outage hits all rooms at one moment.
 
         By then the rooms are full, and the wave ends within the period.
         """
         if self.phase.profile is Profile.OUTAGE:
-            chance = RandomStream(self._seed, f"{self._stream}/{period - self.start}")
-        return chance.between(period + self.phase.fill, period + self.every - self._aftermath)
+            random = RandomStream(self._seed, f"{self._stream}/{period - self.start}")
+        return random.between(period + self.phase.fill, period + self.every - self._aftermath)
 
     def in_region(self, client_ip: str, now: int) -> bool:
         """Whether an address belongs to the part of the network that the outage at *now* (ms) hits.
 
-        It is another part each time: rooms full of people whom no outage ever hits would be silent for good.
+        Each outage hits another part: otherwise rooms would fill with people whom no outage ever hits.
         """
         width = self.phase.share * NETWORKS
         first = (now - self.start) // self.every * int(max(1, width))
@@ -129,14 +129,14 @@ class ActivePhase:
             )
 
 
-def stages(phases: Sequence[Phase], start: int, setting: PhaseContext) -> list[ActivePhase]:
+def activate(phases: Sequence[Phase], start: int, context: PhaseContext) -> list[ActivePhase]:
     """*phases* one after another from *start* (ms since the epoch); only the last may be without an end.
 
-    Raises ``ConfigurationError`` for what can't be.
+    Raises ``ConfigurationError`` for contradictory parameters.
     """
     found: list[ActivePhase] = []
     for number, phase in enumerate(phases):
-        found.append(ActivePhase(phase, start, setting, number))
+        found.append(ActivePhase(phase, start, context, number))
         start = found[-1].end
     return found
 
@@ -145,8 +145,8 @@ def _sizes(phase: Phase, seed: int) -> list[int]:
     """How many people each room is for: one at least, the rest by heavy-tailed weights; ``members`` in all."""
     if phase.size_tail:
         table = pareto(_WEIGHT_SCALE, phase.size_tail)
-        chance = RandomStream(seed, "sizes")
-        weights = [chance.choice(table) for _ in range(phase.rooms)]
+        random = RandomStream(seed, "sizes")
+        weights = [random.choice(table) for _ in range(phase.rooms)]
     else:
         weights = [1] * phase.rooms
     spare, whole, before = phase.members - phase.rooms, sum(weights), 0

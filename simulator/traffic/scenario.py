@@ -15,7 +15,7 @@ import msgspec
 
 from roomhook.errors import ConfigurationError, SchemaError
 from roomhook.schemas.loader import problems, schema
-from roomhook.simulator.rooms.room import BackendBehaviour
+from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.util.durations import parse_duration
 from roomhook.suggestions import did_you_mean
@@ -41,7 +41,7 @@ class ReasonStyle(StrEnum):
 class Backend:
     """The habits of the Room backend that is played."""
 
-    dialect: BackendBehaviour = field(default_factory=BackendBehaviour)
+    behaviour: BackendBehaviour = field(default_factory=BackendBehaviour)
     reason: ReasonStyle = ReasonStyle.TEXT
 
 

@@ -1,4 +1,4 @@
-"""What is planned for people: happenings in a room, and lots that say who comes, for how long, and what ends it."""
+"""Visits: the actions that can be planned, and templates that say how long a visit is and how it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roomhook.simulator.rooms.people import ADDRESSES, address, weighted
 from roomhook.simulator.traffic.profiles import Phase
 from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, exponential, log_normal
 
-__all__ = ["ActionKind", "Texts", "VisitTemplate", "draw_lots"]
+__all__ = ["ActionKind", "Texts", "VisitTemplate", "draw_visits"]
 
 _SECOND: Final = 1000
 _AWAY: Final = 30 * _SECOND
@@ -22,11 +22,11 @@ _PEOPLE_TO_AN_ADMIN: Final = 50
 
 
 class ActionKind:
-    """What can happen in a room. It is no enum because an enum's members take longer to look up."""
+    """What can be planned. Plain constants, because enum members take longer to look up."""
 
     END: Final = 0
     NOTHING: Final = 1
-    STAGE: Final = 2
+    PHASE: Final = 2
     PERIOD: Final = 3
     FILL: Final = 4
     ARRIVE: Final = 5
@@ -44,19 +44,19 @@ class ActionKind:
 
 
 class Texts(NamedTuple):
-    """What accounts begin with, and reasons by the kinds that ``people.reasons`` has."""
+    """Beginnings of accounts, and reasons by the kinds that ``people.reasons`` has."""
 
     stems: Sequence[str]
     reasons: Mapping[str, Sequence[str]]
 
 
 class VisitTemplate(msgspec.Struct, frozen=True, gc=False):
-    """What is drawn together: where somebody is and what he says; how long a visit is, its end, and the next arrival.
+    """One pre-drawn visit: address, platform, duration, ending, reasons.
 
-    ``gap`` is in units of the mean gap, and ``part`` (0 to 1) is for whatever lies evenly between two bounds. ``rest``
-    is what is left of the stay of somebody who is there already, ``away`` how long somebody is gone who ``returns``;
-    these and ``stay`` are in ms. ``goodbye``, ``offence``, ``silence`` and ``farewell`` are the Reason of one who
-    leaves, is kicked, expires, or whose room ends. A person keeps one lot; each of his visits is drawn anew.
+    ``gap`` is the time to the next arrival in units of the mean gap; ``part`` (0 to 1) is for anything evenly
+    distributed between two bounds. ``rest`` is what is left of the stay of someone who is already there, ``away`` how
+    long someone who ``returns`` is gone; these and ``stay`` are in ms. ``goodbye``, ``offence``, ``silence`` and
+    ``farewell`` are the Reason of someone who leaves, is kicked, expires, or whose room ends.
     """
 
     client_ip: str
@@ -76,13 +76,13 @@ class VisitTemplate(msgspec.Struct, frozen=True, gc=False):
     away: int
 
 
-def draw_lots(phase: Phase, texts: Texts, chance: RandomStream) -> list[VisitTemplate]:
-    """``LOTS`` lots, so that in the rooms, one draw from them is enough for each visit.
+def draw_visits(phase: Phase, texts: Texts, random: RandomStream) -> list[VisitTemplate]:
+    """``INDEX_RANGE`` templates, so that one draw is enough for each visit.
 
-    Times, platforms and endings have the shares among them that they have among all people.
+    Times, platforms and endings have the same shares among them as among all people.
     """
-    spread = chance.stratified
-    # Whom one finds in a room tends to be somebody who stays long, in the middle of his stay.
+    spread = random.stratified
+    # People found in a room tend to be those who stay long, in the middle of their stay.
     found = log_normal(phase.stay * math.exp(phase.stay_sigma**2), phase.stay_sigma)
     numbers = zip(
         spread(exponential(_GAPS)),
@@ -99,20 +99,20 @@ def draw_lots(phase: Phase, texts: Texts, chance: RandomStream) -> list[VisitTem
     )
     return [
         VisitTemplate(
-            client_ip=address(chance.below(ADDRESSES)),
+            client_ip=address(random.below(ADDRESSES)),
             platform=platform,
-            is_admin=chance.below(_PEOPLE_TO_AN_ADMIN) == 0,
+            is_admin=random.below(_PEOPLE_TO_AN_ADMIN) == 0,
             gap=gap / _GAPS,
-            part=chance.below(_PARTS) / _PARTS,
+            part=random.below(_PARTS) / _PARTS,
             stay=max(_SECOND, stay),
             ending=ending,
             goodbye=goodbye,
             offence=offence,
             silence=silence,
             farewell=farewell,
-            rest=max(_SECOND, whole * chance.below(_PARTS) // _PARTS),
-            recovers=chance.hit(phase.recover),
-            returns=chance.hit(phase.reenter),
+            rest=max(_SECOND, whole * random.below(_PARTS) // _PARTS),
+            recovers=random.hit(phase.recover),
+            returns=random.hit(phase.reenter),
             away=_SECOND + away,
         )
         for (gap, stay, whole, away), (platform, ending, goodbye, offence, silence, farewell) in zip(
@@ -122,7 +122,7 @@ def draw_lots(phase: Phase, texts: Texts, chance: RandomStream) -> list[VisitTem
 
 
 def _endings(phase: Phase) -> dict[int, float]:
-    """What ends a visit, by weight; heartbeats get lost more often than they expire, since some recover."""
+    """Endings of a visit by weight; more heartbeats are lost than expire, since some recover."""
     mix = phase.mix
     return {
         ActionKind.LEAVE: mix.leave * (1 - phase.reenter),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from roomhook.simulator.protocol.room_packets import RoomType
-from roomhook.simulator.rooms.room import BackendBehaviour, Dissolution
+from roomhook.simulator.rooms.behaviour import BackendBehaviour, Dissolution
 from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 from roomhook.simulator.util.defaults import DEADLINE_MS
 

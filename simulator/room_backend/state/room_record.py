@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from roomhook.simulator.protocol.room_packets import CreatedRoom, RoomStatus, RoomType, Seat, TakeSeatMode, UpdatedRoom
-from roomhook.simulator.rooms.room import BackendBehaviour, Member, Room
+from roomhook.simulator.rooms.behaviour import BackendBehaviour
+from roomhook.simulator.rooms.room import Member, Room
 
 __all__ = ["Actor", "GuestRecord", "Origin", "RoomEntry", "RoomKey", "RoomMember", "RoomRecord"]
 

@@ -18,7 +18,7 @@ from roomhook.cli.shared.options import (
     refuse_unlikely_sdkappid,
 )
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.transport.retry_policy import PROFILES
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
@@ -214,7 +214,7 @@ def serve(
     """
     from roomhook.simulator.room_backend.runtime.service import parse_apps
     from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
-    from roomhook.simulator.rooms.room import BackendBehaviour
+    from roomhook.simulator.rooms.behaviour import BackendBehaviour
     from roomhook.simulator.util.tls import client_context
 
     address = parse_address(listen)

@@ -22,7 +22,7 @@ from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.room_packets import COMMANDS, UPDATE_COMMANDS
 from roomhook.simulator.room_backend.client import RestError, SimError
 from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
-from roomhook.simulator.rooms.room import BackendBehaviour, BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.simulator.rooms.behaviour import BackendBehaviour, BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.transport.retry_policy import PROFILES
 
 NOW_MS = 1_700_000_000_000

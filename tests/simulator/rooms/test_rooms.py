@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from roomhook.simulator.protocol.packets import CheckOutMethod, EnterPacket, LeavePacket
-from roomhook.simulator.rooms.room import (
-    BackendBehaviour,
-    BulkKick,
-    CountMoment,
-    Dissolution,
-    ExpiredOperator,
-    Member,
-    Refusal,
-    RefusedError,
-    Room,
-)
+from roomhook.simulator.rooms.behaviour import BackendBehaviour, BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.simulator.rooms.room import Member, Refusal, RefusedError, Room
 
 PEOPLE = [f"user{number}" for number in range(24)]
 REGULARS = PEOPLE[:8]
@@ -29,8 +20,8 @@ def member(account: str) -> Member:
     return Member(account, "14.0.0.1", "iOS")
 
 
-def filled(*accounts: str, dialect: BackendBehaviour | None = None, capacity: int = 300) -> Room[Member]:
-    room = Room[Member]("rid-1", accounts[0], capacity, dialect or BackendBehaviour())
+def filled(*accounts: str, behaviour: BackendBehaviour | None = None, capacity: int = 300) -> Room[Member]:
+    room = Room[Member]("rid-1", accounts[0], capacity, behaviour or BackendBehaviour())
     for account in accounts:
         room.enter(member(account), 1000)
     return room
@@ -55,7 +46,7 @@ def test_a_leave_tells_who_and_how_many_are_left() -> None:
 
 
 def test_member_count_before_the_leave_counts_those_who_go() -> None:
-    room = filled("anna", "bert", "carl", "dora", dialect=BackendBehaviour(member_count=CountMoment.BEFORE))
+    room = filled("anna", "bert", "carl", "dora", behaviour=BackendBehaviour(member_count=CountMoment.BEFORE))
     assert room.leave("bert", "", 2000).member_count == 4
     assert [packet.member_count for packet in room.kick(("carl", "dora"), "anna", "spam", 3000)] == [3]
 
@@ -71,7 +62,7 @@ def test_an_enter_tells_how_many_are_there_now() -> None:
     [(ExpiredOperator.MEMBER, "bert"), (ExpiredOperator.EMPTY, ""), (ExpiredOperator.SYSTEM, "@TIM#SYSTEM")],
 )
 def test_who_is_named_as_the_operator_of_an_expiry(habit: ExpiredOperator, operator: str) -> None:
-    room = filled("anna", "bert", dialect=BackendBehaviour(expired_operator=habit))
+    room = filled("anna", "bert", behaviour=BackendBehaviour(expired_operator=habit))
     room.lose("bert", 2000)
     packet = room.expire("bert", "heartbeat", 92_000)
     assert (packet.type, packet.operator_account) == ("Expired", operator)
@@ -94,7 +85,7 @@ def test_a_heartbeat_expires_after_90_s_at_the_soonest_and_never_if_it_is_back()
 def test_a_kick_of_several_is_one_packet_or_one_for_each() -> None:
     (one,) = filled("anna", "bert", "carl", "dora").kick(("bert", "carl"), "anna", "spam", 2000)
     assert (one.member_list_account, one.member_count) == (("bert", "carl"), 2)
-    each = filled("anna", "bert", "carl", "dora", dialect=BackendBehaviour(bulk_kick=BulkKick.EACH)).kick(
+    each = filled("anna", "bert", "carl", "dora", behaviour=BackendBehaviour(bulk_kick=BulkKick.EACH)).kick(
         ("bert", "carl"), "anna", "spam", 2000
     )
     assert [(packet.member_list_account, packet.member_count) for packet in each] == [(("bert",), 3), (("carl",), 2)]
@@ -136,7 +127,7 @@ def test_a_kick_of_21_or_of_one_twice_or_of_a_stranger_changes_nothing() -> None
     ],
 )
 def test_what_a_dissolved_room_sends(habit: Dissolution, sent: list[tuple[str, str]]) -> None:
-    room = filled("anna", "bert", dialect=BackendBehaviour(dissolution=habit))
+    room = filled("anna", "bert", behaviour=BackendBehaviour(dissolution=habit))
     packets = room.dissolve("administrator", "over", 2000)
     assert [(packet.type, packet.operator_account) for packet in packets] == sent
     assert not room.members
@@ -173,8 +164,8 @@ class LifeOfARoom(RuleBasedStateMachine):
         present=st.lists(st.sampled_from(PEOPLE), min_size=3, unique=True),
     )
     def create(self, capacity: int, count: CountMoment, bulk: BulkKick, ends: Dissolution, present: list[str]) -> None:
-        self.dialect = BackendBehaviour(member_count=count, bulk_kick=bulk, dissolution=ends)
-        self.room = Room[Member]("rid-1", "user0", capacity, self.dialect)
+        self.behaviour = BackendBehaviour(member_count=count, bulk_kick=bulk, dissolution=ends)
+        self.room = Room[Member]("rid-1", "user0", capacity, self.behaviour)
         self.owner = "user0"
         self.capacity = capacity
         for account in present:
@@ -225,7 +216,7 @@ class LifeOfARoom(RuleBasedStateMachine):
         )
         packets: list[LeavePacket] = []
         if self.attempt(lambda: packets.extend(self.room.kick(accounts, operator, "spam", self.now)), allowed=allowed):
-            assert len(packets) == (1 if self.dialect.bulk_kick is BulkKick.ONE else len(accounts))
+            assert len(packets) == (1 if self.behaviour.bulk_kick is BulkKick.ONE else len(accounts))
             self.gone(packets, "Kicked", accounts)
             assert {packet.operator_account for packet in packets} == {operator}
 
@@ -266,8 +257,8 @@ class LifeOfARoom(RuleBasedStateMachine):
         inside = list(self.inside)
         packets = self.room.dissolve("administrator", "over", self.now)
         self.closing = True
-        assert len(packets) == (0 if self.dialect.dissolution is Dissolution.NONE else len(inside))
-        method: CheckOutMethod = "Kicked" if self.dialect.dissolution is Dissolution.KICKED else "Leave"
+        assert len(packets) == (0 if self.behaviour.dissolution is Dissolution.NONE else len(inside))
+        method: CheckOutMethod = "Kicked" if self.behaviour.dissolution is Dissolution.KICKED else "Leave"
         self.gone(list(packets), method, inside)
 
     @invariant()
@@ -295,7 +286,7 @@ class LifeOfARoom(RuleBasedStateMachine):
         for packet in packets:
             for account in packet.member_list_account:
                 self.inside.remove(account)
-            counted = len(packet.member_list_account) if self.dialect.member_count is CountMoment.BEFORE else 0
+            counted = len(packet.member_list_account) if self.behaviour.member_count is CountMoment.BEFORE else 0
             assert packet.member_count == len(self.inside) + counted >= 0
             assert packet.type == method
             self.moved_on(packet.event_time)

@@ -14,7 +14,7 @@ import pytest
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.protocol.packets import decode_leave
-from roomhook.simulator.rooms.room import BackendBehaviour, ExpiredOperator
+from roomhook.simulator.rooms.behaviour import BackendBehaviour, ExpiredOperator
 from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, events
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.traffic.scenario import Backend, ReasonStyle, Scenario, from_document, read_document
@@ -188,7 +188,7 @@ def test_the_backend_table_settles_what_the_pages_leave_open() -> None:
     habits = {"expired_operator": "empty", "heartbeat": ["10s", 20], "reason": "absent", "administrator": "root"}
     found = from_document({"phase": [{"profile": "steady"}], "backend": habits}, "test").backend
     assert found.reason is ReasonStyle.ABSENT
-    assert found.dialect == BackendBehaviour(
+    assert found.behaviour == BackendBehaviour(
         expired_operator=ExpiredOperator.EMPTY, heartbeat_ms=(10_000, 20_000), administrator="root"
     )
     assert from_document({"phase": [{"profile": "steady"}]}, "test").backend == Backend()

@@ -16,7 +16,7 @@ import typer
 from roomhook.cli.callbacks.sending_options import SendingOptions, first_given, send, with_sending_options
 from roomhook.cli.shared.options import OutputFormat, Seed, chosen_seed
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.rooms.room import BulkKick, CountMoment, Dissolution, ExpiredOperator
+from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.traffic.scenario import ReasonStyle
 
@@ -228,7 +228,7 @@ def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFor
 def _send(
     wanted: TrafficRequest, url: str, sending: SendingOptions, output: TrafficFormat | None, factor: float | None
 ) -> int:
-    from roomhook.simulator.traffic.traffic_source import TrafficSource
+    from roomhook.simulator.traffic.generator import TrafficSource
 
     moment = datetime.fromtimestamp(wanted.start_ms / 1000, timezone(timedelta(milliseconds=wanted.offset_ms)))
     resolved = {"seed": wanted.seed, "start": moment.isoformat(timespec="milliseconds")}

@@ -16,7 +16,7 @@ import msgspec
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import schema
 from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
-from roomhook.simulator.traffic.population import CORNERS
+from roomhook.simulator.traffic.population import MAX_GROUPS
 from roomhook.simulator.traffic.scenario import Scenario, from_document, read_document
 from roomhook.simulator.util.durations import parse_duration
 from roomhook.suggestions import did_you_mean
@@ -242,7 +242,7 @@ def _refuse_late_end(scenario: Scenario, start_ms: int, speed: float) -> None:
 def _refuse_empty_shard(scenario: Scenario, shard: tuple[int, int]) -> None:
     """A part in which no room can be is a mistake: its worker would do nothing and call that a success."""
     rooms = max(phase.rooms for phase in scenario.phases)
-    most = min(rooms, CORNERS)
+    most = min(rooms, MAX_GROUPS)
     part, parts = shard
     if parts > most:
         raise ConfigurationError(
