@@ -359,7 +359,7 @@ def test_what_can_not_be_is_refused_in_one_line(wanted: dict[str, Any], complain
 def test_a_wait_without_end_is_refused(profile: str, parameters: dict[str, Any], backend: dict[str, str]) -> None:
     scenario = traffic(profile, backend=backend, **parameters).scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None)
-    with pytest.raises(ConfigurationError, match="nothing would ever be called back"):
+    with pytest.raises(ConfigurationError, match="no callback would ever occur"):
         events(TrafficRequest(scenario=Scenario((endless,), scenario.backend), seed=1, limit=5))
 
 
