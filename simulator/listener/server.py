@@ -7,6 +7,7 @@ rely on the journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import sqlite3
@@ -23,6 +24,7 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.protocol.packets import OK_RESPONSE, ResponsePacket, encode
 from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
+from roomhook.simulator.util.durations import parse_duration
 
 __all__ = ["CannedAnswer", "Listener", "parse_answer"]
 
@@ -36,7 +38,6 @@ _STATUSES: Final = {
 }
 _REFUSED_WITH: Final = {"app-id": 403, "sign": 403, "method": 405}
 _STATUS: Final = re.compile(r"[2-5][0-9]{2}")
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)?")
 _TO_HEED: Final = re.compile(rb"(?im)^(?:expect:[ \t]*100-continue|content-length:[ \t]*([0-9]{8,}))")
 """What may have to be answered before a body comes: who waits for a word, and bodies of 10 MB or more."""
 
@@ -67,11 +68,10 @@ def parse_answer(text: str) -> CannedAnswer:
             return _answering(200, OK_RESPONSE)
         said = ResponsePacket(action_status="FAIL", error_info=f"told to answer {value}", error_code=1)
         return _answering(int(value), said)
-    match = _DURATION.fullmatch(value)
-    if kind == "delay" and match:
-        seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
+    if kind == "delay":
         ok = _answering(200, OK_RESPONSE)
-        return CannedAnswer(ok.answer, ok.last, seconds)
+        with contextlib.suppress(ConfigurationError):
+            return CannedAnswer(ok.answer, ok.last, parse_duration(value) / 1000)
     raise ConfigurationError(f"--answer {text!r} is none of ok, fail, status:503, delay:3s, garbage")
 
 

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from os import write
-from time import monotonic_ns
 from typing import Final, Protocol, cast
 
 import httptools
 
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult, head_of
+from roomhook.simulator.transport.result_cache import ResultCache
+from roomhook.simulator.transport.turn import Turn
 from roomhook.simulator.util.defaults import LARGEST_ANSWER
 
 __all__ = ["BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
@@ -27,18 +28,11 @@ class Owner(Protocol):
     buffer: memoryview
     """What all connections of one loop read into: each hands its bytes on before the next one reads."""
 
-    known: dict[bytes, AttemptResult]
-    """What whole answers of kept-alive connections, which have been parsed and judged, come to in time."""
+    results: ResultCache
+    """What whole answers come to."""
 
-    turn: list[Attempt]
-    """The attempts that have got their outcomes since the loop last turned."""
-
-    def begin_turn(self) -> None:
-        """The first attempt of a turn is about to join ``turn``: look at them all when the loop has read the others."""
-
-    def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> AttemptResult:
-        """What a whole answer comes to in time; *reusable*: it came in one piece and may be ``known`` from now on."""
-        ...
+    turn: Turn
+    """Collects the attempts that have got their outcomes."""
 
     def ended(
         self, connection: Connection, attempt: Attempt | None, outcome: DeliveryOutcome, note: str, came: Came
@@ -64,6 +58,7 @@ class Connection(asyncio.BaseProtocol):
         "_begun",
         "_body",
         "_chunks",
+        "_ended_in_turn",
         "_finished",
         "_known",
         "_last",
@@ -72,7 +67,6 @@ class Connection(asyncio.BaseProtocol):
         "_size",
         "_status",
         "_transport",
-        "_turn",
         "_write",
         "attempt",
         "gone",
@@ -81,8 +75,8 @@ class Connection(asyncio.BaseProtocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._turn = owner.turn
-        self._known = owner.known.get
+        self._ended_in_turn = owner.turn.ended
+        self._known = owner.results.known.get
         self._last = _NO_ANSWER
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -131,7 +125,8 @@ class Connection(asyncio.BaseProtocol):
                 self._parse(data)
                 return
             result = self._last = known
-        self._answered(attempt, result)
+        self.attempt = None
+        self._ended_in_turn(attempt, result)
 
     def eof_received(self) -> None:
         """Send nothing more; asyncio closes, and ``connection_lost`` follows."""
@@ -146,7 +141,8 @@ class Connection(asyncio.BaseProtocol):
             received, status, body = came
             if status and not _FRAMED.search(head_of(received)) and exc is None:
                 self._reset()  # the end of the connection is the end of such a body
-                self._answered(attempt, self._owner.result_of(received, status, body, reusable=False))
+                self.attempt = None
+                self._ended_in_turn(attempt, self._owner.results.result_of(received, status, body, reusable=False))
             else:
                 self._end(DeliveryOutcome.INCOMPLETE, str(exc or ""), came)
         elif attempt is not None:
@@ -184,15 +180,6 @@ class Connection(asyncio.BaseProtocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
 
-    def _answered(self, attempt: Attempt, result: AttemptResult) -> None:
-        """The whole answer has come: it is the owner's turn, together with what else comes at about the same time."""
-        self.attempt = None
-        attempt.result = result
-        attempt.done_ns = monotonic_ns()
-        if not self._turn:
-            self._owner.begin_turn()
-        self._turn.append(attempt)
-
     def _parse(self, data: bytes) -> None:
         if self.attempt is None:  # bytes that answer nothing: whatever follows can't be trusted
             self.abort(DeliveryOutcome.CLOSED, "")
@@ -222,9 +209,10 @@ class Connection(asyncio.BaseProtocol):
         if self._begun != 1:
             self.reusable = False  # more than one answer came: the next would be taken for another's
         reusable = whole and self.reusable
-        result = self._owner.result_of(received, self._status, self._whole_body(received), reusable=reusable)
+        result = self._owner.results.result_of(received, self._status, self._whole_body(received), reusable=reusable)
         self._reset()
-        self._answered(attempt, result)
+        self.attempt = None
+        self._ended_in_turn(attempt, result)
 
     def _came(self) -> Came:
         """What has come so far."""

@@ -18,7 +18,7 @@ _BLOCK: Final = 64
 
 
 class Delivery(msgspec.Struct, gc=False):
-    """One event on its way to one callback URL; ``number`` counts its attempts as far as others have followed.
+    """One event on its way to one callback URL; ``number`` counts its attempts.
 
     ``first_ns`` is when the first of those that were not delivered began.
     """

@@ -258,9 +258,10 @@ SENDER = """
 import sys
 from pathlib import Path
 from random import Random
+sys.path.insert(0, sys.argv[3])
 from test_journal import events, opened
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.sending.dispatcher import Plan, Run
+from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
 
@@ -268,7 +269,7 @@ async def main():
     target = Target(CallbackUrl.parse(sys.argv[2]), 1400000001)
     journal = opened(Path(sys.argv[1]), target)
     async with Sender(target, connections=8) as sender:
-        await Run(sender, journal.schedule(events(1_000_000)), Plan(), Random(1), journal).go()
+        await Dispatcher(sender, journal.schedule(events(1_000_000)), SendPlan(), Random(1), journal).go()
 
 run_loop(main())
 """
@@ -279,8 +280,8 @@ def test_kill_minus_nine_at_any_moment_leaves_a_journal_that_resumes(tmp_path: P
 
     async def main() -> list[bytes]:
         async with scripted(Peer.serve) as (url, requests):
-            command = [sys.executable, "-c", SENDER, str(path), url]
-            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+            command = [sys.executable, "-c", SENDER, str(path), url, str(Path(__file__).parent)]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
             sender = await asyncio.create_subprocess_exec(*command, env=environment)
             await until(lambda: len(requests) > 1500, seconds=30)
             sender.kill()

@@ -277,7 +277,7 @@ def test_ten_minutes_of_backlog_take_no_memory() -> None:
 
 
 def test_retries_that_wait_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roomhook.simulator.sending.dispatcher._MOST_LATER", 20)
+    monkeypatch.setattr("roomhook.simulator.sending.schedule._MOST_WAITING", 20)
 
     async def main() -> tuple[int, SendStats]:
         async with Sender(Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1), connections=4) as sender:

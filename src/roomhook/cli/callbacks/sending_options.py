@@ -38,8 +38,6 @@ __all__ = ["Arrivals", "Retry", "SendingOptions", "SendingReport", "first_given"
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
 _INTERRUPTED: Final = 130
-_TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?")
-_MS: Final = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, None: 1000.0}
 _SECRET: Final = frozenset({"token", "header"})
 _FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
 _MOST_PROCESSES: Final = 64
@@ -380,10 +378,12 @@ def _share(option: str, text: str) -> float:
 
 
 def _time_ms(option: str, text: str) -> float:
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(f"{option} {text!r} is no time; write it as 200ms, 5s or 1m")
-    return float(match[1]) * _MS[match[2]]
+    from roomhook.simulator.util.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ConfigurationError:
+        raise ConfigurationError(f"{option} {text!r} is no time; write it as 200ms, 5s or 1m") from None
 
 
 def _range_ms(text: str) -> tuple[float, float]:

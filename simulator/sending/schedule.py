@@ -1,0 +1,149 @@
+"""What is to be sent when: the stream of deliveries at its pace, and those that wait for a retry or out a delay.
+
+Nothing is taken from the stream before there is room for it, so memory stays bounded however far a target falls behind.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
+from random import Random
+from typing import Final
+
+from roomhook.simulator.sending.network_faults import NetworkFaults, ScheduledSend
+from roomhook.simulator.sending.pacing import Pacing
+from roomhook.simulator.transport.delivery import Delivery
+
+__all__ = ["Due", "Schedule"]
+
+_MOST_WAITING: Final = 50_000
+"""Callbacks that may wait for a retry or a delay; beyond, nothing new is taken from the stream."""
+
+Due = tuple[Delivery, str, int]
+"""A delivery, the kind of the attempt (first, retry or copy) and the moment it was meant for (ns; 0: none)."""
+
+
+class Schedule:
+    """Hands out *deliveries* when they are due.
+
+    Without *pace*, everything is due at once. What is more than *max_late_ns* behind its moment is dropped. ``taken``
+    counts what came from the stream; ``error`` is what broke the stream off, which then is ``exhausted``.
+    """
+
+    def __init__(
+        self,
+        deliveries: Iterable[Delivery],
+        pace: Pacing | None,
+        faults: NetworkFaults,
+        random: Random,
+        max_late_ns: float = float("inf"),
+    ) -> None:
+        self.taken = 0
+        self.exhausted = False
+        self.error: Exception | None = None
+        self._pace = pace
+        self._faultless = faults.none
+        self._may_copy = faults.duplicate > 0
+        self._max_late_ns = max_late_ns
+        self._deliveries = iter(deliveries)
+        self._steps = self._in_order() if faults.none else faults.apply(self._deliveries, random)
+        self._next: tuple[int, ScheduledSend[Delivery]] | None = None
+        self._waiting: list[tuple[int, int, Delivery, str]] = []
+        self._serial = 0
+        self._start_ns = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a retry or out a delay."""
+        return len(self._waiting)
+
+    @property
+    def only_firsts(self) -> bool:
+        """Has each delivery had one attempt at most so far?"""
+        return not self._may_copy and not self._serial
+
+    def start(self, now_ns: int) -> None:
+        """The pace counts from *now_ns*."""
+        self._start_ns = now_ns
+
+    def stop(self) -> None:
+        """Nothing more is due."""
+        self.exhausted = True
+        self._next = None
+        self._waiting.clear()
+
+    def put_off(self, delivery: Delivery, kind: str, until_ns: int) -> None:
+        """*delivery* is due at *until_ns* (again)."""
+        self._serial += 1
+        heapq.heappush(self._waiting, (until_ns, self._serial, delivery, kind))
+
+    def due(self, now_ns: int, most: int) -> list[Due]:
+        """At most *most* that are due."""
+        if self._pace is None and self._faultless and not self._waiting:
+            return [(one, "first", 0) for one in self._take(most)]
+        found: list[Due] = []
+        while len(found) < most:
+            one = self._next_waiting(now_ns) or self._next_of_stream(now_ns)
+            if one is None:
+                break
+            found.append(one)
+        return found
+
+    def next_ns(self) -> int | None:
+        """When something is due next, as far as that is known."""
+        times = [self._waiting[0][0]] if self._waiting else []
+        if self._next is not None:
+            times.append(self._next[0])
+        return min(times, default=None)
+
+    def _in_order(self) -> Iterator[ScheduledSend[Delivery]]:
+        return zip(self._deliveries, repeat(False), repeat(0.0), strict=False)
+
+    def _take(self, most: int) -> list[Delivery]:
+        """The next *most* of the stream, which are due at once: made together, they cost less."""
+        block: list[Delivery] = []
+        if not self.exhausted:
+            try:
+                block.extend(islice(self._deliveries, most))
+            except Exception as error:  # noqa: BLE001 (what came before is still sent; the dispatcher raises it then)
+                self.error = error
+            self.exhausted = len(block) < most
+            self.taken += len(block)
+        return block
+
+    def _next_waiting(self, now_ns: int) -> Due | None:
+        if not self._waiting or self._waiting[0][0] > now_ns:
+            return None
+        intended_ns, _, delivery, kind = heapq.heappop(self._waiting)
+        return delivery, kind, 0 if self._pace is None else intended_ns
+
+    def _next_of_stream(self, now_ns: int) -> Due | None:
+        while (upcoming := self._next or self._step(now_ns)) is not None:
+            intended_ns, (delivery, copy, delay_ms) = upcoming
+            if intended_ns > now_ns:
+                self._next = upcoming
+                break
+            self._next = None
+            kind = "copy" if copy else "first"
+            if delay_ms:
+                self.put_off(delivery, kind, intended_ns + int(delay_ms * 1e6))
+                if (delayed := self._next_waiting(now_ns)) is not None:
+                    return delayed
+            elif now_ns - intended_ns <= self._max_late_ns:
+                return delivery, kind, 0 if self._pace is None else intended_ns
+        return None
+
+    def _step(self, now_ns: int) -> tuple[int, ScheduledSend[Delivery]] | None:
+        """The next of the stream and its moment, or None if there is none or no room to put it off."""
+        if self.exhausted or len(self._waiting) >= _MOST_WAITING:
+            return None
+        try:
+            step = next(self._steps, None)
+        except Exception as error:  # noqa: BLE001 (as in _take)
+            self.error, step = error, None
+        if step is None:
+            self.exhausted = True
+            return None
+        self.taken += not step[1]
+        return (now_ns if self._pace is None else self._start_ns + self._pace.offset_ns(step[0].event)), step
