@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from roomhook.cli.main import COMMANDS
 from roomhook.simulator.journal.schema import OUTCOMES, create
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,7 +20,7 @@ QUERIES = re.findall(r"```sql\n(.*?)```", JOURNAL, re.DOTALL)
 
 
 def options(command: str) -> set[str]:
-    module: Any = importlib.import_module(f"roomhook.cli.{command}")
+    module: Any = importlib.import_module(COMMANDS[command][0])
     parameters: Any = typer.main.get_command(module.app).params
     return {one for parameter in parameters for one in parameter.opts if one.startswith("--")} - {"--help"}
 

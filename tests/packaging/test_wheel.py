@@ -113,6 +113,7 @@ def test_every_subpackage_is_named_in_pyproject() -> None:
         for path in (ROOT / folder).rglob("__init__.py")
     }
     assert on_disk == set(tool["packages"])
+    assert tool["package-dir"] == {package.replace("/", "."): folder for package, folder in FOLDERS.items()}
 
 
 def test_the_command_works_outside_the_checkout(installed: Path, outside: Path) -> None:

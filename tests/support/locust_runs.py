@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 __all__ = [
     "ENVIRONMENT",
     "LOCUSTFILE",
@@ -81,8 +83,12 @@ def running(url: str, folder: Path, *options: str, name: str = "log") -> Iterato
 
 def sender_of(pid: int) -> int:
     """The sender's process under the locust process *pid*."""
-    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "lane_process"], capture_output=True, text=True, check=True)
-    return int(found.stdout.split()[0])
+    sender: int = next(
+        child.pid
+        for child in psutil.Process(pid).children()
+        if "roomhook.loadtests.fast_sender.process" in child.cmdline()
+    )
+    return sender
 
 
 def wait_for(condition: Any, patience_s: float = 60.0) -> None:

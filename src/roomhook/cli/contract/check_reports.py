@@ -38,7 +38,7 @@ FILES: Final = {
     ReportKind.JSON: ("roomhook.json", "json_report"),
     ReportKind.JUNIT: ("roomhook-junit.xml", "junit"),
     ReportKind.NDJSON: ("roomhook.ndjson", "ndjson"),
-    ReportKind.HTML: ("roomhook.html", "html_report"),
+    ReportKind.HTML: ("roomhook.html", "html.run_page"),
     ReportKind.SARIF: ("roomhook.sarif", "sarif"),
     ReportKind.MARKDOWN: ("roomhook.md", "markdown"),
 }
