@@ -97,11 +97,11 @@ def _interval(one: StatsInterval) -> tuple[float, dict[str, tuple[str, float]]]:
     }
 
 
-def _parts(tally: SendStats) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    yield "Outcomes of attempts", list(tally.outcome_counts().items())
+def _parts(tally: SendStats) -> Iterator[tuple[str, list[tuple[str, int]], int]]:
+    yield "Outcomes of attempts", list(tally.outcome_counts().items()), tally.attempts
     if tally.breaches:
-        yield "Requirements breached", tally.breaches.most_common()
-    yield "Check-out methods of attempts", tally.check_outs.most_common()
+        yield "Requirements not met", tally.breaches.most_common(), tally.attempts
+    yield "Check-out methods of attempts", tally.check_outs.most_common(), tally.attempts
 
 
 def _exchanges(tally: SendStats, order: SendJob) -> Iterator[tuple[str, list[dict[str, str]]]]:

@@ -95,7 +95,7 @@ class TestOneProcess:
         assert run.verdict["seed"] == 5
         assert re.search(rf"Aggregated +{run.target.answers} +0\(0.00%\)", run.text)
         assert f",Aggregated,{run.target.answers},0," in (run.folder / "run_stats.csv").read_text()
-        assert "id='roomhook'" in (run.folder / "report.html").read_text()
+        assert 'id="roomhook"' in (run.folder / "report.html").read_text()
         assert set(run.verdict["check_outs"]) <= {"Leave", "Kicked", "Expired"}
 
     def test_the_closed_loop_keeps_a_connection_a_user_busy(self, runs: dict[str, Run]) -> None:
@@ -167,7 +167,7 @@ class TestTheWebUi:
                 press(page, "button", lambda: state() == "stopped", "^stop$")
             report = get(f"{site}/stats/report?download=1")
             answers = target.answers
-            assert "id='roomhook'" in report
+            assert 'id="roomhook"' in report
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 1
         found = json.loads(verdict.read_text())

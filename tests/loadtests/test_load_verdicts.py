@@ -170,10 +170,11 @@ class TestReports:
         suite = ET.fromstring(junit(self.conclusion))
         assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
 
-    def test_the_html_is_escaped_and_stands_inside_the_page(self) -> None:
-        page = insert_section("<html><body>locust</body></html>", self.conclusion)
-        assert page.endswith("</section></body></html>")
-        assert "<b>" not in page
+    def test_the_html_is_escaped_and_stands_first_in_the_page(self) -> None:
+        page = insert_section("<html><head></head><body>locust</body></html>", self.conclusion)
+        assert page.startswith('<html><head></head><body>\n<div id="roomhook">')
+        assert page.endswith("</template></div>\nlocust</body></html>")
+        assert "/<b>" not in page
         assert "ack.deadline" in page
 
     def test_the_html_of_nothing_is_no_error(self) -> None:

@@ -68,7 +68,7 @@ def histogram(title: str, buckets: Sequence[tuple[float, int]], marks: Sequence[
             bars.append(Bar(place * width, _HEIGHT - height, width * 0.9, height, "pass", label))
     decades = range(math.ceil(low / _BARS_A_DECADE), high // _BARS_A_DECADE + 1)
     ticks = [((one * _BARS_A_DECADE - low) * width, f"{10.0**one:g} ms") for one in decades]
-    lines = [((math.log10(max(ms, _SHORTEST_MS)) * _BARS_A_DECADE - low + 0.5) * width, name) for name, ms in marks]
+    lines = [((math.log10(max(ms, _SHORTEST_MS)) * _BARS_A_DECADE - low) * width, name) for name, ms in marks]
     caption = f"Logarithmic axis; highest bar {max(counts):,} of {sum(counts):,}."
     return BarChart(title, caption, bars, [_label(*one) for one in ticks], _marks(lines))
 

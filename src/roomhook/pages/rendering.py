@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render", "stylesheet"]
+__all__ = ["render"]
 
 _SHARED: Final = "roomhook.pages"
 
@@ -26,7 +26,8 @@ def render(
     """The page that *template*, a file of *package*, makes of *content*.
 
     The template extends ``base.html`` and imports macros from ``parts.html`` and ``charts.html``. *script* names a
-    file of *package* that is put into the page. The page's policy forbids any other script, any other style and any
+    file of *package* that is put into the page. A section for somebody else's page extends nothing, and puts ``style``
+    into a shadow root of its own. The page's policy forbids any other script, any other style and any
     request, except requests to its own server with *connect*.
     """
     code = _text(package, script) if script else ""
@@ -38,11 +39,6 @@ def render(
     # All three are ours; the text of style and script elements is never unescaped.
     assets = {"style": Markup(style), "script": Markup(code), "policy": Markup("; ".join(policy))}  # noqa: S704
     return _environment(package).get_template(template).render(assets, **content)
-
-
-def stylesheet() -> Markup:
-    """The style sheet of all pages, for a section inside a page that is not ours."""
-    return Markup(_text(_SHARED, "style.css"))  # noqa: S704 (it is ours)
 
 
 @cache

@@ -9,13 +9,29 @@ import pytest
 from chromium import Page, browser
 from made_comparisons import backends, over_time
 from made_runs import document, failing, unreachable
+from msgspec.structs import replace
 
 from roomhook.contract_tests.reports.html import comparison_page as html_matrix
 from roomhook.contract_tests.reports.html import run_page as html_report
+from roomhook.contract_tests.reports.run_report import RunReport
+
+
+def unbreakable() -> RunReport:
+    """A report whose texts hold nowhere to break a line."""
+    report = document(failing())
+    word = "word" * 60
+    findings = tuple(
+        replace(one, requirement=word, message=word, expected=word, fix=word, actual=replace(one.actual, text=word))
+        for one in report.findings
+    )
+    requirements = tuple(replace(one, id=f"{one.id}{word}", text=word, reason=word) for one in report.requirements)
+    return replace(report, target=f"http://127.0.0.1/{word}", findings=findings, requirements=requirements)
+
 
 PAGES: dict[str, Callable[[], str]] = {
     "failing": lambda: html_report.render(document(failing())),
     "unreachable": lambda: html_report.render(document(unreachable())),
+    "unbreakable": lambda: html_report.render(unbreakable()),
     "backends": lambda: html_matrix.render(backends()),
     "over-time": lambda: html_matrix.render(over_time()),
 }
@@ -35,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_loads_nothing_complains_of_nothing_and_fits(
     tab: Page, folder: Path, name: str, width: int, dark: bool
