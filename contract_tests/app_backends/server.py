@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
-import socket
 import ssl
-import threading
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, Self
-
-import uvicorn
+from contextlib import ExitStack, suppress
+from typing import Self
 
 from roomhook.contract_tests.app_backends.reference.connection_info import WireProtocol
 from roomhook.contract_tests.app_backends.site import BackendRouter, callback_path
-from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["BackendServer", "serve"]
-
-_BACKLOG: Final = 2048
 
 
 class BackendServer:
@@ -41,25 +33,28 @@ class BackendServer:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._address = host, port
-        self._scheme = "https" if tls else "http"
+        self._tls = tls
         self._site = BackendRouter(str(sdkappid), token)
-        self._server = _Server(_configuration(self._site, tls))
+        self._running = ExitStack()
         self.origin = ""
 
     def __enter__(self) -> Self:
         """Start; returns once the server takes callbacks, when ``origin`` holds its scheme, host and port."""
-        listening = _bound(*self._address)
-        host = self._address[0]
-        self.origin = f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._run, args=(listening,), name="roomhook-backends", daemon=True)
-        self._thread.start()
-        self._server.ready.wait()
+        host, port = self._address
+        listening = listening_socket(host, port, "choose another address, or port 0 for a free one")
+        scheme = "https" if self._tls else "http"
+        self.origin = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        # Quiet: a broken backend crashes all the time, and its tracebacks are of no interest.
+        server = AsgiServer(
+            self._site, listening, protocol=WireProtocol, lifespan="off", tls=self._tls, quiet=True, grace_s=1
+        )
+        thread = in_thread(server, "roomhook-backends", "the App backend did not start")
+        self._thread = self._running.enter_context(thread)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Answer what has begun, for a second at most, and stop."""
-        self._server.should_exit = True
-        self._thread.join()
+        self._running.close()
         self._site.close()
 
     def url(self, broken: str | None = None) -> str:
@@ -74,13 +69,6 @@ class BackendServer:
         """Block until the server has stopped by itself."""
         self._thread.join()
 
-    def _run(self, listening: socket.socket) -> None:
-        with listening:
-            try:
-                self._server.run(sockets=[listening])
-            finally:
-                self._server.ready.set()
-
 
 def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> None:
     """Run *server* until Ctrl-C or SIGTERM; *announce* is called once it takes callbacks. Main thread only."""
@@ -91,46 +79,3 @@ def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> N
             server.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which tells when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.ready.set()
-
-
-def _configuration(site: BackendRouter, tls: ssl.SSLContext | None) -> uvicorn.Config:
-    """Quiet: a broken backend crashes all day long, and its tracebacks are no news."""
-    config = uvicorn.Config(
-        site,
-        http=WireProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level=logging.CRITICAL + 1,
-        access_log=False,
-        backlog=_BACKLOG,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    config.load()
-    config.ssl = tls
-    return config
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = (
-            os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else str(error)
-        )
-        remedy = "choose another address, or port 0 for a free one"
-        raise ConfigurationError(f"can't listen on {host}:{port} ({reason}): {remedy}") from None

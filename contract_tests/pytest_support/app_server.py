@@ -7,12 +7,10 @@ import socketserver
 import threading
 import wsgiref.simple_server
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
-import uvicorn
-
-from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 
 __all__ = ["served"]
 
@@ -38,26 +36,10 @@ def _is_asgi(app: Callable[..., Any]) -> bool:
 
 @contextmanager
 def _serve_asgi(app: Callable[..., Any]) -> Iterator[int]:
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False, timeout_graceful_shutdown=1)
-    )
-
-    def run() -> None:
-        with suppress(SystemExit):  # uvicorn's way to say that the app did not start
-            server.run()
-
-    thread = threading.Thread(target=run, name="roomhook-served", daemon=True)
-    thread.start()
-    pause = threading.Event()
-    while not server.started:
-        if not thread.is_alive():
-            raise ConfigurationError("the ASGI app does not start; its traceback is in the log above")
-        pause.wait(0.005)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_S)
+    server = AsgiServer(app, listening_socket("127.0.0.1", 0))
+    failure = "the ASGI app does not start; its traceback is in the log above"
+    with in_thread(server, "roomhook-served", failure):
+        yield server.port
 
 
 class _ThreadingServer(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):

@@ -42,15 +42,15 @@ def local_room_backend(
     token: str | None = None,
     secret_key: str | None = None,
     start_ms: int,
-    habits: BackendOptions | None = None,
+    options: BackendOptions | None = None,
 ) -> Iterator[LocalRoomBackend]:
     """A mock Room backend on a free port of loopback; its clock begins at *start_ms* and stands still."""
     app = AppSettings(sdkappid=sdkappid, token=token, secret_key=secret_key)
-    service = Service([app], habits or BackendOptions(), Store(None), VirtualClock(start_ms))
+    service = Service([app], options or BackendOptions(), Store(None), VirtualClock(start_ms))
     with ExitStack() as stack:
-        url = stack.enter_context(running(service, service.habits.dialect.administrator))
+        url = stack.enter_context(running(service, service.options.behaviour.administrator))
         backend = LocalRoomBackend(
-            url, sdkappid, administrator=service.habits.dialect.administrator, secret_key=secret_key
+            url, sdkappid, administrator=service.options.behaviour.administrator, secret_key=secret_key
         )
         stack.callback(backend.close)
         backend.stack = stack

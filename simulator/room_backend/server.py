@@ -1,61 +1,46 @@
-"""The mock Room backend as a server: until a signal in a process of its own, or in a thread for a test."""
+"""The mock Room backend as a server: until a signal in its own process, or in a thread for a test."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import contextmanager
+from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from roomhook.errors import ConfigurationError
 from roomhook.simulator.room_backend.api.app import application
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.transport.sender import run_loop
+from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket, url_of
+from roomhook.simulator.util.upgrade_filter import UpgradeFilter
 
 __all__ = ["running", "serve_until_stopped"]
 
-_STOP_S: Final = 10
-
 
 class _Protocol(HttpToolsProtocol):
-    """Stays with HTTP/1.1 for clients that offer HTTP/2, as Java's does: uvicorn would drop the body of such a call."""
+    """Ignores offers of HTTP/2."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._filter = UpgradeFilter()
+        self._in_head = True
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's."""
-        if b"h2c" in data:
-            head, blank, body = data.partition(b"\r\n\r\n")
-            data = head.replace(b"\r\nUpgrade: h2c", b"") + blank + body
-        super().data_received(data)
+        super().data_received(self._filter.feed(data, in_head=self._in_head))
 
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own handling of signals, which says when it has started."""
-
-    def __init__(self, app: Starlette, told: Callable[[], object]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app, http=_Protocol, log_level="error", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
-            )
-        )
-        self._told = told
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to whoever runs it."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    def on_headers_complete(self) -> None:
         """As uvicorn's."""
-        await super().startup(sockets)
-        if self.started:
-            self._told()
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """As uvicorn's."""
+        self._in_head = True
+        super().on_message_complete()
 
 
 def serve_until_stopped(
@@ -65,58 +50,32 @@ def serve_until_stopped(
     grace_s: float,
     started: Callable[[str], object],
 ) -> int:
-    """Serve at *address* until SIGINT or SIGTERM; *started* gets the URL; returns how many callbacks are unsent.
+    """Serve at *address* until SIGINT or SIGTERM; returns the number of callbacks without outcome.
 
-    Raises ``ConfigurationError`` if nothing can listen there.
+    *started* gets the URL. Raises ``ConfigurationError`` if the address can't be used.
     """
-    listening = _listening(address)
     app = application(service, administrator, grace_s)
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    server = _Server(app, lambda: started(url))
+    server = _server(app, address)
+    url = url_of(server.listening)
+    server.on_started = lambda: started(url)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, setattr, server, "should_exit", True)
-        await server.serve(sockets=[listening])
+        await server.serve()
 
-    try:
-        run_loop(main())
-    finally:
-        listening.close()
+    run_loop(main())
     return int(getattr(app.state, "left", 0))
 
 
 @contextmanager
 def running(service: Service, administrator: str) -> Iterator[str]:
     """The URL of a server in a thread of this process, on a free port of loopback."""
-    listening = _listening(("127.0.0.1", 0))
-    ready = threading.Event()
-    server = _Server(application(service, administrator, grace_s=1.0), ready.set)
-
-    def run() -> None:
-        with suppress(SystemExit):  # uvicorn's way to say that the app did not start
-            run_loop(server.serve(sockets=[listening]))
-
-    thread = threading.Thread(target=run, name="roomhook-backend", daemon=True)
-    thread.start()
-    while not ready.wait(0.05):
-        if not thread.is_alive():
-            listening.close()
-            raise ConfigurationError("the mock Room backend did not start; its traceback is above")
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_S)
-        listening.close()
+    server = _server(application(service, administrator, grace_s=1.0), ("127.0.0.1", 0))
+    with in_thread(server, "roomhook-backend", "the mock Room backend did not start; its traceback is above"):
+        yield url_of(server.listening)
 
 
-def _listening(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(f"can't listen on {host}:{port} ({error}); choose another --listen") from None
+def _server(app: Starlette, address: tuple[str, int]) -> AsgiServer:
+    return AsgiServer(app, listening_socket(*address), protocol=_Protocol, lifespan="on", grace_s=2)

@@ -1,4 +1,4 @@
-"""The request packets of /sim that are no actions: batch, clock, waiting, faults, planned answers."""
+"""Request packets of /sim besides the actions: batch, clock, wait, faults, planned error codes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from msgspec import Meta
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
-__all__ = ["Advance", "Batch", "FaultsAsked", "Nothing", "PlannedAnswers", "ScriptStep", "Wait"]
+__all__ = ["Advance", "Batch", "FaultsPacket", "Nothing", "PlannedCodes", "ScriptStep", "Wait"]
 
-_SdkAppId = Annotated[int, Meta(ge=1, le=9_999_999_999, description="May be left out if there is one app only.")]
+_SdkAppId = Annotated[int, Meta(ge=1, le=9_999_999_999, description="May be omitted if there is only one app.")]
 _Share = Annotated[float, Meta(ge=0, le=1, description="A share of the callbacks, from 0 to 1.")]
 _Ms = Annotated[int, Meta(ge=0, le=86_400_000)]
-_Timeout = Annotated[float, Meta(ge=0, le=600, description="How long to wait at most.")]
+_Timeout = Annotated[float, Meta(ge=0, le=600, description="Longest wait (s).")]
 _ApiName = Literal[
     "set_callback",
     "update_callback",
@@ -36,10 +36,10 @@ _PlannedCode = Literal[
 
 
 class ScriptStep(NamedTuple):
-    """One action of a batch: its name, and its packet."""
+    """One action of a batch: its name and the fields of its packet."""
 
     do: str
-    asked: dict[str, Any]
+    fields: dict[str, Any]
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,48 +47,48 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Actions that are done one after another; each names itself in ``do``. What a refused one leaves stays done."""
+    """Actions to run one after another, each with its name in ``do``; those before a refused one stay done."""
 
     actions: Annotated[list[dict[str, Any]], Meta(max_length=10_000)]
     wait: bool = False
 
     def steps(self) -> Iterator[ScriptStep]:
-        """The actions; raises ``BackendError`` for one that there is none of."""
+        """The actions; raises ``BackendError`` for an unknown name."""
         for number, one in enumerate(self.actions):
-            asked = dict(one)
-            name = asked.pop("do", None)
+            fields = dict(one)
+            name = fields.pop("do", None)
             if not isinstance(name, str) or name not in ACTIONS:
-                raise BackendError(Code.BAD_PARAMETER, f"actions[{number}].do is none of {', '.join(ACTIONS)}")
-            yield ScriptStep(name, asked)
+                raise BackendError(Code.BAD_PARAMETER, f"actions[{number}].do must be one of {', '.join(ACTIONS)}")
+            yield ScriptStep(name, fields)
 
 
 class Wait(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Wait until every callback that is not put off on the clock has its outcome."""
+    """Wait until every callback that no retry or delay postpones has its outcome."""
 
     timeout_seconds: _Timeout = 30
 
 
 class Advance(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Let the virtual clock go on; with ``wait``, answer when the callbacks that this causes have their outcome."""
+    """Advance the virtual clock; with ``wait``, answer when the callbacks that this causes have their outcome."""
 
     seconds: Annotated[float, Meta(ge=0, le=31_536_000)]
     wait: bool = True
     timeout_seconds: _Timeout = 30
 
 
-class FaultsAsked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What befalls the callbacks from now on; an empty packet ends all faults."""
+class FaultsPacket(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Faults of the callbacks from now on; an empty packet ends all faults."""
 
     sdkappid: _SdkAppId | None = None
     drop: _Share = 0.0
     duplicate: _Share = 0.0
     reorder: _Share = 0.0
     delay_ms: tuple[_Ms, _Ms] = (0, 0)
-    callbacks: Annotated[int, Meta(ge=1, description="For how many callbacks; without it, for all.")] | None = None
+    callbacks: Annotated[int, Meta(ge=1, description="Number of callbacks concerned; without it, all.")] | None = None
 
 
-class PlannedAnswers(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The next calls of a REST API are answered with these error codes, one after another."""
+class PlannedCodes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Error codes for the next calls of a REST API, in order."""
 
     api: _ApiName
     codes: Annotated[list[_PlannedCode], Meta(min_length=1, max_length=100)]

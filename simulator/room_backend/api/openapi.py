@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the mock Room backend, with the callbacks as webhooks: made from types and schemas."""
+"""The OpenAPI 3.1 document of the mock Room backend, with callbacks as webhooks; made from types and schemas."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from roomhook.simulator.room_backend.api.client_actions import ACTIONS
 from roomhook.simulator.room_backend.api.control_schemas import (
     Advance,
     Batch,
-    FaultsAsked,
+    FaultsPacket,
     Nothing,
-    PlannedAnswers,
+    PlannedCodes,
     Wait,
 )
 from roomhook.simulator.room_backend.api.rest import APIS, Api
@@ -39,19 +39,19 @@ _QUERY: Final = {
     "sdkappid": ("The SDKAppID.", {"type": "string", "pattern": "^[1-9][0-9]{0,9}$"}),
     "identifier": ("The app administrator's account.", {"type": "string", "minLength": 1}),
     "usersig": ("The administrator's UserSig; verified if there is a secret key.", {"type": "string", "minLength": 1}),
-    "random": ("A whole number of 32 bits.", {"type": "integer", "minimum": 0, "maximum": 4294967295}),
+    "random": ("A 32-bit unsigned integer.", {"type": "integer", "minimum": 0, "maximum": 4294967295}),
     "contenttype": ("Always json.", {"const": "json"}),
 }
 _OTHERS: Final[dict[tuple[str, str], tuple[type[msgspec.Struct] | None, str]]] = {
-    ("post", "/sim/batch"): (Batch, "Do many actions in one call."),
+    ("post", "/sim/batch"): (Batch, "Run many actions in one call."),
     ("post", "/sim/wait"): (Wait, "Wait until every callback has its outcome."),
     ("post", "/sim/reset"): (Nothing, "Drop all rooms without a callback."),
     ("get", "/sim/clock"): (None, "Read the clock."),
-    ("post", "/sim/clock/advance"): (Advance, "Let the virtual clock go on."),
-    ("get", "/sim/rooms"): (None, "List the rooms and who is in them."),
-    ("get", "/sim/callbacks"): (None, "List the callbacks and what has become of them."),
-    ("put", "/sim/faults"): (FaultsAsked, "Harm the callbacks on their way."),
-    ("put", "/sim/answers"): (PlannedAnswers, "Plan the error codes of the next REST calls."),
+    ("post", "/sim/clock/advance"): (Advance, "Advance the virtual clock."),
+    ("get", "/sim/rooms"): (None, "List rooms and their members."),
+    ("get", "/sim/callbacks"): (None, "List callbacks and their outcomes."),
+    ("put", "/sim/faults"): (FaultsPacket, "Inject faults into callbacks."),
+    ("put", "/sim/answers"): (PlannedCodes, "Plan the error codes of the next REST calls."),
 }
 _LISTS: Final = {"/sim/rooms": ("sdkappid",), "/sim/callbacks": ("sdkappid", "after", "limit")}
 
@@ -77,7 +77,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Roomhook's mock Room backend",
             "version": version("roomhook"),
-            "description": "The documented REST, /sim for what the SDK would do, and the callbacks.",
+            "description": "The documented REST, /sim for actions of client apps, and the callbacks.",
         },
         "servers": [{"url": "http://127.0.0.1:8090"}],
         "paths": paths,
@@ -87,7 +87,7 @@ def document() -> dict[str, Any]:
                 **components,
                 **{name: _bare(name) for name in sorted({*_WEBHOOKS.values(), "response"})},
                 "RestAnswer": _REST_ANSWER,
-                "SimAnswer": {"type": "object", "description": "What there is to tell, and the moment."},
+                "SimAnswer": {"type": "object", "description": "The result and the time."},
                 "Refusal": _REFUSAL,
             }
         },
@@ -124,7 +124,7 @@ def _rest(api: Api) -> dict[str, Any]:
     return {
         "operationId": api.path.replace("/", "-"),
         "summary": api.summary,
-        "description": f"The HTTP status is always 200; ErrorCode tells. Codes of its page: {codes}.",
+        "description": f"The HTTP status is always 200; see ErrorCode. Documented codes: {codes}.",
         "parameters": [
             {"name": name, "in": "query", "required": True, "description": text, "schema": schema}
             for name, (text, schema) in _QUERY.items()
@@ -182,5 +182,5 @@ def _bare(name: str) -> dict[str, Any]:
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """What msgspec tells of a type, with what it leaves out: that unknown fields are refused."""
+    """Msgspec's schema of a type, with the refusal of unknown fields that it omits."""
     return {**schema, "additionalProperties": False} if schema.get("type") == "object" else schema

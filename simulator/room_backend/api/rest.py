@@ -1,4 +1,4 @@
-"""The documented REST of the Room backend: who may call, how often, with what; and the answer, always a packet."""
+"""The documented REST of the Room backend: authentication, rate limit, packets, and the response packet."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from roomhook.simulator.protocol.usersig import why_not_genuine
+from roomhook.simulator.room_backend.api.http_messages import fail
 from roomhook.simulator.room_backend.api.rest_schemas import (
     CreateRoom,
     Empty,
     KickUserOut,
-    MemberListAsked,
-    Named,
+    MemberPage,
+    NamedRoom,
     SetCallback,
     UpdateRoom,
     changes_of,
@@ -29,7 +30,7 @@ from roomhook.simulator.room_backend.state.error_codes import MEANINGS, BackendE
 from roomhook.simulator.room_backend.state.options import AppSettings
 from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomKey
 
-__all__ = ["APIS", "Api", "Rest", "fail"]
+__all__ = ["APIS", "Api", "Rest"]
 
 _UINT32: Final = 1 << 32
 _PARAMETERS: Final = frozenset({"sdkappid", "identifier", "usersig", "random", "contenttype"})
@@ -39,7 +40,7 @@ Handler = Callable[[BackendState, int, Any, Actor], dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One REST API: its path, its request packet, the codes that its page lists, and what it does."""
+    """One REST API: its path, request packet, documented error codes, and function."""
 
     path: str
     packet: type[msgspec.Struct]
@@ -48,65 +49,64 @@ class Api:
     summary: str
 
 
-def _set_callback(engine: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
-    engine.set_callback(sdkappid, packet.Url, packet.CallbackCommandList)
+def _set_callback(state: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
+    state.rooms.set_callback(sdkappid, packet.Url, packet.CallbackCommandList)
 
 
-def _update_callback(engine: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
-    engine.update_callback(sdkappid, packet.Url, packet.CallbackCommandList)
+def _update_callback(state: BackendState, sdkappid: int, packet: SetCallback, _: Actor) -> None:
+    state.rooms.update_callback(sdkappid, packet.Url, packet.CallbackCommandList)
 
 
-def _get_callback(engine: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> dict[str, Any]:
-    config = engine.get_callback(sdkappid)
+def _get_callback(state: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> dict[str, Any]:
+    config = state.rooms.get_callback(sdkappid)
     return {"Url": config.url, "CallbackCommandList": list(config.commands)}
 
 
-def _delete_callback(engine: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> None:
-    engine.delete_callback(sdkappid)
+def _delete_callback(state: BackendState, sdkappid: int, _packet: Empty, _: Actor) -> None:
+    state.rooms.delete_callback(sdkappid)
 
 
-def _create_room(engine: BackendState, sdkappid: int, packet: CreateRoom, by: Actor) -> None:
-    engine.create_room(sdkappid, new_room_of(packet, by.operator), by)
+def _create_room(state: BackendState, sdkappid: int, packet: CreateRoom, actor: Actor) -> None:
+    state.rooms.create_room(sdkappid, new_room_of(packet, actor.operator), actor)
 
 
-def _destroy_room(engine: BackendState, sdkappid: int, packet: Named, by: Actor) -> None:
-    engine.destroy_room(RoomKey(sdkappid, packet.RoomId), by)
+def _destroy_room(state: BackendState, sdkappid: int, packet: NamedRoom, actor: Actor) -> None:
+    state.rooms.destroy_room(RoomKey(sdkappid, packet.RoomId), actor)
 
 
-def _update_room_info(engine: BackendState, sdkappid: int, packet: UpdateRoom, by: Actor) -> None:
-    engine.update_room(RoomKey(sdkappid, packet.RoomInfo.RoomId), changes_of(packet.RoomInfo), by)
+def _update_room_info(state: BackendState, sdkappid: int, packet: UpdateRoom, actor: Actor) -> None:
+    state.rooms.update_room(RoomKey(sdkappid, packet.RoomInfo.RoomId), changes_of(packet.RoomInfo), actor)
 
 
-def _get_room_info(engine: BackendState, sdkappid: int, packet: Named, by: Actor) -> dict[str, Any]:
-    hall = engine.hall(RoomKey(sdkappid, packet.RoomId))
-    info: dict[str, Any] = msgspec.to_builtins(hall.created("Conference", by.now))
-    return {"RoomInfo": {**info, "MemberCount": len(hall.room.members)}}
+def _get_room_info(state: BackendState, sdkappid: int, packet: NamedRoom, actor: Actor) -> dict[str, Any]:
+    entry = state.rooms.entry(RoomKey(sdkappid, packet.RoomId))
+    info: dict[str, Any] = msgspec.to_builtins(entry.created("Conference", actor.now))
+    return {"RoomInfo": {**info, "MemberCount": len(entry.room.members)}}
 
 
-def _kick_user_out(engine: BackendState, sdkappid: int, packet: KickUserOut, by: Actor) -> None:
-    engine.kick(RoomKey(sdkappid, packet.RoomId), packet.MemberList_Account, packet.Reason, by)
+def _kick_user_out(state: BackendState, sdkappid: int, packet: KickUserOut, actor: Actor) -> None:
+    state.members.kick(RoomKey(sdkappid, packet.RoomId), packet.MemberList_Account, packet.Reason, actor)
 
 
-def _get_room_member_list(engine: BackendState, sdkappid: int, packet: MemberListAsked, _: Actor) -> dict[str, Any]:
-    """Next is the place in the order of entering after which to go on, so that nobody is told twice or left out."""
-    hall = engine.hall(RoomKey(sdkappid, packet.RoomId))
+def _get_room_member_list(state: BackendState, sdkappid: int, packet: MemberPage, _: Actor) -> dict[str, Any]:
+    """Next is the last listed member's place in the order of entering, so no member is listed twice or missed."""
+    room = state.rooms.entry(RoomKey(sdkappid, packet.RoomId)).room
     if packet.Next and not (packet.Next.isascii() and packet.Next.isdigit() and len(packet.Next) < 16):
-        raise BackendError(Code.BAD_PARAMETER, "Next: give back what the answer before had")
+        raise BackendError(Code.BAD_PARAMETER, "Next: give back the value of the previous response")
     after = int(packet.Next or 0)
-    rest = [account for account in hall.room.members if hall.entered[account] > after]
+    rest = [member for member in room.members.values() if member.entered > after]
     page = rest[: packet.Count]
-    room = hall.room
     listed: list[dict[str, Any]] = [
         {
-            "Member_Account": account,
-            "NameCard": room.members[account].name_card,
-            "Role": "Owner" if account == room.owner else "Admin" if account in room.admins else "Member",
+            "Member_Account": member.account,
+            "NameCard": member.name_card,
+            "Role": "Owner" if member.account == room.owner else "Admin" if member.account in room.admins else "Member",
             "Marks": [],
             "CustomInfo": "",
         }
-        for account in page
+        for member in page
     ]
-    return {"Next": str(hall.entered[page[-1]]) if len(rest) > len(page) else "", "MemberList": listed}
+    return {"Next": str(page[-1].entered) if len(rest) > len(page) else "", "MemberList": listed}
 
 
 _BASIC: Final = (Code.INTERNAL, Code.BAD_PARAMETER)
@@ -122,14 +122,14 @@ APIS: Final[dict[str, Api]] = {
         Api(f"{_CONFIG}/update_callback", SetCallback, (*_BASIC, Code.NO_CALLBACK), _update_callback,
             "Change the callback"),
         Api(f"{_CONFIG}/get_callback", Empty, (*_BASIC, Code.NO_CALLBACK), _get_callback, "Read the callback"),
-        Api(f"{_CONFIG}/delete_callback", Empty, _BASIC, _delete_callback, "Forget the callback"),
+        Api(f"{_CONFIG}/delete_callback", Empty, _BASIC, _delete_callback, "Delete the callback"),
         Api(f"{_ROOMS}/create_room", CreateRoom, (*_BASIC, Code.ROOM_EXISTS), _create_room, "Create a room"),
-        Api(f"{_ROOMS}/destroy_room", Named, _ROOM, _destroy_room, "Destroy a room"),
+        Api(f"{_ROOMS}/destroy_room", NamedRoom, _ROOM, _destroy_room, "Destroy a room"),
         Api(f"{_ROOMS}/update_room_info", UpdateRoom, _ROOM, _update_room_info, "Change a room"),
-        Api(f"{_ROOMS}/get_room_info", Named, _ROOM, _get_room_info, "Read a room"),
+        Api(f"{_ROOMS}/get_room_info", NamedRoom, _ROOM, _get_room_info, "Read a room"),
         Api(f"{_ROOMS}/kick_user_out", KickUserOut, (*_ROOM, Code.NOT_A_MEMBER), _kick_user_out,
-            "Kick up to 20 members out"),
-        Api(f"{_ROOMS}/get_room_member_list", MemberListAsked, _ROOM, _get_room_member_list, "List who is in a room"),
+            "Kick up to 20 members"),
+        Api(f"{_ROOMS}/get_room_member_list", MemberPage, _ROOM, _get_room_member_list, "List the members of a room"),
     )
 }  # fmt: skip
 """The documented REST APIs by path."""
@@ -137,16 +137,11 @@ APIS: Final[dict[str, Api]] = {
 _DECODERS: Final = {path: msgspec.json.Decoder(api.packet) for path, api in APIS.items()}
 
 
-def fail(code: Code, info: str) -> dict[str, Any]:
-    """A response packet that says no."""
-    return {"ActionStatus": "FAIL", "ErrorInfo": info, "ErrorCode": int(code)}
-
-
 @dataclass
 class Rest:
-    """Answers REST calls. *monotonic_s* and *wall_s* tell the real time, for the limit of calls and for usersig.
+    """Answers REST calls. *monotonic_s* and *wall_s* tell the real time, for the rate limit and for UserSig.
 
-    ``planned`` holds answers that a test has asked for: the next calls of an API get these codes, whatever they say.
+    ``planned`` holds the error codes that a test planned for the next calls of an API.
     """
 
     service: Service
@@ -161,7 +156,7 @@ class Rest:
         """The response packet to a call; its HTTP status is always 200 (protocol.md 2)."""
         try:
             sdkappid, packet, api = self._admit(method, path, query, body)
-            response = self.service.act(lambda engine, now: api.handler(engine, sdkappid, packet, self._by(now)))
+            response = self.service.act(lambda state, now: api.handler(state, sdkappid, packet, self._actor(now)))
         except BackendError as error:
             answer: dict[str, Any] = fail(error.code, error.info)
         else:
@@ -171,19 +166,19 @@ class Rest:
         return {**answer, "RequestId": self._request_id()}
 
     def plan(self, sdkappid: int, api: str, codes: Sequence[Code]) -> None:
-        """Answer the next calls of *api* (its last word, as kick_user_out) with *codes*, in this order."""
+        """Answer the next calls of *api* (the end of its path, as kick_user_out) with *codes*, in order."""
         self.planned.setdefault((sdkappid, api), deque()).extend(codes)
 
-    def _by(self, now: int) -> Actor:
-        return Actor(self.administrator, Origin(self.service.habits.rest_ip, "RESTAPI"), now)
+    def _actor(self, now: int) -> Actor:
+        return Actor(self.administrator, Origin(self.service.options.rest_ip, "RESTAPI"), now)
 
     def _admit(self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, Api]:
-        """Who calls what with which packet; raises ``BackendError`` for calls that go no further."""
+        """The calling app, the packet and the API; raises ``BackendError`` for a call that is refused before."""
         api = APIS.get(path)
         if api is None:
             raise BackendError(Code.BAD_URL, path[:100])
         if method != "POST":
-            raise BackendError(Code.BAD_HTTP, f"it is POSTed, not {method}")
+            raise BackendError(Code.BAD_HTTP, f"use POST, not {method}")
         sdkappid = self._caller(query)
         self._limit(sdkappid, path)
         planned = self.planned.get((sdkappid, path.rpartition("/")[2]))
@@ -195,21 +190,21 @@ class Rest:
     def _caller(self, query: Sequence[tuple[str, str]]) -> int:
         given = dict(query)
         if len(given) != len(query):
-            raise BackendError(Code.BAD_HTTP, "a parameter of the URL stands there twice")
+            raise BackendError(Code.BAD_HTTP, "a URL parameter is given twice")
         if not given.get("sdkappid"):
             raise BackendError(Code.NO_SDKAPPID, "the URL has no sdkappid (lower case)")
         app = next((app for app in self.service.apps.values() if str(app.sdkappid) == given["sdkappid"]), None)
         if app is None:
-            raise BackendError(Code.BAD_SDKAPPID, f"{given['sdkappid'][:20]} is none of ours")
-        strange = sorted(given.keys() - _PARAMETERS)
-        if strange and not self.service.habits.lenient:
-            raise BackendError(Code.BAD_HTTP, f"the URL has an unknown parameter {strange[0][:40]}")
+            raise BackendError(Code.BAD_SDKAPPID, f"{given['sdkappid'][:20]} is not served here")
+        unknown = sorted(given.keys() - _PARAMETERS)
+        if unknown and not self.service.options.lenient:
+            raise BackendError(Code.BAD_HTTP, f"the URL has an unknown parameter {unknown[0][:40]}")
         self._check_account(app, given)
         random = given.get("random", "")
         if not (random.isascii() and random.isdigit() and len(random) <= 10 and int(random) < _UINT32):
-            raise BackendError(Code.BAD_HTTP, "random is no whole number from 0 to 4294967295")
+            raise BackendError(Code.BAD_HTTP, "random must be an integer from 0 to 4294967295")
         if given.get("contenttype") != "json":
-            raise BackendError(Code.BAD_HTTP, "contenttype is not json")
+            raise BackendError(Code.BAD_HTTP, "contenttype must be json")
         return app.sdkappid
 
     def _check_account(self, app: AppSettings, given: Mapping[str, str]) -> None:
@@ -229,15 +224,15 @@ class Rest:
             if why is not None:
                 raise BackendError(Code.BAD_SIGNATURE, f"usersig: {why}")
         if identifier != self.administrator:
-            raise BackendError(Code.NEEDS_ADMIN, f"{identifier[:40]} is none; ours is {self.administrator}")
+            raise BackendError(Code.NEEDS_ADMIN, f"{identifier[:40]} is not the administrator {self.administrator}")
 
     def _limit(self, sdkappid: int, path: str) -> None:
         now = self.monotonic_s()
         calls = self._calls.setdefault((sdkappid, path), deque())
         while calls and calls[0] <= now - 1:
             calls.popleft()
-        if len(calls) >= self.service.habits.calls_per_second:
-            raise BackendError(Code.TOO_OFTEN, f"more than {self.service.habits.calls_per_second} a second")
+        if len(calls) >= self.service.options.calls_per_second:
+            raise BackendError(Code.TOO_OFTEN, f"more than {self.service.options.calls_per_second} a second")
         calls.append(now)
 
     def _packet(self, path: str, body: bytes) -> Any:
@@ -253,14 +248,14 @@ class Rest:
         return packet
 
     def _tolerated(self, path: str, body: bytes, error: msgspec.ValidationError) -> Any:
-        """The packet without its unknown fields, if this backend is lenient."""
+        """The packet without its unknown fields if the options allow that; else raises."""
         try:
             document: Any = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError) as worse:
             raise BackendError(Code.BAD_JSON, str(worse) or "nested too deeply") from None
         if not isinstance(document, dict):
-            raise BackendError(Code.BAD_JSON, "the body is no object; send {} for nothing") from None
-        if self.service.habits.lenient and "unknown field" in str(error):
+            raise BackendError(Code.BAD_JSON, "the body must be a JSON object, {} if empty") from None
+        if self.service.options.lenient and "unknown field" in str(error):
             try:
                 return msgspec.convert(_known(document, APIS[path].packet), APIS[path].packet)
             except msgspec.ValidationError as still:
@@ -269,7 +264,7 @@ class Rest:
 
     def _request_id(self) -> str:
         self._answered += 1
-        digest = hashlib.md5(f"{self.service.habits.seed} {self._answered}".encode(), usedforsecurity=False)
+        digest = hashlib.md5(f"{self.service.options.seed} {self._answered}".encode(), usedforsecurity=False)
         return f"Id-{digest.hexdigest()}-O-Seq-{self._answered}"
 
 

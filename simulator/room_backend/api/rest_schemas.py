@@ -1,4 +1,4 @@
-"""The request packets of the documented REST, strict, with the documented limits (protocol.md 2, 4)."""
+"""Request packets of the documented REST with the documented limits (protocol.md 2, 4)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from roomhook.simulator.room_backend.state.rooms import NewRoom
 
 __all__ = [
     "Account",
-    "AskedRoom",
     "CreateRoom",
     "Empty",
     "KickUserOut",
-    "MemberListAsked",
-    "Named",
+    "MemberPage",
+    "NamedRoom",
     "NewRoomInfo",
     "RoomId",
+    "RoomInfoFields",
     "SetCallback",
     "UpdateRoom",
     "changes_of",
@@ -67,21 +67,21 @@ _RECORDED_AS: Final = {
     "IsSeatEnabled": "seats_enabled",
     "TakeSeatMode": "seat_mode",
 }
-"""Under which name ``RoomRecord`` keeps a field."""
+"""The fields of ``RoomRecord`` that RoomInfo sets."""
 
 
 class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``{}``, which get_callback and delete_callback ask for."""
+    """``{}`` of get_callback and delete_callback."""
 
 
 class SetCallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of set_callback and update_callback."""
+    """Packet of set_callback and update_callback."""
 
     Url: Annotated[str, Meta(min_length=1, max_length=2083)]
     CallbackCommandList: Annotated[list[str], Meta(max_length=64)]
 
 
-class AskedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RoomInfoFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fields of RoomInfo that can be set at any time."""
 
     RoomId: RoomId
@@ -96,8 +96,8 @@ class AskedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     TakeSeatMode: _SeatMode | UnsetType = UNSET
 
 
-class NewRoomInfo(AskedRoom, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """RoomInfo of create_room: in addition what is decided once."""
+class NewRoomInfo(RoomInfoFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """RoomInfo of create_room: also the fields that can't change later."""
 
     RoomType: Literal["Conference"]
     Owner_Account: Account | UnsetType = UNSET
@@ -108,34 +108,34 @@ class NewRoomInfo(AskedRoom, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class CreateRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of create_room."""
+    """Packet of create_room."""
 
     RoomInfo: NewRoomInfo
     ScheduleInviteeList_Account: Annotated[list[Account], Meta(max_length=300)] | UnsetType = UNSET
 
 
 class UpdateRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of update_room_info."""
+    """Packet of update_room_info."""
 
-    RoomInfo: AskedRoom
+    RoomInfo: RoomInfoFields
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of destroy_room and get_room_info."""
+class NamedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Packet of destroy_room and get_room_info."""
 
     RoomId: RoomId
 
 
 class KickUserOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of kick_user_out."""
+    """Packet of kick_user_out."""
 
     RoomId: RoomId
     MemberList_Account: Annotated[list[Account], Meta(min_length=1, max_length=20)]
     Reason: _Reason
 
 
-class MemberListAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of get_room_member_list; Next is "" at first, then what the answer before has given."""
+class MemberPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Packet of get_room_member_list; Next is "" for the first page, then that of the previous response."""
 
     RoomId: RoomId
     Count: _Count = 50
@@ -143,7 +143,7 @@ class MemberListAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def new_room_of(packet: CreateRoom, operator: str) -> NewRoom:
-    """What create_room asks for; a room without an owner is its creator's."""
+    """The room to create; without Owner_Account, *operator* owns it."""
     info = packet.RoomInfo
     settings = {name: value for name, value in changes_of(info).items() if name not in {"room_name", "max_members"}}
     return NewRoom(
@@ -159,14 +159,14 @@ def new_room_of(packet: CreateRoom, operator: str) -> NewRoom:
     )
 
 
-def changes_of(info: AskedRoom) -> dict[str, Any]:
-    """The fields that were given, under their names in ``RoomRecord``."""
+def changes_of(info: RoomInfoFields) -> dict[str, Any]:
+    """The given fields by their names in ``RoomRecord``."""
     given = ((name, getattr(info, name, UNSET)) for name in _RECORDED_AS)
     return {_RECORDED_AS[name]: value for name, value in given if value is not UNSET}
 
 
 def check_bytes(packet: Any) -> None:
-    """Raise ``BackendError`` (100002) for a text that has too many bytes, though not too many characters."""
+    """Raise ``BackendError`` (100002) for a text with too many bytes."""
     for name, text in _texts(msgspec.to_builtins(packet)):
         if len(text.encode("utf-8", "surrogatepass")) > _LIMITS.get(name, 1 << 30):
             raise BackendError(Code.BAD_PARAMETER, f"{name}: more than {_LIMITS[name]} bytes of UTF-8")

@@ -1,4 +1,4 @@
-"""The Room backend's clock: the real one, or a virtual one that stands still until it is told to go on."""
+"""The Room backend's clock: the real one, or a virtual one that stands still until it is advanced."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["Clock", "RealClock", "VirtualClock"]
 
 
 class Clock(Protocol):
-    """Tells the time by which rooms live: ms since the epoch; ``virtual`` says that it has to be advanced."""
+    """The time of rooms and events, in ms since the epoch; a ``virtual`` one has to be advanced."""
 
     virtual: bool
 
     def now_ms(self) -> int:
-        """The moment."""
+        """The current time."""
         raise NotImplementedError
 
 
 class RealClock:
-    """The clock on the wall, but never backwards."""
+    """The wall clock, but never backwards."""
 
     virtual = False
 
@@ -27,7 +27,7 @@ class RealClock:
         self._latest = 0
 
     def now_ms(self) -> int:
-        """The moment."""
+        """The current time."""
         self._latest = max(self._latest, time.time_ns() // 1_000_000)
         return self._latest
 
@@ -41,9 +41,13 @@ class VirtualClock:
         self._now = start_ms
 
     def now_ms(self) -> int:
-        """The moment."""
+        """The current time."""
         return self._now
 
-    def go_to(self, moment_ms: int) -> None:
-        """Go on to *moment_ms*; a clock does not go back."""
-        self._now = max(self._now, moment_ms)
+    def go_to(self, time_ms: int) -> None:
+        """Advance to *time_ms*; the clock never goes back."""
+        self._now = max(self._now, time_ms)
+
+    def undo(self, time_ms: int) -> None:
+        """Return to *time_ms*, because nothing after it could be stored."""
+        self._now = time_ms

@@ -1,241 +1,223 @@
-"""A courier for each app and callback URL: keeps the order of each room, retries, and does harm on demand."""
+"""Delivers the callbacks of one app to one URL: keeps the order within each room, retries, and injects faults."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from random import Random
 from typing import Final, cast
-
-import msgspec
 
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.room_backend.runtime.faults import FaultInjector
 from roomhook.simulator.room_backend.runtime.store import AttemptRow
-from roomhook.simulator.room_backend.state.options import BackendOptions
 from roomhook.simulator.transport.attempt import Attempt
+from roomhook.simulator.transport.retry_policy import RetryPolicy
 from roomhook.simulator.transport.sender import Sender
-from roomhook.simulator.transport.target import Target
 
-__all__ = ["DeliveryQueue", "Faults", "QueuedCallback"]
+__all__ = ["DeliveryAttempt", "DeliveryQueue", "QueuedCallback"]
 
 _HELD_MS: Final = 500
-"""How long a callback that is to be overtaken waits for another one to overtake it."""
-
-
-class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What befalls an app's callbacks: shares (0 to 1) that are dropped, sent twice, overtaken; a delay (ms, from-to).
-
-    ``callbacks`` says for how many of the next callbacks; None: until it is changed.
-    """
-
-    drop: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
-    delay_ms: tuple[int, int] = (0, 0)
-    callbacks: int | None = None
+"""How long a callback waits to be overtaken."""
 
 
 class QueuedCallback:
-    """A callback on its way: ``id`` is the store's, ``number`` counts its attempts."""
+    """A callback to deliver: ``id`` in the store, ``attempts`` so far, ``copies`` to send after it is settled."""
 
-    __slots__ = ("event", "first_ns", "id", "kind", "number", "room")
+    __slots__ = ("attempts", "copies", "event", "first_ns", "id", "kind", "room")
 
-    def __init__(self, callback: int, room: str, event: CallbackEvent, number: int = 0, kind: str = "first") -> None:
+    def __init__(self, callback: int, room: str, event: CallbackEvent, attempts: int = 0, kind: str = "first") -> None:
         self.id = callback
         self.room = room
         self.event = event
-        self.number = number
+        self.attempts = attempts
         self.kind = kind
         self.first_ns = 0
+        self.copies = 0
 
 
-class _Posting(Attempt, kw_only=True):
-    parcel: QueuedCallback
+class DeliveryAttempt(Attempt, kw_only=True):
+    """One attempt of a callback, numbered from 1; ``wall_ns`` is the wall clock's time at ``posted_ns``."""
+
+    callback: QueuedCallback
+    kind: str
     request_time: int
     number: int
+    wall_ns: int
+    posted_ns: int
+
+    def row(self, final: str | None) -> AttemptRow:
+        """The attempt as it is stored; *final* is the state that its callback is in now."""
+        offset = self.wall_ns - self.posted_ns
+        return AttemptRow(
+            self.callback.id,
+            self.number,
+            self.kind,
+            (self.sent_ns + offset) // 1000,
+            (self.done_ns + offset) // 1000,
+            self.request_time,
+            self.result.outcome,
+            self.result.status or None,
+            " ".join(self.result.breaches),
+            final,
+        )
 
 
 class DeliveryQueue:
-    """Sends the callbacks of one app to one URL, at most ``in_flight`` at once, never two of one room.
+    """Sends the callbacks of one app to one URL over *sender*, never two of one room at once.
 
-    *record* gets every ended attempt, *later* is asked to call back after some ms of the Room backend's clock, *rested*
-    is told whenever everything that is not put off has its outcome.
+    *on_attempt* gets the stored form of every ended attempt, with the attempt itself unless a fault dropped it;
+    *call_later* runs a function after some ms of the Room backend's clock; *on_idle* is called whenever all callbacks
+    that are not postponed have their outcome.
     """
 
     def __init__(
         self,
         sender: Sender,
-        habits: BackendOptions,
+        retry: RetryPolicy,
+        faults: FaultInjector,
         *,
-        random: Random,
-        record: Callable[[AttemptRow], object],
-        later: Callable[[int, Callable[[], object]], object],
-        rested: Callable[[], object],
+        on_attempt: Callable[[AttemptRow, DeliveryAttempt | None], object],
+        call_later: Callable[[int, Callable[[], object]], object],
+        on_idle: Callable[[], object],
     ) -> None:
-        self.faults = Faults()
+        self.faults = faults
         self.outstanding = 0
-        self.put_off = 0
+        self.postponed = 0
         self._sender = sender
-        sender.on_complete = self._done
-        self._target: Target = sender.target
-        self._retry = habits.retry
-        self._most = habits.in_flight
-        self._random = random
-        self._record = record
-        self._later = later
-        self._rested = rested
+        sender.on_complete = self._completed
+        self._retry = retry
+        self._on_attempt = on_attempt
+        self._call_later = call_later
+        self._on_idle = on_idle
         self._ready: deque[QueuedCallback] = deque()
-        self._lanes: dict[str, deque[QueuedCallback]] = {}
+        self._rooms: dict[str, deque[QueuedCallback]] = {}
         self._held: QueuedCallback | None = None
-        self._in_flight = 0
-        self._copies: dict[int, int] = {}
-        self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
         self._stopping = False
 
     @property
     def waiting(self) -> int:
-        """Callbacks that have no outcome yet, wherever they are."""
-        return self.outstanding + self.put_off
+        """The number of callbacks without a final outcome."""
+        return self.outstanding + self.postponed
 
-    def hand_over(self, parcel: QueuedCallback) -> None:
-        """Take a callback on; the faults decide what becomes of it."""
-        faults = self._faults_of_next()
-        if faults is None:
-            self._queue(parcel)
-            return
-        chance = self._random.random
-        dropped, doubled, overtaken = chance() < faults.drop, chance() < faults.duplicate, chance() < faults.reorder
-        delay = self._random.randint(*faults.delay_ms)
-        if dropped:
+    def add(self, callback: QueuedCallback) -> None:
+        """Deliver *callback*, with the faults drawn for it."""
+        fate = self.faults.draw()
+        if fate.dropped:
             now_us = time.time_ns() // 1000
-            self._record(
-                AttemptRow(parcel.id, 1, "dropped", now_us, now_us, now_us // 1_000_000, "dropped", None, "", "dropped")
+            row = AttemptRow(
+                callback.id, 1, "dropped", now_us, now_us, now_us // 1_000_000, "dropped", None, "", "dropped"
             )
+            self._on_attempt(row, None)
             return
-        if doubled:
-            self._copies[parcel.id] = 1
-        if overtaken and self._held is None:
-            self._held = parcel
-            self.put_off += 1
-            self._later(_HELD_MS, lambda: self.release(parcel))
-        elif delay:
-            self.put_off += 1
-            self._later(delay, lambda: self._return(parcel))
+        callback.copies = int(fate.duplicated)
+        if fate.overtaken and self._held is None:
+            self._held = callback
+            self.postponed += 1
+            self._call_later(_HELD_MS, lambda: self.release(callback))
+        elif fate.delay_ms:
+            self.postponed += 1
+            self._call_later(fate.delay_ms, lambda: self._resume(callback))
         else:
-            self._queue(parcel)
-            self.release(self._held)
+            self._queue(callback)
+            self.release()
 
-    def release(self, parcel: QueuedCallback | None = None) -> None:
-        """Send *parcel* (None: whatever there is), which was held back to be overtaken, if it still is."""
+    def release(self, callback: QueuedCallback | None = None) -> None:
+        """Send the callback that waits to be overtaken (only *callback*, if given)."""
         held = self._held
-        if held is not None and parcel in {held, None}:
+        if held is not None and callback in {held, None}:
             self._held = None
-            self._return(held)
+            self._resume(held)
 
     def stop(self) -> None:
-        """Begin nothing more; what is under way still gets its outcome."""
+        """Start no more attempts; those under way still get their outcome."""
         self._stopping = True
-        self.outstanding -= len(self._ready) + sum(map(len, self._lanes.values()))
+        self.outstanding -= len(self._ready) + sum(map(len, self._rooms.values()))
         self._ready.clear()
-        for lane in self._lanes.values():
-            lane.clear()
+        for waiting in self._rooms.values():
+            waiting.clear()
         if not self.outstanding:
-            self._rested()
+            self._on_idle()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._sender.close()
 
-    def _faults_of_next(self) -> Faults | None:
-        faults = self.faults
-        if faults.callbacks is not None:
-            left = faults.callbacks - 1
-            self.faults = msgspec.structs.replace(faults, callbacks=left) if left > 0 else Faults()
-        return None if faults == Faults() else faults
+    def _resume(self, callback: QueuedCallback) -> None:
+        self.postponed -= 1
+        self._queue(callback)
 
-    def _return(self, parcel: QueuedCallback) -> None:
-        self.put_off -= 1
-        self._queue(parcel)
-
-    def _queue(self, parcel: QueuedCallback) -> None:
+    def _queue(self, callback: QueuedCallback) -> None:
         if self._stopping:
             return
         self.outstanding += 1
-        lane = self._lanes.get(parcel.room)
-        if lane is not None:
-            lane.append(parcel)
+        waiting = self._rooms.get(callback.room)
+        if waiting is not None:
+            waiting.append(callback)
             return
-        self._lanes[parcel.room] = deque()
-        if self._in_flight < self._most:
-            self._post(parcel)
+        self._rooms[callback.room] = deque()
+        if self._sender.in_flight < self._sender.connections:
+            self._post(callback)
         else:
-            self._ready.append(parcel)
+            self._ready.append(callback)
 
-    def _post(self, parcel: QueuedCallback) -> None:
-        now_ns = time.monotonic_ns()
-        request_time = (now_ns + self._wall_offset_ns) // 1_000_000_000
-        request = self._target.request(parcel.event, request_time)
-        parcel.number += 1
-        posting = _Posting(request, now_ns, parcel=parcel, request_time=request_time, number=parcel.number)
-        parcel.first_ns = parcel.first_ns or now_ns
-        self._in_flight += 1
-        self._sender.start([posting])
-
-    def _done(self, attempts: list[Attempt]) -> None:
-        for posting in attempts:
-            self._settle(cast("_Posting", posting))
-
-    def _settle(self, posting: _Posting) -> None:
-        parcel = posting.parcel
-        self._in_flight -= 1
-        self.outstanding -= 1
-        final = self._final(posting, parcel)
-        offset = self._wall_offset_ns
-        self._record(
-            AttemptRow(
-                parcel.id,
-                posting.number,
-                parcel.kind,
-                (posting.sent_ns + offset) // 1000,
-                (posting.done_ns + offset) // 1000,
-                posting.request_time,
-                posting.result.outcome,
-                posting.result.status or None,
-                " ".join(posting.result.breaches),
-                final,
-            )
+    def _post(self, callback: QueuedCallback) -> None:
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        request_time = wall_ns // 1_000_000_000
+        callback.attempts += 1
+        callback.first_ns = callback.first_ns or now_ns
+        attempt = DeliveryAttempt(
+            self._sender.target.request(callback.event, request_time),
+            now_ns,
+            callback=callback,
+            kind=callback.kind,
+            request_time=request_time,
+            number=callback.attempts,
+            wall_ns=wall_ns,
+            posted_ns=now_ns,
         )
-        if final is not None and self._copies.pop(parcel.id, 0) and not self._stopping:
-            copy = QueuedCallback(parcel.id, parcel.room, parcel.event, parcel.number, "copy")
-            self.outstanding += 1
-            self._lanes[parcel.room].appendleft(copy)
-        self._next(parcel.room)
-        if not self.outstanding:
-            self._rested()
+        self._sender.start([attempt])
 
-    def _next(self, room: str) -> None:
-        lane = self._lanes[room]
-        if lane:
-            self._ready.append(lane.popleft())
+    def _completed(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            self._settle(cast("DeliveryAttempt", attempt))
+
+    def _settle(self, attempt: DeliveryAttempt) -> None:
+        callback = attempt.callback
+        self.outstanding -= 1
+        final = self._final_state(attempt)
+        self._on_attempt(attempt.row(final), attempt)
+        if final is not None and callback.copies and not self._stopping:
+            callback.copies = 0
+            copy = QueuedCallback(callback.id, callback.room, callback.event, callback.attempts, "copy")
+            self.outstanding += 1
+            self._rooms[callback.room].appendleft(copy)
+        self._start_next(callback.room)
+        if not self.outstanding:
+            self._on_idle()
+
+    def _start_next(self, room: str) -> None:
+        waiting = self._rooms[room]
+        if waiting:
+            self._ready.append(waiting.popleft())
         else:
-            del self._lanes[room]
-        while self._ready and self._in_flight < self._most:
+            del self._rooms[room]
+        while self._ready and self._sender.in_flight < self._sender.connections:
             self._post(self._ready.popleft())
 
-    def _final(self, posting: _Posting, parcel: QueuedCallback) -> str | None:
-        """The state in which the callback is now; None if it will be tried again."""
-        if posting.result.outcome is DeliveryOutcome.DELIVERED:
+    def _final_state(self, attempt: DeliveryAttempt) -> str | None:
+        """The final state of the callback, or None if it is sent again."""
+        callback = attempt.callback
+        if attempt.result.outcome is DeliveryOutcome.DELIVERED:
             return "delivered"
-        if parcel.kind == "copy":
+        if callback.kind == "copy":
             return None
-        since_first_ms = (posting.done_ns - parcel.first_ns) / 1e6
-        wait_ms = self._retry.wait_ms(posting.result.outcome, posting.number, since_first_ms)
+        since_first_ms = (attempt.done_ns - callback.first_ns) / 1e6
+        wait_ms = self._retry.wait_ms(attempt.result.outcome, attempt.number, since_first_ms)
         if wait_ms is None:
             return "failed"
         if not self._stopping:
-            parcel.kind = "retry"
-            self.put_off += 1
-            self._later(int(wait_ms), lambda: self._return(parcel))
+            callback.kind = "retry"
+            self.postponed += 1
+            self._call_later(int(wait_ms), lambda: self._resume(callback))
         return None

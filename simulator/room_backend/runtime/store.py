@@ -1,7 +1,7 @@
-"""What the mock Room backend keeps: the state of its rooms, every callback, every attempt, in one SQLite file.
+"""The store of the mock Room backend: rooms, callbacks and attempts in one SQLite file.
 
-What an answered call has changed and caused is committed before the answer leaves, so that ``kill -9`` loses none of
-it: a callback stays pending until its last attempt is written down, and is sent again by the next run.
+The changes and callbacks of a call are committed before it is answered, so ``kill -9`` loses none of them. A callback
+stays pending until its last attempt is stored; otherwise the next run sends it again.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_event import CallbackEvent
-from roomhook.simulator.room_backend.state.rooms import Key, PendingCallback
+from roomhook.simulator.room_backend.state.changes import PendingCallback, StateKey
 
 __all__ = ["AttemptRow", "CallbackRow", "Store"]
 
 _APPLICATION_ID: Final = 0x526D6873
 _VERSION: Final = 1
 _KEPT_IN_MEMORY: Final = 10_000
-"""Ended callbacks that a store without a file remembers."""
+"""Settled callbacks that a store without a file keeps."""
 
 _TABLES: Final = """
 CREATE TABLE state (
@@ -46,7 +47,7 @@ CREATE TABLE attempts (
 
 
 class AttemptRow(NamedTuple):
-    """One ended attempt; ``final`` is the state that its callback is in from now on, None if it is still pending."""
+    """One ended attempt; ``final`` is the final state of its callback, None if it is still pending."""
 
     callback: int
     number: int
@@ -77,12 +78,16 @@ class CallbackRow(NamedTuple):
 
     @property
     def event(self) -> CallbackEvent:
-        """What is sent."""
+        """The event to send."""
         return CallbackEvent(self.time_ms, self.command, self.client_ip, self.platform, self.body)
 
 
 class Store:
-    """The store in the file *path*, made if need be; None keeps everything in memory."""
+    """The store in the file *path*, created if missing; None keeps everything in memory.
+
+    A method that writes raises ``sqlite3.Error`` if it can't, and then has changed nothing; ``warn`` gets one line when
+    that begins and one when it ends.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._lock = _locked(path) if path is not None else -1
@@ -92,94 +97,120 @@ class Store:
             self._unlock()
             raise
         self._in_memory = path is None
+        self._failing = False
+        self.warn: Callable[[str], object] = lambda _: None
 
-    def state(self) -> Iterator[tuple[Key, bytes]]:
-        """All that is stored of the rooms and apps."""
+    def state(self) -> Iterator[tuple[StateKey, bytes]]:
+        """Everything stored of rooms and apps."""
         for sdkappid, room, kind, name, value in self._connection.execute("SELECT * FROM state"):
-            yield Key(sdkappid, room, kind, name), value.encode()
+            yield StateKey(sdkappid, room, kind, name), value.encode()
+
+    def state_of(self, rooms: Collection[tuple[int, str]]) -> Iterator[tuple[StateKey, bytes]]:
+        """What is stored of some rooms, given as SDKAppID and RoomId ("": the app's own)."""
+        for room in rooms:
+            sql = "SELECT * FROM state WHERE sdkappid = ? AND room = ?"
+            for sdkappid, room_id, kind, name, value in self._connection.execute(sql, room):
+                yield StateKey(sdkappid, room_id, kind, name), value.encode()
 
     def clock_ms(self) -> int | None:
-        """Where the virtual clock of the run before stood."""
+        """The virtual clock's time when the last run stopped."""
         row = self._connection.execute("SELECT now_ms FROM clock").fetchone()
         return row[0] if row else None
 
     def commit(
-        self, changed: Sequence[tuple[Key, bytes | None]], caused: Sequence[PendingCallback], now_ms: int | None = None
+        self,
+        changed: Sequence[tuple[StateKey, bytes | None]],
+        callbacks: Sequence[PendingCallback],
+        now_ms: int | None = None,
     ) -> list[int]:
-        """Write the changed state (None: gone) and the callbacks in one transaction; returns the callbacks' ids."""
-        execute = self._connection.execute
-        execute("BEGIN")
-        for key, value in changed:
-            if value is None:
-                execute("DELETE FROM state WHERE sdkappid = ? AND room = ? AND kind = ? AND name = ?", key)
-            else:
-                execute("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", (*key, value.decode()))
+        """Write the changed state (None: removed) and the callbacks in one transaction; returns the callbacks' ids."""
         ids: list[int] = []
-        for one in caused:
-            event = one.event
-            row = (one.sdkappid, one.url, one.room_id, event.time_ms, event.command)
-            sql = (
-                "INSERT INTO callbacks (sdkappid, url, room, time_ms, command, client_ip, platform, body)"
-                " VALUES (?,?,?,?,?,?,?,?)"
-            )
-            ids.append(execute(sql, (*row, event.client_ip, event.platform, event.body)).lastrowid or 0)
-        if now_ms is not None:
-            execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (now_ms,))
-        execute("COMMIT")
+        with self._transaction() as connection:
+            execute = connection.execute
+            for key, value in changed:
+                if value is None:
+                    execute("DELETE FROM state WHERE sdkappid = ? AND room = ? AND kind = ? AND name = ?", key)
+                else:
+                    execute("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", (*key, value.decode()))
+            for callback in callbacks:
+                event = callback.event
+                row = (callback.sdkappid, callback.url, callback.room_id, event.time_ms, event.command)
+                sql = (
+                    "INSERT INTO callbacks (sdkappid, url, room, time_ms, command, client_ip, platform, body)"
+                    " VALUES (?,?,?,?,?,?,?,?)"
+                )
+                ids.append(execute(sql, (*row, event.client_ip, event.platform, event.body)).lastrowid or 0)
+            if now_ms is not None:
+                execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (now_ms,))
         return ids
 
     def write_attempts(self, rows: Sequence[AttemptRow]) -> None:
-        """Write down ended attempts, and what has become of their callbacks."""
-        connection = self._connection
-        connection.execute("BEGIN")
-        connection.executemany("INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?)", (row[:9] for row in rows))
-        connection.executemany(
-            "UPDATE callbacks SET attempts = max(attempts, ?) WHERE id = ?",
-            ((row.number, row.callback) for row in rows),
-        )
-        self.conclude((row.callback, row.final) for row in rows if row.final is not None)
-        if self._in_memory:
-            limit = (max(row.callback for row in rows) - _KEPT_IN_MEMORY,)
-            connection.execute("DELETE FROM attempts WHERE callback < ?", limit)
-            connection.execute("DELETE FROM callbacks WHERE id < ? AND state <> 'pending'", limit)
-        connection.execute("COMMIT")
-
-    def conclude(self, states: Iterable[tuple[int, str]]) -> None:
-        """Set the state of callbacks; a delivered one stays so whatever comes later."""
-        self._connection.executemany(
-            "UPDATE callbacks SET state = ?2 WHERE id = ?1 AND state <> 'delivered'", list(states)
-        )
+        """Write ended attempts and the resulting states of their callbacks; a delivered callback stays delivered."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?)", [row[:9] for row in rows]
+            )
+            connection.executemany(
+                "UPDATE callbacks SET attempts = max(attempts, ?) WHERE id = ?",
+                [(row.number, row.callback) for row in rows],
+            )
+            connection.executemany(
+                "UPDATE callbacks SET state = ?2 WHERE id = ?1 AND state <> 'delivered'",
+                [(row.callback, row.final) for row in rows if row.final is not None],
+            )
+            if self._in_memory:
+                limit = (max(row.callback for row in rows) - _KEPT_IN_MEMORY,)
+                connection.execute("DELETE FROM attempts WHERE callback < ?", limit)
+                connection.execute("DELETE FROM callbacks WHERE id < ? AND state <> 'pending'", limit)
 
     def pending(self, sdkappid: int, url: str, after: int, most: int) -> list[CallbackRow]:
-        """At most *most* callbacks that wait to be sent there, with ids above *after*, in their order."""
+        """At most *most* pending callbacks of an app and URL with ids above *after*, in order."""
         where = "state = 'pending' AND sdkappid = ? AND url = ? AND id > ?"
         sql = f"SELECT * FROM callbacks WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608 (our own text)
         return [CallbackRow(*row) for row in self._connection.execute(sql, (sdkappid, url, after, most))]
 
     def pending_targets(self) -> list[tuple[int, str]]:
-        """The apps and URLs that callbacks wait to be sent to."""
+        """The apps and URLs that have pending callbacks."""
         return self._connection.execute(
             "SELECT sdkappid, url FROM callbacks WHERE state = 'pending' GROUP BY 1, 2 ORDER BY min(id)"
         ).fetchall()
 
     def callbacks(self, sdkappid: int, after: int, most: int) -> list[CallbackRow]:
-        """At most *most* callbacks of an app with ids above *after*, in their order."""
+        """At most *most* callbacks of an app with ids above *after*, in order."""
         sql = "SELECT * FROM callbacks WHERE sdkappid = ? AND id > ? ORDER BY id LIMIT ?"
         return [CallbackRow(*row) for row in self._connection.execute(sql, (sdkappid, after, most))]
 
     def outcomes(self, callback: int) -> list[str]:
-        """How the attempts of a callback have ended, in their order."""
+        """How the attempts of a callback ended, in order."""
         sql = "SELECT outcome FROM attempts WHERE callback = ? ORDER BY number"
         return [outcome for (outcome,) in self._connection.execute(sql, (callback,))]
 
     def pending_count(self) -> int:
-        """How many callbacks wait for their outcome."""
+        """The number of callbacks without a final outcome."""
         return int(self._connection.execute("SELECT count(*) FROM callbacks WHERE state = 'pending'").fetchone()[0])
 
     def close(self) -> None:
         """Close the file; it can be opened again."""
         self._connection.close()
         self._unlock()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not self._failing:
+                self._failing = True
+                self.warn(f"the state can't be written ({error}); calls fail with 100001 until it can")
+            raise
+        if self._failing:
+            self._failing = False
+            self.warn("the state can be written again; nothing was lost")
 
     def _unlock(self) -> None:
         if self._lock >= 0:
@@ -188,11 +219,14 @@ class Store:
 
 
 def _locked(path: Path) -> int:
-    """Keep a second run away from *path*."""
+    """Lock *path*, whatever name it was given by, against other runs."""
     try:
-        descriptor = os.open(path.with_name(f"{path.name}-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ConfigurationError(f"{path} can't be written: {error.strerror}; choose another --state") from None
+        found = path.resolve()
+        name = found.with_name(f"{found.name}-lock")
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"{path} can't be written: {reason}; choose another --state") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -214,7 +248,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> str | None:
-    """Make the tables, or find them; says what is wrong with the file."""
+    """Create or check the tables; returns what is wrong with the file."""
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -222,7 +256,7 @@ def _prepare(connection: sqlite3.Connection) -> str | None:
         marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};"
         connection.executescript(f"BEGIN; {_TABLES} {marks} COMMIT;")
     elif (_pragma(connection, "application_id"), _pragma(connection, "user_version")) != (_APPLICATION_ID, _VERSION):
-        return "is no state of this roomhook serve"
+        return "was not written by this version of roomhook serve"
     return None
 
 

@@ -1,142 +1,94 @@
-"""The whole mock Room backend as a pure value: rooms, people and seats; and its state, out and in again."""
+"""The whole state of the mock Room backend as a pure value: rooms, members and seats; stored and restored as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from random import Random
 
 import msgspec
 
-from roomhook.simulator.protocol.room_packets import SEAT_COMMAND, FamilyPacket, Seat, SeatPacket
-from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
+from roomhook.simulator.protocol.room_packets import Seat
+from roomhook.simulator.room_backend.state.changes import PendingCallback, StateKey
 from roomhook.simulator.room_backend.state.members import MemberService
-from roomhook.simulator.room_backend.state.options import EmptySeat
-from roomhook.simulator.room_backend.state.room_record import (
-    Actor,
-    GuestRecord,
-    RoomEntry,
-    RoomKey,
-    RoomMember,
-    RoomRecord,
-)
-from roomhook.simulator.room_backend.state.rooms import CallbackConfig, Key
+from roomhook.simulator.room_backend.state.options import BackendOptions
+from roomhook.simulator.room_backend.state.room_record import MemberRecord, RoomEntry, RoomRecord
+from roomhook.simulator.room_backend.state.rooms import CallbackConfig, RoomService
+from roomhook.simulator.room_backend.state.seats import SeatService
 
 __all__ = ["BackendState"]
 
 
-class BackendState(MemberService):
-    """Adds seats, and the state as pairs of key and JSON."""
+class BackendState:
+    """``rooms``, ``members`` and ``seats`` of all apps, what is due in them, and their stored form."""
 
-    def take_seat(self, where: RoomKey, account: str, index: int | None, by: Actor) -> int:
-        """Seat a member on the seat number *index*, or on the first free one; returns the number."""
-        hall = self._with_seats(where)
-        self.guest(hall, account)
-        if hall.seat_of(account) is not None:
-            raise BackendError(Code.ALREADY_SEATED, account)
-        number = self._free_seat(hall) if index is None else index
-        seat = self._seat(hall, number)
-        if seat.is_taken_disabled:
-            raise BackendError(Code.SEAT_LOCKED, str(number))
-        if seat.member_account:
-            raise BackendError(Code.SEAT_TAKEN, str(number))
-        self._change(hall, msgspec.structs.replace(seat, member_account=account), by)
-        return number
+    def __init__(self, sdkappids: Iterable[int], options: BackendOptions) -> None:
+        self.rooms = RoomService(sdkappids, options)
+        self.members = MemberService(self.rooms, Random(options.seed))
+        self.seats = SeatService(self.rooms)
 
-    def leave_seat(self, where: RoomKey, account: str, by: Actor) -> int:
-        """Take a member off his seat, by himself or by somebody else; returns the seat's number."""
-        hall = self._with_seats(where)
-        self.guest(hall, account)
-        number = hall.seat_of(account)
-        if number is None:
-            raise BackendError(Code.NOT_SEATED, account)
-        self._change(hall, msgspec.structs.replace(hall.seat(number), member_account=""), by)
-        return number
+    def drain(self) -> tuple[list[PendingCallback], list[StateKey]]:
+        """The callbacks to send and the keys to store since the last call."""
+        return self.rooms.changes.drain()
 
-    def change_seat(self, where: RoomKey, index: int, changes: dict[str, bool], by: Actor) -> None:
-        """Lock or mute a seat; *changes* are fields of ``Seat``. Who sits on a seat that gets locked keeps it."""
-        hall = self._with_seats(where)
-        seat = self._seat(hall, index)
-        self._change(hall, msgspec.structs.replace(seat, **changes), by)
+    def next_due(self) -> int | None:
+        """When (ms) something is due next."""
+        return self.rooms.agenda.next_due()
 
-    def body(self, packet: FamilyPacket) -> bytes:
-        """The bytes of a packet; an empty seat has no Member_Account if that is this backend's habit."""
-        if isinstance(packet, SeatPacket) and self.habits.empty_seat is EmptySeat.ABSENT:
-            document: dict[str, Any] = msgspec.to_builtins(packet)
-            for seat in document["SeatList"]:
-                if not seat["Member_Account"]:
-                    del seat["Member_Account"]
-            return msgspec.json.encode(document)
-        return super().body(packet)
+    def run_due(self, now: int) -> None:
+        """Run everything due until *now*, each at its own time."""
+        while (due := self.rooms.agenda.pop_until(now)) is not None:
+            entry = self.rooms.entry(due.room)
+            if due.account:
+                self.members.expire(entry, due.account, due.at_ms)
+            else:
+                self.rooms.destroy_empty(entry, due.at_ms)
 
-    def _with_seats(self, where: RoomKey) -> RoomEntry:
-        hall = self.hall(where)
-        if not hall.record.seats_enabled:
-            raise BackendError(Code.NO_PERMISSION, "IsSeatEnabled is false: this room has no seats")
-        return hall
-
-    def _seat(self, hall: RoomEntry, index: int) -> Seat:
-        if not 0 <= index < hall.record.max_seats:
-            raise BackendError(Code.BAD_PARAMETER, f"Index: there are seats 0 to {hall.record.max_seats - 1}")
-        return hall.seat(index)
-
-    def _free_seat(self, hall: RoomEntry) -> int:
-        for number in range(hall.record.max_seats):
-            seat = hall.seat(number)
-            if not seat.member_account and not seat.is_taken_disabled:
-                return number
-        raise BackendError(Code.ALL_SEATS_TAKEN)
-
-    def _change(self, hall: RoomEntry, seat: Seat, by: Actor) -> None:
-        hall.seats[seat.index] = seat
-        self.touch(Key(*hall.where, "seat", str(seat.index)))
-        packet = SeatPacket(
-            operator_account=by.operator, room_id=hall.record.room_id, seat_list=(seat,), event_time=by.now
-        )
-        self.cause(hall, SEAT_COMMAND, packet, by.via, by.now)
-
-    # State
-
-    def state(self, key: Key) -> bytes | None:
-        """The JSON that is to be stored under *key*; None if there is nothing any more."""
+    def stored_value(self, key: StateKey) -> bytes | None:
+        """The JSON to store under *key*; None if the piece no longer exists."""
         if key.kind == "callback":
-            config = self.configs.get(key.sdkappid)
+            config = self.rooms.configs.get(key.sdkappid)
             return None if config is None else msgspec.json.encode(config)
-        hall = self.halls[key.sdkappid].get(key.room_id)
-        if hall is None:
+        entry = self.rooms.by_app[key.sdkappid].get(key.room_id)
+        if entry is None:
             return None
         if key.kind == "room":
-            return msgspec.json.encode(hall.record)
+            return msgspec.json.encode(entry.record())
         if key.kind == "member":
-            return msgspec.json.encode(hall.guest_record(key.name)) if key.name in hall.room.members else None
-        seat = hall.seats.get(int(key.name))
+            return msgspec.json.encode(entry.member_record(key.name)) if key.name in entry.room.members else None
+        seat = entry.seats.get(int(key.name))
         return None if seat is None else msgspec.json.encode(seat)
 
-    def restore(self, stored: Iterable[tuple[Key, bytes]]) -> None:
-        """Put back what was stored; apps that are no longer known are left out."""
-        known = [(key, value) for key, value in stored if key.sdkappid in self.halls]
+    def restore(self, stored: Iterable[tuple[StateKey, bytes]]) -> None:
+        """Load what was stored; apps that are no longer served are ignored."""
+        known = [(key, value) for key, value in stored if key.sdkappid in self.rooms.by_app]
         for key, value in known:
             if key.kind == "callback":
-                self.configs[key.sdkappid] = msgspec.json.decode(value, type=CallbackConfig)
+                self.rooms.configs[key.sdkappid] = msgspec.json.decode(value, type=CallbackConfig)
             elif key.kind == "room":
-                record = msgspec.json.decode(value, type=RoomRecord)
-                hall = self.halls[key.sdkappid][key.room_id] = RoomEntry.of(key.sdkappid, record, self.habits.dialect)
-                if record.empty_due:
-                    self.plan(record.empty_due, hall, "")
-        guests = [(msgspec.json.decode(value, type=GuestRecord), key) for key, value in known if key.kind == "member"]
-        for guest, key in sorted(guests, key=lambda pair: pair[0].entered):
-            self._restore_guest(self.halls[key.sdkappid][key.room_id], key.name, guest)
+                self._restore_room(key, msgspec.json.decode(value, type=RoomRecord))
+        members = [(msgspec.json.decode(value, type=MemberRecord), key) for key, value in known if key.kind == "member"]
+        for record, key in sorted(members, key=lambda pair: pair[0].entered):
+            self.members.restore(self._entry(key), key.name, record)
         for key, value in known:
             if key.kind == "seat":
                 seat = msgspec.json.decode(value, type=Seat)
-                self.halls[key.sdkappid][key.room_id].seats[seat.index] = seat
+                self._entry(key).seats[seat.index] = seat
 
-    def _restore_guest(self, hall: RoomEntry, account: str, record: GuestRecord) -> None:
-        hall.room.members[account] = RoomMember(account, record.client_ip, record.platform, record.name_card)
-        hall.entered[account] = record.entered
-        self._entered = max(self._entered, record.entered)
-        if record.admin:
-            hall.room.promote(account)
-        if record.due:
-            hall.room.lose(account, record.lost)
-            hall.due[account] = record.due
-            self.plan(record.due, hall, account)
+    def roll_back(self, keys: Iterable[StateKey], stored: Iterable[tuple[StateKey, bytes]]) -> None:
+        """Return the rooms and callback configurations of *keys* to what is *stored* of them."""
+        self.drain()
+        for key in keys:
+            if key.room_id:
+                self.rooms.by_app[key.sdkappid].pop(key.room_id, None)
+            else:
+                self.rooms.configs.pop(key.sdkappid, None)
+        self.restore(stored)
+
+    def _restore_room(self, key: StateKey, record: RoomRecord) -> None:
+        entry = RoomEntry.from_record(key.sdkappid, record, self.rooms.options.behaviour)
+        self.rooms.by_app[key.sdkappid][key.room_id] = entry
+        if record.empty_due:
+            self.rooms.agenda.add(record.empty_due, entry.key, "")
+
+    def _entry(self, key: StateKey) -> RoomEntry:
+        return self.rooms.by_app[key.sdkappid][key.room_id]

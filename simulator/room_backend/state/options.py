@@ -1,4 +1,4 @@
-"""How the mock Room backend settles what the pages leave open, and what it knows about its apps."""
+"""Options of the mock Room backend where the documents leave a choice, and the settings of its apps."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["AppSettings", "BackendOptions", "DestroyOrder", "EmptySeat"]
 
 
 class DestroyOrder(StrEnum):
-    """Whether a dissolved room's leaves come before or after its destroy callback (protocol.md 7.8)."""
+    """Whether the leaves of a destroyed room come before or after its destroy callback (protocol.md 7.8)."""
 
     LEAVES_FIRST = "leaves-first"
     DESTROY_FIRST = "destroy-first"
 
 
 class EmptySeat(StrEnum):
-    """How an empty seat is told: with an empty Member_Account (Room page), or without the field (Live page)."""
+    """An empty seat in a packet: an empty Member_Account (Room page), or no such field (Live page)."""
 
     EMPTY = "empty"
     ABSENT = "absent"
@@ -38,20 +38,20 @@ class AppSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:
-    """Everything about this Room backend that is a choice of ours.
+    """All options of the Room backend.
 
-    ``most_members`` is what MaxMemberCount is without being asked for (the ceiling of a package); ``auto_destroy_ms``
-    dissolves a room that has been empty for so long after somebody was in it (None: never); ``rest_ip`` is ClientIP
-    of what REST causes; ``calls_per_second`` limits each REST API of each app.
+    ``most_members`` is the default of MaxMemberCount; ``auto_destroy_ms`` destroys a room that has been empty for so
+    long after its last member left (None: never); ``rest_ip`` is ClientIP of callbacks that REST calls cause;
+    ``calls_per_second`` limits each REST API of each app; ``in_flight`` limits the callbacks of an app on their way.
     """
 
-    dialect: BackendBehaviour = field(default_factory=lambda: BackendBehaviour(dissolution=Dissolution.LEAVE))
+    behaviour: BackendBehaviour = field(default_factory=lambda: BackendBehaviour(dissolution=Dissolution.LEAVE))
     destroy_order: DestroyOrder = DestroyOrder.LEAVES_FIRST
     empty_seat: EmptySeat = EmptySeat.EMPTY
     room_type: RoomType = "Meeting"
     most_members: int = 300
     auto_destroy_ms: int | None = None
-    rest_ip: str = "0.0.0.0"  # noqa: S104 (an address to tell of, not to listen on; protocol.md 1.1)
+    rest_ip: str = "0.0.0.0"  # noqa: S104 (an address in packets, not one to listen on; protocol.md 1.1)
     expired_reason: str = "heartbeat expired"
     calls_per_second: int = 200
     lenient: bool = False

@@ -1,4 +1,4 @@
-"""A room of the mock Room backend with all that is known about it: its data, its people's heartbeats, its seats."""
+"""A room of the mock Room backend with everything known about it: settings, members with heartbeats, seats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from roomhook.simulator.protocol.room_packets import CreatedRoom, RoomStatus, Ro
 from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.rooms.room import Member, Room
 
-__all__ = ["Actor", "GuestRecord", "Origin", "RoomEntry", "RoomKey", "RoomMember", "RoomRecord"]
+__all__ = ["Actor", "MemberRecord", "Origin", "RoomEntry", "RoomKey", "RoomMember", "RoomRecord", "RoomSettings"]
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -25,30 +25,33 @@ class Actor(msgspec.Struct, frozen=True):
     """Who changes something, from where, and when (ms since the epoch)."""
 
     operator: str
-    via: Origin
+    origin: Origin
     now: int
 
 
 class RoomKey(NamedTuple):
-    """Which room of which app."""
+    """Identifies a room of an app."""
 
     sdkappid: int
     room_id: str
 
 
 class RoomMember(Member):
-    """Somebody in a room, as get_room_member_list tells of him."""
+    """A member of a room.
+
+    ``entered`` gives the order of entering over all rooms; ``due`` is when (ms) a lost heartbeat expires (0: not lost).
+    """
 
     name_card: str = ""
+    entered: int = 0
+    due: int = 0
 
 
-class RoomRecord(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """What is stored about a room; times are in seconds since the epoch, ``empty_due`` in ms (0: not due)."""
+class RoomSettings(msgspec.Struct, kw_only=True):
+    """Settings of a room besides owner and capacity; times in s since the epoch, ``empty_due`` in ms (0: not due)."""
 
     room_id: str
     room_name: str
-    owner: str
-    max_members: int
     max_seats: int
     created_s: int
     starts_s: int
@@ -65,8 +68,15 @@ class RoomRecord(msgspec.Struct, kw_only=True, omit_defaults=False):
     empty_due: int = 0
 
 
-class GuestRecord(msgspec.Struct, kw_only=True):
-    """What is stored about somebody in a room: ``lost`` and ``due`` in ms (0: the heart beats), ``entered`` orders."""
+class RoomRecord(RoomSettings, kw_only=True):
+    """The stored form of a room."""
+
+    owner: str
+    max_members: int
+
+
+class MemberRecord(msgspec.Struct, kw_only=True):
+    """The stored form of a member; ``lost`` and ``due`` in ms (0: the heartbeat is there)."""
 
     client_ip: str
     platform: str
@@ -79,87 +89,91 @@ class GuestRecord(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True)
 class RoomEntry:
-    """One room of one app. ``due`` holds when (ms) the heartbeats that are missing will have been so for too long."""
+    """One room of one app: ``room`` holds owner, capacity and members, ``settings`` everything else but the seats."""
 
     sdkappid: int
-    record: RoomRecord
+    settings: RoomSettings
     room: Room[RoomMember]
     seats: dict[int, Seat] = field(default_factory=dict)
-    due: dict[str, int] = field(default_factory=dict)
-    entered: dict[str, int] = field(default_factory=dict)
 
     @property
-    def where(self) -> RoomKey:
-        """Which room it is."""
-        return RoomKey(self.sdkappid, self.record.room_id)
+    def key(self) -> RoomKey:
+        """Its app and RoomId."""
+        return RoomKey(self.sdkappid, self.settings.room_id)
 
     @classmethod
-    def of(cls, sdkappid: int, record: RoomRecord, dialect: BackendBehaviour) -> RoomEntry:
-        """A room without people, as *record* has it."""
-        return cls(sdkappid, record, Room(record.room_id, record.owner, record.max_members, dialect))
+    def from_record(cls, sdkappid: int, record: RoomRecord, behaviour: BackendBehaviour) -> RoomEntry:
+        """A room without members, as *record* describes it."""
+        settings = RoomSettings(**{name: getattr(record, name) for name in RoomSettings.__struct_fields__})
+        return cls(sdkappid, settings, Room(record.room_id, record.owner, record.max_members, behaviour))
+
+    def record(self) -> RoomRecord:
+        """The stored form of the room."""
+        settings = {name: getattr(self.settings, name) for name in RoomSettings.__struct_fields__}
+        return RoomRecord(owner=self.room.owner, max_members=self.room.capacity, **settings)
+
+    def member_record(self, account: str) -> MemberRecord:
+        """The stored form of a member."""
+        member = self.room.members[account]
+        return MemberRecord(
+            client_ip=member.client_ip,
+            platform=member.platform,
+            name_card=member.name_card,
+            entered=member.entered,
+            admin=account in self.room.admins,
+            lost=self.room.lost.get(account, 0),
+            due=member.due,
+        )
 
     def status(self, now_ms: int) -> RoomStatus:
         """RoomStatus at *now_ms*."""
-        return "Running" if self.record.starts_s * 1000 <= now_ms else "NotStarted"
+        return "Running" if self.settings.starts_s * 1000 <= now_ms else "NotStarted"
 
     def seat_of(self, account: str) -> int | None:
-        """The number of the seat on which *account* sits."""
+        """The index of the seat that *account* occupies."""
         return next((seat.index for seat in self.seats.values() if seat.member_account == account), None)
 
     def seat(self, index: int) -> Seat:
-        """The seat number *index*, empty and open unless something has happened to it."""
+        """The seat at *index*; empty and open until something changes it."""
         return self.seats.get(index) or Seat(index=index)
 
     def created(self, room_type: RoomType, now_ms: int) -> CreatedRoom:
-        """The room as the create callback and get_room_info tell of it."""
-        record = self.record
+        """RoomInfo of the create callback and of get_room_info."""
+        settings = self.settings
         return CreatedRoom(
-            room_id=record.room_id,
-            room_name=record.room_name,
+            room_id=settings.room_id,
+            room_name=settings.room_name,
             room_type=room_type,
             owner_account=self.room.owner,
-            max_member_count=record.max_members,
-            max_seat_count=record.max_seats,
-            is_video_disabled=record.video_off,
-            is_audio_disabled=record.audio_off,
-            is_message_disabled=record.messages_off,
-            is_screen_sharing_disabled=record.screen_off,
-            is_cloud_recording_disabled=record.recording_off,
-            custom_info=record.custom_info,
-            schedule_start_time=record.starts_s,
-            schedule_end_time=record.ends_s,
+            max_member_count=self.room.capacity,
+            max_seat_count=settings.max_seats,
+            is_video_disabled=settings.video_off,
+            is_audio_disabled=settings.audio_off,
+            is_message_disabled=settings.messages_off,
+            is_screen_sharing_disabled=settings.screen_off,
+            is_cloud_recording_disabled=settings.recording_off,
+            custom_info=settings.custom_info,
+            schedule_start_time=settings.starts_s,
+            schedule_end_time=settings.ends_s,
             room_status=self.status(now_ms),
-            is_seat_enabled=record.seats_enabled,
-            take_seat_mode=record.seat_mode,
-            create_time=record.created_s,
+            is_seat_enabled=settings.seats_enabled,
+            take_seat_mode=settings.seat_mode,
+            create_time=settings.created_s,
         )
 
     def updated(self) -> UpdatedRoom:
-        """The room as the update callback tells of it."""
-        record = self.record
+        """RoomInfo of the update callback."""
+        settings = self.settings
         return UpdatedRoom(
-            room_id=record.room_id,
-            room_name=record.room_name,
+            room_id=settings.room_id,
+            room_name=settings.room_name,
             owner_account=self.room.owner,
-            take_seat_mode=record.seat_mode,
-            max_member_count=record.max_members,
-            is_video_disabled=record.video_off,
-            is_audio_disabled=record.audio_off,
-            is_message_disabled=record.messages_off,
-            is_screen_sharing_disabled=record.screen_off,
-            is_cloud_recording_disabled=record.recording_off,
-            custom_info=record.custom_info,
-        )
-
-    def guest_record(self, account: str) -> GuestRecord:
-        """What is to be stored about a member."""
-        guest = self.room.members[account]
-        return GuestRecord(
-            client_ip=guest.client_ip,
-            platform=guest.platform,
-            name_card=guest.name_card,
-            entered=self.entered[account],
-            admin=account in self.room.admins,
-            lost=self.room.lost.get(account, 0),
-            due=self.due.get(account, 0),
+            take_seat_mode=settings.seat_mode,
+            max_member_count=self.room.capacity,
+            is_video_disabled=settings.video_off,
+            is_audio_disabled=settings.audio_off,
+            is_message_disabled=settings.messages_off,
+            is_screen_sharing_disabled=settings.screen_off,
+            is_cloud_recording_disabled=settings.recording_off,
+            custom_info=settings.custom_info,
         )

@@ -221,7 +221,7 @@ def serve(
     for one in sdkappid or ():
         refuse_unlikely_sdkappid(one)
     apps = parse_apps(sdkappid or [SDKAPPID], secret_key or [], token or [])
-    dialect = BackendBehaviour(
+    behaviour = BackendBehaviour(
         expired_operator=expired_operator,
         member_count=member_count,
         bulk_kick=bulk_kick,
@@ -229,8 +229,8 @@ def serve(
         administrator=administrator,
         heartbeat_ms=_range_ms(heartbeat),
     )
-    habits = BackendOptions(
-        dialect=dialect,
+    options = BackendOptions(
+        behaviour=behaviour,
         destroy_order=DestroyOrder(destroy_order),
         empty_seat=EmptySeat(empty_seat),
         room_type=room_type.value,
@@ -246,14 +246,14 @@ def serve(
     )
     context = client_context(cacert=cacert, insecure=insecure, cert=cert)
     service = _service(
-        apps, habits, state=None if memory else state, clock=clock, clock_start=clock_start, context=context
+        apps, options, state=None if memory else state, clock=clock, clock_start=clock_start, context=context
     )
     raise typer.Exit(_run(service, administrator, address, grace))
 
 
 def _service(
     apps: Sequence[AppSettings],
-    habits: BackendOptions,
+    options: BackendOptions,
     *,
     state: Path | None,
     clock: _ClockKind,
@@ -272,7 +272,7 @@ def _service(
     kept = RealClock() if clock is _ClockKind.REAL else VirtualClock(store.clock_ms() or begin)
     if not any(one.secret_key for one in apps):
         typer.echo("no --secret-key: any usersig is accepted", err=True)
-    return Service(apps, habits, store, kept, lambda: context)
+    return Service(apps, options, store, kept, lambda: context)
 
 
 def _run(service: Service, administrator: str, address: tuple[str, int], grace_s: float) -> int:

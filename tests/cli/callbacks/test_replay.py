@@ -25,7 +25,8 @@ from listener_process import clean_environment, running_listener
 
 from roomhook.cli.main import main
 from roomhook.simulator.journal.received import ReceivedCallback
-from roomhook.simulator.listener.server import Listener, parse_answer
+from roomhook.simulator.listener.answers import parse_answer
+from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.request_check import CallbackValidator

@@ -24,7 +24,8 @@ from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.journal.reader import Filters, reading
 from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
-from roomhook.simulator.listener.server import Listener, parse_answer
+from roomhook.simulator.listener.answers import parse_answer
+from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome

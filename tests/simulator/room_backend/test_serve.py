@@ -167,8 +167,8 @@ class TestTheVirtualClock:
 
 
 class TestWhatIsUndocumentedIsAnOption:
-    def played(self, habits: BackendOptions) -> list[dict[str, Any]]:
-        with recording_target() as target, local_room_backend(start_ms=NOW_MS, habits=habits) as backend:
+    def played(self, options: BackendOptions) -> list[dict[str, Any]]:
+        with recording_target() as target, local_room_backend(start_ms=NOW_MS, options=options) as backend:
             backend.callbacks_to(target.url)
             room = backend.room("r1", seats=2)
             room.enter("ann", "bob", "cem", "dan")
@@ -193,19 +193,19 @@ class TestWhatIsUndocumentedIsAnOption:
         ]
 
     def test_each_choice_the_other_way(self) -> None:
-        dialect = BackendBehaviour(
+        behaviour = BackendBehaviour(
             expired_operator=ExpiredOperator.SYSTEM,
             member_count=CountMoment.BEFORE,
             bulk_kick=BulkKick.EACH,
             dissolution=Dissolution.KICKED,
         )
-        habits = BackendOptions(
-            dialect=dialect,
+        options = BackendOptions(
+            behaviour=behaviour,
             destroy_order=DestroyOrder.DESTROY_FIRST,
             empty_seat=EmptySeat.ABSENT,
             room_type="Conference",
         )
-        sent = self.played(habits)
+        sent = self.played(options)
         assert sent[0]["RoomInfo"]["RoomType"] == "Conference"
         assert "Member_Account" not in sent[6]["SeatList"][0]
         told = [(one.get("Type"), one.get("MemberList_Account"), one.get("MemberCount")) for one in sent]
@@ -221,7 +221,7 @@ class TestWhatIsUndocumentedIsAnOption:
     def test_an_empty_room_is_dissolved_only_if_that_is_asked_for(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, habits=BackendOptions(auto_destroy_ms=60_000)) as backend,
+            local_room_backend(start_ms=NOW_MS, options=BackendOptions(auto_destroy_ms=60_000)) as backend,
         ):
             backend.callbacks_to(target.url)
             kept, left = backend.room("kept"), backend.room("left")
@@ -263,7 +263,7 @@ class TestDelivery:
     def test_retries_follow_the_clock(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, habits=BackendOptions(retry=PROFILES["trtc"])) as backend,
+            local_room_backend(start_ms=NOW_MS, options=BackendOptions(retry=PROFILES["trtc"])) as backend,
         ):
             backend.callbacks_to(target.url, commands=[LEAVE])
             room = backend.room("r1")
@@ -282,7 +282,7 @@ class TestDelivery:
     def test_what_does_not_fit_into_memory_waits_in_the_store_in_its_order(
         self, backend: LocalRoomBackend, target: Target, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("roomhook.simulator.room_backend.runtime.service._MOST_CARRIED", 10)
+        monkeypatch.setattr("roomhook.simulator.room_backend.runtime.deliveries._MOST_QUEUED", 10)
         room = backend.room("r1")
         target.delay_s = 0.005
         backend.wait = False

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,9 +19,9 @@ from roomhook.simulator.room_backend.api.rest import Rest
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store
+from roomhook.simulator.room_backend.state.changes import PendingCallback
 from roomhook.simulator.room_backend.state.error_codes import BackendError
 from roomhook.simulator.room_backend.state.options import BackendOptions
-from roomhook.simulator.room_backend.state.rooms import PendingCallback
 
 APP: Final = 1400000001
 NOW_MS: Final = 1_700_000_000_000
@@ -78,7 +77,7 @@ class Rooms(RuleBasedStateMachine):
     def sim(self, action: str, **asked: Any) -> int:
         planned = decoded(action, asked, APP)
         try:
-            self.service.act(lambda engine, now: act(engine, planned, now))
+            self.service.act(lambda state, now: act(state, planned, now))
         except BackendError as error:
             return int(error.code)
         return 0
@@ -227,7 +226,7 @@ class Rooms(RuleBasedStateMachine):
     @invariant()
     def the_lists_agree(self) -> None:
         STEPS.append("")
-        assert set(self.service.engine.halls[APP]) == set(self.model)
+        assert set(self.service.state.rooms.by_app[APP]) == set(self.model)
         for room, members in self.model.items():
             page = self.call("room_engine_http_srv/get_room_member_list", {"RoomId": room})["Response"]
             assert [one["Member_Account"] for one in page["MemberList"]] == list(members)
@@ -239,11 +238,11 @@ class Rooms(RuleBasedStateMachine):
         again = Service(
             parse_apps([APP], [], []), BackendOptions(), _Borrowed(self.service.store), VirtualClock(NOW_MS)
         )
-        for room, hall in self.service.engine.halls[APP].items():
-            other = again.engine.halls[APP][room]
-            assert list(other.room.members) == list(hall.room.members)
-            assert other.due == hall.due
-            assert msgspec.to_builtins(other.record) == msgspec.to_builtins(hall.record)
+        for room, entry in self.service.state.rooms.by_app[APP].items():
+            other = again.state.rooms.by_app[APP][room]
+            assert list(other.room.members) == list(entry.room.members)
+            assert other.room.members == entry.room.members
+            assert other.record() == entry.record()
 
 
 class _Borrowed(Store):

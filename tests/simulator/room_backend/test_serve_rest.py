@@ -31,10 +31,10 @@ CALLBACK = {"Url": "http://127.0.0.1:9/", "CallbackCommandList": ["Room.Callback
 class Caller:
     """Calls REST without a network, on a service that has no loop to send on: no callback is configured in vain."""
 
-    def __init__(self, *apps: int, secret_key: str = "", **habits: Any) -> None:
+    def __init__(self, *apps: int, secret_key: str = "", **options: Any) -> None:
         keys = [secret_key] if secret_key else []
         self.service = Service(
-            parse_apps(apps or (1400000001,), keys, []), BackendOptions(**habits), Store(None), VirtualClock(NOW_MS)
+            parse_apps(apps or (1400000001,), keys, []), BackendOptions(**options), Store(None), VirtualClock(NOW_MS)
         )
         self.now = 100.0
         self.rest = Rest(self.service, "administrator", lambda: self.now, lambda: NOW_MS / 1000)

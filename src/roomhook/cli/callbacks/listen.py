@@ -75,7 +75,8 @@ def listen(
     """
     from roomhook.cli.callbacks.listen_output import ArrivalPrinter
     from roomhook.simulator.journal.received import ReceivedCallbackJournal
-    from roomhook.simulator.listener.server import Listener, parse_answer
+    from roomhook.simulator.listener.answers import parse_answer
+    from roomhook.simulator.listener.server import Listener
     from roomhook.simulator.protocol.request_check import CallbackValidator
     from roomhook.simulator.transport.sender import run_loop
 
