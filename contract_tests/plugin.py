@@ -14,8 +14,8 @@ import pytest
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
+    from roomhook.contract_tests.api.room_backend import RoomBackend
     from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks
-    from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend
     from roomhook.contract_tests.pytest_support.session import PytestRun
 
 __all__ = [
@@ -92,21 +92,19 @@ def room_callbacks() -> Iterator[RoomCallbacks]:
 
 
 @pytest.fixture
-def room_backend(request: pytest.FixtureRequest) -> Iterator[LocalRoomBackend]:
+def room_backend(request: pytest.FixtureRequest) -> Iterator[RoomBackend]:
     """A mock Room backend in this process, with a virtual clock that begins now.
 
     ``--room-sdkappid`` and ``--room-token`` (or ROOMHOOK_TOKEN) are its app's.
     """
     import os  # noqa: PLC0415 (as above)
-    import time  # noqa: PLC0415
 
-    from roomhook.contract_tests.pytest_support.room_backend import local_room_backend  # noqa: PLC0415
+    from roomhook.contract_tests.api.room_backend import RoomBackend  # noqa: PLC0415
 
     option = request.config.getoption
     token = option("--room-token") or os.environ.get("ROOMHOOK_TOKEN") or None
     sdkappid = int(option("--room-sdkappid") or SDKAPPID)
-    start_ms = time.time_ns() // 1_000_000
-    with local_room_backend(sdkappid=sdkappid, token=token, start_ms=start_ms) as backend:
+    with RoomBackend(sdkappid=sdkappid, token=token) as backend:
         yield backend
 
 

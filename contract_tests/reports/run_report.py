@@ -144,6 +144,11 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[FindingRecord, ...]
 
     @property
+    def conforms(self) -> bool:
+        """Whether the target conforms: nothing that fails the run, and something was judged."""
+        return self.verdict is RunOutcome.CONFORMS
+
+    @property
     def causes(self) -> tuple[FindingRecord, ...]:
         """The findings less those that repeat another one's cause: one cause is not told forty times."""
         seen: set[object] = set()

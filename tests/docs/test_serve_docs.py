@@ -14,7 +14,7 @@ import pytest
 from inner_pytest import PYTEST
 
 from roomhook.cli.main import command_line
-from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend, local_room_backend
+from roomhook.contract_tests.api.room_backend import RoomBackend
 from roomhook.schemas import errata
 from roomhook.simulator.room_backend.api.openapi import document
 from roomhook.simulator.room_backend.state.error_codes import MEANINGS, Code
@@ -37,12 +37,12 @@ def options() -> dict[str, str]:
 
 
 @pytest.fixture
-def backend() -> Iterator[LocalRoomBackend]:
-    with local_room_backend(start_ms=1_700_000_000_000) as running:
+def backend() -> Iterator[RoomBackend]:
+    with RoomBackend(start_ms=1_700_000_000_000) as running:
         yield running
 
 
-def run(backend: LocalRoomBackend, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(backend: RoomBackend, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=folder,
@@ -86,7 +86,7 @@ def test_the_python_of_the_tutorial_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-def test_the_node_of_the_tutorial_works(backend: LocalRoomBackend, tmp_path: Path) -> None:
+def test_the_node_of_the_tutorial_works(backend: RoomBackend, tmp_path: Path) -> None:
     (tmp_path / "expiry.mjs").write_text(block("js"), encoding="utf-8")
     done = run(backend, tmp_path, "node", "expiry.mjs")
     assert done.stdout == "arrived\n", done.stderr
@@ -94,7 +94,7 @@ def test_the_node_of_the_tutorial_works(backend: LocalRoomBackend, tmp_path: Pat
 
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
-def test_the_java_of_the_tutorial_works(backend: LocalRoomBackend, tmp_path: Path) -> None:
+def test_the_java_of_the_tutorial_works(backend: RoomBackend, tmp_path: Path) -> None:
     (tmp_path / "Expiry.java").write_text(block("java"), encoding="utf-8")
     done = run(backend, tmp_path, "java", "Expiry.java")
     assert '"settled":true' in done.stdout, done.stderr
@@ -102,7 +102,7 @@ def test_the_java_of_the_tutorial_works(backend: LocalRoomBackend, tmp_path: Pat
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_curl_lines_of_the_tutorial_work(backend: LocalRoomBackend, tmp_path: Path) -> None:
+def test_the_curl_lines_of_the_tutorial_work(backend: RoomBackend, tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
     calls = "\n".join(one for one in blocks if "curl" in one).replace("http://127.0.0.1:8090", backend.url)
     done = run(backend, tmp_path, "bash", "-euc", calls)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from roomhook.contract_tests.api.app_server import served
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.other_families import CHAT_GROUPS, ENGINE_EVENTS, LEGACY_ROOMKIT, OtherCallbackApi
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, Verdict
-from roomhook.contract_tests.pytest_support.app_server import served
 
 Handler = Callable[[dict[str, Any], dict[str, str]], tuple[str, dict[str, Any]]]
 

@@ -16,6 +16,7 @@ from inner_pytest import PYTEST
 from starlette.responses import Response
 
 from roomhook.cli.main import main
+from roomhook.contract_tests.api.app_server import served
 from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, ReferenceBackend
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import run_suite
@@ -24,7 +25,6 @@ from roomhook.contract_tests.fuzzing.strategies import Mutation, described, near
 from roomhook.contract_tests.harness.drafts import ABSENT
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinished, RunOutcome, Verdict
-from roomhook.contract_tests.pytest_support.app_server import served
 from roomhook.errors import ConfigurationError
 from roomhook.schemas import loader
 from roomhook.simulator.protocol.callback_request import curl

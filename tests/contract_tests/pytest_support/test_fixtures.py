@@ -44,7 +44,8 @@ def test_suite_that_does_not_use_the_plugin_is_left_alone(tmp_path: Path, monkey
         "import sys\n"
         "def test_own():\n"
         "    ours = {one for one in sys.modules if one.startswith('roomhook')}\n"
-        "    assert ours <= {'roomhook', 'roomhook.contract_tests', 'roomhook.contract_tests.plugin'}\n"
+        "    light = {'roomhook', 'roomhook.contract_tests', 'roomhook.contract_tests.plugin', 'roomhook.simulator'}\n"
+        "    assert ours <= {*light, 'roomhook.simulator.util', 'roomhook.simulator.util.defaults'}\n"
         "    assert not {'requests', 'uvicorn', 'gevent', 'hypothesis.strategies'} & set(sys.modules)\n"
     )
 

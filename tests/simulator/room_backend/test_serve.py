@@ -12,11 +12,11 @@ import pytest
 import requests
 from recording_target import Target, recording_target
 
+from roomhook.contract_tests.api.room_backend import RoomBackend
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome
-from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend, local_room_backend
 from roomhook.schemas import loader
 from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.room_packets import COMMANDS, UPDATE_COMMANDS
@@ -45,8 +45,8 @@ def target() -> Iterator[Target]:
 
 
 @pytest.fixture
-def backend(target: Target) -> Iterator[LocalRoomBackend]:
-    with local_room_backend(start_ms=NOW_MS) as found:
+def backend(target: Target) -> Iterator[RoomBackend]:
+    with RoomBackend(start_ms=NOW_MS) as found:
         found.callbacks_to(target.url)
         yield found
 
@@ -64,7 +64,7 @@ def short(target: Target) -> list[tuple[str, ...]]:
     return told
 
 
-def test_the_whole_family_arrives_as_documented(backend: LocalRoomBackend, target: Target) -> None:
+def test_the_whole_family_arrives_as_documented(backend: RoomBackend, target: Target) -> None:
     room = backend.create_room("r1", Owner_Account="ann", IsSeatEnabled=True, MaxSeatCount=4)
     room.enter("ann", "bob", "cem", "dan")
     assert room.take_seat("bob") == 0
@@ -95,7 +95,7 @@ def test_the_whole_family_arrives_as_documented(backend: LocalRoomBackend, targe
 
 
 def test_only_what_is_listed_is_sent_and_the_update_under_the_name_that_is_listed(
-    backend: LocalRoomBackend, target: Target
+    backend: RoomBackend, target: Target
 ) -> None:
     for name in UPDATE_COMMANDS:
         target.received.clear()
@@ -110,9 +110,7 @@ def test_only_what_is_listed_is_sent_and_the_update_under_the_name_that_is_liste
 
 
 class TestTheVirtualClock:
-    def test_an_expiry_that_takes_110_s_is_there_within_a_second(
-        self, backend: LocalRoomBackend, target: Target
-    ) -> None:
+    def test_an_expiry_that_takes_110_s_is_there_within_a_second(self, backend: RoomBackend, target: Target) -> None:
         room = backend.room("r1")
         room.enter("ann", "bob")
         room.lose_heartbeat("ann")
@@ -128,7 +126,7 @@ class TestTheVirtualClock:
         assert room.members == ["bob"]
 
     def test_who_recovers_or_comes_back_stays_and_each_heartbeat_begins_the_silence_anew(
-        self, backend: LocalRoomBackend, target: Target
+        self, backend: RoomBackend, target: Target
     ) -> None:
         room = backend.room("r1")
         room.enter("ann", "bob", "cem")
@@ -146,7 +144,7 @@ class TestTheVirtualClock:
 
     def test_the_same_calls_cause_the_same_callbacks(self) -> None:
         def evening() -> list[tuple[str, bytes]]:
-            with recording_target() as target, local_room_backend(start_ms=NOW_MS) as backend:
+            with recording_target() as target, RoomBackend(start_ms=NOW_MS) as backend:
                 backend.callbacks_to(target.url)
                 room = backend.room("r1")
                 room.enter(*"abcdefgh")
@@ -160,7 +158,7 @@ class TestTheVirtualClock:
 
     def test_a_real_clock_can_not_be_advanced(self, tmp_path: Any) -> None:
         del tmp_path
-        with local_room_backend(start_ms=NOW_MS) as backend:
+        with RoomBackend(start_ms=NOW_MS) as backend:
             with pytest.raises(SimError) as refused:
                 backend.sim("clock/advance", seconds=-1)
             assert refused.value.status == 400
@@ -168,7 +166,7 @@ class TestTheVirtualClock:
 
 class TestWhatIsUndocumentedIsAnOption:
     def played(self, options: BackendOptions) -> list[dict[str, Any]]:
-        with recording_target() as target, local_room_backend(start_ms=NOW_MS, options=options) as backend:
+        with recording_target() as target, RoomBackend(start_ms=NOW_MS, options=options) as backend:
             backend.callbacks_to(target.url)
             room = backend.room("r1", seats=2)
             room.enter("ann", "bob", "cem", "dan")
@@ -221,7 +219,7 @@ class TestWhatIsUndocumentedIsAnOption:
     def test_an_empty_room_is_dissolved_only_if_that_is_asked_for(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, options=BackendOptions(auto_destroy_ms=60_000)) as backend,
+            RoomBackend(start_ms=NOW_MS, options=BackendOptions(auto_destroy_ms=60_000)) as backend,
         ):
             backend.callbacks_to(target.url)
             kept, left = backend.room("kept"), backend.room("left")
@@ -239,7 +237,7 @@ class TestWhatIsUndocumentedIsAnOption:
 
 
 class TestDelivery:
-    def test_faults_on_demand(self, backend: LocalRoomBackend, target: Target) -> None:
+    def test_faults_on_demand(self, backend: RoomBackend, target: Target) -> None:
         room = backend.room("r1")
         backend.faults(drop=1, callbacks=1)
         room.enter("lost")
@@ -263,7 +261,7 @@ class TestDelivery:
     def test_retries_follow_the_clock(self) -> None:
         with (
             recording_target() as target,
-            local_room_backend(start_ms=NOW_MS, options=BackendOptions(retry=PROFILES["trtc"])) as backend,
+            RoomBackend(start_ms=NOW_MS, options=BackendOptions(retry=PROFILES["trtc"])) as backend,
         ):
             backend.callbacks_to(target.url, commands=[LEAVE])
             room = backend.room("r1")
@@ -280,7 +278,7 @@ class TestDelivery:
             assert callback["outcomes"] == ["http-status"] * 3 + ["delivered"]
 
     def test_what_does_not_fit_into_memory_waits_in_the_store_in_its_order(
-        self, backend: LocalRoomBackend, target: Target, monkeypatch: pytest.MonkeyPatch
+        self, backend: RoomBackend, target: Target, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("roomhook.simulator.room_backend.runtime.deliveries._MOST_QUEUED", 10)
         room = backend.room("r1")
@@ -299,14 +297,14 @@ class TestDelivery:
         assert len(came) + len(lost) >= 100
         assert all(one["state"] in {"delivered", "dropped"} for one in backend.callbacks())
 
-    def test_nothing_is_retried_by_default(self, backend: LocalRoomBackend, target: Target) -> None:
+    def test_nothing_is_retried_by_default(self, backend: RoomBackend, target: Target) -> None:
         target.status = 500
         backend.room("r1")
         assert [one["state"] for one in backend.callbacks()] == ["failed"]
         assert len(target.received) == 1
 
     def test_a_token_signs_by_the_clock_on_the_wall(self, target: Target) -> None:
-        with local_room_backend(start_ms=NOW_MS, token="xxxxyyyy") as backend:
+        with RoomBackend(start_ms=NOW_MS, token="xxxxyyyy") as backend:
             backend.callbacks_to(target.url)
             backend.room("r1")
         query = parse_qs(urlsplit(target.received[0].target).query)
@@ -316,7 +314,7 @@ class TestDelivery:
 
 
 class TestRefusals:
-    def test_what_people_can_not_do_is_refused_and_changes_nothing(self, backend: LocalRoomBackend) -> None:
+    def test_what_people_can_not_do_is_refused_and_changes_nothing(self, backend: RoomBackend) -> None:
         room = backend.room("r1", max_members=2, seats=1)
         room.enter("ann", "bob")
         for status, code, run in (
@@ -336,7 +334,7 @@ class TestRefusals:
             assert (refused.value.status, refused.value.code) == (status, code)
         assert room.members == ["ann", "bob"]
 
-    def test_seats_are_taken_once_and_locked_seats_not_at_all(self, backend: LocalRoomBackend) -> None:
+    def test_seats_are_taken_once_and_locked_seats_not_at_all(self, backend: RoomBackend) -> None:
         room = backend.room("r1", seats=2)
         room.enter("ann", "bob", "cem")
         assert room.take_seat("ann") == 0
@@ -354,7 +352,7 @@ class TestRefusals:
         room.leave("ann")
         assert room.take_seat("cem") == 0
 
-    def test_an_answer_can_be_planned(self, backend: LocalRoomBackend) -> None:
+    def test_an_answer_can_be_planned(self, backend: RoomBackend) -> None:
         backend.next_answers("create_room", 60008, 100001)
         for code in (60008, 100001):
             with pytest.raises(RestError) as refused:
@@ -364,7 +362,7 @@ class TestRefusals:
 
 
 def test_an_app_backend_that_provisions_itself_receives_its_callbacks_and_conforms() -> None:
-    with BackendServer() as server, local_room_backend(start_ms=NOW_MS) as backend:
+    with BackendServer() as server, RoomBackend(start_ms=NOW_MS) as backend:
         url = server.url()
         backend.rest("room_config/set_callback", {"Url": url, "CallbackCommandList": list(COMMANDS)})
         room = backend.create_room("r1", Owner_Account="ann")
@@ -381,7 +379,7 @@ def test_an_app_backend_that_provisions_itself_receives_its_callbacks_and_confor
         assert finished[0].summary.outcome is RunOutcome.CONFORMS
 
 
-def test_the_fixture_serves_apps_of_the_same_process(room_backend: LocalRoomBackend) -> None:
+def test_the_fixture_serves_apps_of_the_same_process(room_backend: RoomBackend) -> None:
     gone: list[str] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:

@@ -11,7 +11,7 @@ import requests
 from jsonschema import Draft202012Validator
 
 from roomhook.cli.main import main
-from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend, local_room_backend
+from roomhook.contract_tests.api.room_backend import RoomBackend
 from roomhook.schemas import loader
 from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS
@@ -20,8 +20,8 @@ from roomhook.simulator.room_backend.api.rest import APIS
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[LocalRoomBackend]:
-    with local_room_backend(start_ms=1_700_000_000_000) as running:
+def backend() -> Iterator[RoomBackend]:
+    with RoomBackend(start_ms=1_700_000_000_000) as running:
         yield running
 
 
@@ -30,7 +30,7 @@ def test_a_public_validator_finds_nothing_wrong_with_it() -> None:
     validator.validate(document(), cls=validator.OpenAPIV31SpecValidator)
 
 
-def test_it_is_printed_and_served(backend: LocalRoomBackend, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_printed_and_served(backend: RoomBackend, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "--openapi"]) == 0
     printed = json.loads(capsys.readouterr().out)
     with requests.Session() as session:
@@ -57,7 +57,7 @@ def test_a_webhook_judges_as_the_schema_does(command: str) -> None:
 
 
 @pytest.mark.long
-def test_schemathesis_finds_no_5xx_and_no_violation_of_the_schema(backend: LocalRoomBackend) -> None:
+def test_schemathesis_finds_no_5xx_and_no_violation_of_the_schema(backend: RoomBackend) -> None:
     schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st

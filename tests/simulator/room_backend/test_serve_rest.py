@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from roomhook.contract_tests.pytest_support.room_backend import LocalRoomBackend, local_room_backend
+from roomhook.contract_tests.api.room_backend import RoomBackend
 from roomhook.simulator.protocol.usersig import make_usersig, why_not_genuine
 from roomhook.simulator.room_backend.api.rest import APIS, Rest
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock
@@ -237,26 +237,26 @@ def test_nonsense_for_a_usersig_is_refused_quietly(usersig: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[LocalRoomBackend]:
-    with local_room_backend(start_ms=NOW_MS, secret_key=KEY) as running:
+def backend() -> Iterator[RoomBackend]:
+    with RoomBackend(start_ms=NOW_MS, secret_key=KEY) as running:
         yield running
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_the_http_status_is_always_200(backend: LocalRoomBackend, method: str) -> None:
+def test_the_http_status_is_always_200(backend: RoomBackend, method: str) -> None:
     with requests.Session() as session:
         answer = session.request(method, f"{backend.url}/{CONFIG}/set_callback", params=QUERY)
     assert (answer.status_code, answer.json()["ErrorCode"]) == (200, Code.BAD_HTTP)
     assert answer.headers["Content-Type"] == "application/json"
 
 
-def test_an_unknown_path_is_a_packet_too(backend: LocalRoomBackend) -> None:
+def test_an_unknown_path_is_a_packet_too(backend: RoomBackend) -> None:
     with requests.Session() as session:
         answer = session.post(f"{backend.url}/v4/room_config/", params=QUERY)
     assert (answer.status_code, answer.json()["ErrorCode"]) == (200, Code.BAD_URL)
 
 
-def test_members_are_listed_page_by_page_with_their_roles(backend: LocalRoomBackend) -> None:
+def test_members_are_listed_page_by_page_with_their_roles(backend: RoomBackend) -> None:
     room = backend.create_room("paged", Owner_Account="u0")
     room.enter(*(f"u{number}" for number in range(7)))
     asked = {"RoomId": "paged", "Count": 3}
@@ -268,14 +268,14 @@ def test_members_are_listed_page_by_page_with_their_roles(backend: LocalRoomBack
     assert [one["Role"] for one in pages[0]["MemberList"]] == ["Owner", "Member", "Member"]
 
 
-def test_a_body_without_end_is_refused_before_it_fills_the_memory(backend: LocalRoomBackend) -> None:
+def test_a_body_without_end_is_refused_before_it_fills_the_memory(backend: RoomBackend) -> None:
     with requests.Session() as session:
         answer = session.post(f"{backend.url}/{CONFIG}/set_callback", params=QUERY, data=b" " * (17 * 1024 * 1024))
     assert (answer.status_code, answer.json()["ErrorCode"]) == (200, Code.BAD_PARAMETER)
 
 
 @pytest.mark.parametrize("room", ["\x00", "房间", "a/b?c#d", "'; DROP TABLE state;--", "\U0001f600" * 12])
-def test_any_room_id_of_48_bytes_will_do(backend: LocalRoomBackend, room: str) -> None:
+def test_any_room_id_of_48_bytes_will_do(backend: RoomBackend, room: str) -> None:
     backend.create_room(room).enter("ann")
     assert backend.room(room).members == ["ann"]
 

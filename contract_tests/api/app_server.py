@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 
-__all__ = ["served"]
+__all__ = ["reached", "served"]
 
 _STOP_S: Final = 5
 
@@ -62,3 +62,13 @@ def _serve_wsgi(app: Callable[..., Any]) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join(_STOP_S)
+
+
+@contextmanager
+def reached(url_or_app: str | Callable[..., Any], path: str, interface: str) -> Iterator[str]:
+    """The URL itself, or the URL of *path* of an app that is served meanwhile."""
+    if isinstance(url_or_app, str):
+        yield url_or_app
+        return
+    with served(url_or_app, interface) as base:
+        yield f"{base}/{path.lstrip('/')}"
