@@ -16,6 +16,7 @@ from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostE
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.hints import hint_for
+from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register, planned
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import (
@@ -40,7 +41,10 @@ _DEFERRED: Final = ("http.half-request", "http.burst", "fuzz.valid", "fuzz.near-
 
 
 class SuiteRun:
-    """Orders the cases of one run, judges them, and says how the run ends; *clock* gives s since the epoch."""
+    """Orders the cases of one run, judges them, and says how the run ends; *clock* gives s since the epoch.
+
+    *on_exchange* gets every exchange as it ends, from the thread that sent it.
+    """
 
     def __init__(
         self,
@@ -50,9 +54,10 @@ class SuiteRun:
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
         enter: Enter | None = None,
+        on_exchange: Callable[[Exchange], object] | None = None,
     ) -> None:
         self.settings = settings
-        self.context = RunContext(settings, clock=clock, sleep=sleep, probe=probe, enter=enter)
+        self.context = RunContext(settings, clock=clock, sleep=sleep, probe=probe, enter=enter, on_exchange=on_exchange)
         self._clock = clock
         self._started = clock()
         self._baseline: Sequence[Finding] | None = None

@@ -47,7 +47,10 @@ class Loss:
 
 
 class RunContext:
-    """The state that the cases of one run share; *clock* gives s since the epoch, *sleep* waits s."""
+    """The state that the cases of one run share; *clock* gives s since the epoch, *sleep* waits s.
+
+    *on_exchange* gets every exchange as it ends, from the thread that sent it.
+    """
 
     def __init__(
         self,
@@ -57,8 +60,10 @@ class RunContext:
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
         enter: Enter | None = None,
+        on_exchange: Callable[[Exchange], object] | None = None,
     ) -> None:
         self.settings = settings
+        self._on_exchange = on_exchange
         self.access = RoomAccess.of(settings, probe=probe, enter=enter)
         self.ids = RunIds(settings.seed, clock)
         self.line = PatientClient(settings, clock=clock, pause=sleep)
@@ -145,6 +150,8 @@ class RunContext:
 
     def observe(self, exchange: Exchange) -> None:
         """Look at the form of an answer, whatever it was to."""
+        if self._on_exchange is not None:
+            self._on_exchange(exchange)
         if exchange.acknowledged:
             self.trail.acknowledged(exchange.elapsed_ms)
         self.observations.look_at(exchange)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +37,7 @@ from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplat
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
+    from roomhook.contract_tests.model.exchange import Exchange
     from roomhook.contract_tests.transport.client import Client
     from roomhook.simulator.protocol.callback_request import CallbackRequest
 
@@ -75,6 +78,9 @@ _Times = Annotated[
     int, typer.Option(metavar="N", min=1, help="Send the same packet N times, one after another, as retries would.")
 ]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the request and send nothing.")]
+_Har = Annotated[
+    Path | None, typer.Option("--har", metavar="FILE", help="Write the exchanges as HAR 1.2, e.g. --har fired.har")
+]
 _PrintAs = Annotated[PrintAs, typer.Option("--print", help="How to show the request.")]
 
 
@@ -108,6 +114,7 @@ def fire(
     proxy: Proxy = None,
     dry_run: _DryRun = False,
     print_as: _PrintAs = PrintAs.HTTP,
+    har: _Har = None,
     output: Format = OutputFormat.TEXT,
     seed: Seed = None,
 ) -> None:
@@ -140,7 +147,9 @@ def fire(
     if dry_run or output is OutputFormat.TEXT:
         _show(first, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
     if not dry_run:
-        raise typer.Exit(_send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output))
+        with _recording(har) as record:
+            code = _send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output, record=record)
+        raise typer.Exit(code)
 
 
 def _show(callback: CallbackRequest, print_as: PrintAs, body_file: Path | None) -> None:
@@ -157,6 +166,7 @@ def _send(
     times: int,
     timeout_ms: float,
     output: OutputFormat,
+    record: Callable[[Exchange], object],
 ) -> int:
     """Send *shot* as often as *times* says and show each attempt as it ends; the exit code is that of all."""
     from roomhook.cli.callbacks.fire_output import FireSummary, advice, answer_text, attempt_json, attempt_line
@@ -168,6 +178,7 @@ def _send(
         callback = first if number == 1 else shot.callback(int(time.time()))
         exchange = client.send(callback, deadline_ms=timeout_ms, give_up_ms=timeout_ms)
         tally.add(exchange)
+        record(exchange)
         if output is OutputFormat.JSON:
             typer.echo(attempt_json(exchange))
         elif times > 1:
@@ -181,6 +192,24 @@ def _send(
         if hint:
             typer.echo(f"\nhint: {hint}")
     return tally.exit_code
+
+
+@contextmanager
+def _recording(path: Path | None) -> Iterator[Callable[[Exchange], object]]:
+    """What takes every exchange: a HAR log in *path*, if there is one."""
+    if path is None:
+        yield lambda _: None
+        return
+    from roomhook.contract_tests.reports.har import ExchangeLog
+
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"--har {path} can't be written: {error.strerror or error}; name another file"
+        ) from None
+    with file, ExchangeLog(file) as log:
+        yield log.record
 
 
 def _refuse_contradictions(kind: Kind, given: Given, edits: Edits, raw: Path | None) -> None:

@@ -19,7 +19,7 @@ from roomhook.suggestions import did_you_mean
 if TYPE_CHECKING:
     from roomhook.simulator.journal.reader import Filters, Reader
 
-__all__ = ["JournalFormat", "app"]
+__all__ = ["ExportFormat", "JournalFormat", "app"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,12 @@ class JournalFormat(StrEnum):
     JSON = "json"
     NDJSON = "ndjson"
     EVENTS = "events"
+
+
+class ExportFormat(StrEnum):
+    """A format of other tools."""
+
+    HAR = "har"
 
 
 @app.command()
@@ -58,6 +64,10 @@ def journal(
         JournalFormat,
         typer.Option("--format", help="ndjson: a row an attempt, with all bytes; events: what replay and jq read."),
     ] = JournalFormat.TEXT,
+    export: Annotated[
+        ExportFormat | None,
+        typer.Option("--export", help="har: attempts as HAR 1.2, for browsers' tools and HTTP viewers."),
+    ] = None,
 ) -> None:
     """Summarise journals, or with a filter, or --format ndjson or events, list what is in them.
 
@@ -74,7 +84,9 @@ def journal(
         )
     named = [one for file in files for one in (file.exists() and [file]) or parts_there(file) or [file]]
     each = list({file.resolve(): file for file in named}.values())
-    if format_ is JournalFormat.EVENTS:
+    if export is ExportFormat.HAR:
+        _har(each, filters)
+    elif format_ is JournalFormat.EVENTS:
         _events(each, filters)
     elif format_ is JournalFormat.NDJSON or filters != Filters():
         _rows(each, filters, as_text=format_ is JournalFormat.TEXT)
@@ -185,6 +197,17 @@ def _events(files: list[Path], filters: Filters) -> None:
     for event in _found(files, filters, lambda reader, limited: reader.events(limited)):
         sys.stdout.buffer.write(to_line(event))
     sys.stdout.buffer.flush()
+
+
+def _har(files: list[Path], filters: Filters) -> None:
+    from importlib.metadata import version
+
+    from roomhook.simulator.journal.har_export import har_entries
+    from roomhook.simulator.protocol.har import HarWriter
+
+    with HarWriter(sys.stdout, version=version("roomhook")) as log:
+        for entry in _found(files, filters, har_entries):
+            log.add(entry)
 
 
 def _counts(counts: dict[str, int]) -> str:

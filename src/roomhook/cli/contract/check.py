@@ -221,7 +221,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
     from roomhook.contract_tests.engine.suite import SuiteRun
     from roomhook.contract_tests.model.verdicts import RunOutcome
 
-    run = SuiteRun(settings)
+    run = SuiteRun(settings, on_exchange=reporter.on_exchange)
     try:
         report = _report_of(_events(run, process), reporter)
     except KeyboardInterrupt:

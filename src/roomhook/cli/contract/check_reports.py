@@ -16,7 +16,9 @@ from roomhook.cli.shared.options import OutputFormat
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from roomhook.contract_tests.model.exchange import Exchange
     from roomhook.contract_tests.model.verdicts import RunEvent, RunStarted
+    from roomhook.contract_tests.reports.har import ExchangeLog
     from roomhook.contract_tests.reports.ndjson import EventLines
     from roomhook.contract_tests.reports.run_report import RunReport
 
@@ -32,6 +34,7 @@ class ReportKind(StrEnum):
     HTML = "html"
     SARIF = "sarif"
     MARKDOWN = "markdown"
+    HAR = "har"
 
 
 FILES: Final = {
@@ -41,8 +44,12 @@ FILES: Final = {
     ReportKind.HTML: ("roomhook.html", "html.run_page"),
     ReportKind.SARIF: ("roomhook.sarif", "sarif"),
     ReportKind.MARKDOWN: ("roomhook.md", "markdown"),
+    ReportKind.HAR: ("roomhook.har", "har"),
 }
 """The name of the file, and the module of ``contract_tests.reports`` that makes it."""
+
+_DURING: Final = {ReportKind.NDJSON, ReportKind.HAR}
+"""Written while the run goes on, the others at its end."""
 
 
 class Reporter:
@@ -58,6 +65,7 @@ class Reporter:
         self._open_files = ExitStack()
         self._events: tuple[EventLines, TextIO] | None = None
         self._started: RunStarted | None = None
+        self._exchanges: ExchangeLog | None = None
 
     def __enter__(self) -> Self:
         """Find out before the run, not after it, whether its reports can be written."""
@@ -68,10 +76,20 @@ class Reporter:
 
             file = self._open_files.enter_context(self._path(ReportKind.NDJSON).open("w", encoding="utf-8"))
             self._events = EventLines(), file
+        if ReportKind.HAR in self._kinds:
+            from roomhook.contract_tests.reports.har import ExchangeLog
+
+            file = self._open_files.enter_context(self._path(ReportKind.HAR).open("w", encoding="utf-8"))
+            self._exchanges = self._open_files.enter_context(ExchangeLog(file))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open_files.close()
+
+    @property
+    def on_exchange(self) -> Callable[[Exchange], None] | None:
+        """What takes every exchange as it ends, if a report wants them."""
+        return None if self._exchanges is None else self._exchanges.record
 
     @property
     def started(self) -> bool:
@@ -117,7 +135,7 @@ class Reporter:
             _append(Path(summary), _renderer("markdown")(report))
         for kind in self._kinds:
             path = self._path(kind)
-            if kind is not ReportKind.NDJSON:
+            if kind not in _DURING:
                 try:
                     path.write_text(_renderer(FILES[kind][1])(report), encoding="utf-8")
                 except OSError as error:
