@@ -1,34 +1,40 @@
-"""Fake people: accounts, room ids, addresses, platforms and multilingual reasons, all from one seed.
+"""Fake people: accounts, room ids, addresses, platforms and reasons in their language, all from one seed.
 
-Accounts and room ids keep to letters, digits and ``-`` within the documented limits (protocol.md 4, IDs); reasons are
-in many scripts. The names were drawn once from Faker and are shipped (``people.json``): its lists change from release
-to release, and the same seed is to give the same bytes. A locale that is not shipped is drawn from the Faker installed.
+Accounts and room ids use letters, digits and ``-`` within the documented limits (protocol.md 4, IDs). Names and
+beginnings of accounts were drawn once from Faker and are shipped (``people.json``): Faker's lists change between
+releases, and the same seed must give the same bytes. Other locales are drawn from the installed Faker.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.util.random_stream import RandomStream
 
+if TYPE_CHECKING:
+    from faker import Faker
+
 __all__ = [
     "ADDRESSES",
     "NETWORKS",
     "PLATFORM_SHARES",
+    "REASONS",
     "ROOM_PREFIXES",
+    "Language",
     "People",
+    "ReasonKind",
     "address",
     "draw_names",
+    "draw_stems",
+    "language",
     "names",
     "network",
-    "reasons",
     "shipped_locales",
     "stems",
     "weighted",
@@ -45,59 +51,65 @@ PLATFORM_SHARES: Final[Mapping[str, float]] = {
     "iPad": 5,
     "Unknown": 2,
 }
-"""How common each OptPlatform is among members; RESTAPI is a server's and comes with kicks (protocol.md 1.2)."""
+"""How common each OptPlatform is among members; RESTAPI stands for a server and comes with kicks (protocol.md 1.2)."""
 
 ADDRESSES: Final = 1 << 16
-"""How many public addresses there are; people behind one carrier share them."""
+"""The number of public addresses; people behind one carrier share them."""
 
 NETWORKS: Final = 1 << 12
-"""How many networks those addresses are in, each with a /16 of its own."""
+"""The number of networks those addresses are in, one /16 each."""
 
 _FIRST_OCTETS: Final = (1, 14, 27, 36, 42, 49, 58, 61, 66, 77, 84, 93, 101, 110, 121, 210)
-"""Each starts a block that is public throughout."""
+"""Each starts a block of public addresses only."""
 
-_NAMES_A_LOCALE: Final = 24
+_NAMES_PER_LOCALE: Final = 24
+
+REASONS: Final = 256
+"""How many reasons of each kind a language has, with repetitions."""
+
+ReasonKind = Literal["Leave", "Kicked", "Expired", "Dissolved"]
+"""What a Reason is for: a check-out method, or the end of the room."""
 
 ROOM_PREFIXES: Final = ("rid-", "room-", "live-", "meeting-", "class-", "standup-", "")
-"""What room ids begin with, before a number of their own: none ends in a digit."""
+"""Beginnings of room ids, before a unique number: none ends in a digit."""
 
 
 class People:
-    """People one at a time, for a single callback or a suite: the same *seed*, the same people in the same order.
+    """People of one room one at a time, for a single callback: the same *seed*, the same people in the same order.
 
-    Every account and every room id is new within one instance.
+    Every account and every room id is new within one instance. All speak the language of one locale, drawn from
+    *locales* (default: the shipped ones).
     """
 
     def __init__(self, seed: int, locales: Sequence[str] = ()) -> None:
-        self._chance = RandomStream(seed, "people")
-        self._locales = tuple(locales) or shipped_locales()
-        self._stems = stems(self._locales)
+        self._random = RandomStream(seed, "people")
+        self._language = language((self._random.choice(tuple(locales) or shipped_locales()),))
         self._made = 0
 
     def account(self) -> str:
-        """A UserID of 32 bytes at most, ASCII letters and digits, such as ``yusuf1417``."""
-        return f"{self._chance.choice(self._stems)}{self._number()}"
+        """A UserID of at most 32 bytes, ASCII letters and digits, such as ``yusuf1417``."""
+        return f"{self._random.choice(self._language.stems)}{self._number()}"
 
     def room_id(self) -> str:
-        """A RoomId of 48 bytes at most, such as ``meeting-2093``."""
-        return f"{self._chance.choice(ROOM_PREFIXES)}{self._number()}"
+        """A RoomId of at most 48 bytes, such as ``meeting-2093``."""
+        return f"{self._random.choice(ROOM_PREFIXES)}{self._number()}"
 
-    def reason(self, kind: str) -> str:
-        """A Reason for *kind*: ``Leave``, ``Kicked``, ``Expired`` or ``Dissolved``; in any script, at times empty."""
-        return self._chance.choice(reasons(kind, self._locales))
+    def reason(self, kind: ReasonKind) -> str:
+        """A Reason for *kind*, sometimes empty."""
+        return self._random.choice(self._language.reasons[kind])
 
     def client_ip(self) -> str:
         """A public IPv4 address."""
-        return address(self._chance.below(ADDRESSES))
+        return address(self._random.below(ADDRESSES))
 
     def platform(self) -> str:
-        """An OptPlatform, as common as people's are."""
-        return weighted(PLATFORM_SHARES, 256)[self._chance.below(256)]
+        """An OptPlatform, as common as in ``PLATFORM_SHARES``."""
+        return weighted(PLATFORM_SHARES, 256)[self._random.below(256)]
 
     def _number(self) -> int:
-        """A number of its own: a count, with three random digits to keep it from looking like one."""
+        """A unique number: a count, followed by three random digits so that it does not look like one."""
         self._made += 1
-        return self._made * 1000 + self._chance.below(1000)
+        return self._made * 1000 + self._random.below(1000)
 
 
 def address(number: int) -> str:
@@ -114,7 +126,7 @@ def network(client_ip: str) -> int:
 
 
 def weighted(shares: Mapping[T, float], length: int) -> list[T]:
-    """The keys of *shares*, each as often among *length* as its share has it; nothing if all shares are 0."""
+    """The keys of *shares*, *length* in all, each as often as its share says; empty if all shares are 0."""
     whole = sum(shares.values())
     if not whole:
         return []
@@ -126,12 +138,27 @@ def weighted(shares: Mapping[T, float], length: int) -> list[T]:
     return found
 
 
+class Language(NamedTuple):
+    """How people of one or more locales are called and what they say.
+
+    Accounts begin with one of ``stems``. Each tuple of ``reasons`` has ``REASONS`` entries, so that a number below that
+    selects one.
+    """
+
+    stems: tuple[str, ...]
+    reasons: Mapping[ReasonKind, tuple[str, ...]]
+
+
 class _Shipped(msgspec.Struct):
-    """What ``people.json`` holds: names by locale, and reasons by kind, some with a place for a name."""
+    """Content of ``people.json``: names and beginnings of accounts by locale, reasons by language and kind.
+
+    Reasons under the language "" suit everyone; ``{name}`` in a reason stands for a name.
+    """
 
     faker: str
     names: dict[str, tuple[str, ...]]
-    reasons: dict[str, tuple[str, ...]]
+    accounts: dict[str, tuple[str, ...]]
+    reasons: dict[str, dict[ReasonKind, tuple[str, ...]]]
 
 
 @cache
@@ -148,42 +175,65 @@ def shipped_locales() -> tuple[str, ...]:
 
 @cache
 def names(locale: str) -> tuple[str, ...]:
-    """Names in *locale*, shipped or drawn from Faker; raises ``ConfigurationError`` for a locale that neither knows."""
+    """Names in *locale*, shipped or drawn from Faker; raises ``ConfigurationError`` for an unknown locale."""
     return _shipped().names.get(locale) or draw_names(locale)
 
 
+@cache
+def stems(locale: str) -> tuple[str, ...]:
+    """Beginnings of accounts in *locale*: 4 to 12 ASCII letters; raises ``ConfigurationError`` as ``names`` does."""
+    return _shipped().accounts.get(locale) or draw_stems(locale)
+
+
 def draw_names(locale: str) -> tuple[str, ...]:
-    """Names in *locale* from the Faker installed, always the same from the same release of it."""
+    """Names in *locale* from the installed Faker, always the same for the same release of it."""
+    fake = _faker(locale)
+    return tuple(fake.first_name() for _ in range(_NAMES_PER_LOCALE))
+
+
+def draw_stems(locale: str) -> tuple[str, ...]:
+    """Beginnings of accounts in *locale*: user names from the installed Faker, without digits and punctuation.
+
+    ``user`` if Faker has none in ASCII letters.
+    """
+    fake = _faker(locale)
+    drawn = (_letters(fake.user_name()) for _ in range(20 * _NAMES_PER_LOCALE))
+    return tuple(dict.fromkeys(stem for stem in drawn if 4 <= len(stem) <= 12))[:_NAMES_PER_LOCALE] or ("user",)
+
+
+@cache
+def language(locales: tuple[str, ...]) -> Language:
+    """Names and reasons of one locale, or of several mixed; raises ``ConfigurationError`` for an unknown locale."""
+    return Language(
+        tuple(dict.fromkeys(stem for locale in locales for stem in stems(locale))),
+        {kind: _reasons(kind, locales) for kind in get_args(ReasonKind)},
+    )
+
+
+def _reasons(kind: ReasonKind, locales: tuple[str, ...]) -> tuple[str, ...]:
+    """``REASONS`` reasons of *kind* in random order, at most 1000 bytes each, with names of the same locale."""
+    shipped, random = _shipped().reasons, RandomStream(len(locales), f"reasons/{kind}/{','.join(locales)}")
+    texts = [
+        (text, names(locale))
+        for locale in locales
+        for text in (*shipped[""][kind], *(shipped.get(locale) or shipped.get(locale[:2]) or shipped["en"])[kind])
+    ]
+    picked = [texts[len(texts) * (2 * index + 1) // (2 * REASONS)] for index in range(REASONS)]
+    return tuple(text.format(name=random.choice(people)) for text, people in random.shuffled(picked))
+
+
+def _faker(locale: str) -> Faker:
     from faker import Faker  # noqa: PLC0415 (33 ms, and the shipped names do without)
 
     try:
         fake = Faker(locale)
     except AttributeError:
         known = ", ".join(shipped_locales())
-        raise ConfigurationError(f"{locale!r} is no locale of Faker's; use one such as {known}") from None
+        raise ConfigurationError(f"Faker has no locale {locale!r}; use one such as {known}") from None
     fake.seed_instance(60734)
-    return tuple(fake.first_name() for _ in range(_NAMES_A_LOCALE))
+    return fake
 
 
-@cache
-def stems(locales: tuple[str, ...]) -> tuple[str, ...]:
-    """What accounts begin with: the *locales*' names as far as they fold to ASCII letters, or ``user`` if none does."""
-    folded = (_folded(name) for locale in locales for name in names(locale))
-    return tuple(dict.fromkeys(stem for stem in folded if 2 <= len(stem) <= 12)) or ("user",)
-
-
-@cache
-def reasons(kind: str, locales: tuple[str, ...]) -> tuple[str, ...]:
-    """Reasons for *kind* in every script that we have, with names from *locales* in them; 1000 bytes at most each."""
-    people = [name for locale in locales for name in names(locale)]
-    chance = RandomStream(len(people), f"reasons/{kind}")
-    return tuple(
-        text.format(name=chance.choice(people))
-        for text in _shipped().reasons[kind]
-        for _ in range(8 if "{name}" in text else 2)
-    )
-
-
-def _folded(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return plain if plain.isalpha() and len(plain) == len(name) else ""
+def _letters(name: str) -> str:
+    """The ASCII letters of *name* in lower case."""
+    return "".join(letter for letter in name.lower() if letter.isascii() and letter.isalpha())

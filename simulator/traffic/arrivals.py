@@ -31,8 +31,8 @@ class Arrivals:
         self._event = world.event
         self._opened = [0] * len(group.numbers)
         self._next = group.placeholder(ActionKind.ARRIVE)
-        first = group.random.below(INDEX_RANGE * len(world.stems))
-        self._accounts = world.population.accounts(group.number, world.stems, first)
+        first = group.random.below(INDEX_RANGE * len(group.texts.stems))
+        self._accounts = world.population.accounts(group.number, group.texts.stems, first)
         self._visit_numbers = cycle([(person * STRIDE + first) % INDEX_RANGE for person in range(1, INDEX_RANGE + 1)])
         self._newcomer: Callable[[], Participant | None] = self._draw_free
         self._bounds = array("q")

@@ -49,7 +49,7 @@ class Departures:
         assert room is not None
         account = participant.account
         visit = participant.visit
-        packet = room.check_out("Leave", account, account, visit.goodbye, now)
+        packet = room.check_out("Leave", account, account, self._group.texts.leave[visit.text], now)
         if not room.members:
             self._group.rooms[participant.slot] = None
         elif account == room.owner:
@@ -61,7 +61,7 @@ class Departures:
     def leave_and_return(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
         """The participant leaves and enters again soon."""
         room = self._group.room_of(participant)
-        packet = room.leave(participant.account, participant.visit.goodbye, now)
+        packet = room.leave(participant.account, self._group.texts.leave[participant.visit.text], now)
         self._group.close_if_empty(room, participant.slot)
         self._group.plan_return(participant, now)
         return (self._event(LEAVE_COMMAND, packet, participant.visit),)
@@ -86,7 +86,7 @@ class Departures:
     def expire(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
         """The participant has been silent for too long; some return, and a room waits for its owner for a while."""
         room, slot = self._group.room_of(participant), participant.slot
-        packet = room.expire(participant.account, participant.visit.silence, now)
+        packet = room.expire(participant.account, self._group.texts.expired[participant.visit.text], now)
         self._group.close_if_empty(room, slot)
         if participant.account == room.owner and self._group.active.phase.owner_grace:
             self._awaited[slot] = self._group.placeholder(ActionKind.OWNER_GONE, slot)
@@ -110,7 +110,7 @@ class Departures:
     def _kick(self, room: Room[Participant], victims: Sequence[Participant], now: int) -> Sequence[CallbackEvent]:
         accounts = tuple(victim.account for victim in victims)
         operator, client = self._kicker(room, accounts)
-        packets = room.kick(accounts, operator, victims[0].visit.offence, now)
+        packets = room.kick(accounts, operator, self._group.texts.kicked[victims[0].visit.text], now)
         self._group.close_if_empty(room, victims[0].slot)
         for victim in victims:
             self._group.release(victim)
@@ -143,7 +143,7 @@ class Departures:
     def evict(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
         """The room is being dissolved, and this participant leaves it."""
         room, (operator, client) = self._group.room_of(participant), self._closed_by[participant.slot]
-        packet = room.evict(participant.account, operator, participant.visit.farewell, now)
+        packet = room.evict(participant.account, operator, self._group.texts.dissolved[participant.visit.text], now)
         self._group.close_if_empty(room, participant.slot)
         self._group.release(participant)
         if packet is None:

@@ -10,7 +10,7 @@ from typing import Final, Self
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.rooms.behaviour import Dissolution
-from roomhook.simulator.rooms.people import reasons, shipped_locales, stems
+from roomhook.simulator.rooms.people import REASONS, language, shipped_locales
 from roomhook.simulator.traffic.phases import ActivePhase, PhaseContext, activate
 from roomhook.simulator.traffic.population import Population
 from roomhook.simulator.traffic.profiles import Profile
@@ -31,7 +31,8 @@ class TrafficRequest:
     ``start_ms`` is the start of the simulation in ms since the epoch, ``offset_ms`` how far the rooms' local time is
     ahead of UTC. ``limit`` is the number of callbacks after which it ends; the last phase goes on until then if it has
     no duration. ``rooms`` and ``people`` are existing ids. ``shard`` is (I, N): the I-th of N disjoint parts of the
-    rooms. ``speed`` divides the time that passes.
+    rooms. ``speed`` divides the time that passes. Each room has the language of one of the ``locales``, unless
+    ``mixed_languages`` mixes them.
     """
 
     scenario: Scenario
@@ -43,6 +44,7 @@ class TrafficRequest:
     rooms: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
+    mixed_languages: bool = False
     shard: tuple[int, int] = (1, 1)
     speed: float = 1.0
 
@@ -62,15 +64,14 @@ def world(traffic: TrafficRequest) -> World:
     """The rooms of *traffic* at the start; raises ``ConfigurationError`` for an impossible request."""
     _refuse_silence(traffic)
     backend, (part, parts) = traffic.scenario.backend, traffic.shard
-    texts = _texts(traffic.locales or shipped_locales(), backend.reason)
-    context = PhaseContext(traffic.seed, traffic.offset_ms, backend.behaviour.heartbeat_ms[1], texts)
+    context = PhaseContext(traffic.seed, traffic.offset_ms, backend.behaviour.heartbeat_ms[1])
     active_phases = activate(traffic.scenario.phases, traffic.start_ms, context)
     population = _population(traffic, active_phases)
     return World(
         active_phases,
         population,
         backend,
-        stems=texts.stems,
+        texts=_texts(traffic),
         seed=traffic.seed,
         mine=range(part - 1, population.groups, parts),
         others_live=traffic.limit is not None,
@@ -131,8 +132,13 @@ def _population(traffic: TrafficRequest, active_phases: list[ActivePhase]) -> Po
     return Population(traffic.seed, sizes, people=traffic.people, room_ids=traffic.rooms)
 
 
-def _texts(locales: tuple[str, ...], style: ReasonStyle) -> Texts:
-    """Names and reasons; a kick always has a Reason, whatever the *style* of the others."""
-    kinds = ("Leave", "Expired", "Dissolved")
-    said = {kind: reasons(kind, locales) if style is ReasonStyle.TEXT else ("",) for kind in kinds}
-    return Texts(stems(locales), {**said, "Kicked": reasons("Kicked", locales)})
+def _texts(traffic: TrafficRequest) -> list[Texts]:
+    """Names and reasons of each language, or of all together; a kick always has a Reason, whatever the style."""
+    locales = traffic.locales or shipped_locales()
+    silent = ("",) * REASONS if traffic.scenario.backend.reason is not ReasonStyle.TEXT else None
+    found: list[Texts] = []
+    for one in [locales] if traffic.mixed_languages else [(locale,) for locale in locales]:
+        said = language(one)
+        leave, kicked, expired, dissolved = (said.reasons[kind] for kind in ("Leave", "Kicked", "Expired", "Dissolved"))
+        found.append(Texts(said.stems, silent or leave, kicked, silent or expired, silent or dissolved))
+    return found

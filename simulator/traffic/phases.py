@@ -13,7 +13,7 @@ import msgspec
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.people import NETWORKS, network, weighted
 from roomhook.simulator.traffic.profiles import EVENING, DayCurve, Phase, Profile
-from roomhook.simulator.traffic.visits import Texts, draw_visits
+from roomhook.simulator.traffic.visits import draw_visits
 from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, pareto
 
 __all__ = ["ActivePhase", "PhaseContext", "activate"]
@@ -36,7 +36,6 @@ class PhaseContext:
     seed: int
     offset: int
     heartbeat_ms: int
-    texts: Texts
 
 
 class ActivePhase:
@@ -59,7 +58,7 @@ class ActivePhase:
         self._seed, self._stream = context.seed, f"stage/{number}"
         self._check()
         self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), QUANTILES)
-        self.visits = draw_visits(phase, context.texts, RandomStream(context.seed, f"{self._stream}/lots"))
+        self.visits = draw_visits(phase, RandomStream(context.seed, f"{self._stream}/lots"))
         self._sizes = _sizes(phase, context.seed)
 
     def size(self, room: int) -> int:

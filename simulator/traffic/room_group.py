@@ -12,7 +12,7 @@ from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.rooms.room import Member, Room
 from roomhook.simulator.traffic.phases import ActivePhase
 from roomhook.simulator.traffic.population import Participant, Population
-from roomhook.simulator.traffic.visits import ActionKind
+from roomhook.simulator.traffic.visits import ActionKind, Texts
 from roomhook.simulator.util.calendar_queue import CalendarQueue
 from roomhook.simulator.util.random_stream import RandomStream
 
@@ -40,7 +40,7 @@ class SharedWorld:
     """What all groups share.
 
     ``rest`` stands for the caller of the REST API. ``event`` makes a packet ready to send, given its command and the
-    source of ClientIP and OptPlatform.
+    source of ClientIP and OptPlatform. Each group has one of the ``texts``.
     """
 
     queue: CalendarQueue[Participant]
@@ -48,7 +48,7 @@ class SharedWorld:
     population: Population
     behaviour: BackendBehaviour
     rest: Member
-    stems: Sequence[str]
+    texts: Sequence[Texts]
     with_enter: bool
     event: Callable[[str, LeavePacket | EnterPacket, ClientLocation], CallbackEvent]
 
@@ -68,6 +68,7 @@ class RoomGroup:
         self.active = world.active_phases[0]
         self.gap_ms = 0.0
         self.random = RandomStream(seed, f"corner/{number}")
+        self.texts = RandomStream(seed, f"language/{number}").choice(world.texts)
         self.numbers = world.population.rooms(number)
         self.rooms: list[Room[Participant] | None] = [None] * len(self.numbers)
         self.free = world.population.own_people(number, self.active.visits)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from roomhook.simulator.rooms.people import ADDRESSES, address, weighted
+from roomhook.simulator.rooms.people import ADDRESSES, REASONS, address, weighted
 from roomhook.simulator.traffic.profiles import Phase
 from roomhook.simulator.util.random_stream import QUANTILES, RandomStream, exponential, log_normal
 
@@ -44,19 +44,25 @@ class ActionKind:
 
 
 class Texts(NamedTuple):
-    """Beginnings of accounts, and reasons by the kinds that ``people.reasons`` has."""
+    """How the people of a group of rooms are called and what they say.
+
+    Accounts begin with one of ``stems``. The others are the reasons of those who leave, are kicked, expire, or whose
+    room is dissolved: ``REASONS`` each.
+    """
 
     stems: Sequence[str]
-    reasons: Mapping[str, Sequence[str]]
+    leave: Sequence[str]
+    kicked: Sequence[str]
+    expired: Sequence[str]
+    dissolved: Sequence[str]
 
 
 class VisitTemplate(msgspec.Struct, frozen=True, gc=False):
-    """One pre-drawn visit: address, platform, duration, ending, reasons.
+    """One pre-drawn visit: address, platform, duration, ending, reason.
 
     ``gap`` is the time to the next arrival in units of the mean gap; ``part`` (0 to 1) is for anything evenly
     distributed between two bounds. ``rest`` is what is left of the stay of someone who is already there, ``away`` how
-    long someone who ``returns`` is gone; these and ``stay`` are in ms. ``goodbye``, ``offence``, ``silence`` and
-    ``farewell`` are the Reason of someone who leaves, is kicked, expires, or whose room ends.
+    long someone who ``returns`` is gone; these and ``stay`` are in ms. ``text`` selects a reason in ``Texts``.
     """
 
     client_ip: str
@@ -66,17 +72,14 @@ class VisitTemplate(msgspec.Struct, frozen=True, gc=False):
     part: float
     stay: int
     ending: int
-    goodbye: str
-    offence: str
-    silence: str
-    farewell: str
+    text: int
     rest: int
     recovers: bool
     returns: bool
     away: int
 
 
-def draw_visits(phase: Phase, texts: Texts, random: RandomStream) -> list[VisitTemplate]:
+def draw_visits(phase: Phase, random: RandomStream) -> list[VisitTemplate]:
     """``INDEX_RANGE`` templates, so that one draw is enough for each visit.
 
     Times, platforms and endings have the same shares among them as among all people.
@@ -94,7 +97,7 @@ def draw_visits(phase: Phase, texts: Texts, random: RandomStream) -> list[VisitT
     names = zip(
         spread(weighted(phase.platforms, QUANTILES)),
         spread(weighted(_endings(phase), QUANTILES)),
-        *(spread(texts.reasons[kind]) for kind in ("Leave", "Kicked", "Expired", "Dissolved")),
+        spread(range(REASONS)),
         strict=True,
     )
     return [
@@ -106,18 +109,13 @@ def draw_visits(phase: Phase, texts: Texts, random: RandomStream) -> list[VisitT
             part=random.below(_PARTS) / _PARTS,
             stay=max(_SECOND, stay),
             ending=ending,
-            goodbye=goodbye,
-            offence=offence,
-            silence=silence,
-            farewell=farewell,
+            text=text,
             rest=max(_SECOND, whole * random.below(_PARTS) // _PARTS),
             recovers=random.hit(phase.recover),
             returns=random.hit(phase.reenter),
             away=_SECOND + away,
         )
-        for (gap, stay, whole, away), (platform, ending, goodbye, offence, silence, farewell) in zip(
-            numbers, names, strict=True
-        )
+        for (gap, stay, whole, away), (platform, ending, text) in zip(numbers, names, strict=True)
     ]
 
 

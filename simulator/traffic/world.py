@@ -18,7 +18,7 @@ from roomhook.simulator.traffic.phases import ActivePhase
 from roomhook.simulator.traffic.population import Participant, Population
 from roomhook.simulator.traffic.room_group import NOTHING, ClientLocation, RoomGroup, SharedWorld
 from roomhook.simulator.traffic.scenario import Backend, ReasonStyle
-from roomhook.simulator.traffic.visits import ActionKind
+from roomhook.simulator.traffic.visits import ActionKind, Texts
 from roomhook.simulator.util.calendar_queue import CalendarQueue
 
 __all__ = ["OTHER_SHARD", "World"]
@@ -40,7 +40,7 @@ OTHER_SHARD: Final = CallbackEvent(0, "", "", "", b"")
 class World:
     """The groups with the numbers in *mine*; *others_live* also runs the others, whose callbacks stay unseen.
 
-    Accounts begin with one of the *stems*. *speed* divides the time that has passed since the start: at 60, an hour of
+    Each group has one of the *texts*. *speed* divides the time that has passed since the start: at 60, an hour of
     the simulation takes a minute.
     """
 
@@ -50,7 +50,7 @@ class World:
         population: Population,
         backend: Backend,
         *,
-        stems: Sequence[str],
+        texts: Sequence[Texts],
         seed: int,
         mine: range,
         others_live: bool = False,
@@ -67,7 +67,7 @@ class World:
             population=population,
             behaviour=backend.behaviour,
             rest=Member(backend.behaviour.administrator, "0.0.0.0", "RESTAPI"),  # noqa: S104 (protocol.md 1.1)
-            stems=stems,
+            texts=texts,
             with_enter=with_enter,
             event=self._event if self._absent or speed != 1 else _plain_event,
         )

@@ -53,10 +53,14 @@ class RandomStream:
         """One *among* several."""
         return among[int(self._random() * len(among))]
 
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """*items* in random order."""
+        return sorted(items, key=lambda _: self._random())
+
     def stratified(self, among: Sequence[T]) -> list[T]:
         """``INDEX_RANGE`` of them, evenly spaced and in random order: each as often as on average at random."""
         picked = [among[len(among) * (2 * index + 1) // (2 * INDEX_RANGE)] for index in range(INDEX_RANGE)]
-        return sorted(picked, key=lambda _: self._random())
+        return self.shuffled(picked)
 
 
 def exponential(mean: float) -> list[int]:
