@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +50,10 @@ class BarChart:
     height: int = _HEIGHT
 
 
+def _seconds(at_s: float) -> str:
+    return f"{at_s:g} s"
+
+
 def histogram(title: str, buckets: Sequence[tuple[float, int]], marks: Sequence[tuple[str, float]]) -> BarChart:
     """How many took how long: *buckets* of (ms, count) as bars on a logarithmic axis, *marks* (name, ms) as lines."""
     if not buckets:
@@ -74,11 +78,16 @@ def histogram(title: str, buckets: Sequence[tuple[float, int]], marks: Sequence[
 
 
 def timeline(
-    title: str, rows: Sequence[tuple[float, Mapping[str, tuple[str, float]]]], line: Sequence[float | None] = ()
+    title: str,
+    rows: Sequence[tuple[float, Mapping[str, tuple[str, float]]]],
+    line: Sequence[float | None] = (),
+    *,
+    moment: Callable[[float], str] = _seconds,
 ) -> BarChart:
     """What happened when: *rows* of (s since the start, {name: (tone, count)}) as stacked bars, *line* over them.
 
-    A row counts what happened since the row before. ``tone`` is a class of the style sheet, such as "pass".
+    A row counts what happened since the row before. ``tone`` is a class of the style sheet, such as "pass"; *moment*
+    writes a time (s since the start).
     """
     if not rows:
         return BarChart(title, "Nothing was answered.")
@@ -94,13 +103,13 @@ def timeline(
     bars: list[Bar] = []
     for place, (at_s, counts) in enumerate(sums):
         y = float(_HEIGHT)
-        label = f"until {at_s:g} s: " + ", ".join(f"{count:,.0f} {name}" for name, (_, count) in counts.items())
+        label = f"until {moment(at_s)}: " + ", ".join(f"{count:,.0f} {name}" for name, (_, count) in counts.items())
         for tone, count in counts.values():
             if count:
                 height = _scaled(count, top)
                 y -= height
                 bars.append(Bar(place * width, y, width * 0.9, height, tone, label))
-    ticks = [Label(0, "0 s", "start"), Label(100, f"{rows[-1][0]:g} s", "end")]
+    ticks = [Label(0, moment(0), "start"), Label(100, moment(rows[-1][0]), "end")]
     drawn = [
         ((place + 0.5) * width, _HEIGHT - value / top * (_HEIGHT - _TOP))
         for place, value in enumerate(points)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
+from typing import get_args
 
 import faker
 import pytest
@@ -13,21 +15,25 @@ from roomhook.simulator.protocol.callback_url import PLATFORMS
 from roomhook.simulator.rooms.people import (
     ADDRESSES,
     PLATFORM_SHARES,
+    REASONS,
     People,
+    ReasonKind,
     address,
     draw_names,
+    draw_stems,
+    language,
     names,
-    reasons,
     shipped_locales,
     stems,
     weighted,
 )
 
+KINDS: tuple[ReasonKind, ...] = get_args(ReasonKind)
+
 
 def described(people: People) -> list[str]:
-    kinds = ("Leave", "Kicked", "Expired", "Dissolved")
     one_of_each = (people.account, people.room_id, people.client_ip, people.platform)
-    return [make() for make in one_of_each for _ in range(20)] + [people.reason(kind) for kind in kinds]
+    return [make() for make in one_of_each for _ in range(20)] + [people.reason(kind) for kind in KINDS]
 
 
 def test_the_same_seed_gives_the_same_people_and_another_seed_others() -> None:
@@ -57,36 +63,56 @@ def test_platforms_are_the_documented_ones_by_their_shares() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Leave", "Kicked", "Expired", "Dissolved"])
-def test_reasons_come_in_many_scripts_and_fit_in_1000_bytes(kind: str) -> None:
-    every = reasons(kind, shipped_locales())
+def test_reasons_come_in_many_scripts_and_fit_in_1000_bytes(kind: ReasonKind) -> None:
+    every = language(shipped_locales()).reasons[kind]
+    assert len(every) == REASONS
     assert all(len(reason.encode()) <= 1000 for reason in every)
     text = "".join(every)
     for script in (r"[一-鿿]", r"[가-힣]", r"[ء-ي]", r"[\u0e01-\u0e30]", r"[\u0430-\u044f]"):
         assert re.search(script, text), script
 
 
+@pytest.mark.parametrize("locale", shipped_locales())
+def test_the_reasons_of_a_language_use_its_script_alone(locale: str) -> None:
+    scripts = {script for kind in KINDS for reason in language((locale,)).reasons[kind] for script in _scripts(reason)}
+    assert len(scripts) <= (3 if locale == "ja_JP" else 1), scripts
+
+
 def test_emoji_are_among_the_reasons_beyond_the_basic_plane() -> None:
-    assert any(ord(letter) > 0xFFFF for reason in reasons("Leave", shipped_locales()) for letter in reason)
+    assert any(ord(letter) > 0xFFFF for reason in language(("en_US",)).reasons["Leave"] for letter in reason)
+
+
+def test_a_kick_always_has_a_reason() -> None:
+    assert all(all(language((locale,)).reasons["Kicked"]) for locale in shipped_locales())
 
 
 @pytest.mark.skipif(
-    faker.VERSION != "40.54.0",
-    reason="the shipped names were drawn from Faker 40.54.0, and this is another release: its lists may differ",
+    faker.VERSION != "40.63.0",
+    reason="the shipped names were drawn from Faker 40.63.0, and this is another release: its lists may differ",
 )
 def test_the_shipped_names_are_fakers() -> None:
     assert all(draw_names(locale) == names(locale) for locale in shipped_locales())
+    assert all(draw_stems(locale) == stems(locale) for locale in shipped_locales())
 
 
 def test_a_locale_beyond_the_shipped_ones_is_drawn_from_faker() -> None:
     assert "sv_SE" not in shipped_locales()
     assert len(names("sv_SE")) == 24
-    assert stems(("sv_SE",)) != ("user",)
+    assert stems("sv_SE") != ("user",)
 
 
-def test_a_locale_without_latin_letters_still_has_accounts() -> None:
-    assert People(3, ("ko_KR",)).account().startswith("user")
+@pytest.mark.parametrize("locale", shipped_locales())
+def test_accounts_in_every_locale_begin_with_a_name_in_ascii(locale: str) -> None:
+    assert len(stems(locale)) == 24
+    assert re.fullmatch(r"[a-z]{4,12}[0-9]+", People(3, (locale,)).account())
 
 
 def test_an_unknown_locale_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ConfigurationError, match=r"'xx_XX' is no locale .*ja_JP"):
+    with pytest.raises(ConfigurationError, match=r"no locale 'xx_XX'.*ja_JP"):
         names("xx_XX")
+
+
+def _scripts(text: str) -> set[str]:
+    """The scripts of the letters of *text*, by the first word of their Unicode names."""
+    letters = (unicodedata.name(letter).split(maxsplit=1)[0].split("-")[0] for letter in text if letter.isalpha())
+    return {"CJK" if one in {"CJK", "FULLWIDTH"} else one for one in letters}

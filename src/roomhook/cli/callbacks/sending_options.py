@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -242,11 +242,11 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def first_given(context: typer.Context) -> str | None:
-    """The first option of sending that stands on the command line, or None."""
+def first_given(context: typer.Context, *, but: Collection[str] = ()) -> str | None:
+    """The first option of sending on the command line, except those named in *but*, or None."""
     for one in fields(SendingOptions):
         source = context.get_parameter_source(one.name)
-        if one.name != "output" and source is not None and source.name == "COMMANDLINE":
+        if one.name not in ("output", *but) and source is not None and source.name == "COMMANDLINE":
             return f"--{one.name.replace('_', '-')}"
     return None
 

@@ -1,9 +1,7 @@
-"""``roomhook traffic``: the leave callbacks that a day of rooms makes, to an App backend or as NDJSON on stdout."""
+"""``roomhook traffic``: simulated leave callbacks, sent to an App backend or written to stdout."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.callbacks.sending_options import SendingOptions, first_given, send, with_sending_options
+from roomhook.cli.callbacks.sending_options import (
+    SendingOptions,
+    SendingReport,
+    first_given,
+    send,
+    with_sending_options,
+)
 from roomhook.cli.shared.options import OutputFormat, Seed, chosen_seed
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
@@ -30,9 +34,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class TrafficFormat(StrEnum):
-    """What is written to stdout: callbacks, or with a URL what came of them."""
+    """What is written to stdout: callbacks, or with a URL the results."""
 
     NDJSON = "ndjson"
+    CSV = "csv"
     TEXT = "text"
     JSON = "json"
 
@@ -73,13 +78,15 @@ _WithEnter = Annotated[
     bool, typer.Option("--with-enter", help="Also call back Room.CallbackAfterMemberEnter when people enter.")
 ]
 _Locale = Annotated[
-    list[str] | None, typer.Option(metavar="LOCALE", help="Where people's names come from, e.g. ja_JP; repeatable.")
+    list[str] | None,
+    typer.Option(metavar="LOCALE", help="Locale of names and reasons, one per room, e.g. ja_JP; repeatable."),
 ]
+_MixedLanguages = Annotated[bool, typer.Option("--mixed-languages", help="Mix the languages within each room.")]
 _Start = Annotated[
     str | None,
     typer.Option(
         metavar="ISO|now",
-        help="The world's first moment, e.g. 2026-01-02T18:00:00+08:00. [default: now to a URL, else 2026-01-02T18Z]",
+        help="Simulated start time, e.g. 2026-01-02T18:00:00+08:00 (default: now to a URL, else 2026-01-02T18Z)",
     ),
 ]
 _Shard = Annotated[
@@ -90,12 +97,12 @@ _Speed = Annotated[
     str | None,
     typer.Option(
         metavar="X",
-        help="Let time pass X times as fast, e.g. 60x; max doesn't wait for it. [default: 1x to a URL, max to stdout]",
+        help="Let time pass X times as fast, e.g. 1x; max does not wait (default: 60x to a URL, else max)",
     ),
 ]
 _Format = Annotated[
     TrafficFormat | None,
-    typer.Option("--format", help="ndjson: callbacks, without a URL; text, json: what came of them, with one."),
+    typer.Option("--format", help="ndjson, csv: callbacks, without a URL; text, json: results, with a URL."),
 ]
 _ExpiredOperator = Annotated[
     ExpiredOperator | None, typer.Option(help="Operator_Account of Expired. [default: member]")
@@ -143,6 +150,7 @@ def traffic(
     param: _Param = None,
     with_enter: _WithEnter = False,
     locale: _Locale = None,
+    mixed_languages: _MixedLanguages = False,
     start: _Start = None,
     seed: Seed = None,
     shard: _Shard = None,
@@ -164,10 +172,9 @@ def traffic(
     """
     from roomhook.cli.callbacks.traffic_options import TrafficOptions, parse_range, parse_shard, traffic_from
     from roomhook.simulator.sending.pacing import parse_speed
-    from roomhook.simulator.traffic.generator import events as events_of
 
     _refuse_mixtures(context, url, output)
-    factor = parse_speed(speed or ("max" if url is None else "1x"))
+    factor = parse_speed(speed or _default_speed(url, sending))
     asked = TrafficOptions(
         phase={
             "profile": profile,
@@ -194,6 +201,7 @@ def traffic(
         events=events,
         with_enter=with_enter,
         locales=tuple(locale or ()),
+        mixed_languages=mixed_languages,
         start=start,
         shard=parse_shard(shard),
         speed=factor,
@@ -205,21 +213,21 @@ def traffic(
     if seed is None:
         typer.echo(f"seed {chosen} (--seed {chosen} makes the same callbacks again)", err=True)
     if url is None:
-        stream = events_of(wanted)
-        _write(stream if factor is None else _paced(stream, wanted.start_ms))
+        _write(wanted, sending, output, factor)
     else:
+        typer.echo(_plan(wanted, sending, factor), err=True)
         raise typer.Exit(_send(wanted, url, sending, output, factor))
 
 
 def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFormat | None) -> None:
     """Options that only make sense with a URL, or without one, are not passed over in silence."""
     if url is not None:
-        if output is TrafficFormat.NDJSON:
-            raise ConfigurationError("--format ndjson writes callbacks instead of sending them: leave out the URL")
+        if output in {TrafficFormat.NDJSON, TrafficFormat.CSV}:
+            raise ConfigurationError(f"--format {output} writes callbacks instead of sending them: leave out the URL")
         return
     if output in {TrafficFormat.TEXT, TrafficFormat.JSON}:
-        raise ConfigurationError(f"--format {output} tells what came of callbacks: give the URL to send them to")
-    if option := first_given(context):
+        raise ConfigurationError(f"--format {output} shows results of sending: give the URL to send to")
+    if option := first_given(context, but=("report", "report_dir")):
         raise ConfigurationError(
             f"{option} is about sending: give the URL to send to, as in http://127.0.0.1:8000/callback"
         )
@@ -238,21 +246,48 @@ def _send(
     return send(order, sources, replace(sending, output=OutputFormat(output or "text")))
 
 
-def _write(stream: Iterable[CallbackEvent]) -> None:
-    from roomhook.simulator.protocol.callback_event import to_line
-
-    write = sys.stdout.buffer.write
-    for event in stream:
-        write(to_line(event))
-    sys.stdout.buffer.flush()
+def _default_speed(url: str | None, sending: SendingOptions) -> str:
+    """A day at 1x would show one callback in five seconds; at 60x, the first comes within a second or two."""
+    if url is None:
+        return "max"
+    return "1x" if sending.rate is not None else "60x"
 
 
-def _paced(stream: Iterable[CallbackEvent], start_ms: int) -> Iterable[CallbackEvent]:
-    """*stream*, each event not before its moment; what has been written so far is flushed before each wait."""
-    begun = time.monotonic()
-    for event in stream:
-        wait = begun + (event.time_ms - start_ms) / 1000 - time.monotonic()
-        if wait > 0:
-            sys.stdout.buffer.flush()
-            time.sleep(wait)
-        yield event
+def _plan(wanted: TrafficRequest, sending: SendingOptions, factor: float | None) -> str:
+    """What is going to be sent, how long it takes and how to change that, in one line."""
+    from roomhook.simulator.util.durations import format_duration
+
+    phases = wanted.scenario.phases
+    total_ms = None if phases[-1].duration is None else sum(one.duration or 0 for one in phases)
+    what = ", then ".join(str(one.profile) for one in phases)
+    length = "endless" if total_ms is None else format_duration(total_ms)
+    amount = f"{wanted.limit:,} callbacks of {what}" if wanted.limit else f"{length} of {what}"
+    if sending.rate is not None or factor is None:
+        pace = "as fast as the target answers" if sending.rate is None else f"at {sending.rate}"
+        return f"plan: {amount} traffic, {pace}"
+    took = "" if total_ms is None or wanted.limit else f" in {format_duration(total_ms / factor)}"
+    return (
+        f"plan: {amount} traffic{took} at {factor:g}x "
+        "(--speed 1x: real time; --speed max or --rate 500/s: without waiting)"
+    )
+
+
+def _write(wanted: TrafficRequest, sending: SendingOptions, output: TrafficFormat | None, factor: float | None) -> None:
+    """Write the callbacks to stdout and, with --report html, the page about them."""
+    from roomhook.cli.callbacks import traffic_output
+    from roomhook.simulator.traffic.generator import events
+    from roomhook.simulator.traffic.report import TrafficStats
+
+    kinds = set(sending.report or ())
+    if SendingReport.JSON in kinds:
+        raise ConfigurationError("--report json is about sending: give the URL to send to, or --report html")
+    path = traffic_output.report_path(sending.report_dir) if kinds else None
+    stats = TrafficStats()
+    stream: Iterable[CallbackEvent] = events(wanted)
+    if path is not None:
+        stream = traffic_output.recorded(stream, stats.record)
+    if factor is not None:
+        stream = traffic_output.in_real_time(stream, wanted.start_ms)
+    (traffic_output.write_csv if output is TrafficFormat.CSV else traffic_output.write_ndjson)(stream)
+    if path is not None:
+        traffic_output.write_report(stats, wanted, path)

@@ -53,6 +53,7 @@ class TrafficOptions:
     events: int | None = None
     with_enter: bool = False
     locales: tuple[str, ...] = ()
+    mixed_languages: bool = False
     start: str | None = None
     shard: tuple[int, int] = (1, 1)
     speed: float | None = None
@@ -79,6 +80,7 @@ def traffic_from(asked: TrafficOptions, *, seed: int, sending: bool = False) -> 
         rooms=room_ids,
         people=people,
         locales=asked.locales,
+        mixed_languages=asked.mixed_languages,
         shard=asked.shard,
         speed=asked.speed or 1.0,
     )
