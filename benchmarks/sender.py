@@ -34,6 +34,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from roomhook.simulator.journal.index import bring_up_to_date
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.sending.processes import carry_out_together
 from roomhook.simulator.sending.session import SendJob, carry_out, seldom_collecting
@@ -200,11 +201,25 @@ def send(url: str, seconds: float, *, journal: bool, processes: int, rate: float
             else:
                 tally = carry_out_together(order, list(sources)).tally
         took, cpu = time.perf_counter() - begun if processes == 1 else tally.elapsed_s, _cpu_s() - cpu
+        index = _index(order.journal, tally.attempts) if order.journal is not None else {}
     assert tally.acknowledged == tally.attempts, tally.outcome_counts()
     lateness = {f"p{percent:g}": tally.lateness.percentile_ms(percent) for percent in (50, 99, 99.9)}
     within = sum(count for bound, count in tally.lateness.buckets() if bound <= 2000) / max(1, tally.lateness.total)
     rates = {"rate": tally.attempts / took, "cpu_rate": tally.attempts / cpu}
-    return rates | {"attempts": tally.attempts, "lateness_ms": lateness, "within_2_ms": within}
+    return rates | index | {"attempts": tally.attempts, "lateness_ms": lateness, "within_2_ms": within}
+
+
+def _index(journal: Path, callbacks: int) -> dict[str, float]:
+    """How long the tables take that were not written during the run, and how large log and tables are (bytes each)."""
+    log = sum(one.stat().st_size for one in journal.parent.glob("*-log-*"))
+    begun = time.perf_counter()
+    bring_up_to_date(journal)
+    took = time.perf_counter() - begun
+    return {
+        "index_us": took / callbacks * 1e6,
+        "log_bytes": log / callbacks,
+        "bytes": journal.stat().st_size / callbacks,
+    }
 
 
 def _cpu_s() -> float:

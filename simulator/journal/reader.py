@@ -8,26 +8,25 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import InFlightFile, is_locked, note_of
+from roomhook.simulator.journal.end_code import IN_DOUBT, EndCode
+from roomhook.simulator.journal.index import Progress, bring_up_to_date
 from roomhook.simulator.journal.schema import (
-    DELIVERED,
-    FINAL,
-    IN_DOUBT,
+    IS_DELIVERED,
+    IS_FINAL,
     NUMBER_BITS,
     OF_EVENT,
+    SCHEDULED,
     Kind,
     connect,
-    decoded,
     kind_of,
 )
-from roomhook.simulator.journal.writer import recover
 from roomhook.simulator.protocol.callback_event import with_type
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded, recorded_query
@@ -36,11 +35,11 @@ from roomhook.simulator.transport.target import Target
 __all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
 
 _ENDED: Final = f"EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {{}})"
-_DELIVERED: Final = _ENDED.format(DELIVERED)
+_DELIVERED: Final = _ENDED.format(IS_DELIVERED)
 _STATES: Final = {
     "delivered": _DELIVERED,
-    "failed": f"NOT {_DELIVERED} AND {_ENDED.format(FINAL)}",
-    "unsent": "NOT " + _ENDED.format(f"({FINAL} OR {DELIVERED})"),
+    "failed": f"NOT {_DELIVERED} AND {_ENDED.format(IS_FINAL)}",
+    "unsent": "NOT " + _ENDED.format(f"({IS_FINAL} OR {IS_DELIVERED})"),
 }
 _RECEIVED_STATES: Final = {"delivered": "problem IS NULL", "failed": "problem IS NOT NULL", "unsent": "0"}
 STATES: Final = tuple(_STATES)
@@ -109,10 +108,10 @@ class Reader:
 
     def _sender_summary(self) -> dict[str, Any]:
         one = self.connection.execute
-        (scheduled,) = one("SELECT count(*) FROM events").fetchone()
+        (scheduled,) = one(f"SELECT {SCHEDULED}").fetchone()
         delivered, failed, attempts = one(
             "SELECT coalesce(sum(d), 0), coalesce(sum(f AND NOT d), 0), coalesce(sum(n), 0) FROM"
-            f" (SELECT max({DELIVERED}) AS d, max({FINAL}) > 0 AS f, count(*) AS n FROM ends"
+            f" (SELECT max({IS_DELIVERED}) AS d, max({IS_FINAL}) > 0 AS f, count(*) AS n FROM ends"
             f" GROUP BY key >> {NUMBER_BITS})"
         ).fetchone()
         outcomes = dict(one("SELECT outcome, count(*) FROM attempts GROUP BY outcome ORDER BY count(*) DESC"))
@@ -134,6 +133,7 @@ class Reader:
             "retries": kinds.get("retry", 0),
             "copies": kinds.get("copy", 0),
             "resent": resent,
+            "lost_bytes": self._lost_bytes(),
             "outcomes": outcomes,
             "requirements": dict(sorted(requirements.items(), key=lambda pair: -pair[1])),
         }
@@ -154,8 +154,15 @@ class Reader:
             "distinct": distinct,
             "duplicates": received - refused - distinct if received - refused >= distinct else 0,
             "invalid": refused,
+            "lost_bytes": self._lost_bytes(),
             "types": by_type,
         }
+
+    def _lost_bytes(self) -> int:
+        """How much of the log was damaged; a journal of an older version had none."""
+        with suppress(sqlite3.OperationalError):
+            return int(self.connection.execute("SELECT lost_bytes FROM indexed").fetchone()[0])
+        return 0
 
     def _attempts(self, filters: Filters) -> Iterator[dict[str, Any]]:
         where, values = _where(filters, "sender")
@@ -185,7 +192,7 @@ class Reader:
                 "intended_us": intended_us,
                 "sent_us": sent_us,
                 "done_us": done_us,
-                **decoded(code),
+                **EndCode.unpacked(code).to_dict(),
                 "requirements": (requirements or "").split(),
                 "note": note or "",
                 **_bytes("request", target.request_of(query, event.body)),
@@ -246,15 +253,18 @@ def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(path: Path) -> Generator[Reader]:
-    """Open the journal in *path*, bringing in what a run that died had noted; raises ``ConfigurationError``."""
+def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
+    """Open the journal in *path* with all of its log in its tables, telling *show* how that goes.
+
+    Raises ``ConfigurationError``.
+    """
+    connect(path).close()
+    try:
+        live = bring_up_to_date(path, show)
+    except (sqlite3.Error, OSError) as error:
+        raise ConfigurationError(f"{path} can't be brought up to date: {error}; make room, or copy it first") from None
     connection = connect(path)
     try:
-        live = is_locked(path)
-        if not live and note_of(path).exists():
-            note = InFlightFile.lock(path)
-            recover(connection, note)
-            note.close(clean=True)
         yield Reader(path, connection, kind_of(connection), live)
     finally:
         connection.close()

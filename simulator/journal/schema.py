@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.journal.end_code import OUTCOMES
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = [
-    "DELIVERED",
-    "FINAL",
-    "IN_DOUBT",
-    "KINDS",
+    "IS_DELIVERED",
+    "IS_FINAL",
     "NUMBER_BITS",
     "OF_EVENT",
-    "OUTCOMES",
+    "SCHEDULED",
     "Kind",
     "connect",
+    "connect_to_write",
     "create",
-    "decoded",
-    "end_code",
     "kind_of",
     "refuse_folder",
 ]
 
 Kind = Literal["sender", "listener"]
 
-IN_DOUBT: Final = "in-doubt"
-"""The outcome of an attempt that was in flight when its sender died: the target may or may not have got it."""
-
-KINDS: Final = ("first", "retry", "copy")
-OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
-"""Each by its code, which never changes: a journal outlives the program that wrote it."""
-
 NUMBER_BITS: Final = 20
 OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 1048575"
 """The SQL condition that an end belongs to an event, in the form that uses the index."""
 
-DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
-FINAL: Final = "ends.code & 256"
+SCHEDULED: Final = "max((SELECT ifnull(max(id), 0) FROM events), (SELECT ifnull(max(key), 0) >> 20 FROM ends))"
+"""The SQL expression for how many events there are; a damaged log may have lost the rows of some."""
+
+IS_DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
+IS_FINAL: Final = "ends.code & 256"
 
 _APPLICATION_ID: Final = 0x526D686B
 _VERSION: Final = 1
@@ -60,6 +54,16 @@ CREATE TABLE runs (
     version TEXT NOT NULL
 );
 """
+
+_INDEXED: Final = """
+CREATE TABLE IF NOT EXISTS indexed (
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    lost_bytes INTEGER NOT NULL
+);
+INSERT INTO indexed SELECT 1, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM indexed);
+"""
+"""How far the log is in the tables, and how much of it was damaged; journals of older versions have no such table."""
 
 _SENDER: Final = f"""
 CREATE TABLE events (
@@ -97,8 +101,8 @@ SELECT events.id, events.time_ms, events.command, events.client_ip, events.platf
     CAST(events.body AS TEXT) AS packet,
     (SELECT count(*) FROM ends WHERE {OF_EVENT}) AS attempts,
     CASE
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {DELIVERED}) THEN 'delivered'
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {FINAL}) THEN 'failed'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {IS_DELIVERED}) THEN 'delivered'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {IS_FINAL}) THEN 'failed'
         ELSE 'unsent'
     END AS state
 FROM events;
@@ -125,29 +129,13 @@ CREATE TABLE answers (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 _TABLES: Final[dict[Kind, str]] = {"sender": _RUNS + _SENDER, "listener": _RUNS + _LISTENER}
 
 
-def end_code(outcome: str, kind: str, status: int, *, final: bool, resent: bool) -> int:
-    """How an attempt ended, in one number, which is not 0."""
-    return OUTCOMES.index(outcome) | final << 8 | KINDS.index(kind) << 9 | resent << 11 | status << 12
-
-
-def decoded(code: int) -> dict[str, Any]:
-    """What ``end_code`` has put into one number."""
-    return {
-        "kind": KINDS[code >> 9 & 3],
-        "outcome": str(OUTCOMES[code & 255]),
-        "status": code >> 12 or None,
-        "final": bool(code >> 8 & 1),
-        "resent": bool(code >> 11 & 1),
-    }
-
-
 def create(path: Path, kind: Kind) -> sqlite3.Connection:
-    """A new journal in *path*, which must not exist; raises ``ConfigurationError`` if it can't be made."""
+    """A new journal in *path*, which must be empty; raises ``ConfigurationError`` if it can't be made."""
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         identity = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};"
-        connection.executescript(f"BEGIN; {identity} {_TABLES[kind]} COMMIT;")
+        connection.executescript(f"BEGIN; {identity} {_TABLES[kind]} {_INDEXED} COMMIT;")
         if kind == "sender":
             connection.executemany("INSERT INTO outcomes VALUES (?,?)", enumerate(OUTCOMES))
     except sqlite3.Error as error:
@@ -157,15 +145,27 @@ def create(path: Path, kind: Kind) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_write(path: Path) -> sqlite3.Connection:
+    """As ``connect``, for whoever writes the tables: readers can go on meanwhile."""
+    connection = connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_INDEXED)
+    return connection
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal in *path*; raises ``ConfigurationError`` if there is none or it is something else."""
     refuse_folder(path)
     if not path.is_file():
         raise ConfigurationError(f"there is no journal {path}; `roomhook traffic URL --journal {path}` writes one")
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=60)
     try:
         found = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise ConfigurationError(f"{path} can't be read: {error}; copy it to a folder that can be written") from None
     except sqlite3.Error as error:
         found, version = str(error), None
     if (found, version) != (_APPLICATION_ID, _VERSION):

@@ -1,169 +1,57 @@
-"""The sender's journal: every event before it is sent, every attempt when it has ended, in batches, in SQLite.
-
-What makes it survive ``kill -9`` at any moment: events are written before any of them is sent, attempts under way are
-noted in ``simulator.journal.in_flight``, and both are brought together when the journal is opened the next time.
-"""
+"""The sender's journal: events before they are sent, attempts before they begin and when they have ended."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import version
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, Self
 
 from msgspec.structs import astuple
 
-from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import InFlightFile
-from roomhook.simulator.journal.schema import (
-    DELIVERED,
-    FINAL,
-    IN_DOUBT,
-    KINDS,
-    NUMBER_BITS,
-    OF_EVENT,
-    OUTCOMES,
-    Kind,
-    connect,
-    create,
-    end_code,
-    kind_of,
-)
+from roomhook.simulator.journal.end_code import FINAL, KINDS, RESENT, EndCode
+from roomhook.simulator.journal.file import JournalFile
+from roomhook.simulator.journal.log import JournalError
+from roomhook.simulator.journal.records import ResultRow, SentRecord
+from roomhook.simulator.journal.schema import IS_DELIVERED, IS_FINAL, NUMBER_BITS, OF_EVENT, SCHEDULED
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
-from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
 from roomhook.simulator.transport.attempt import AttemptResult
 from roomhook.simulator.transport.delivery import Delivery, SentAttempt, blocks
-from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded
+from roomhook.simulator.transport.recorded import as_recorded
 from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.clock import WallClock
 
-__all__ = ["Journal", "JournalFile", "recover"]
+__all__ = ["Journal"]
 
-_EVENT: Final = "time_ms, command, client_ip, platform, body"
-_INSERT_EVENTS: Final = f"INSERT INTO events ({_EVENT}) VALUES "  # noqa: S608 (our own text)
-_INSERT_RECORDED: Final = f"INSERT INTO events ({_EVENT}, query) VALUES "  # noqa: S608 (our own text)
-_INSERT_ENDS: Final = "INSERT INTO ends (key, run, intended_us, sent_us, done_us, code, answer) VALUES "
-_NOTE_TROUBLE: Final = "UPDATE ends SET requirements = nullif(?, ''), note = nullif(?, '') WHERE key = ?"
-_UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({FINAL} OR {DELIVERED}))"  # noqa: S608 (our own text)
+_EVENT: Final = "time_ms, command, client_ip, platform, body, query"
+_UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({IS_FINAL} OR {IS_DELIVERED}))"  # noqa: S608 (our own text)
 _BLOCK: Final = 128
-"""Rows of one INSERT: many in one statement take two thirds of the time of as many statements."""
-
-_MOST_ENDED: Final = 256
-"""Attempts that have ended and are not written yet, beside as many as may be in flight."""
-
-_MOST_ANSWERS: Final = 4096
-_ROWS_A_CHECKPOINT: Final = 100_000
-_OUTCOME_CODES: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-_KIND_CODES: Final = {kind: end_code(IN_DOUBT, kind, 0, final=False, resent=False) for kind in KINDS}
-_FINAL: Final = end_code(IN_DOUBT, "first", 0, final=True, resent=False)
-_RESENT: Final = end_code(IN_DOUBT, "first", 0, final=False, resent=True)
-_STATUS_SHIFT: Final = 12
-_AT_ONCE: Final = _FINAL | _KIND_CODES["first"]
+_KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
+"""Results that are remembered, to write each once, may take this much memory."""
 
 
-class JournalFile:
-    """A journal open for writing: the lock, the connection, the row of this run, checkpoints in the background."""
-
-    def __init__(self, path: Path, kind: Kind, *, resume: bool) -> None:
-        """Make *path*, or with *resume* go on with it; raises ``ConfigurationError`` if that can't be."""
-        self.path = path
-        if path.exists() and not resume:
-            raise ConfigurationError(f"{path} exists; add --resume to go on with it, or choose another --journal")
-        self.note = InFlightFile.lock(path)
-        try:
-            self.connection = _opened(path, kind) if path.exists() else create(path, kind)
-        except ConfigurationError:
-            self.note.close(clean=not any(self.note.left_behind()))
-            raise
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        recover(self.connection, self.note)
-        self.run = 0
-        self._rows = 0
-        self._checkpoint: threading.Thread | None = None
-
-    def begin_run(self, kind: Kind, target: Target | None, mode: str, options: Mapping[str, Any]) -> None:
-        """Write the row of this run; header values that look secret are masked."""
-        url, signed = "", False
-        headers: dict[str, str] = {}
-        if target is not None:
-            url = target.url.with_query("").replace(target.url.netloc, target.url.netloc.rpartition("@")[2], 1)
-            headers = dict(masked(CallbackRequest("", None, tuple(target.headers))).headers)
-            signed = target.token is not None
-        row = (
-            kind,
-            time.time_ns() // 1000,
-            url,
-            str(target.sdkappid if target else options.get("sdkappid", "")),
-            signed,
-            json.dumps(headers),
-            mode,
-            json.dumps(dict(options)),
-            version("roomhook"),
-        )
-        columns = "kind, started_us, url, sdkappid, signed, headers, mode, options, version"
-        sql = f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 (our own text)
-        self.run = self.connection.execute(sql, row).lastrowid or 0
-
-    @contextmanager
-    def writing(self, rows: int) -> Generator[sqlite3.Connection]:
-        """A transaction of about so many *rows*; from time to time, they move from the log into the file proper."""
-        self.connection.execute("BEGIN")
-        yield self.connection
-        self.connection.execute("COMMIT")
-        self._rows += rows
-        if self._checkpoint is not None and not self._checkpoint.is_alive():
-            self._checkpoint.join()
-            self._checkpoint = None
-            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the little that came meanwhile
-        elif self._rows >= _ROWS_A_CHECKPOINT and self._checkpoint is None:
-            self._rows = 0
-            self._checkpoint = threading.Thread(target=self._check_point)
-            self._checkpoint.start()
-
-    def close(self) -> None:
-        """End the run; the journal is one file again."""
-        if self._checkpoint is not None:
-            self._checkpoint.join()
-        self.connection.execute("UPDATE runs SET ended_us = ? WHERE id = ?", (time.time_ns() // 1000, self.run))
-        self.connection.close()
-        self.note.close(clean=True)
-
-    def abandon(self) -> None:
-        """Close without a word: the run has not ended in order."""
-        if self._checkpoint is not None:
-            self._checkpoint.join()
-        self.connection.close()
-        self.note.close(clean=False)
-
-    def _check_point(self) -> None:
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        finally:
-            connection.close()
-
-
-@dataclass
 class Journal:
-    """What a run writes: ``schedule`` its events, ``begin``, ``end`` and ``write`` its attempts."""
+    """What a run writes: ``schedule`` its events, ``begin`` and ``end`` its attempts.
 
-    file: JournalFile
-    target: Target
-    _note: InFlightFile
-    _wall_offset_us: int = field(default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000)
-    _next_event: int = 1
-    _answers: dict[bytes, int] = field(default_factory=dict)
-    _new_answers: list[tuple[int, bytes]] = field(default_factory=list)
-    _next_answer: int = 1
-    _signed: set[int] = field(default_factory=set)
+    All is collected and written by ``begin`` in one piece, before the first byte of the attempts leaves, or else by
+    ``write``. Raises ``JournalError`` if it can't be written any more.
+    """
+
+    def __init__(self, file: JournalFile, target: Target) -> None:
+        self.file = file
+        self._target = target
+        self._clock = WallClock()
+        (scheduled,) = file.connection.execute(f"SELECT {SCHEDULED}").fetchone()
+        self._next_event: int = scheduled + 1
+        self._events: list[CallbackEvent] = []
+        self._begun: list[tuple[int, int, int]] = []
+        self._ended: list[tuple[int, int, int, int, int]] = []
+        self._results: list[ResultRow] = []
+        self._known = _KnownResults()
+        self._signed_at = 0
 
     @classmethod
     def open(
@@ -171,20 +59,15 @@ class Journal:
         path: Path,
         target: Target,
         *,
-        connections: int,
         mode: str,
         options: Mapping[str, Any],
         resume: bool = False,
+        durable: bool = False,
     ) -> Self:
-        """A journal in *path* for a run with at most *connections* attempts in flight."""
-        file = JournalFile(path, "sender", resume=resume)
+        """A journal in *path* for a run; with *durable*, what is written survives a crash of the machine too."""
+        file = JournalFile(path, "sender", resume=resume, durable=durable)
         file.begin_run("sender", target, mode, options)
-        journal = cls(file, target, file.note)
-        file.note.prepare(connections, connections + _MOST_ENDED, journal._wall_offset_us)
-        (last,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
-        (answer,) = file.connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
-        journal._next_event, journal._next_answer = last + 1, answer + 1
-        return journal
+        return cls(file, target)
 
     @property
     def scheduled(self) -> int:
@@ -197,168 +80,161 @@ class Journal:
         return int(self.file.connection.execute(sql).fetchone()[0])
 
     def schedule(self, events: Iterable[CallbackEvent]) -> Iterator[Delivery]:
-        """Deliveries for *events*, each written before it is handed out."""
+        """Deliveries for *events*; each is written before it is sent."""
         return chain.from_iterable(map(self._scheduled, blocks(events, _BLOCK)))
 
     def unfinished(self) -> Iterator[Delivery]:
         """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
         sql = (
-            f"SELECT id, {_EVENT}, query,"  # noqa: S608 (our own text)
+            f"SELECT id, {_EVENT},"  # noqa: S608 (our own text)
             f" (SELECT coalesce(max(key) & {(1 << NUMBER_BITS) - 1}, 0) FROM ends WHERE {OF_EVENT}) FROM events"
             f" WHERE id > ? AND {_UNFINISHED}"
             " ORDER BY id LIMIT ?"
         )
         last, end = 0, self._next_event
         while rows := self.file.connection.execute(sql, (last, _BLOCK)).fetchall():
-            for last, *fields, query, number in rows:
+            for last, *fields, number in rows:
                 if last >= end:
                     return
-                yield Delivery(last, _event(fields, query), number)
+                yield Delivery(last, _event(fields), number)
 
-    def begin(self, sendings: Sequence[SentAttempt]) -> None:
-        """Note that *sendings* are under way, before their first bytes leave."""
-        now = time.monotonic_ns()
-        for one in sendings:
-            one.key = one.delivery.id << NUMBER_BITS | one.number
-        self._note.begin([(one.key, one.intended_ns or now, _KIND_CODES[one.kind]) for one in sendings])
-
-    def end(self, sendings: Sequence[SentAttempt]) -> None:
-        """Note the outcomes of *sendings*."""
-        for one in sendings:
-            code = one.result.code or _coded(one.result)
-            if one.final and one.kind == "first" and not one.resent:
-                one.code = code | _AT_ONCE  # nearly always so
-            else:
-                one.code = code | _KIND_CODES[one.kind] | _FINAL * one.final | _RESENT * one.resent
-        self._note.end([(one.key, one.code, one.intended_ns or one.sent_ns, one.done_ns) for one in sendings])
-
-    def write(self, sendings: Sequence[SentAttempt]) -> None:
-        """Write down *sendings*, all that have been noted as ended; from then on the note need not remember them."""
-        offset, run = self._wall_offset_us, self.file.run
-        results = {one.result for one in sendings}
-        answers = {one: self._answers.get(one.received) or self._new_answer(one.received) for one in results}
-        rows: list[tuple[Any, ...]] = [
-            (
-                one.key,
-                run,
-                (one.intended_ns or one.sent_ns) // 1000 + offset,
-                one.sent_ns // 1000 + offset,
-                one.done_ns // 1000 + offset,
-                one.code,
-                answers[one.result],
-            )
-            for one in sendings
-        ]
-        rows.sort()  # by key: SQLite is quick to add what belongs to the end
-        remarks = {one: (" ".join(one.breaches), one.note) for one in results if one.breaches or one.note}
-        troubles = [(*remarks[one.result], one.key) for one in sendings if one.result in remarks] if remarks else []
-        with self.file.writing(len(rows)) as connection:
-            if self._new_answers:
-                connection.executemany("INSERT INTO answers VALUES (?,?)", self._new_answers)
-                self._new_answers.clear()
-            _insert(connection, _INSERT_ENDS, list(chain.from_iterable(rows)), 7)
-            if troubles:
-                connection.executemany(_NOTE_TROUBLE, troubles)
-            if self.target.token is not None:
-                self._write_signatures(sendings)
-        self._note.forget_ends()
+    def restore(self, events: Iterable[CallbackEvent]) -> CallbackEvent | None:
+        """Put back those of *events*, all that were ever scheduled, that a damaged log has lost; the last of them."""
+        execute = self.file.connection.execute
+        if execute("SELECT count(*) FROM events").fetchone()[0] == self.scheduled:
+            return next(iter(deque(events, maxlen=1)), None)
+        there = {number for (number,) in execute("SELECT id FROM events")}
+        last = None
+        for number, last in enumerate(events, 1):
+            if number not in there:
+                row = (number, *astuple(last)[:5], getattr(last, "query", None))
+                execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
+        return last
 
     def last_event(self) -> CallbackEvent | None:
         """The event that was scheduled last."""
-        sql = f"SELECT {_EVENT}, query FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
+        sql = f"SELECT {_EVENT} FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
         row = self.file.connection.execute(sql).fetchone()
-        return _event(row[:5], row[5]) if row else None
+        return _event(row) if row else None
 
-    def abandon(self) -> None:
-        """Leave everything as a dying process would; the next one to open the journal brings it in order."""
-        self.file.abandon()
+    def begin(self, attempts: Sequence[SentAttempt]) -> None:
+        """Note that *attempts* begin, all signed at the same second, and write that down."""
+        now_ns = time.monotonic_ns()
+        self._begun += [
+            (one.delivery.id << NUMBER_BITS | one.number, _KINDS[one.kind], one.intended_ns or now_ns)
+            for one in attempts
+        ]
+        self._write(attempts[0].request_time)
+
+    def end(self, attempts: Sequence[SentAttempt]) -> None:
+        """Note how *attempts* ended."""
+        known = self._known.get
+        self._ended += [
+            (
+                one.delivery.id << NUMBER_BITS | one.number,
+                code | FINAL * one.final | RESENT * one.resent,
+                result,
+                one.sent_ns,
+                one.done_ns,
+            )
+            for one in attempts
+            for code, result in (known(one.result) or self._add(one.result),)
+        ]
+
+    def write(self) -> None:
+        """Write down what is noted and not written yet."""
+        if self._ended or self._events:
+            self._write(0)
 
     def close(self) -> None:
-        """End the run; everything has been written."""
+        """End the run in order."""
+        try:
+            self.write()
+        except JournalError:
+            self.file.abandon()
+            raise
         self.file.close()
 
+    def abandon(self) -> None:
+        """Leave everything as a dying process would, except for ends that there was no room for before."""
+        self._events, self._begun = [], []  # they were never sent
+        try:
+            self.write()
+        except JournalError:
+            pass  # they are in doubt
+        finally:
+            self.file.abandon()
+
     def _scheduled(self, block: Sequence[CallbackEvent]) -> Iterator[Delivery]:
-        """Write a *block* of events, which get the next ids."""
         first = self._next_event
         self._next_event += len(block)
-        recorded = isinstance(block[0], RecordedEvent)  # a stream holds one kind or the other
-        values = list(chain.from_iterable(map(astuple, block)))
-        width = 7 if recorded else 6
-        del values[5::width]  # check_out, which the body holds
-        width -= 1
-        bodies = slice(4, None, width)
-        values[bodies] = map(bytearray, values[bodies])  # it is bound as it is; for bytes, sqlite3 looks for an adapter
-        with self.file.writing(len(block)) as connection:
-            _insert(connection, _INSERT_RECORDED if recorded else _INSERT_EVENTS, values, width)
+        self._events += block
         return map(Delivery, count(first), block)
 
-    def _write_signatures(self, sendings: Sequence[SentAttempt]) -> None:
-        """Keep what requests were signed with: the token itself is nowhere in the journal."""
-        connection = self.file.connection
-        times = [(one.request_time, one.key) for one in sendings]
-        connection.executemany("UPDATE ends SET request_time = ? WHERE key = ?", times)
-        new = {one for one, _ in times} - self._signed
-        rows = [(one, self.target.signature(one)) for one in new]
-        connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?,?)", rows)
-        self._signed |= new
+    def _write(self, request_time: int) -> None:
+        self._clock.refresh()
+        signature = ""
+        if request_time > self._signed_at and self._target.token is not None:
+            signature = self._target.signature(request_time)
+        is_new_segment = self.file.append(
+            SentRecord(
+                self.file.run,
+                self._clock.offset_ns,
+                self._next_event - len(self._events),
+                self._events,
+                self._results,
+                request_time if self._target.token is not None else 0,
+                signature,
+                self._begun,
+                self._ended,
+            )
+        )
+        self._events, self._results, self._begun, self._ended = [], [], [], []
+        if signature:
+            self._signed_at = request_time
+        if is_new_segment:
+            self._known.clear()
 
-    def _new_answer(self, received: bytes) -> int | None:
-        """The id of an answer that is not known yet; equal ones are stored once."""
-        if not received:
-            return None
-        found = self._next_answer
-        self._next_answer += 1
-        if len(self._answers) >= _MOST_ANSWERS:
-            self._answers.clear()
-        self._answers[received] = found
-        self._new_answers.append((found, received))
-        return found
-
-
-def _coded(result: AttemptResult) -> int:
-    result.code = _OUTCOME_CODES[result.outcome] | result.status << _STATUS_SHIFT
-    return result.code
-
-
-def _insert(connection: sqlite3.Connection, insert: str, values: Sequence[Any], width: int) -> None:
-    """Insert *values* as rows of *width*, as many at once as there is a statement for that SQLite keeps."""
-    at, rows, size = 0, len(values) // width, _BLOCK
-    while at < rows:
-        while size > rows - at:
-            size //= 2
-        connection.execute(_statement(insert, width, size), values[at * width : (at + size) * width])
-        at += size
+    def _add(self, result: AttemptResult) -> tuple[int, int]:
+        """Write down a *result* that is not known yet."""
+        code = EndCode(result.outcome, result.status).packed
+        number, is_new = self._known.add(result, code)
+        if is_new:
+            self._results.append(ResultRow(number, " ".join(result.breaches), result.note, result.received))
+        return code, number
 
 
-@cache
-def _statement(insert: str, width: int, rows: int) -> str:
-    row = f"({','.join('?' * width)})"
-    return insert + ",".join([row] * rows)
+class _KnownResults:
+    """The codes and ids of results that are written down, within a bound of memory."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[AttemptResult, tuple[int, int]] = {}
+        self._by_content: dict[tuple[int, tuple[str, ...], str, bytes], int] = {}
+        self._bytes = self._last = 0
+        self.get = self._by_identity.get
+
+    def add(self, result: AttemptResult, code: int) -> tuple[int, bool]:
+        """The id of *result*, and whether nothing equal is known."""
+        size = 256 + len(result.received) + len(result.body)
+        if self._bytes + size > _MOST_KNOWN_BYTES:
+            self.clear()
+        self._bytes += size
+        content = code, result.breaches, result.note, result.received
+        number = self._by_content.get(content)
+        if is_new := number is None:
+            self._last += 1
+            self._by_content[content] = number = self._last
+        self._by_identity[result] = code, number
+        return number, is_new
+
+    def clear(self) -> None:
+        """Know nothing any more; ids are never given twice."""
+        self._by_identity.clear()
+        self._by_content.clear()
+        self._bytes = 0
 
 
-def _event(fields: Sequence[Any], query: str | None) -> CallbackEvent:
-    event = with_type(*fields)
+def _event(fields: Sequence[Any]) -> CallbackEvent:
+    *own, query = fields
+    event = with_type(*own)
     return event if query is None else as_recorded(event, query)
-
-
-def _opened(path: Path, kind: Kind) -> sqlite3.Connection:
-    connection = connect(path)
-    if (found := kind_of(connection)) != kind:
-        connection.close()
-        raise ConfigurationError(f"{path} is the journal of a {found}; choose another --journal")
-    return connection
-
-
-def recover(connection: sqlite3.Connection, note: InFlightFile) -> None:
-    """Bring what a dead run had noted into its journal: how attempts ended, or that they are in doubt."""
-    left = list(note.left_behind())
-    if not left:
-        return
-    (run,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
-    lost = "the sender died in the middle of it", "the sender died before it wrote this down"
-    rows = [(one.key, run, one.intended_us, one.done_us or None, one.code, lost[one.code & 255 != 0]) for one in left]
-    connection.execute("BEGIN")
-    connection.executemany(
-        "INSERT OR IGNORE INTO ends (key, run, intended_us, done_us, code, note) VALUES (?,?,?,?,?,?)", rows
-    )
-    connection.execute("COMMIT")

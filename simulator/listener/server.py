@@ -7,7 +7,6 @@ can rely on the journal.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import ssl
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import CannedAnswer, error_answer, refusal
 from roomhook.simulator.listener.connection import ArrivedRequest, ListenerConnection
@@ -60,7 +60,7 @@ class Listener:
         return str(address[0]), int(address[1])
 
     async def failure(self) -> None:
-        """Wait until the journal can't be written any more; raises its ``sqlite3.Error``."""
+        """Wait until the journal can't be written any more; raises its ``JournalError``."""
         assert self._failed is not None
         await asyncio.shield(self._failed)
 
@@ -132,7 +132,7 @@ class Listener:
         try:
             if self.journal is not None:
                 self.journal.write(batch)
-        except sqlite3.Error as error:  # then nothing is answered, so nothing counts as taken
+        except JournalError as error:  # then nothing is answered, so nothing counts as taken
             assert self._failed is not None
             if not self._failed.done():
                 self._failed.set_exception(error)

@@ -127,14 +127,15 @@ class Dispatcher:
             self._finished.set_exception(error)
 
     def flush(self) -> None:
-        """Count and write down what has ended; done by itself for every batch and every second."""
-        if self._broken:
-            return  # the journal's note still holds what could not be written: nothing may be noted as written after it
+        """Count what has ended and write down what is noted; done by itself every second."""
+        self._count()
+        if self._journal is not None and not self._broken:
+            self._journal.write()
+
+    def _count(self) -> None:
         ended, self._ended = self._ended, []
         if ended:
             self.tally.record(ended)
-            if self._journal is not None:
-                self._journal.write(ended)
 
     def _pump(self) -> None:
         """Send what is due; an error of our own ends the run, whoever has called."""
@@ -192,8 +193,10 @@ class Dispatcher:
                 self._journal.end(attempts)
             self._ended += attempts
             if len(self._ended) >= _BATCH:
-                self.flush()
-            self._send_due()
+                self._count()
+            self._send_due()  # which writes the ends down, if anything begins
+            if self._journal is not None:
+                self._journal.write()
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self.break_off(error)
 

@@ -9,7 +9,6 @@ import asyncio
 import gc
 import signal
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.writer import Journal
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
@@ -104,6 +104,7 @@ class SendJob:
     seed: int = 0
     journal: Path | None = None
     resume: bool = False
+    durable: bool = False
     exact: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -149,24 +150,29 @@ async def carry_out(
         journal = Journal.open(
             order.journal,
             target,
-            connections=order.connections,
             mode=order.mode,
             options=order.options,
             resume=order.resume,
+            durable=order.durable,
         )
         try:
-            owed, before = journal.owed(), journal.scheduled
-            run = Dispatcher(sender, _deliveries(journal, source), order.plan(), Random(order.seed), journal)
+            before = journal.scheduled
+            deliveries = _deliveries(journal, source)
+            owed = journal.owed()
+            run = Dispatcher(sender, deliveries, order.plan(), Random(order.seed), journal)
             found = await _looked_on(run, source, watch)
             found.tally.scheduled = owed + journal.scheduled - before  # some that it holds may not have been begun
-            journal.close()
-        except sqlite3.Error as error:
+        except (JournalError, sqlite3.Error) as error:
             journal.abandon()
             said = f"{order.journal} can't be written any more ({error}); once it can, --resume goes on"
             raise RoomhookError(said) from None
         except BaseException:
             journal.abandon()
             raise
+        try:
+            journal.close()
+        except JournalError as error:
+            raise RoomhookError(f"{order.journal} is not complete: {error}") from None
         return found
 
 
@@ -190,7 +196,7 @@ async def _looked_on(
 def _deliveries(journal: Journal, source: EventSource) -> Iterator[Delivery]:
     """What an earlier run has left, then what it had not come to."""
     stream = source.events()
-    (last,) = deque(islice(stream, journal.scheduled), maxlen=1) or (None,)
+    last = journal.restore(islice(stream, journal.scheduled))
     if journal.scheduled and last != journal.last_event():
         raise ConfigurationError(
             f"{journal.file.path} was begun with other events than these; resume it with the options it was begun with"

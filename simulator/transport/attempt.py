@@ -18,10 +18,10 @@ class AttemptResult:
     ``received`` are the bytes as they travelled, ``body`` is the answer's, with any chunking undone; ``status`` is 0
     without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet, ``note`` explains
     an outcome in the transport's own words. Attempts that came to the same share one, so that whoever counts many of
-    them need look at it but once. ``code`` is the journal's.
+    them need look at it but once.
     """
 
-    __slots__ = ("body", "breaches", "code", "complete", "note", "outcome", "received", "status")
+    __slots__ = ("body", "breaches", "complete", "note", "outcome", "received", "status")
 
     def __init__(
         self,
@@ -41,7 +41,6 @@ class AttemptResult:
         self.body = body
         self.complete = complete
         self.note = note
-        self.code = 0
 
     def judgement(self, elapsed_ms: float, deadline_ms: float) -> ResponseVerdict:
         """Both axes in full, with what was expected and what came."""

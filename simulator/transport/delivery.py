@@ -34,8 +34,7 @@ class Delivery(msgspec.Struct, gc=False):
 class SentAttempt(Attempt, kw_only=True):
     """An attempt of a delivery, its *number* (from 1) signed at ``request_time`` (s); ``kind`` is first, retry or copy.
 
-    ``final`` says, once it has its result, that the delivery needs no further attempt. ``key`` and ``code`` are
-    the journal's.
+    ``final`` says, once it has its result, that the delivery needs no further attempt.
     """
 
     delivery: Delivery
@@ -43,21 +42,19 @@ class SentAttempt(Attempt, kw_only=True):
     number: int
     request_time: int
     final: bool = True
-    key: int = 0
-    code: int = 0
 
 
 class JournalSink(Protocol):
     """What a journal does for a run."""
 
-    def begin(self, sendings: Sequence[SentAttempt]) -> None:
-        """Note, before their first bytes leave, that *sendings* are under way."""
+    def begin(self, attempts: Sequence[SentAttempt]) -> None:
+        """Write down, before their first bytes leave, that *attempts* begin, and all else that is noted."""
 
-    def end(self, sendings: Sequence[SentAttempt]) -> None:
+    def end(self, attempts: Sequence[SentAttempt]) -> None:
         """Note that they have their outcomes."""
 
-    def write(self, sendings: Sequence[SentAttempt]) -> None:
-        """Write down *sendings*, which have been noted as ended."""
+    def write(self) -> None:
+        """Write down what is noted."""
 
 
 def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Delivery]:

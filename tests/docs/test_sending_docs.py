@@ -11,7 +11,8 @@ import pytest
 import typer
 
 from roomhook.cli.main import COMMANDS
-from roomhook.simulator.journal.schema import OUTCOMES, create
+from roomhook.simulator.journal.end_code import OUTCOMES
+from roomhook.simulator.journal.schema import create
 
 DOCS = Path(__file__).parents[2] / "docs"
 SENDING = (DOCS / "reference-sending.md").read_text(encoding="utf-8")

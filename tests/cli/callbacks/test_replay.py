@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pty
@@ -24,7 +25,9 @@ import pytest
 from listener_process import clean_environment, running_listener
 
 from roomhook.cli.main import main
+from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.rows import Rows
 from roomhook.simulator.listener.answers import parse_answer
 from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_url import CallbackUrl
@@ -410,7 +413,7 @@ def test_control_c_ends_all_processes_in_order(backend: Backend, tmp_path: Path)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=clean_environment()) as sender:
         deadline = time.monotonic() + 30
-        begun = [tmp_path / f"run.{part}-of-2.db-inflight" for part in (1, 2)]
+        begun = [tmp_path / f"run.{part}-of-2.db-log-1" for part in (1, 2)]
         while not (len(backend.receipts) >= 100 and all(one.exists() for one in begun)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -444,48 +447,65 @@ def test_a_terminal_shows_a_live_line_and_a_pipe_does_not(backend: Backend) -> N
     assert b"in flight" not in done.stderr
 
 
-def test_a_disk_that_is_full_is_one_line_and_the_journal_resumes(
+class FullDisk:
+    """Lets a journal write so many frames, fails so many times, and then writes again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, after: int, times: int) -> None:
+        write, calls = LogWriter.append, itertools.count()
+
+        def append(log: LogWriter, payload: bytes) -> None:
+            if after <= next(calls) < after + times:
+                raise JournalError("No space left on device")
+            write(log, payload)
+
+        monkeypatch.setattr(LogWriter, "append", append)
+
+
+@pytest.mark.parametrize(("after", "times"), [(0, 1_000_000), (5, 1_000_000), (5, 1)])
+def test_a_disk_that_is_full_at_any_moment_is_one_line_and_loses_nothing(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, after: int, times: int
+) -> None:
+    order = ["traffic", backend.url, "--events", "300", "--rate", "max", "--connections", "8", "--journal", "run.db"]
+    with monkeypatch.context() as patched:
+        FullDisk(patched, after=after, times=times)
+        assert main(order) == 4
+    assert "run.db can't be written any more (No space left on device)" in capsys.readouterr().err
+    assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
+    bodies = Counter(backend.bodies())
+    assert len(bodies) == 300
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["scheduled"], found["delivered"]) == (300, 300)
+    assert sum(bodies.values()) - 300 <= found["in_doubt"]
+
+
+def test_tables_that_no_disk_has_room_for_are_one_line_and_the_log_keeps_everything(
     backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from roomhook.simulator.journal.writer import Journal
-
     def full(*_: Any) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "write", full)
-        assert main(["traffic", backend.url, "--events", "500", "--rate", "max", "--journal", "run.db"]) == 4
-    assert "run.db can't be written any more (database or disk is full)" in capsys.readouterr().err
-    assert main(["traffic", backend.url, "--resume", "--journal", "run.db"]) == 0
-    assert len(set(backend.bodies())) == 500
+        patched.setattr(Rows, "write", full)
+        assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 4
+    said = "the tables of run.db can't be written (database or disk is full): its log beside it keeps everything"
+    assert said in capsys.readouterr().err
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["delivered"] == 50
+    assert [one.name for one in Path().iterdir()] == ["run.db"]
 
 
-def test_a_disk_that_is_full_for_a_moment_loses_nothing_either(
+def test_a_journal_that_is_deleted_during_a_run_is_no_success(
     backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from roomhook.simulator.journal.writer import Journal
+    def deleting(log: LogWriter, payload: bytes, write: Any = LogWriter.append) -> None:
+        write(log, payload)
+        Path("run.db").unlink(missing_ok=True)
 
-    write, calls = Journal.write, 0
-
-    def full_once(self: Journal, *given: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:  # at this rate, by the flush four times a second and not by a full batch
-            raise sqlite3.OperationalError("database or disk is full")
-        write(self, *given)
-
-    order = ["traffic", backend.url, "--events", "60", "--rate", "100/s", "--journal", "run.db"]
-    with monkeypatch.context() as patched:
-        patched.setattr(Journal, "write", full_once)
-        assert main(order) == 4
-    assert "run.db can't be written any more (database or disk is full)" in capsys.readouterr().err
-    assert main(["traffic", "--resume", "--journal", "run.db", "--rate", "max"]) == 0
-    bodies = Counter(backend.bodies())
-    assert len(bodies) == 60
-    capsys.readouterr()
-    assert main(["journal", "run.db", "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert sum(bodies.values()) - 60 <= found["in_doubt"]
+    monkeypatch.setattr(LogWriter, "append", deleting)
+    assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 4
+    assert "run.db is not complete: it was deleted during the run" in capsys.readouterr().err
 
 
 def test_more_connections_than_files_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

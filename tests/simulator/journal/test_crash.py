@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from listener_process import clean_environment, running_listener
 
+from roomhook.simulator.journal.reader import reading
+
 EVENTS = 50_000
 
 
@@ -36,12 +38,9 @@ def wait_for(journal: Path, rows: int) -> None:
     """Poll until *journal* holds that many callbacks received."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        connection = sqlite3.connect(journal, timeout=10)
-        try:
-            if connection.execute("SELECT count(*) FROM received").fetchone()[0] >= rows:
+        with reading(journal) as reader:
+            if reader.connection.execute("SELECT count(*) FROM received").fetchone()[0] >= rows:
                 return
-        finally:
-            connection.close()
         time.sleep(0.05)
     raise AssertionError(f"{rows} callbacks did not arrive")
 

@@ -18,7 +18,8 @@ import pytest
 from scripted_server import OK_ANSWER, OK_BODY, Peer, Script, scripted, until
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.in_flight import InFlightFile, InterruptedAttempt, is_locked, note_of
+from roomhook.simulator.journal.lock import is_writing
+from roomhook.simulator.journal.log import segments
 from roomhook.simulator.journal.reader import Filters, reading
 from roomhook.simulator.journal.writer import Journal
 from roomhook.simulator.protocol.callback_event import CallbackEvent
@@ -44,7 +45,7 @@ def events(count: int, room: str = "rid") -> Iterator[CallbackEvent]:
 
 
 def opened(path: Path, target: Target, **options: Any) -> Journal:
-    return Journal.open(path, target, connections=8, mode="closed loop", options={}, **options)
+    return Journal.open(path, target, mode="closed loop", options={}, **options)
 
 
 async def run_with_journal(
@@ -161,11 +162,11 @@ def test_a_second_run_is_told_that_the_journal_is_taken(tmp_path: Path) -> None:
     first = opened(path, target)
     with pytest.raises(ConfigurationError, match="is being written by another run"):
         opened(path, target, resume=True)
-    assert is_locked(path)
+    assert is_writing(path)
     with reading(path) as reader:
         assert reader.live
     first.close()
-    assert not is_locked(path)
+    assert not is_writing(path)
     with pytest.raises(ConfigurationError, match="exists; add --resume"):
         opened(path, target)
     opened(path, target, resume=True).close()
@@ -209,49 +210,17 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     ended = sendings[1]
     ended.result, ended.done_ns = AttemptResult(DeliveryOutcome.DELIVERED, status=200), time.monotonic_ns()
     journal.end([ended])
-    journal.file.connection.close()
-    journal.file.note.close(clean=False)  # as the kernel does for a process that is killed
-    assert note_of(path).exists()
+    journal.write()
+    journal.file.abandon()  # as the kernel does for a process that is killed
+    assert segments(path)
 
     found = summary(path)
     assert (found["scheduled"], found["delivered"], found["unsent"], found["in_doubt"]) == (5, 1, 4, 2)
-    assert not note_of(path).exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["run.db"]
     journal = opened(path, target, resume=True)
     assert [(delivery.id, delivery.number) for delivery in journal.unfinished()] == [(1, 1), (3, 1), (4, 0), (5, 0)]
     journal.close()
     assert summary(path)["in_doubt"] == 2
-
-
-def test_a_full_note_is_an_error_and_not_a_silent_loss(tmp_path: Path) -> None:
-    note = InFlightFile.lock(tmp_path / "x")
-    note.prepare(2, 1, wall_offset_us=1)
-    note.begin([(1, 5000, 0)])
-    note.end([(1, 7, 5000, 9000)])
-    note.begin([(2, 6000, 0), (3, 7000, 0)])
-    with pytest.raises(IndexError):
-        note.begin([(4, 8000, 0)])
-    with pytest.raises(IndexError):
-        note.end([(2, 7, 6000, 9000)])
-    assert list(note.left_behind()) == [
-        InterruptedAttempt(1, 6, 10, 7),
-        InterruptedAttempt(3, 8, 0, 0),
-        InterruptedAttempt(2, 7, 0, 0),
-    ]
-    note.forget_ends()
-    note.end([(2, 7, 6000, 9000)])
-    assert [(one.key, one.code) for one in note.left_behind()] == [(2, 7), (3, 0)]
-    note.close(clean=True)
-
-
-def test_a_disk_without_room_for_the_note_is_told_before_anything_is_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    note = InFlightFile.lock(tmp_path / "x")
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "pwrite", lambda _, content, __: len(content) // 2)
-        with pytest.raises(ConfigurationError, match="x-inflight can't be written; make room"):
-            note.prepare(64, 64, wall_offset_us=1)
-    note.close(clean=True)
 
 
 SENDER = """
@@ -304,6 +273,7 @@ def test_kill_minus_nine_at_any_moment_leaves_a_journal_that_resumes(tmp_path: P
 def test_anybody_can_query_it_with_sql(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     run_loop(run_with_journal(path, 30))
+    summary(path)
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT state, count(*), max(attempts) FROM deliveries GROUP BY state").fetchall() == [
         ("delivered", 30, 1)
@@ -313,13 +283,6 @@ def test_anybody_can_query_it_with_sql(tmp_path: Path) -> None:
     (answer,) = connection.execute("SELECT bytes FROM answers").fetchone()
     assert answer.endswith(OK_BODY)
     connection.close()
-
-
-def test_a_long_run_is_moved_out_of_the_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roomhook.simulator.journal.writer._ROWS_A_CHECKPOINT", 1000)
-    path = tmp_path / "run.db"
-    run_loop(run_with_journal(path, 5000))
-    assert summary(path)["delivered"] == 5000
 
 
 def test_the_retry_profiles_have_names_for_the_command_line() -> None:

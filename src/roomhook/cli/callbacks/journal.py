@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["ExportFormat", "JournalFormat", "app"]
 
 T = TypeVar("T")
+
+_FOLLOWED_EVERY_S: Final = 1.0
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -60,6 +62,9 @@ def journal(
     room: Annotated[str | None, typer.Option("--room", metavar="ID", help="Only callbacks of this room.")] = None,
     member: Annotated[str | None, typer.Option("--member", metavar="ID", help="Only callbacks of this member.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows, e.g. 20")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the summary again every second until the run that writes it ends.")
+    ] = False,
     format_: Annotated[
         JournalFormat,
         typer.Option("--format", help="ndjson: a row an attempt, with all bytes; events: what replay and jq read."),
@@ -84,7 +89,9 @@ def journal(
         )
     named = [one for file in files for one in (file.exists() and [file]) or parts_there(file) or [file]]
     each = list({file.resolve(): file for file in named}.values())
-    if export is ExportFormat.HAR:
+    if follow:
+        _follow(each, filters, format_)
+    elif export is ExportFormat.HAR:
         _har(each, filters)
     elif format_ is JournalFormat.EVENTS:
         _events(each, filters)
@@ -97,8 +104,8 @@ def journal(
 
 def _refuse_unknown(filters: Filters) -> None:
     """A name that nothing can have is a misspelling: it must not look like a journal without such rows."""
+    from roomhook.simulator.journal.end_code import OUTCOMES
     from roomhook.simulator.journal.reader import STATES
-    from roomhook.simulator.journal.schema import OUTCOMES
     from roomhook.simulator.protocol.response_check import ACK_MUST
 
     _refuse_other_than("--state", filters.state, STATES)
@@ -116,14 +123,35 @@ def _first_of(filters: Filters) -> str | None:
     return next((f"--{name}" for name, value in vars(filters).items() if value is not None), None)
 
 
-def _summary(files: list[Path], *, as_json: bool) -> None:
+def _follow(files: list[Path], filters: Filters, format_: JournalFormat) -> None:
+    """Print the summary again and again, less often the longer it takes, until no run writes any of *files*."""
+    if filters != type(filters)() or format_ in {JournalFormat.NDJSON, JournalFormat.EVENTS}:
+        raise ConfigurationError("--follow shows the summary: leave out filters, and --format but for text and json")
+    while True:
+        begun = time.monotonic()
+        total = _total(files)
+        as_json = format_ is JournalFormat.JSON
+        typer.echo(json.dumps(total, ensure_ascii=False) if as_json else "\n".join(_text(total)) + "\n")
+        sys.stdout.flush()
+        if not total["live"]:
+            return
+        time.sleep(max(_FOLLOWED_EVERY_S, 5 * (time.monotonic() - begun)))
+
+
+def _total(files: list[Path]) -> dict[str, Any]:
+    """The summary of all *files* together."""
+    from roomhook.cli.callbacks.finish_journals import indexing_progress
     from roomhook.simulator.journal.reader import added_up, reading
 
     found: list[dict[str, Any]] = []
     for file in files:
-        with reading(file) as reader:
+        with indexing_progress(file) as show, reading(file, show) as reader:
             found.append(reader.summary())
-    total = found[0] if len(found) == 1 else added_up(found)
+    return found[0] if len(found) == 1 else added_up(found)
+
+
+def _summary(files: list[Path], *, as_json: bool) -> None:
+    total = _total(files)
     typer.echo(json.dumps(total, ensure_ascii=False, indent=2) if as_json else "\n".join(_text(total)))
 
 
@@ -136,6 +164,9 @@ def _text(total: dict[str, Any]) -> list[str]:
             ended = f"took {(run['ended_us'] - run['started_us']) / 1e6:.1f} s"
         about = " · ".join(one for one in (run["url"], run["mode"]) if one)
         lines.append(f"run {run['id']:<8} {began}, {ended}{f' · {about}' if about else ''}")
+    if total["lost_bytes"]:
+        lost = f"{total['lost_bytes']:,} bytes of the log can't be read; the events in them are sent by --resume"
+        lines.append(f"damaged      {lost}")
     if total["kind"] == "listener":
         lines.append(
             f"received     {total['received']:,} = {total['distinct']:,} distinct"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import ssl
 import time
 from pathlib import Path
@@ -73,7 +72,9 @@ def listen(
     Prints the callback URL, then one line a callback. A callback that is not as documented, or another app's, is
     refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
     """
+    from roomhook.cli.callbacks.finish_journals import finish_journals
     from roomhook.cli.callbacks.listen_output import ArrivalPrinter
+    from roomhook.simulator.journal.log import JournalError
     from roomhook.simulator.journal.received import ReceivedCallbackJournal
     from roomhook.simulator.listener.answers import parse_answer
     from roomhook.simulator.listener.server import Listener
@@ -91,10 +92,12 @@ def listen(
     try:
         run_loop(_serve(listener, host, port, tls, count))
         _report(listener)
-    except sqlite3.Error as error:
+    except JournalError as error:
         raise RoomhookError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
     finally:
         printer.close()
+    if journal is not None:
+        finish_journals([journal])
 
 
 async def _serve(listener: Listener, host: str, port: int, tls: ssl.SSLContext | None, count: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import re
@@ -27,7 +28,7 @@ from roomhook.cli.shared.options import (
     parse_headers,
     parse_token,
 )
-from roomhook.errors import ConfigurationError
+from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ class SendingOptions:
         Path | None,
         typer.Option("--journal", metavar="FILE", help="Write every callback and attempt into this file, e.g. run.db"),
     ] = None
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Wait until the disk has the --journal before anything leaves.")
+    ] = False
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the --journal of a run that did not end, with its options.")
     ] = False
@@ -191,6 +195,7 @@ class SendingOptions:
             seed=seed,
             journal=self.journal,
             resume=self.resume,
+            durable=self.durable,
             options={**self.given, **resolved},
         )
 
@@ -253,6 +258,7 @@ def first_given(context: typer.Context, *, but: Collection[str] = ()) -> str | N
 
 def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions) -> int:
     """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
+    from roomhook.cli.callbacks.finish_journals import finish_journals
     from roomhook.cli.callbacks.sending_output import SendingOutput, progress
     from roomhook.simulator.journal.part_names import journals_of
     from roomhook.simulator.sending.processes import carry_out_together
@@ -268,6 +274,11 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
                 ended = run_loop(carry_out(order, sources[0], watch))
             else:
                 ended = carry_out_together(order, list(sources), watch)
+        finish_journals(journals)
+    except RoomhookError:
+        with contextlib.suppress(RoomhookError):  # the first error is the one to tell
+            finish_journals(journals)
+        raise
     except (asyncio.CancelledError, KeyboardInterrupt):
         typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
         return _INTERRUPTED
