@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-__all__ = ["FOLDER", "Problem", "names", "problems", "schema", "validator"]
+__all__ = ["FOLDER", "Problem", "example", "names", "problems", "schema", "validator"]
 
 FOLDER: Final = Path(__file__).parent
 """Where the schemas, the examples and the errata lie."""
@@ -44,6 +44,12 @@ def schema(name: str) -> dict[str, Any]:
         raise ConfigurationError(f"there is no schema {name!r}{hint}")
     document = _file(name)
     return {key: value for key, value in _inlined(document, document).items() if key != "$defs"}
+
+
+def example(name: str, which: str) -> dict[str, Any]:
+    """A document that the schema *name* accepts: the file *which* of its examples."""
+    document: dict[str, Any] = json.loads((FOLDER / "examples" / "valid" / name / f"{which}.json").read_bytes())
+    return document
 
 
 @cache

@@ -23,11 +23,11 @@ from roomhook.simulator.room_backend.api.control_schemas import (
 )
 from roomhook.simulator.room_backend.api.rest import APIS, Api
 
-__all__ = ["document"]
+__all__ = ["WEBHOOKS", "bare_schema", "document"]
 
 _JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/"
-_WEBHOOKS: Final[dict[str, str]] = {
+WEBHOOKS: Final[dict[str, str]] = {
     CREATE_COMMAND: "create",
     DESTROY_COMMAND: "destroy",
     **dict.fromkeys(UPDATE_COMMANDS, "update"),
@@ -35,6 +35,8 @@ _WEBHOOKS: Final[dict[str, str]] = {
     LEAVE_COMMAND: "leave",
     SEAT_COMMAND: "seat",
 }
+"""The schema of each command's packet."""
+
 _QUERY: Final = {
     "sdkappid": ("The SDKAppID.", {"type": "string", "pattern": "^[1-9][0-9]{0,9}$"}),
     "identifier": ("The app administrator's account.", {"type": "string", "minLength": 1}),
@@ -81,11 +83,11 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "http://127.0.0.1:8090"}],
         "paths": paths,
-        "webhooks": {command: {"post": _webhook(command, name)} for command, name in _WEBHOOKS.items()},
+        "webhooks": {command: {"post": _webhook(command, name)} for command, name in WEBHOOKS.items()},
         "components": {
             "schemas": {
                 **components,
-                **{name: _bare(name) for name in sorted({*_WEBHOOKS.values(), "response"})},
+                **{name: bare_schema(name) for name in sorted({*WEBHOOKS.values(), "response"})},
                 "RestAnswer": _REST_ANSWER,
                 "SimAnswer": {"type": "object", "description": "The result and the time."},
                 "Refusal": _REFUSAL,
@@ -177,7 +179,8 @@ def _list_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
-def _bare(name: str) -> dict[str, Any]:
+def bare_schema(name: str) -> dict[str, Any]:
+    """The schema *name* as part of a larger document: without its own identity."""
     return {key: value for key, value in loader.schema(name).items() if key not in {"$schema", "$id"}}
 
 

@@ -45,6 +45,16 @@ def schema(
         bool,
         typer.Option("--openapi", help="Print the OpenAPI 3.1 document of roomhook serve, callbacks as webhooks."),
     ] = False,
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="Print the AsyncAPI 3.0 document of the callbacks.")
+    ] = False,
+    postman: Annotated[
+        bool, typer.Option("--postman", help="Print a Postman collection (2.1) of the callbacks and the REST.")
+    ] = False,
+    bruno: Annotated[
+        Path | None,
+        typer.Option("--bruno", metavar="DIR", help="Write the same as a Bruno collection into a new folder."),
+    ] = None,
 ) -> None:
     """List the JSON Schemas, print the one called NAME, or validate documents against it.
 
@@ -54,8 +64,14 @@ def schema(
 
     Exit code of --validate: 0 all match, 1 one does not or is not JSON, 2 unknown schema or unreadable file.
     """
-    if openapi:
-        _print_openapi(alone=name is None and validate is None and not more and not everything)
+    documents = {"openapi": openapi, "asyncapi": asyncapi, "postman": postman, "bruno": bruno is not None}
+    if chosen := [kind for kind, wanted in documents.items() if wanted]:
+        if len(chosen) > 1 or name is not None or validate is not None or more or everything:
+            raise ConfigurationError(f"--{chosen[0]} gives one document and takes nothing else; leave the rest out")
+        if bruno is not None:
+            _write_bruno(bruno)
+        else:
+            _print_document(chosen[0])
         raise typer.Exit
     if validate is not None:
         if name is None:
@@ -71,12 +87,27 @@ def schema(
     raise typer.Exit
 
 
-def _print_openapi(*, alone: bool) -> None:
-    from roomhook.simulator.room_backend.api.openapi import document
+def _print_document(kind: str) -> None:
+    from roomhook.simulator.room_backend.api import openapi
+    from roomhook.simulator.room_backend.documents import asyncapi, postman
 
-    if not alone:
-        raise ConfigurationError("--openapi prints one document and takes nothing else; leave the rest out")
-    typer.echo(json.dumps(document(), ensure_ascii=False, indent=2))
+    made = {"openapi": openapi, "asyncapi": asyncapi, "postman": postman}[kind].document()
+    typer.echo(json.dumps(made, ensure_ascii=False, indent=2))
+
+
+def _write_bruno(folder: Path) -> None:
+    from roomhook.simulator.room_backend.documents.bruno import files
+
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigurationError(f"--bruno {folder} holds files already; name a new folder")
+        for name, text in files().items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(f"--bruno {folder} can't be written: {reason}; name another folder") from None
+    typer.echo(f"wrote {len(files())} files into {folder}", err=True)
 
 
 def _list() -> None:

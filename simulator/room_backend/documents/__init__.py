@@ -1,0 +1,1 @@
+"""The callback family and the REST as documents of other tools: AsyncAPI, Postman, Bruno."""
