@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.api.room_backend import RoomBackend
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--room-deadline",
         type=float,
-        default=2.0,
+        default=DEADLINE_MS / 1000,
         metavar="SECONDS",
         help="how late an answer may be (default: %(default)s)",
     )

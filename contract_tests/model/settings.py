@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from roomhook.contract_tests.model.known_failures import KnownFailure
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, check_sdkappid
 from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
 
-__all__ = ["Settings"]
+__all__ = ["RefusalStyle", "Settings"]
+
+
+class RefusalStyle(StrEnum):
+    """How the target refuses a callback that is not for it: without a clean OK, or by an OK after dropping it."""
+
+    EXPLICIT = "explicit"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Settings:
     token: str | None = None
     deadline_ms: float = DEADLINE_MS
     strict: bool = False
-    refusal: str = "explicit"
+    refusal: str = RefusalStyle.EXPLICIT
     seed: int = 0
     only: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -57,13 +66,15 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""
         CallbackUrl.parse(self.target)
-        if self.refusal not in {"explicit", "silent"}:
+        if self.refusal not in set(RefusalStyle):
             raise ConfigurationError(f"--refusal is 'explicit' or 'silent', not {self.refusal!r}")
         if self.deadline_ms <= 0:
             raise ConfigurationError("--deadline is a number of seconds above 0, as in --deadline 2")
-        if self.sdkappid <= 0:
-            raise ConfigurationError("--sdkappid is the number that the console shows, as in --sdkappid 1400000001")
-        for option, ids, longest in (("--room", [self.room], 48), ("--member", self.members, 32)):
+        check_sdkappid(self.sdkappid)
+        for option, ids, longest in (
+            ("--room", [self.room], LONGEST_ROOM_ID),
+            ("--member", self.members, LONGEST_ACCOUNT),
+        ):
             for one in ids:
                 if one is not None and not 0 < len(one.encode()) <= longest:
                     raise ConfigurationError(f"{option} {one!r} is no id: it has 1 to {longest} bytes")

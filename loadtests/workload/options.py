@@ -6,7 +6,7 @@ import json
 import os
 import re
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +15,13 @@ from locust.argument_parser import LocustArgumentParser
 
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.results.progress import HEADERS
-from roomhook.loadtests.workload.settings import ENGINES, LoadSettings
-from roomhook.loadtests.workload.shape_names import SHAPES
+from roomhook.loadtests.workload.engine_names import LoadEngine
+from roomhook.loadtests.workload.settings import LoadSettings
+from roomhook.loadtests.workload.shape_names import LoadShape
+from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, check_sdkappid, read_ids
 from roomhook.simulator.traffic.profiles import Profile
-from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
+from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S, MOST, MOST_A_SECOND
 
 __all__ = ["settings_from", "submitted"]
@@ -33,7 +36,6 @@ _IN_FORM: Final[Mapping[str, Callable[[str], Any]]] = {
     "callback_connections": int,
 }
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
-_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
 
 
 def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
@@ -56,7 +58,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add("--with-enter", action="store_true", help="Also call back Room.CallbackAfterMemberEnter.")
     # As text: the web form sends what is left empty, and locust keeps the type that it finds.
     add("--seed", help="Repeat an earlier run's people and rooms; every run prints its seed.")
-    add("--deadline", type=float, default=2.0, help="Seconds within which an answer must be whole.")
+    add("--deadline", type=float, default=DEADLINE_MS / 1000, help="Seconds within which an answer must be whole.")
     add(
         "--callback-rate",
         type=float,
@@ -71,14 +73,14 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     )
     add(
         "--engine",
-        choices=ENGINES,
-        default="gevent",
+        choices=[one.value for one in LoadEngine],
+        default=LoadEngine.GEVENT.value,
         include_in_web_ui=False,  # as the shape, it is decided before there is a form
         help="What sends, unless users are named on the command line.",
     )
     add(
         "--shape",
-        choices=["none", *SHAPES],
+        choices=["none", *(one.value for one in LoadShape)],
         default="none",
         include_in_web_ui=False,
         help="How the number of users moves up to --users.",
@@ -126,14 +128,14 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
     rooms = str(options.rooms or "")
     settings = LoadSettings(
         url=host,
-        sdkappid=_whole("--sdkappid", options.sdkappid),
+        sdkappid=check_sdkappid(_whole("--sdkappid", options.sdkappid)),
         seed=_whole("--seed", options.seed or 0),
         token=options.token or None,
-        headers=tuple(_header(line) for line in options.header),
+        headers=parse_headers(options.header),
         profile=options.callback_profile,
         rooms=_count(rooms) if _NUMBER.fullmatch(rooms) else None,
-        room_ids=_ids("--rooms", rooms) if rooms and not _NUMBER.fullmatch(rooms) else (),
-        people=_ids("--people", options.people) if options.people else (),
+        room_ids=read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID) if rooms and not _NUMBER.fullmatch(rooms) else (),
+        people=read_ids(Path(options.people), "--people", LONGEST_ACCOUNT) if options.people else (),
         with_enter=bool(options.with_enter),
         deadline_s=options.deadline,
         rate=options.callback_rate,
@@ -174,24 +176,6 @@ def _count(text: str) -> int:
     if not 1 <= int(text) <= MOST:
         raise ConfigurationError(f"--rooms {text} is no number of rooms from 1 to {MOST:,}; write it as 50")
     return int(text)
-
-
-def _header(line: str) -> tuple[str, str]:
-    match = _HEADER.fullmatch(line.strip())
-    if match is None:
-        raise ConfigurationError(f"--header {line!r} is not 'Name: value', as in 'X-Api-Key: abc'")
-    return match[1], match[2].rstrip()
-
-
-def _ids(option: str, path: str) -> tuple[str, ...]:
-    try:
-        lines: Iterable[str] = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{option} {path} can't be read: {error}") from None
-    found = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not found:
-        raise ConfigurationError(f"{option} {path} has no ids; write one a line")
-    return found
 
 
 _events: Any = events

@@ -10,12 +10,10 @@ import msgspec
 from roomhook.loadtests.workload.worker_rooms import RoomShare
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.transport.target import Target
+from roomhook.simulator.util.defaults import DEADLINE_MS
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["ENGINES", "LoadSettings"]
-
-ENGINES = ("fast", "gevent", "requests")
-"""What sends: the fast lane, locust's FastHttpUser, locust's HttpUser."""
+__all__ = ["LoadSettings"]
 
 
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +34,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     room_ids: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     with_enter: bool = False
-    deadline_s: float = 2.0
+    deadline_s: float = DEADLINE_MS / 1000
     rate: float = 1.0
     connections: int = 256
     cacert: str | None = None

@@ -1,15 +1,27 @@
-"""The names of the load shapes and what each does, for whoever offers them without importing locust."""
+"""The load shapes by name and what each does, for code that offers them without importing locust."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
-__all__ = ["SHAPES"]
+__all__ = ["SHAPES", "LoadShape"]
+
+
+class LoadShape(StrEnum):
+    """How the rate moves over the test."""
+
+    RAMP = "ramp"
+    SPIKE = "spike"
+    OUTAGE = "outage"
+    SOAK = "soak"
+    STAIRCASE = "staircase"
+
 
 SHAPES: Final = {
-    "ramp": "up to the full rate within a third of the time, then level",
-    "spike": "a tenth of the rate, and the full rate whenever rooms are dissolved: four times",
-    "outage": "level, silence while nothing is heard of the clients, then the sweep of their expiries at full rate",
-    "soak": "up within a twentieth of the time, then level to the end",
-    "staircase": "ten steps up to the full rate; ends at the first one that breaks a threshold",
+    LoadShape.RAMP: "up to the full rate within a third of the time, then level",
+    LoadShape.SPIKE: "a tenth of the rate, and four times the full rate, when rooms are dissolved",
+    LoadShape.OUTAGE: "level, then silence while clients are cut off, then their expiries at full rate",
+    LoadShape.SOAK: "up within a twentieth of the time, then level to the end",
+    LoadShape.STAIRCASE: "ten steps up to the full rate; ends at the first step that breaks a threshold",
 }

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
-__all__ = ["PROFILES", "RetryPolicy"]
+__all__ = ["PROFILES", "RetryPolicy", "RetryProfile"]
+
+
+class RetryProfile(StrEnum):
+    """The policies by name."""
+
+    NONE = "none"
+    ON_TIMEOUT = "on-timeout"
+    TRTC = "trtc"
 
 
 @dataclass(frozen=True, slots=True)

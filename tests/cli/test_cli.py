@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import statistics
 import subprocess
 import sys
 import types
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import typer
+from typer.core import TyperCommand
 
 from roomhook.cli.main import COMMANDS, command_line, main
+from roomhook.cli.shared.config import SHARED, keys_of
 from roomhook.errors import ConfigurationError, RoomhookError, UnreachableError
 
 HEAVY = (
@@ -88,7 +92,21 @@ class TestEveryCommand:
         for parameter in getattr(command, "params", []):
             if parameter.param_type_name == "option" and parameter.name != "help":
                 assert parameter.help, f"{name} --{parameter.name} has no help"
-                assert parameter.envvar == f"ROOMHOOK_{parameter.name.upper()}"
+                names = [option.removeprefix("--") for option in parameter.opts if option.startswith("--")]
+                assert parameter.envvar == [f"ROOMHOOK_{one.replace('-', '_').upper()}" for one in names]
+
+    def test_has_a_key_in_the_file_for_each_option_of_its_help_and_no_other(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([name, "-h"]) == 0
+        listed = capsys.readouterr().out.partition("Options:")[2] or capsys.readouterr().out
+        rows = "\n".join(line for line in listed.splitlines() if line.startswith("  -"))
+        shown = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", re.sub(r"   .*", "", rows))) - {"help"}
+        group = command_line()
+        command = group.get_command(group.make_context("roomhook", ["-h"], resilient_parsing=True), name)
+        assert isinstance(command, TyperCommand)
+        keys = {key for key, one in keys_of(command).items() if one.parameter.param_type_name == "option"}
+        assert keys == shown
 
     def test_says_in_one_line_that_an_option_does_not_exist(
         self, name: str, capsys: pytest.CaptureFixture[str]
@@ -97,6 +115,24 @@ class TestEveryCommand:
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert f"'roomhook {name} --help'" in err
+
+
+def test_every_key_at_the_top_of_the_file_belongs_to_several_commands() -> None:
+    group = command_line()
+    context = group.make_context("roomhook", ["-h"], resilient_parsing=True)
+    commands = [group.get_command(context, name) for name in COMMANDS]
+    owned = Counter(key for one in commands if isinstance(one, TyperCommand) for key in keys_of(one))
+    assert not [key for key in SHARED if owned[key] < 2]
+
+
+def test_no_command_loads_pydantic_to_read_its_options() -> None:
+    script = (
+        "import sys; from roomhook.cli.main import main; "
+        "main(['fire', 'leave', 'http://127.0.0.1:9/', '--dry-run', '--count', '5', '--print', 'curl']); "
+        "print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_a_mistyped_command_is_one_line_that_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def demo(seed: options.Seed = None) -> None:
 
 
 def _title(number: int, text: str) -> None:
-    from roomhook.cli.shared.progress import style_for_stdout
+    from roomhook.cli.shared.terminal import style_for_stdout
 
     typer.echo(f"\n{style_for_stdout()(f'{number}  {text}', 'cyan')}\n")
 
@@ -106,7 +106,7 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
-    from roomhook.cli.shared.progress import progress_line, style_for_stdout
+    from roomhook.cli.shared.terminal import progress_line, style_for_stdout
     from roomhook.contract_tests.engine.suite import run_suite
     from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted

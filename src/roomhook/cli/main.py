@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from roomhook.cli.shared import config
+from roomhook.cli.shared.command import RoomhookCommand, adopt
 from roomhook.errors import ConfigurationError, RoomhookError
 
 if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter
+    from typer._click import Command, Context, HelpFormatter, Parameter
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
@@ -72,16 +73,19 @@ _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 class _LazyGroup(TyperGroup):
     """Imports a command's module when that command is asked for, and prints the overview without importing any."""
 
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        found = super().get_params(ctx)
+        adopt(found)
+        return found
+
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 (the base class's signature)
         return list(COMMANDS)
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: Command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        defaults = config.configure(cmd_name, command, COMMANDS)
+        command = _load(cmd_name)
+        defaults = config.configure(cmd_name, command, COMMANDS, _load)
         ctx.default_map = {**(ctx.default_map or {}), cmd_name: defaults}
         return command
 
@@ -98,15 +102,32 @@ class _LazyGroup(TyperGroup):
         except BrokenPipeError:  # typer would end with 1
             _drop(sys.stdout)
             raise typer.Exit(_BROKEN_PIPE) from None
+        except KeyboardInterrupt:  # typer would end with 130 and say nothing
+            raise typer.Abort from None
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
+def _load(name: str) -> TyperCommand:
+    """The command *name*, as its module declares it."""
+    command = typer.main.get_command(importlib.import_module(COMMANDS[name][0]).app)
+    assert isinstance(command, TyperCommand)
+    command.name = name
+    command.__class__ = RoomhookCommand
+    adopt(command.params)
+    return command
+
+
 def command_line() -> TyperGroup:
     """The group of all commands, for the console script and for tests."""
-    app = typer.Typer(cls=_LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+    app = typer.Typer(
+        cls=_LazyGroup,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
     @app.callback()
     def _root(

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli.shared.options import (
+    DEADLINE_S,
     CaCert,
     Cert,
     Deadline,
     Insecure,
     parse_address,
-    refuse_unlikely_sdkappid,
 )
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.identifiers import check_sdkappid
+from roomhook.simulator.protocol.room_packets import RoomType
+from roomhook.simulator.room_backend.state.options import DestroyOrder, EmptySeat
 from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
-from roomhook.simulator.transport.retry_policy import PROFILES
+from roomhook.simulator.transport.retry_policy import PROFILES, RetryProfile
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
@@ -40,27 +43,6 @@ _A_YEAR_S = 31_536_000
 class _ClockKind(StrEnum):
     REAL = "real"
     VIRTUAL = "virtual"
-
-
-class _Retry(StrEnum):
-    NONE = "none"
-    ON_TIMEOUT = "on-timeout"
-    TRTC = "trtc"
-
-
-class _DestroyOrder(StrEnum):
-    LEAVES_FIRST = "leaves-first"
-    DESTROY_FIRST = "destroy-first"
-
-
-class _EmptySeat(StrEnum):
-    EMPTY = "empty"
-    ABSENT = "absent"
-
-
-class _RoomType(StrEnum):
-    MEETING = "Meeting"
-    CONFERENCE = "Conference"
 
 
 _Listen = Annotated[
@@ -110,7 +92,7 @@ _Heartbeat = Annotated[
     ),
 ]
 _RetryOption = Annotated[
-    _Retry, typer.Option("--retry", help="When an undelivered callback is sent again. Erratum retries.")
+    RetryProfile, typer.Option("--retry", help="When an undelivered callback is sent again. Erratum retries.")
 ]
 _InFlight = Annotated[
     int,
@@ -141,9 +123,7 @@ _Dissolution = Annotated[
     Dissolution,
     typer.Option("--dissolution", help="What those inside a dissolved room get. Erratum leave-on-destroy."),
 ]
-_Order = Annotated[
-    _DestroyOrder, typer.Option("--destroy-order", help="Which comes first then. Erratum destroy-order.")
-]
+_Order = Annotated[DestroyOrder, typer.Option("--destroy-order", help="Which comes first then. Erratum destroy-order.")]
 _AutoDestroy = Annotated[
     float | None,
     typer.Option(
@@ -154,12 +134,8 @@ _AutoDestroy = Annotated[
         help="Dissolve a room that was left empty so long ago, e.g. 1800. Erratum automatic-destruction.",
     ),
 ]
-_Empty = Annotated[
-    _EmptySeat, typer.Option("--empty-seat", help="Member_Account of an empty seat. Erratum seat-empty.")
-]
-_Type = Annotated[
-    _RoomType, typer.Option("--room-type", help="RoomType in create callbacks. Erratum create-room-type.")
-]
+_Empty = Annotated[EmptySeat, typer.Option("--empty-seat", help="Member_Account of an empty seat. Erratum seat-empty.")]
+_Type = Annotated[RoomType, typer.Option("--room-type", help="RoomType in create callbacks. Erratum create-room-type.")]
 _RestIp = Annotated[
     str,
     typer.Option("--rest-ip", metavar="IP", help="ClientIP of what REST causes. Erratum client-ip-of-rest-calls."),
@@ -186,8 +162,8 @@ def serve(
     clock: _Clock = _ClockKind.REAL,
     clock_start: _ClockStart = None,
     heartbeat: _Heartbeat = "90-110",
-    retry: _RetryOption = _Retry.NONE,
-    deadline: Deadline = 2.0,
+    retry: _RetryOption = RetryProfile.NONE,
+    deadline: Deadline = DEADLINE_S,
     in_flight: _InFlight = 16,
     calls_per_second: _Calls = 200,
     max_members: _MaxMembers = 300,
@@ -196,10 +172,10 @@ def serve(
     member_count: _Count = CountMoment.AFTER,
     bulk_kick: _Bulk = BulkKick.ONE,
     dissolution: _Dissolution = Dissolution.LEAVE,
-    destroy_order: _Order = _DestroyOrder.LEAVES_FIRST,
+    destroy_order: _Order = DestroyOrder.LEAVES_FIRST,
     auto_destroy: _AutoDestroy = None,
-    empty_seat: _Empty = _EmptySeat.EMPTY,
-    room_type: _Type = _RoomType.MEETING,
+    empty_seat: _Empty = EmptySeat.EMPTY,
+    room_type: _Type = "Meeting",
     rest_ip: _RestIp = "0.0.0.0",  # noqa: S104 (an address to tell of)
     cacert: CaCert = None,
     insecure: Insecure = False,
@@ -213,13 +189,13 @@ def serve(
     Prints its URL. GET /openapi.json describes everything.
     """
     from roomhook.simulator.room_backend.runtime.service import parse_apps
-    from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
+    from roomhook.simulator.room_backend.state.options import BackendOptions
     from roomhook.simulator.rooms.behaviour import BackendBehaviour
     from roomhook.simulator.util.tls import client_context
 
     address = parse_address(listen)
     for one in sdkappid or ():
-        refuse_unlikely_sdkappid(one)
+        check_sdkappid(one)
     apps = parse_apps(sdkappid or [SDKAPPID], secret_key or [], token or [])
     behaviour = BackendBehaviour(
         expired_operator=expired_operator,
@@ -231,9 +207,9 @@ def serve(
     )
     options = BackendOptions(
         behaviour=behaviour,
-        destroy_order=DestroyOrder(destroy_order),
-        empty_seat=EmptySeat(empty_seat),
-        room_type=room_type.value,
+        destroy_order=destroy_order,
+        empty_seat=empty_seat,
+        room_type=room_type,
         most_members=max_members,
         auto_destroy_ms=None if auto_destroy is None else round(auto_destroy * 1000),
         rest_ip=rest_ip,

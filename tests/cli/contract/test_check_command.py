@@ -22,7 +22,7 @@ from inner_pytest import PYTEST
 
 from roomhook.cli.contract.check_reports import FILES
 from roomhook.cli.main import main
-from roomhook.cli.shared.progress import style_for_stdout
+from roomhook.cli.shared.terminal import style_for_stdout
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.reports.labels import SYMBOLS
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
@@ -320,7 +320,7 @@ def test_letters_that_a_terminal_lacks_are_written_another_way(server: BackendSe
         (("http://127.0.0.1/", "--only", "app-idd"), "did you mean app-id"),
         (("http://127.0.0.1/", "--exclude", "nonsense"), "'roomhook requirements' lists them"),
         (("http://127.0.0.1/", "--only", "sign", "--exclude", "sign"), "exclude less"),
-        (("http://127.0.0.1/", "--header", "no colon"), "is not 'Name: value'"),
+        (("http://127.0.0.1/", "--header", "no colon"), "write it as 'Name: value'"),
         (("http://127.0.0.1/", "--refusal", "loud"), "--refusal"),
         (("http://127.0.0.1/", "--report", "pdf"), "--report"),
         (("https://127.0.0.1/", "--cacert", "missing.pem"), "missing.pem"),

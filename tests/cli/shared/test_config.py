@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -114,6 +115,47 @@ def test_an_empty_variable_is_as_good_as_none(
     assert sdkappid(fired(capsys)) == "1400000001"
 
 
+@pytest.mark.parametrize("text", ["[fire]\ndeadline = 3", "[fire]\ntimeout = 3", "timeout = 3", "deadline = 3"])
+def test_both_names_of_an_option_are_keys(capsys: pytest.CaptureFixture[str], folder: Path, text: str) -> None:
+    (folder / "roomhook.toml").write_text(text)
+    fired(capsys)
+    (folder / "roomhook.toml").write_text(text.replace("3", "0"))
+    assert "--deadline" in complaint(capsys)
+
+
+@pytest.mark.parametrize("name", ["ROOMHOOK_FORMAT", "ROOMHOOK_PRINT"])
+def test_variables_are_named_after_the_option_and_not_after_the_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "json")
+    assert main(["fire", "leave", URL, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "POST"
+
+
+def test_the_options_of_check_can_stand_in_the_file(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "roomhook.toml").write_text("format = 'json'\n[check]\nexec = 'false'\nlist = true\nonly = 'ack'\n")
+    assert main(["check"]) == 0
+    assert "ack.ok" in capsys.readouterr().out
+
+
+def test_a_shared_format_leaves_callbacks_on_stdout_as_they_are(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "roomhook.toml").write_text("format = 'json'")
+    assert main(["traffic", "--events", "1", "--seed", "7"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_reports_are_listed_with_commas(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in (["--report", "junit,html"], []):
+        assert main(["check", "http://127.0.0.1:9/", *arguments]) == 3
+        assert {"roomhook-junit.xml", "roomhook.html"} == {one.name for one in Path("roomhook-report").iterdir()}
+        shutil.rmtree("roomhook-report")
+        monkeypatch.setenv("ROOMHOOK_REPORT", "junit,html")
+    assert main(["check", "http://127.0.0.1:9/", "--report", "junit,pdf"]) == 2
+    assert "'pdf' is not one of json, junit, " in capsys.readouterr().err
+
+
 def test_flags_can_be_set_everywhere(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,10 +175,13 @@ def test_a_shared_key_is_no_matter_to_a_command_without_such_an_option(folder: P
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sdkapid = 1", "unknown key 'sdkapid'; it may hold sdkappid, "),
-        ("[chekc]\nseed = 1", "unknown key 'chekc'; it may hold "),
+        ("sdkapid = 1", "unknown key 'sdkapid'; did you mean sdkappid?"),
+        ("[chekc]\nseed = 1", "unknown key 'chekc'; did you mean check?"),
         ("[sdkappid]\nx = 1", "unknown key 'sdkappid'"),
-        ("[fire]\nrooms = 'x'", "[fire] has no option 'rooms'; it may hold "),
+        ("[fire]\nrooms = 'x'", "[fire] has no option 'rooms'; did you mean room"),
+        ("[fire]\nzzz = 1", "[fire] has no option 'zzz'; it may hold kind, url, sdkappid, "),
+        ("zzz = 1", "unknown key 'zzz'; it may hold sdkappid, "),
+        ("exec = 'python app.py'", "unknown key 'exec'; it belongs in [check]"),
         ("[fire]\nhelp = true", "[fire] has no option 'help'"),
         ("[fire.more]\nx = 1", "[fire] has no option 'more'"),
         ("fire = 1", "unknown key 'fire'"),

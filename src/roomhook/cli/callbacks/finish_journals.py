@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from roomhook.cli.shared.progress import progress_line
+from roomhook.cli.shared.terminal import progress_line
 from roomhook.errors import RoomhookError
 
 __all__ = ["finish_journals", "indexing_progress"]

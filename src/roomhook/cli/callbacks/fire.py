@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomhook.cli.shared.options import (
+    DEADLINE_S,
     CaCert,
     Cert,
+    Deadline,
     Format,
     Header,
     Insecure,
@@ -22,11 +24,9 @@ from roomhook.cli.shared.options import (
     Proxy,
     SdkAppId,
     Seed,
-    Timeout,
     Token,
     Url,
     chosen_seed,
-    parse_headers,
     parse_proxy,
     parse_token,
 )
@@ -35,6 +35,7 @@ from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.packet_edits import Edits
 from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.headers import parse_headers
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.model.exchange import Exchange
@@ -107,7 +108,7 @@ def fire(
     content_type: _ContentType = "application/json",
     header: Header = None,
     times: _Times = 1,
-    timeout: Timeout = 2.0,
+    deadline: Deadline = DEADLINE_S,
     cacert: CaCert = None,
     insecure: Insecure = False,
     cert: Cert = None,
@@ -148,7 +149,7 @@ def fire(
         _show(first, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
     if not dry_run:
         with _recording(har) as record:
-            code = _send(first, shot, client, times=times, timeout_ms=timeout * 1000, output=output, record=record)
+            code = _send(first, shot, client, times=times, deadline_ms=deadline * 1000, output=output, record=record)
         raise typer.Exit(code)
 
 
@@ -164,7 +165,7 @@ def _send(
     client: Client,
     *,
     times: int,
-    timeout_ms: float,
+    deadline_ms: float,
     output: OutputFormat,
     record: Callable[[Exchange], object],
 ) -> int:
@@ -176,7 +177,7 @@ def _send(
     tally = FireSummary()
     for number in range(1, times + 1):
         callback = first if number == 1 else shot.callback(int(time.time()))
-        exchange = client.send(callback, deadline_ms=timeout_ms, give_up_ms=timeout_ms)
+        exchange = client.send(callback, deadline_ms=deadline_ms, give_up_ms=deadline_ms)
         tally.add(exchange)
         record(exchange)
         if output is OutputFormat.JSON:

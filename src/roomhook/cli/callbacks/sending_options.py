@@ -16,25 +16,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hint
 import typer
 
 from roomhook.cli.shared.options import (
+    DEADLINE_S,
     CaCert,
     Cert,
+    Deadline,
     Format,
     Header,
     Insecure,
     OutputFormat,
     SdkAppId,
-    Timeout,
     Token,
-    parse_headers,
     parse_token,
 )
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.transport.retry_policy import RetryProfile
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.headers import parse_headers
 
 if TYPE_CHECKING:
     from roomhook.simulator.sending.session import EventSource, SendJob
 
-__all__ = ["Arrivals", "Retry", "SendingOptions", "SendingReport", "first_given", "send", "with_sending_options"]
+__all__ = ["Arrivals", "SendingOptions", "SendingReport", "first_given", "send", "with_sending_options"]
 
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
@@ -42,14 +44,6 @@ _INTERRUPTED: Final = 130
 _SECRET: Final = frozenset({"token", "header"})
 _FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
 _MOST_PROCESSES: Final = 64
-
-
-class Retry(StrEnum):
-    """When a callback that was not delivered is sent again."""
-
-    NONE = "none"
-    ON_TIMEOUT = "on-timeout"
-    TRTC = "trtc"
 
 
 class Arrivals(StrEnum):
@@ -73,7 +67,7 @@ class SendingOptions:
     sdkappid: SdkAppId = SDKAPPID
     token: Token = None
     header: Header = None
-    timeout: Timeout = 2.0
+    deadline: Deadline = DEADLINE_S
     cacert: CaCert = None
     insecure: Insecure = False
     cert: Cert = None
@@ -104,9 +98,9 @@ class SendingOptions:
         typer.Option("--max-late", metavar="TIME", help="Leave unsent what can't leave within e.g. 5s of its time."),
     ] = None
     retry: Annotated[
-        Retry,
+        RetryProfile,
         typer.Option("--retry", help="Send what was not delivered again; trtc: at once, then every 10 s for 1 min."),
-    ] = Retry.NONE
+    ] = RetryProfile.NONE
     duplicate: Annotated[str, typer.Option("--duplicate", metavar="SHARE", help="Send e.g. 1% of callbacks twice.")] = (
         "0%"
     )
@@ -183,7 +177,7 @@ class SendingOptions:
             cacert=self.cacert,
             insecure=self.insecure,
             cert=self.cert,
-            deadline_ms=self.timeout * 1000,
+            deadline_ms=self.deadline * 1000,
             connections=self.connections or _connections(closed=closed),
             rate=rate,
             poisson=self.arrivals is Arrivals.POISSON,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from roomhook.cli.shared.options import OutputFormat
-from roomhook.cli.shared.progress import progress_line
+from roomhook.cli.shared.terminal import progress_line
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.sending.report import document, html
 

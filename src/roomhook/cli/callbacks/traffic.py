@@ -225,7 +225,8 @@ def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFor
         if output in {TrafficFormat.NDJSON, TrafficFormat.CSV}:
             raise ConfigurationError(f"--format {output} writes callbacks instead of sending them: leave out the URL")
         return
-    if output in {TrafficFormat.TEXT, TrafficFormat.JSON}:
+    source = context.get_parameter_source("output")
+    if output in {TrafficFormat.TEXT, TrafficFormat.JSON} and source is not None and source.name == "COMMANDLINE":
         raise ConfigurationError(f"--format {output} shows results of sending: give the URL to send to")
     if option := first_given(context, but=("report", "report_dir")):
         raise ConfigurationError(

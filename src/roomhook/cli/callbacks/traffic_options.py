@@ -15,6 +15,7 @@ import msgspec
 
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import schema
+from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, read_ids
 from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
 from roomhook.simulator.traffic.population import MAX_GROUPS
 from roomhook.simulator.traffic.scenario import Scenario, from_document, read_document
@@ -31,9 +32,6 @@ _LATEST_MS: Final = 9_999_999_999_999
 """EventTime has 13 digits (protocol.md 3.1)."""
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 (what is counted from it has been brought to UTC)
-_LONGEST_ROOM_ID: Final = 48
-_LONGEST_ACCOUNT: Final = 32
-"""Bytes (protocol.md 4, IDs)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,7 @@ def traffic_from(asked: TrafficOptions, *, seed: int, sending: bool = False) -> 
     Without --start, the world begins now if its callbacks are for *sending*, and at a fixed moment if they are not.
     """
     room_ids = _room_ids(asked.rooms)
-    people = _ids(asked.people, "--people", _LONGEST_ACCOUNT) if asked.people else ()
+    people = read_ids(asked.people, "--people", LONGEST_ACCOUNT) if asked.people else ()
     start_ms, offset_ms = _start(asked.start or ("now" if sending else None))
     scenario = _scenario(asked, room_ids, people)
     _refuse_late_end(scenario, start_ms, asked.speed or 1.0)
@@ -186,28 +184,7 @@ def _room_ids(rooms: str | None) -> tuple[str, ...]:
     """The ids in the file that --rooms names; none if it gives a number or nothing."""
     if rooms is None or re.fullmatch(r"-?[0-9]{1,18}", rooms):
         return ()
-    return _ids(Path(rooms), "--rooms", _LONGEST_ROOM_ID)
-
-
-def _ids(path: Path, option: str, longest: int) -> tuple[str, ...]:
-    """The ids in a file, one a line, blank lines and white space around them left out."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows begin a file with a BOM
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{option} {path} can't be read: {error}") from None
-    found: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        one = line.strip()
-        if not one:
-            continue
-        if len(one.encode()) > longest:
-            raise ConfigurationError(f"{option} {path}, line {number}: an id has at most {longest} bytes")
-        if one in found:
-            raise ConfigurationError(f"{option} {path}, line {number}: {one!r} stands in line {found[one]} already")
-        found[one] = number
-    if not found:
-        raise ConfigurationError(f"{option} {path} has no ids; write one a line")
-    return tuple(found)
+    return read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID)
 
 
 def _start(text: str | None) -> tuple[int, int]:

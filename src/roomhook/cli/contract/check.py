@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -14,27 +13,21 @@ import typer
 
 from roomhook.cli.contract.check_reports import Reporter, ReportKind
 from roomhook.cli.shared import options
+from roomhook.contract_tests.model.settings import RefusalStyle, Settings
 from roomhook.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.engine.suite import SuiteRun
-    from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.model.verdicts import RunEvent
     from roomhook.contract_tests.reports.run_report import RunReport
     from roomhook.contract_tests.transport.target_process import TargetProcess
 
-__all__ = ["RefusalStyle", "app"]
+__all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-class RefusalStyle(StrEnum):
-    """How the target refuses a foreign callback."""
-
-    EXPLICIT = "explicit"
-    SILENT = "silent"
 
 
 @app.command()
@@ -45,7 +38,7 @@ def check(  # noqa: PLR0917
     ] = None,
     sdkappid: options.SdkAppId = SDKAPPID,
     token: options.Token = None,
-    deadline: options.Deadline = 2.0,
+    deadline: options.Deadline = options.DEADLINE_S,
     strict: Annotated[bool, typer.Option("--strict", help="SHOULD findings fail the run too.")] = False,
     only: Annotated[
         list[str] | None,
@@ -155,7 +148,6 @@ def check(  # noqa: PLR0917
     roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
     """
     from roomhook.contract_tests.model.known_failures import load_known
-    from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.transport.target_process import TargetProcess
 
     if list_:
@@ -170,11 +162,11 @@ def check(  # noqa: PLR0917
             token=token,
             deadline_ms=deadline * 1000,
             strict=strict,
-            refusal=refusal.value,
+            refusal=refusal,
             seed=options.chosen_seed(seed),
             only=only or (),
             exclude=exclude or (),
-            headers=options.parse_headers(header),
+            headers=parse_headers(header),
             cacert=cacert,
             insecure=insecure,
             cert=cert,
@@ -238,7 +230,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
 
 def _report_of(events: Iterator[RunEvent], reporter: Reporter) -> RunReport | None:
     """The report that *events* end in, with progress on the way."""
-    from roomhook.cli.shared.progress import progress_line
+    from roomhook.cli.shared.terminal import progress_line
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
 
     report: RunReport | None = None

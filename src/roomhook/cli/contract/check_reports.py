@@ -119,7 +119,7 @@ class Reporter:
         return self._folder / FILES[kind][0]
 
     def _print(self, report: RunReport) -> None:
-        from roomhook.cli.shared.progress import style_for_stdout, text_width
+        from roomhook.cli.shared.terminal import style_for_stdout, text_width
         from roomhook.contract_tests.reports import text
 
         if self._stdout is OutputFormat.JSON:

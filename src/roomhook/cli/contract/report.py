@@ -56,7 +56,7 @@ def report(
 
 
 def _single(one: RunReport, format_: OutputFormat) -> tuple[str, str]:
-    from roomhook.cli.shared.progress import style_for_stdout, text_width
+    from roomhook.cli.shared.terminal import style_for_stdout, text_width
     from roomhook.contract_tests.reports import json_report, text
     from roomhook.contract_tests.reports.html import run_page as html_report
 
@@ -68,7 +68,7 @@ def _single(one: RunReport, format_: OutputFormat) -> tuple[str, str]:
 def _several(
     runs: list[tuple[Path, RunReport]], over_time: bool | None, format_: OutputFormat, *, every: bool
 ) -> tuple[str, str]:
-    from roomhook.cli.shared.progress import style_for_stdout
+    from roomhook.cli.shared.terminal import style_for_stdout
     from roomhook.contract_tests.reports import comparison_text
     from roomhook.contract_tests.reports.comparison import compare
     from roomhook.contract_tests.reports.html import comparison_page as html_matrix

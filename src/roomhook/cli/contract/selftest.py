@@ -34,7 +34,7 @@ def selftest(
 
     Example: roomhook selftest 'sign.*'
     """
-    from roomhook.cli.shared.progress import progress_line
+    from roomhook.cli.shared.terminal import progress_line
     from roomhook.contract_tests.engine import selftest as suite
 
     wanted = _wanted(ids or [])
@@ -66,7 +66,7 @@ def _wanted(entries: list[str]) -> list[str]:
 def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
     import json
 
-    from roomhook.cli.shared.progress import style_for_stdout
+    from roomhook.cli.shared.terminal import style_for_stdout
 
     if format_ is options.OutputFormat.JSON:
         rows = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,14 +12,17 @@ import typer
 
 from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError
+from roomhook.loadtests.workload.engine_names import LoadEngine
+from roomhook.loadtests.workload.shape_names import LoadShape
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import MOST, MOST_USERS
 
 if TYPE_CHECKING:
     from roomhook.loadtests.results.thresholds import Threshold
 
-__all__ = ["LoadEngine", "Shape", "app"]
+__all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,24 +33,6 @@ _MOST_USERS: Final = 100
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
 _CAREFUL_RATE: Final = 1000
-
-
-class LoadEngine(StrEnum):
-    """What sends."""
-
-    FAST = "fast"
-    GEVENT = "gevent"
-    REQUESTS = "requests"
-
-
-class Shape(StrEnum):
-    """How the rate moves."""
-
-    RAMP = "ramp"
-    SPIKE = "spike"
-    OUTAGE = "outage"
-    SOAK = "soak"
-    STAIRCASE = "staircase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +51,7 @@ def load(
     sdkappid: options.SdkAppId = SDKAPPID,
     token: options.Token = None,
     header: options.Header = None,
-    deadline: options.Deadline = 2.0,
+    deadline: options.Deadline = options.DEADLINE_S,
     cacert: options.CaCert = None,
     insecure: options.Insecure = False,
     cert: options.Cert = None,
@@ -83,7 +67,7 @@ def load(
         int | None,
         typer.Option(metavar="N", min=1, max=MOST_USERS, help="Locust users that share the rate. [default: up to 100]"),
     ] = None,
-    shape: Annotated[Shape, typer.Option(help="How the rate moves up to the full one.")] = Shape.RAMP,
+    shape: Annotated[LoadShape, typer.Option(help="How the rate moves up to the full one.")] = LoadShape.RAMP,
     engine: Annotated[
         LoadEngine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
     ] = LoadEngine.FAST,
@@ -140,11 +124,11 @@ def load(
         raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
     thresholds = [parse_threshold(one) for one in fail_if or ()]
     given = {one.metric for one in thresholds}
-    defaults = (*_DEFAULT_THRESHOLDS, *([_OF_A_STAIRCASE] if shape is Shape.STAIRCASE else []))
+    defaults = (*_DEFAULT_THRESHOLDS, *([_OF_A_STAIRCASE] if shape is LoadShape.STAIRCASE else []))
     thresholds += [one for one in map(parse_threshold, defaults) if one.metric not in given]
     _refuse_the_impossible(thresholds, rate, full)
     seconds = _whole_seconds(duration)
-    options.parse_headers(header)
+    parse_headers(header)
     loop = _loop(full, users, connections, processes)
     folder = _made(report_dir)
     chosen = options.chosen_seed(seed)

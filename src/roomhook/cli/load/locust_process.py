@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from roomhook.cli.load.live_panel import panel
-from roomhook.cli.shared.progress import live_panel
+from roomhook.cli.shared.terminal import live_panel
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
 

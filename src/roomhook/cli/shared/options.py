@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,10 +11,12 @@ from urllib.parse import urlsplit
 import typer
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.protocol.identifiers import check_sdkappid
+from roomhook.simulator.util.defaults import DEADLINE_MS
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 __all__ = [
+    "DEADLINE_S",
     "CaCert",
     "Cert",
     "Deadline",
@@ -30,20 +30,13 @@ __all__ = [
     "Proxy",
     "SdkAppId",
     "Seed",
-    "Timeout",
     "Token",
     "Url",
     "chosen_seed",
     "parse_address",
-    "parse_headers",
     "parse_proxy",
     "parse_token",
-    "refuse_unlikely_sdkappid",
 ]
-
-
-_LARGEST_SDKAPPID: Final = 10**18 - 1
-"""Every sample has 10 digits; what has more than 18 is a number of another kind."""
 
 
 class OutputFormat(StrEnum):
@@ -61,30 +54,19 @@ class PrintAs(StrEnum):
     JSON = "json"
 
 
-def refuse_unlikely_sdkappid(number: int) -> None:
-    """Raise ``ConfigurationError`` for a *number* that can be no SDKAppID."""
-    if not 1 <= number <= _LARGEST_SDKAPPID:
-        raise ConfigurationError(f"--sdkappid {number} can be no app's; give yours, as in --sdkappid {SDKAPPID}")
-
-
-def _likely_sdkappid(number: int) -> int:
-    refuse_unlikely_sdkappid(number)
-    return number
-
-
 Url = Annotated[
     str,
     typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
 ]
 SdkAppId = Annotated[
-    int, typer.Option("--sdkappid", metavar="N", callback=_likely_sdkappid, help="The target's SDKAppID.")
+    int, typer.Option("--sdkappid", metavar="N", callback=check_sdkappid, help="The target's SDKAppID.")
 ]
 OwnSdkAppId = Annotated[
     int,
     typer.Option(
         "--sdkappid",
         metavar="N",
-        callback=_likely_sdkappid,
+        callback=check_sdkappid,
         help="Its own SDKAppID: callbacks of any other are refused.",
     ),
 ]
@@ -112,24 +94,18 @@ Header = Annotated[
         help="A header for a gateway in front of the target, e.g. 'Authorization: Bearer abc'; repeatable.",
     ),
 ]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=0.001,
-        max=LONGEST_WAIT_S,
-        help="How long the Room backend waits for a whole answer.",
-    ),
-]
+DEADLINE_S: Final = DEADLINE_MS / 1000
+"""The default of ``--deadline`` (s)."""
+
 Deadline = Annotated[
     float,
     typer.Option(
         "--deadline",
+        "--timeout",
         metavar="SECONDS",
         min=0.001,
         max=LONGEST_WAIT_S,
-        help="How late an answer may be and still be in time.",
+        help="Time in which the Room backend expects the complete response [seconds].",
     ),
 ]
 CaCert = Annotated[
@@ -151,27 +127,10 @@ Seed = Annotated[
 ]
 Format = Annotated[OutputFormat, typer.Option("--format", help="How to print the result on stdout.")]
 
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
-
 
 def chosen_seed(seed: int | None) -> int:
     """*seed*, or without one a fresh one, short enough to be typed again."""
     return random.SystemRandom().randrange(1_000_000) if seed is None else seed
-
-
-def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
-    """Names and values of ``--header`` *lines*; raises ``ConfigurationError`` for one that is no ``Name: value``."""
-    found: list[tuple[str, str]] = []
-    for line in lines or ():
-        match = _HEADER.fullmatch(line.strip())
-        if match is None:
-            raise ConfigurationError(f"--header {line!r} is not 'Name: value', as in 'X-Api-Key: abc'")
-        try:
-            match[2].encode("latin-1")
-        except UnicodeEncodeError:
-            raise ConfigurationError(f"--header {match[1]!r}: its value holds letters that no header can") from None
-        found.append((match[1], match[2].rstrip()))
-    return tuple(found)
 
 
 def parse_address(text: str) -> tuple[str, int]:

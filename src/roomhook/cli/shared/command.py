@@ -1,0 +1,124 @@
+"""Our commands on typer's: options in named groups, plain type names, values read by ``values``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from typer._click.exceptions import MissingParameter
+from typer.core import TyperArgument, TyperCommand, TyperOption
+
+from roomhook.cli.shared.values import choices_of, convert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typer._click import Context, HelpFormatter, Parameter
+
+__all__ = ["RoomhookArgument", "RoomhookCommand", "RoomhookOption", "adopt"]
+
+
+class RoomhookOption(TyperOption):
+    """An option; in the environment a repeatable one has a value a line."""
+
+    def process_value(self, ctx: Context, value: Any) -> Any:  # noqa: D102 (the base class's)
+        value = convert(self, value)
+        return value if self.callback is None else self.callback(ctx, self, value)
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """One value a line: a header holds blanks, so typer's own splitting would tear it."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
+
+    def value_from_envvar(self, ctx: Context) -> Any:  # noqa: D102 (the base class's)
+        found = self.resolve_envvar_value(ctx)
+        return self.split_envvar_value(found) if found is not None and self.multiple else found
+
+    def display_type(self, ctx: Context) -> str:  # noqa: ARG002, D102 (the base class's signature)
+        return self.metavar or _type_name(self)
+
+    def get_error_hint(self) -> str:  # noqa: D102 (the base class's)
+        return f"'{self.opts[0]}'"
+
+    def _get_number_range_help_str(self) -> str | None:
+        return _range(self.min, self.max)
+
+
+class RoomhookArgument(TyperArgument):
+    """An argument, shown in capitals: ``URL``, ``[URL]`` or ``FILE...``."""
+
+    def process_value(self, ctx: Context, value: Any) -> Any:
+        """The converted *value*; raises the base class's error for a missing one."""
+        value = convert(self, value)
+        if self.required and self.value_is_missing(value):
+            raise MissingParameter(ctx=ctx, param=self)
+        return value if self.callback is None else self.callback(ctx, self, value)
+
+    def get_help_record(self, ctx: Context) -> tuple[str, str] | None:  # noqa: D102 (the base class's)
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        choices = f" {_type_name(self)}" if choices_of(self.type_descriptor.annotation) else ""
+        return f"{self.display_name_raw}{choices}", re.sub(r"\s*\[required\]$", "", record[1])
+
+    @property
+    def display_name_raw(self) -> str:  # noqa: D102 (the base class's)
+        return re.sub(r"[\[\].]", "", self.metavar or self.name.upper())
+
+    def _usage_display_name(self) -> str:
+        name = self.display_name_raw + ("..." if self.nargs != 1 else "")
+        return name if self.required else f"[{name}]"
+
+
+class RoomhookCommand(TyperCommand):
+    """A command whose help lists its options under the names of their ``rich_help_panel``."""
+
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """All parameters, with the option for help, which typer adds late."""
+        found = super().get_params(ctx)
+        adopt(found)
+        return found
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Arguments first, then each group in the order of its first option, and what has no group at the end."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        rest: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None:
+                continue
+            group = getattr(parameter, "rich_help_panel", None)
+            if isinstance(parameter, TyperArgument):
+                sections["Arguments"].append(record)
+            elif group:
+                sections.setdefault(group, []).append(record)
+            else:
+                rest.append(record)
+        title = "Other options" if len(sections) > 1 + bool(not sections["Arguments"]) else "Options"
+        for name, rows in [*sections.items(), (title, rest)]:
+            if rows:
+                with formatter.section(name):
+                    formatter.write_dl(rows)
+
+
+def adopt(parameters: Iterable[Parameter]) -> None:
+    """Make *parameters*, built by typer from a function's, ours."""
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption):
+            parameter.__class__ = RoomhookOption
+        elif isinstance(parameter, TyperArgument):
+            parameter.__class__ = RoomhookArgument
+
+
+def _type_name(parameter: TyperOption | TyperArgument) -> str:
+    annotation = parameter.type_descriptor.annotation
+    inner = getattr(annotation, "__args__", (annotation,)) if parameter.multiple else (annotation,)
+    choices = choices_of(inner[0])
+    if choices:
+        return "|".join(str(getattr(one, "value", one)) for one in choices)
+    return {int: "N", float: "X"}.get(inner[0], "TEXT")
+
+
+def _range(least: float | None, most: float | None) -> str | None:
+    if least is None:
+        return None if most is None else f"at most {most:,}"
+    return f"at least {least:,}" if most is None else f"{least:,} to {most:,}"
