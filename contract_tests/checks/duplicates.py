@@ -13,7 +13,7 @@ __all__: list[str] = []
 def twice(case: Case) -> None:
     """The same bytes twice: a retry must be acknowledged like the first."""
     for _ in range(2):
-        callback = case.prepare(case.leave())
+        callback = case.prepare_valid()
         first, second = case.send_valid(callback), case.send_valid(callback)
         if second.acknowledged:
             return
@@ -26,4 +26,4 @@ def four_at_once(case: Case) -> None:
     """The same bytes four times at once: a retry may overtake the first."""
     case.needs("duplicate.ack")
     case.needs("http.parallel")
-    judge_together(case, lambda: [case.prepare(case.leave())] * 4, "of four equal callbacks at once", deadline=False)
+    judge_together(case, lambda: [case.prepare_valid()] * 4, "of four equal callbacks at once", deadline=False)

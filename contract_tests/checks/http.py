@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.effects import leave_draft
 from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport import raw_requests as raw
@@ -19,13 +21,14 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Violation, check_response
 
-__all__ = ["judge_together"]
+__all__ = ["BurstRoom", "judge_together"]
 
 _REUSES: Final = 20
 _SURPLUS_WAIT_S: Final = 0.05
 _IDLE_CLOSE: Final = re.compile(rb"HTTP/1\.[01] 408 ")
 _PARALLEL: Final = 16
 _BURST: Final = 200
+_ENTERED_TOGETHER: Final = 20
 _RATE_WINDOW_S: Final = 1.1
 """After which a target that limits the rate per second has forgotten what came before."""
 
@@ -125,7 +128,7 @@ def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
 
 
 def _leaves(case: Case, count: int) -> list[CallbackRequest]:
-    return [case.prepare(case.leave()) for _ in range(count)]
+    return [case.prepare_valid() for _ in range(count)]
 
 
 @check("http.parallel")
@@ -146,11 +149,36 @@ def burst(case: Case) -> None:
     """A room dissolves; its last fifty don't count, whose MemberCount other requirements look at."""
     case.needs("http.parallel.deadline")
 
-    def dissolution() -> list[CallbackRequest]:
-        room = case.room()
-        return [case.prepare(case.leave(MemberCount=_BURST + 49 - number), room=room) for number in range(_BURST)]
+    judge_together(case, lambda: _dissolution(case), "leaves of one room that arrive together", deadline=True)
 
-    judge_together(case, dissolution, "leaves of one room that arrive together", deadline=True)
+
+@dataclass
+class BurstRoom:
+    """The room whose members have left together: ``leaving`` and ``staying``, and one callback that tells of it."""
+
+    room: str = ""
+    leaving: Sequence[str] = ()
+    staying: Sequence[str] = ()
+    callback: CallbackRequest | None = None
+
+
+def _dissolution(case: Case) -> list[CallbackRequest]:
+    """The leaves of one room; if effects are watched, of members who have entered it."""
+    room = case.room()
+    if case.run.ledger is None:
+        return [case.prepare(case.leave(MemberCount=_BURST + 49 - number), room=room) for number in range(_BURST)]
+    leaving, staying = case.accounts(_BURST), case.accounts(2)
+    everybody = [*leaving, *staying]
+    entered = [everybody[start : start + _ENTERED_TOGETHER] for start in range(0, len(everybody), _ENTERED_TOGETHER)]
+    failed = [case.bring_in(some, room, together=True) for some in entered]
+    callbacks = [
+        case.build(leave_draft(case, room, [one], MemberCount=_BURST + 49 - number))
+        for number, one in enumerate(leaving)
+    ]
+    known = case.run.kept(BurstRoom)
+    if not any(failed):
+        known.room, known.leaving, known.staying, known.callback = room, leaving, staying, callbacks[0]
+    return callbacks
 
 
 @check("http.no-content-type")
@@ -211,7 +239,7 @@ def _arrives(case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece],
 def _raw_callback(case: Case) -> CallbackRequest:
     if case.run.settings.proxy:
         raise NotJudgedError("a request that no HTTP client will send can't go through --proxy")
-    return case.prepare(case.leave())
+    return case.prepare_valid()
 
 
 def _raw_head(case: Case, callback: CallbackRequest, *, chunked: bool = False) -> bytes:
@@ -275,10 +303,10 @@ def idle(case: Case) -> None:
     """A connection used again after a second; one that was closed meanwhile is opened anew."""
     case.needs("http.reuse")
     with case.run.line.client.connection() as connection:
-        case.send(case.leave(), connection=connection)
+        case.send_valid(case.leave(), connection=connection)
         case.run.pause(1.0)
-        exchange = case.send(case.leave(), connection=connection)
+        exchange = case.send_valid(case.leave(), connection=connection)
         if is_connection_loss(exchange) and exchange.reused:
-            exchange = case.send(case.leave(), connection=connection)
+            exchange = case.send_valid(case.leave(), connection=connection)
     if not exchange.acknowledged:
         case.blame_unacknowledged(exchange, "a callback on a connection that was idle for a second")

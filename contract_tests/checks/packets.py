@@ -62,9 +62,8 @@ _ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "reason.long": _with_reason("a long reason, " * 66 + "1000 bytes"),
     "id.user-max": lambda case: case.leave(MemberList_Account=[case.account().ljust(32, "x")[:32]]),
     "id.room-max": lambda case: case.leave(RoomId=case.room().ljust(48, "x")[:48]),
-    "id.unicode": lambda case: case.leave(RoomId=f"{case.room()}-会议室"),
     "operator.other": _kicked,
-    "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5000),
+    "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5500),
     "packet.extra-field": lambda case: case.leave(RoomType="Conference", Extra={"nested": [1, None, True]}),
     "packet.key-order": lambda case: case.leave().sent_as(body=_shuffled),
     "packet.whitespace": lambda case: case.leave().sent_as(body=_dumped(indent="\t")),
@@ -107,6 +106,13 @@ def punctuation(case: Case) -> None:
         case.acknowledges(case.leave(RoomId=f"{case.room()}{signs}x"), note=f"a RoomId with {signs}")
 
 
+@check("id.unicode")
+def unicode_rooms(case: Case) -> None:
+    """RoomIds within the Basic Multilingual Plane and beyond it, where a character takes four bytes."""
+    for end in ("会议室", "\N{GRINNING FACE}"):
+        case.acknowledges(case.leave(RoomId=f"{case.room()}-{end}"), note=f"a RoomId with {end}")
+
+
 @check("id.numeric")
 def numeric_account(case: Case) -> None:
     """An account beyond 2^53, which a detour through a number would change (protocol.md 3.6)."""
@@ -123,24 +129,25 @@ def old_events(case: Case) -> None:
 @check("type.unknown")
 def unknown_type(case: Case) -> None:
     """A check-out method added later."""
-    case.survives(case.leave(Type="Displaced"), "Type Displaced, unknown today,")
+    case.survives(case.leave(Type="Displaced"), "Type Displaced, unknown today,", watched="a leave of Type Displaced")
 
 
 @check("reason.nul")
 def nul_in_reason(case: Case) -> None:
     """An escaped NUL, which some databases refuse to store."""
     draft = case.leave(Reason="before\x00after").sent_as(body=_dumped(ensure_ascii=True))
-    case.survives(draft, "a Reason with an escaped NUL")
+    case.survives(draft, "a Reason with an escaped NUL", watched="a Reason with an escaped NUL")
 
 
 @check("reason.absent")
 def absent_reason(case: Case) -> None:
     """Whether a Reason is always sent is not documented (protocol.md 7.5)."""
-    case.survives(case.leave(Reason=ABSENT), "a packet without Reason")
+    case.survives(case.leave(Reason=ABSENT), "a packet without Reason", watched="a leave without Reason")
 
 
 @check("operator.empty")
 def empty_operator(case: Case) -> None:
     """Who operates an expiry is not documented (protocol.md 7.4)."""
     case.needs("type.expired")
-    case.survives(case.leave(Type="Expired", Operator_Account=""), "an Expired packet with an empty operator")
+    draft = case.leave(Type="Expired", Operator_Account="")
+    case.survives(draft, "an Expired packet with an empty operator", watched="an Expired leave with an empty operator")

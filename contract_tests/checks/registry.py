@@ -24,7 +24,11 @@ GROUPS: Final = (
     "bad_input",
     "duplicates",
     "signatures",
-    "effects",
+    "effects.members",
+    "effects.order",
+    "effects.concurrency",
+    "effects.apart",
+    "effects.applied",
     "tls",
     "fuzz",
 )

@@ -26,7 +26,7 @@ _GENERATED: Final = 200
 _SUITES_PER_CORE: Final = 4
 """Suites at once on a core: they spend much of their time waiting on purpose."""
 
-_COSTLY: Final = ("http.burst",)
+_COSTLY: Final = ("http.burst", "effect.burst")
 """A third of a run's work: asked only of the reference and of backends that mishandle connections and requests."""
 
 _ALWAYS_NOTED: Final = frozenset({"url.https"})
@@ -87,7 +87,7 @@ def _judge(name: str, origin: str, seed: int) -> BackendResult:
         seed=seed,
         probe=f"{origin}{path}/rooms/{{RoomId}}",
         settle_s=0.3,
-        exclude=() if name == REFERENCE or name.startswith("http.") else _COSTLY,
+        exclude=() if name == REFERENCE or name.startswith("http.") or name in _COSTLY else _COSTLY,
         fuzz=_GENERATED if name in BROKEN and BROKEN[name].needs_fuzz else 0,
     )
     finished = list(run_suite(settings))[-1]

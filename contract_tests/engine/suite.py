@@ -16,6 +16,7 @@ from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostE
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.hints import hint_for
+from roomhook.contract_tests.harness.ledger import EffectLedger
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register, planned
 from roomhook.contract_tests.model.settings import Settings
@@ -36,8 +37,22 @@ from roomhook.simulator.protocol.response_check import ACK_MUST
 
 __all__ = ["SuiteRun", "run_suite"]
 
-_DEFERRED: Final = ("http.half-request", "http.burst", "fuzz.valid", "fuzz.near-miss", *OBSERVED, *ACK_MUST)
+_DEFERRED: Final = (
+    "http.half-request",
+    "http.burst",
+    "effect.burst",
+    "fuzz.valid",
+    "fuzz.near-miss",
+    "effect.applied",
+    "effect.applied.variants",
+    *OBSERVED,
+    *ACK_MUST,
+)
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
+
+
+_WATCHED: Final = frozenset({"effect.applied", "effect.applied.variants", "effect.burst"})
+"""What needs all valid leaves of the run to be watched."""
 
 
 class SuiteRun:
@@ -108,6 +123,11 @@ class SuiteRun:
     def open(self) -> None:
         """Reach the target and send the baseline, on which everything else depends."""
         self._baseline = open_run(self.context, self.judge)
+        watching = self.context.access.probe is not None and not self.settings.members and not self._baseline
+        if watching and any(one.id in _WATCHED for one in self.wanted()):
+            leave = self.judge(load_register()["effect.leave"])
+            if leave.verdict is Verdict.PASS:
+                self.context.ledger = EffectLedger()
 
     def verdict_on(self, requirement: Requirement) -> CaseJudged:
         """The verdict on one requirement as it is reported, known failures weighed; the run must be open."""

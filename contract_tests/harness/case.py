@@ -67,6 +67,19 @@ class Case:
         """*draft* as a callback (of *room*, if given), after its members have entered if the user wants that."""
         return room_setup.prepare(self.run, self._builder, draft, room=room)
 
+    def prepare_valid(
+        self, draft: CallbackDraft | None = None, *, room: str | None = None, note: str = ""
+    ) -> CallbackRequest:
+        """As ``prepare``, for a valid leave (the baseline, if none is given), whose effect is watched."""
+        return room_setup.prepare_watched(
+            self.run,
+            self._builder,
+            draft or self.leave(),
+            room=room,
+            requirement=self.requirement.id,
+            what=note,
+        )
+
     # Sending
 
     def send(
@@ -81,21 +94,35 @@ class Case:
         callback = self.prepare(what, room=room) if isinstance(what, CallbackDraft) else what
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
-    def send_valid(self, what: CallbackDraft | CallbackRequest, *, connection: Connection | None = None) -> Exchange:
-        """As ``send``, for a callback that counts into the summary of valid ones."""
-        exchange = self.send(what, connection=connection)
+    def send_valid(
+        self, what: CallbackDraft | CallbackRequest, *, connection: Connection | None = None, note: str = ""
+    ) -> Exchange:
+        """As ``send``, for a callback that counts into the summary of valid ones, and whose effect is watched."""
+        callback = self.prepare_valid(what, note=note) if isinstance(what, CallbackDraft) else what
+        exchange = self.send(callback, connection=connection)
         self.run.count_valid(exchange)
         return exchange
 
     # Rooms
 
-    def bring_in(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> Exchange | None:
-        """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None."""
-        return room_setup.bring_in(self.run, self._builder, accounts, room, event_time=event_time)
+    def bring_in(
+        self, accounts: Sequence[str], room: str, *, event_time: int | None = None, together: bool = False
+    ) -> Exchange | None:
+        """As ``room_setup.bring_in``: let *accounts* enter *room*; the first callback that failed, or None."""
+        return room_setup.bring_in(self.run, self._builder, accounts, room, event_time=event_time, together=together)
 
     def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
-        """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there."""
-        return room_setup.populated_room(self.run, self._builder, accounts, event_time=event_time)
+        """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there.
+
+        Where others were listed before, those who are not are a finding.
+        """
+        try:
+            return room_setup.populated_room(self.run, self._builder, accounts, event_time=event_time)
+        except room_setup.NotEnteredError as error:
+            listed = ", ".join(sorted(error.members)) or "nobody"
+            breach = Violation("", f"{', '.join(accounts[:6])} in the room", f"{listed} in the room")
+            self.blame(None, str(error), breach)
+            raise NotJudgedError(str(error)) from None
 
     def settled(self, room: str, expected: set[str]) -> set[str]:
         """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
@@ -114,7 +141,7 @@ class Case:
     def acknowledges(self, draft: CallbackDraft, *, connection: Connection | None = None, note: str = "") -> Exchange:
         """A valid callback must be acknowledged; what fails once only is blamed on the answer, not on this case."""
         self._refuse_strangers(draft)
-        exchange = self.send_valid(draft, connection=connection)
+        exchange = self.send_valid(draft, connection=connection, note=note)
         if exchange.acknowledged:
             self._watch_margin(draft, exchange)
             return exchange
@@ -124,7 +151,7 @@ class Case:
         for _ in range(self.run.repeats):
             if self.run.lost:
                 break
-            again = self.send_valid(draft)
+            again = self.send_valid(draft, note=note)
             if again.acknowledged:
                 self.run.flaky.add(exchange)
                 return again
@@ -146,9 +173,12 @@ class Case:
             hint=hint_for(exchange, self.run.settings, every=False),
         )
 
-    def survives(self, draft: CallbackDraft, what: str) -> Exchange:
-        """*draft* must be answered, and not by a server error; any other answer will do."""
-        exchange = self._patiently(draft)
+    def survives(self, draft: CallbackDraft, what: str, *, watched: str = "") -> Exchange:
+        """*draft* must be answered, and not by a server error; any other answer will do.
+
+        *watched* names a leave that need not be acknowledged, but that must be applied if it is.
+        """
+        exchange = self._patiently(draft, watched=watched)
         if exchange.hung:
             verify_target_alive(self.run)
             self.blame(
@@ -225,9 +255,9 @@ class Case:
         )
         self.run.observations.add("ack.margin", seen)
 
-    def _patiently(self, draft: CallbackDraft) -> Exchange:
+    def _patiently(self, draft: CallbackDraft, *, watched: str = "") -> Exchange:
         """Send, and again if the answer hangs or is a server error: once proves nothing."""
-        exchange = self.send(draft)
+        exchange = self.send(self.prepare_valid(draft, note=watched) if watched else draft)
         for _ in range(self.run.repeats - 1):
             if not (exchange.hung or is_server_error(exchange)):
                 break

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError, RunIds, TargetLostError
+from roomhook.contract_tests.harness.ledger import EffectLedger
 from roomhook.contract_tests.harness.observations import FlakyAnswers, Observations
 from roomhook.contract_tests.harness.trail import Trail
 from roomhook.contract_tests.model.exchange import Exchange
@@ -74,6 +75,8 @@ class RunContext:
         self.summary = Summary()
         self.trail = Trail()
         self.loss: Loss | None = None
+        self.ledger: EffectLedger | None = None
+        """Where valid leaves are watched for their effects, if they are."""
         self._kept: dict[type[Any], Any] = {}
         self._lock = threading.Lock()
 
@@ -154,6 +157,8 @@ class RunContext:
             self._on_exchange(exchange)
         if exchange.acknowledged:
             self.trail.acknowledged(exchange.elapsed_ms)
+        if self.ledger is not None:
+            self.ledger.observe(exchange)
         self.observations.look_at(exchange)
 
     def count_valid(self, exchange: Exchange) -> None:

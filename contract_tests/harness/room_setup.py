@@ -4,28 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
+from roomhook.contract_tests.harness.ledger import entered_ms, watchable, watched
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 
-__all__ = ["bring_in", "populated_room", "prepare", "settled"]
+__all__ = ["NotEnteredError", "bring_in", "populated_room", "prepare", "prepare_watched", "settled"]
+
+
+class NotEnteredError(Exception):
+    """Members entered, by acknowledged callbacks, and are not listed, though others before them were."""
+
+    def __init__(self, text: str, members: set[str]) -> None:
+        super().__init__(text)
+        self.members = members
 
 
 def bring_in(
-    run: RunContext, builder: CallbackBuilder, accounts: Sequence[str], room: str, *, event_time: int | None = None
+    run: RunContext,
+    builder: CallbackBuilder,
+    accounts: Sequence[str],
+    room: str,
+    *,
+    event_time: int | None = None,
+    together: bool = False,
 ) -> Exchange | None:
-    """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None."""
+    """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None.
+
+    *together* names all of them in one callback, with *event_time*; else each has the next millisecond. What fails is
+    sent again before it counts.
+    """
     if run.access.enter is not None:
         run.access.enter(room, accounts)
         return None
-    entering = [builder.build_enter([one], room, event_time=event_time) for one in accounts]
-    exchanges = [run.send(callback) for callback in entering]
-    return next((exchange for exchange in exchanges if not exchange.acknowledged), None)
+    failed: Exchange | None = None
+    for number, some in enumerate([accounts] if together else [[one] for one in accounts]):
+        callback = builder.build_enter(some, room, event_time=None if event_time is None else event_time + number)
+        exchange = run.send(callback)
+        for _ in range(run.repeats):
+            if exchange.acknowledged or exchange.hung:
+                break
+            exchange = run.send(callback)
+        if not exchange.acknowledged:
+            failed = failed or exchange
+    return failed
 
 
 def prepare(
@@ -45,19 +73,42 @@ def prepare(
     return builder.build(draft, room=room)
 
 
+def prepare_watched(
+    run: RunContext, builder: CallbackBuilder, draft: CallbackDraft, *, room: str | None, requirement: str, what: str
+) -> CallbackRequest:
+    """As ``prepare``, for a valid leave; if effects are watched, it leaves a room with others in it."""
+    if run.ledger is None or not watchable(draft):
+        return prepare(run, builder, draft, room=room)
+    leave = replace(watched(builder, draft, room, requirement), what=what)
+    at = entered_ms(leave.draft, run.ids.next_event_time())
+    failed = bring_in(run, builder, leave.people, leave.room, event_time=at, together=True)
+    callback = builder.build(leave.draft)
+    if failed is None:
+        run.ledger.watch(callback, leave)
+    return callback
+
+
 def populated_room(
     run: RunContext, builder: CallbackBuilder, accounts: Sequence[str], *, event_time: int | None = None
 ) -> str:
-    """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there."""
+    """A room that the probe lists *accounts* in.
+
+    Raises ``NotJudgedError`` for a set-up that does not get there, and ``NotEnteredError`` if it has got there before.
+    """
     room = builder.room()
     failed = bring_in(run, builder, accounts, room, event_time=event_time)
     members = settled(run, room, set(accounts))
     if members >= set(accounts):
+        run.access.proven = True
         return room
-    listed = f"the probe lists {', '.join(sorted(members)) or 'nobody'} in {room} after {', '.join(accounts)} entered"
+    shown = f"{', '.join(accounts[:6])}{' and others' if len(accounts) > 6 else ''}"
+    listed = f"the probe lists {', '.join(sorted(members)) or 'nobody'} in {room} after {shown} entered"
     why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
-    run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command")
-    raise NotJudgedError(run.access.failure)
+    if run.access.proven and failed is None:
+        raise NotEnteredError(listed, members)
+    if not run.access.proven:
+        run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command")
+    raise NotJudgedError(run.access.failure or f"{listed}{why}")
 
 
 def settled(run: RunContext, room: str, expected: set[str]) -> set[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from roomhook.errors import ConfigurationError
 
 __all__ = [
     "Enter",
+    "Listing",
     "Probe",
     "RoomAccess",
     "SetupError",
@@ -33,7 +36,17 @@ Enter = Callable[[str, Sequence[str]], None]
 """Brings accounts into a room."""
 
 _TIMEOUT_S: Final = 10
+_AT_ONCE: Final = 8
 _PLACE: Final = "{RoomId}"
+
+
+class Listing(set[str]):
+    """The accounts in a room; ``repeated`` are those that the probe lists more than once."""
+
+    def __init__(self, accounts: Iterable[str]) -> None:
+        counted = Counter(accounts)
+        super().__init__(counted)
+        self.repeated = {one for one, count in counted.items() if count > 1}
 
 
 class SetupError(ConfigurationError):
@@ -47,12 +60,17 @@ class RoomAccess:
     probe: Probe | None = None
     enter: Enter | None = None
     failure: str = ""
+    proven: bool = False
+    """Whether people have been brought in, and listed, before."""
+    at_once: int = 1
+    """How many rooms may be looked into at a time: a function of the user's need not be safe for threads."""
 
     @classmethod
     def of(cls, settings: Settings, *, probe: Probe | None = None, enter: Enter | None = None) -> RoomAccess:
         """As *settings* say, unless *probe* or *enter* is given."""
         command = settings.enter_command
-        return cls(probe or _probe_of(settings), enter or (command_enter(command) if command else None))
+        entering = enter or (command_enter(command) if command else None)
+        return cls(probe or _probe_of(settings), entering, at_once=1 if probe else _AT_ONCE)
 
     def set_up_failed(self, why: str) -> None:
         """Note that the user's set-up is at fault, not the target: the run can't be a success."""
@@ -74,13 +92,17 @@ def http_probe(
         raise ConfigurationError(
             f"--probe {template!r} is no URL with {_PLACE} in it, as in http://127.0.0.1:8000/rooms/{_PLACE}"
         )
-    session = requests.Session()
-    session.trust_env = False
+    sessions = threading.local()
 
     def members(room: str) -> set[str]:
+        if not hasattr(sessions, "session"):
+            sessions.session = requests.Session()
+            sessions.session.trust_env = False
         url = template.replace(_PLACE, quote(room, safe=""))
         try:
-            response = session.get(url, headers=dict(headers), timeout=_TIMEOUT_S, verify=verify)
+            response: requests.Response = sessions.session.get(
+                url, headers=dict(headers), timeout=_TIMEOUT_S, verify=verify
+            )
         except requests.RequestException as error:
             raise SetupError(f"the probe {url} can't be reached: {error}") from None
         if response.status_code == 404:
@@ -103,7 +125,7 @@ def command_probe(command: str, *, pointer: str = "") -> Probe:
         printed = _run(command.replace(_PLACE, shlex.quote(room)), "--probe-command")
         if printed.lstrip().startswith(("[", "{")):
             return accounts_in(printed, pointer, "--probe-command")
-        return {line.strip() for line in printed.splitlines() if line.strip()}
+        return Listing(line.strip() for line in printed.splitlines() if line.strip())
 
     return members
 
@@ -121,7 +143,7 @@ def command_enter(command: str) -> Enter:
     return enter
 
 
-def accounts_in(text: str, pointer: str, source: str) -> set[str]:
+def accounts_in(text: str, pointer: str, source: str) -> Listing:
     """The accounts in the JSON *text*: a list of strings, or of objects with Member_Account, at *pointer*."""
     try:
         found = json.loads(text)
@@ -139,7 +161,7 @@ def accounts_in(text: str, pointer: str, source: str) -> set[str]:
     if not all(isinstance(one, str) for one in accounts):
         hint = "" if pointer else "; if the list is further inside, say where: --probe-pointer /data/members"
         raise SetupError(f"{source} gives no JSON list of accounts, but {text[:80]!r}{hint}")
-    return {one for one in accounts if isinstance(one, str)}
+    return Listing(one for one in accounts if isinstance(one, str))
 
 
 def _run(command: str, option: str) -> str:

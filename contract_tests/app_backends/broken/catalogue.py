@@ -7,6 +7,8 @@ from typing import Final
 from roomhook.contract_tests.app_backends.broken import ack as broken_ack
 from roomhook.contract_tests.app_backends.broken import bad_input as broken_bad
 from roomhook.contract_tests.app_backends.broken import effects as broken_effect
+from roomhook.contract_tests.app_backends.broken import effects_of_order as broken_order
+from roomhook.contract_tests.app_backends.broken import effects_of_values as broken_values
 from roomhook.contract_tests.app_backends.broken import fuzz as broken_fuzz
 from roomhook.contract_tests.app_backends.broken import http as broken_http
 from roomhook.contract_tests.app_backends.broken import packets as broken_packet
@@ -25,6 +27,8 @@ GROUPS: Final = (
     broken_bad,
     broken_sign,
     broken_effect,
+    broken_order,
+    broken_values,
     broken_fuzz,
 )
 """The modules that declare them, which importing them does."""

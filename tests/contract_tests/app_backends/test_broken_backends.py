@@ -42,7 +42,7 @@ OWN_SERVERS: Final = {one for one in load_register() if one.startswith("tls.")}
 SHOWN_BY: Final = {"ack.margin": ("members.twenty",)}
 """What is seen in passing only, and by which other case."""
 
-COSTLY: Final = ("http.burst",)
+COSTLY: Final = ("http.burst", "effect.burst")
 """A third of a run's work; only backends that mishandle connections are asked for it."""
 
 
@@ -112,7 +112,12 @@ def job_for(backend: BackendProcess, broken: str | None, seed: int) -> Job:
         return Job(backend.target(), seed)
     fuzz = 200 if BROKEN[broken].needs_fuzz else 0
     if (broken, seed) in RUNS:
-        return Job(backend.target(broken), seed, exclude=() if broken.startswith("http.") else COSTLY, fuzz=fuzz)
+        return Job(
+            backend.target(broken),
+            seed,
+            exclude=() if broken.startswith("http.") or broken in COSTLY else COSTLY,
+            fuzz=fuzz,
+        )
     only = (*sorted(BROKEN[broken].declares), *SHOWN_BY.get(broken, ()))
     return Job(backend.target(broken), seed, only=only, fuzz=fuzz)
 

@@ -13,9 +13,9 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
+from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
-from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
@@ -43,11 +43,11 @@ def one_leaves(case: Case) -> None:
     room = case.populated_room([leaver, *others])
     method = _METHODS[case.requirement.id]
     operator = others[0] if method == "Kicked" else leaver
-    callback = _leave(case, room, [leaver], Type=method, Operator_Account=operator)
+    callback = leave_draft(case, room, [leaver], Type=method, Operator_Account=operator)
     _expect(case, room, set(others), [callback], f"after {leaver} {_PARTED[method]}")
     if method == "Leave" and not case.findings:
         second, third = others
-        callback = _leave(case, room, [second], MemberCount=18)
+        callback = leave_draft(case, room, [second], MemberCount=18)
         _expect(case, room, {third}, [callback], f"after {second} left as well, right behind {leaver}")
 
 
@@ -64,7 +64,7 @@ def other_room(case: Case) -> None:
     case.bring_in([host, mover], second, event_time=now_ms - 2000)
     if case.settled(second, {host, mover}) != {host, mover}:
         raise NotJudgedError("the probe does not list who went from one room to another")
-    late = case.send(case.build(_leave(case, first, [mover], EventTime=now_ms - 4000)))
+    late = deliver(case, case.build(leave_draft(case, first, [mover], EventTime=now_ms - 4000)))
     case.run.pause(_SOON_S)
     _expect(case, second, {host, mover}, [], f"after {mover} left {first}, an earlier room", shown=late)
 
@@ -76,7 +76,7 @@ def rooms_apart(case: Case) -> None:
     case.needs("id.punctuation")
     if case.run.settings.room or case.run.settings.members or case.run.access.enter is not None:
         raise NotJudgedError("needs rooms and members of its own, who enter by callbacks")
-    room = f"{case.room()}+%41&lt;x"
+    room = f"r{case.run.ids.run}{case.account()[-4:]}+%41&lt;x"
     people = {one: set(case.accounts(2)) for one in (room, *(decode(room) for decode in _NEEDLESS_DECODINGS))}
     for one, accounts in people.items():
         case.bring_in(sorted(accounts), one)
@@ -84,11 +84,11 @@ def rooms_apart(case: Case) -> None:
         return
     leaver = min(people[room])
     people[room].remove(leaver)
-    exchange = case.send(case.build(_leave(case, room, [leaver])))
+    exchange = deliver(case, case.build(leave_draft(case, room, [leaver])))
     for one, expected in people.items():
         members = case.settled(one, expected)
         if members != expected:
-            _blame(case, one, exchange, expected, members, f"after {leaver} left {room}")
+            blame_state(case, one, exchange, expected, members, f"after {leaver} left {room}")
 
 
 def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
@@ -105,7 +105,7 @@ def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
             strangers = sorted(people[entered] & members)
             callback = case.build_enter(strangers, entered)
             shown = case.send(callback)
-            _blame(case, room, shown, accounts, members, f"after {', '.join(strangers)} entered {entered}")
+            blame_state(case, room, shown, accounts, members, f"after {', '.join(strangers)} entered {entered}")
             return False
     if wrong:
         raise NotJudgedError("the probe does not list who entered rooms with such RoomIds")
@@ -114,12 +114,15 @@ def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
 
 @check("effect.all-members")
 def all_members(case: Case) -> None:
-    """Three of five are kicked by one callback."""
-    case.needs("effect.kicked")
-    accounts = case.accounts(5)
-    room = case.populated_room(accounts)
-    callback = _leave(case, room, accounts[1:4], Type="Kicked", Operator_Account=accounts[0])
-    _expect(case, room, {accounts[0], accounts[4]}, [callback], "after three of five were kicked by one callback")
+    """Three of five go by one callback, for each check-out method."""
+    for one in ("effect.leave", "effect.kicked", "effect.expired"):
+        case.needs(one)
+    for method, gone in (("Kicked", "were kicked"), ("Leave", "left"), ("Expired", "dropped out")):
+        accounts = case.accounts(5)
+        room = case.populated_room(accounts)
+        operator = accounts[0] if method == "Kicked" else accounts[1]
+        callback = leave_draft(case, room, accounts[1:4], Type=method, Operator_Account=operator)
+        _expect(case, room, {accounts[0], accounts[4]}, [callback], f"after three of five {gone} by one callback")
 
 
 @check("effect.app-id")
@@ -131,7 +134,7 @@ def foreign_app(case: Case) -> None:
     other = other_region(str(case.run.settings.sdkappid))
     _unchanged(
         case,
-        lambda case, room, account: [_leave(case, room, [account]).url(SdkAppid=other)],
+        lambda case, room, account: [leave_draft(case, room, [account]).url(SdkAppid=other)],
         f"a leave of SdkAppid {other}",
     )
 
@@ -143,7 +146,7 @@ def malformed(case: Case) -> None:
     case.needs("bad.array")
 
     def drafts(case: Case, room: str, account: str) -> list[CallbackDraft]:
-        leave = _leave(case, room, [account])
+        leave = leave_draft(case, room, [account])
         bodies: list[Callable[[dict[str, Any]], bytes]] = [
             lambda packet: json.dumps(packet).encode()[:-2],
             lambda packet: f"[{json.dumps(packet)}]".encode(),
@@ -165,7 +168,7 @@ def twice(case: Case) -> None:
     case.needs("effect.leave")
     leaver, *others = case.accounts(3)
     room = case.populated_room([leaver, *others])
-    callback = case.build(_leave(case, room, [leaver]))
+    callback = case.build(leave_draft(case, room, [leaver]))
     _expect(case, room, set(others), [callback, callback], "after one leave that was delivered twice")
 
 
@@ -175,11 +178,13 @@ def four_at_once(case: Case) -> None:
     case.needs("effect.duplicate")
     leaver, *others = case.accounts(3)
     room = case.populated_room([leaver, *others])
-    callback = case.build(_leave(case, room, [leaver]))
+    callback = case.build(leave_draft(case, room, [leaver]))
     exchanges = case.run.send_together([callback] * 4, patience_ms=case.run.patience_ms(4))
     members = case.settled(room, set(others))
     if members != set(others):
-        _blame(case, room, exchanges[0], set(others), members, "after one leave that was delivered four times at once")
+        blame_state(
+            case, room, exchanges[0], set(others), members, "after one leave that was delivered four times at once"
+        )
 
 
 @check("effect.rejoin")
@@ -189,20 +194,14 @@ def rejoin(case: Case) -> None:
     account, witness, other = case.accounts(3)
     room = case.populated_room([account, witness, other], event_time=case.run.now_ms() - 6000)
     case.bring_in([account], room, event_time=case.run.now_ms() - 2000)
-    late = case.send(case.build(_leave(case, room, [account], EventTime=case.run.now_ms() - 4000)))
+    late = deliver(case, case.build(leave_draft(case, room, [account], EventTime=case.run.now_ms() - 4000)))
     _expect(
         case,
         room,
         {account, other},
-        [_leave(case, room, [witness])],
+        [leave_draft(case, room, [witness])],
         "after an old leave that arrived late",
         shown=late,
-    )
-
-
-def _leave(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> CallbackDraft:
-    return case.leave(
-        **{"RoomId": room, "MemberList_Account": list(accounts), "Operator_Account": accounts[0], **fields}
     )
 
 
@@ -211,7 +210,7 @@ def _unchanged(case: Case, drafts: Callable[[Case, str, str], list[CallbackDraft
     account, witness, other = case.accounts(3)
     room = case.populated_room([account, witness, other])
     sent = [case.send(case.build(draft)) for draft in drafts(case, room, account)]
-    _expect(case, room, {account, other}, [_leave(case, room, [witness])], f"after {what}", shown=sent[0])
+    _expect(case, room, {account, other}, [leave_draft(case, room, [witness])], f"after {what}", shown=sent[0])
 
 
 def _expect(
@@ -223,25 +222,7 @@ def _expect(
     *,
     shown: Exchange | None = None,
 ) -> None:
-    exchanges = [case.send(case.build(one) if isinstance(one, CallbackDraft) else one) for one in sending]
+    exchanges = [deliver(case, case.build(one) if isinstance(one, CallbackDraft) else one) for one in sending]
     members = case.settled(room, expected)
     if members != expected:
-        _blame(case, room, shown or exchanges[0], expected, members, when)
-
-
-def _blame(  # noqa: PLR0917 (who was where, and when)
-    case: Case, room: str, exchange: Exchange, expected: set[str], members: set[str], when: str
-) -> None:
-    left, gone = sorted(members - expected), sorted(expected - members)
-    parts = [f"{_are(left)} still in {room}"] if left else []
-    parts += [f"{_are(gone)} gone from {room}"] if gone else []
-    breach = Violation(
-        "",
-        f"{', '.join(sorted(expected)) or 'nobody'} in the room",
-        f"{', '.join(sorted(members)) or 'nobody'} in the room",
-    )
-    case.blame(exchange, f"{when}, {' and '.join(parts)}", breach)
-
-
-def _are(accounts: Sequence[str]) -> str:
-    return f"{', '.join(accounts)} {'is' if len(accounts) == 1 else 'are'}"
+        blame_state(case, room, shown or exchanges[0], expected, members, when)

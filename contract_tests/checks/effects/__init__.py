@@ -1,0 +1,1 @@
+"""Requirements on what becomes of members: each compares rooms, as the probe lists them, with what was sent."""

@@ -1,0 +1,212 @@
+"""Every acknowledged leave of the whole run must have taken its members, and nobody else, out of the room."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.effects import deliver
+from roomhook.contract_tests.harness.ledger import WatchedLeave, entered_ms
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.register import Level, load_register
+from roomhook.contract_tests.transport.probe import SetupError
+from roomhook.simulator.protocol.response_check import Violation
+
+__all__: list[str] = []
+
+_GROUPS: Final = frozenset(
+    ["type", "members", "count", "reason", "id", "operator", "time", "url", "http", "packet", "duplicate"]
+)
+"""The groups whose cases send valid leaves, for a run in which none of them is selected."""
+_MOST_REPEATED: Final = 12
+"""So many leaves without their effect are repeated alone to name the value; more tell nothing new."""
+_MANY: Final = 10
+_BY_TYPE: Final = {"Kicked": "effect.kicked", "Expired": "effect.expired"}
+_ROOMS_APART: Final = ["effect.rooms-apart", "effect.rooms-apart.signs", "effect.rooms-apart.folded"]
+_ACCOUNTS_APART: Final = [one.replace("rooms", "accounts") for one in _ROOMS_APART]
+_USUAL: Final = re.compile("u[a-z0-9]{9}")
+"""An account that the suite made up and no case has changed."""
+
+
+@dataclass
+class _Sweep:
+    """The leaves without their effect, by one look at all the rooms; None before it."""
+
+    found: list[WatchedLeave] | None = None
+    confirmed: dict[int, _Missing | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """What is wrong after a leave: the ``kind``, in words, and who is listed where who should be."""
+
+    kind: str
+    text: str
+    expected: str
+    actual: str
+    exchange: Exchange
+
+
+@check("effect.applied", "effect.applied.variants")
+def applied(case: Case) -> None:
+    """One look at every room that a valid leave was acknowledged for; what is wrong there is repeated alone."""
+    case.needs("effect.leave")
+    run = case.run
+    if run.ledger is None:
+        raise NotJudgedError("effects are watched only for members and rooms of the suite's own")
+    if not run.ledger.due():
+        for one in load_register().values():
+            if one.group in _GROUPS:
+                case.judge(one)
+    by_cause: dict[tuple[str, str], list[tuple[WatchedLeave, _Missing]]] = defaultdict(list)
+    for leave in _without_effect(case):
+        if (_level(leave) is Level.MUST) == (case.requirement.level is Level.MUST) and not _explained(case, leave):
+            missing = _confirmed(case, leave)
+            if missing is not None:
+                by_cause[missing.kind, load_register()[leave.requirement].group].append((leave, missing))
+    for found in by_cause.values():
+        _blame(case, found)
+
+
+def _blame(case: Case, found: Sequence[tuple[WatchedLeave, _Missing]]) -> None:
+    first, missing = found[0]
+    others = list(dict.fromkeys(_named(leave) for leave, _ in found[1:] if _named(leave) != _named(first)))
+    also = f"; the same goes for {', '.join(others)}" if others else ""
+    case.blame(
+        missing.exchange,
+        f"{_named(first)} was acknowledged, but {missing.text}{also}",
+        Violation("", missing.expected, missing.actual),
+    )
+
+
+def _named(leave: WatchedLeave) -> str:
+    return f"{leave.what} ({leave.requirement})" if leave.what else f"a leave of {leave.requirement}"
+
+
+def _level(leave: WatchedLeave) -> Level:
+    """What the pages leave open is no MUST: neither a value that need not be acknowledged, nor an unusual id."""
+    level = load_register()[leave.requirement].level
+    plain = all(one.isascii() and one.isalnum() for one in leave.people) and leave.room.isascii()
+    return Level.MUST if level is Level.MUST and plain else Level.SHOULD
+
+
+def _explained(case: Case, leave: WatchedLeave) -> bool:
+    """Whether a requirement of its own has found the same already."""
+    fields = leave.draft.fields
+    causes = [_BY_TYPE.get(str(fields.get("Type")), "effect.leave")]
+    causes += ["effect.all-members"] if len(leave.leaving) > 1 else []
+    causes += ["effect.duplicate", "effect.duplicate-parallel"] if leave.requirement.startswith("duplicate.") else []
+    causes += ["effect.kick-twenty"] if len(leave.leaving) >= _MANY else []
+    causes += ["effect.punctuation", *_ROOMS_APART] if leave.odd_room else []
+    causes += [] if all(_USUAL.fullmatch(one) for one in leave.leaving) else _ACCOUNTS_APART
+    causes += ["effect.parallel-leaves"] if leave.requirement.startswith(("http.parallel", "duplicate.p")) else []
+    return any(case.judge(load_register()[one]).findings for one in causes)
+
+
+def _without_effect(case: Case) -> Sequence[WatchedLeave]:
+    """The watched leaves whose rooms are not as they must be once the time to settle is over."""
+    sweep = case.run.kept(_Sweep)
+    if sweep.found is None:
+        assert case.run.ledger is not None
+        at_once = case.run.access.at_once
+        with ThreadPoolExecutor(at_once, thread_name_prefix="roomhook-sweep") as pool:
+            due = case.run.ledger.due()
+            wrong = [
+                leave
+                for leave, right in zip(due, pool.map(lambda one: _is_right(case, one), due), strict=True)
+                if not right
+            ]
+        if wrong:
+            case.run.pause(case.run.settings.settle_s)
+            wrong = [leave for leave in wrong if not _is_right(case, leave)]
+        sweep.found = wrong
+    return sweep.found
+
+
+def _is_right(case: Case, leave: WatchedLeave) -> bool:
+    return _is_as_due(leave, _listed(case, leave))
+
+
+def _is_as_due(leave: WatchedLeave, members: set[str]) -> bool:
+    """Whether *members* has nobody who left and everybody who stays; MemberCount has a requirement of its own."""
+    stay = set() if "MemberCount" in leave.draft.fields else set(leave.staying) - members
+    return not stay and not members & set(leave.leaving)
+
+
+def _listed(case: Case, leave: WatchedLeave) -> set[str]:
+    probe = case.run.access.probe
+    assert probe is not None
+    try:
+        return probe(leave.room)
+    except SetupError as error:
+        if leave.odd_room:
+            return set(leave.staying)  # the probe can't ask for such a room: nothing is known
+        case.run.access.set_up_failed(str(error))
+        raise NotJudgedError(str(error)) from None
+
+
+def _confirmed(case: Case, leave: WatchedLeave) -> _Missing | None:
+    """What goes wrong when *leave* is repeated alone, or what went wrong for good the first time; None if nothing."""
+    known = case.run.kept(_Sweep).confirmed
+    if id(leave) not in known:
+        if len(known) >= _MOST_REPEATED:
+            return None
+        known[id(leave)] = _repeated(case, leave) or _once(case, leave)
+    return known[id(leave)]
+
+
+def _repeated(case: Case, leave: WatchedLeave) -> _Missing | None:
+    room = leave.room if leave.odd_room else case.room()
+    draft = leave.draft.packet(RoomId=room)
+    assert leave.exchange is not None
+    at = entered_ms(draft, case.run.ids.next_event_time())
+    if case.bring_in(leave.people, room, event_time=at) is not None:
+        return None
+    entered = case.settled(room, set(leave.people))
+    if leave.odd_room and not entered:
+        return None  # it may be the probe that looks for another room
+    unlisted = set(leave.people) - entered
+    if unlisted:
+        names, listed = ", ".join(sorted(unlisted)), ", ".join(sorted(entered)) or "nobody"
+        text = f"the probe does not list {names} in {room}, who had entered before it"
+        return _Missing("unlisted", text, f"{', '.join(sorted(leave.people))} in the room", listed, leave.exchange)
+    try:
+        exchange = deliver(case, case.build(draft))
+    except NotJudgedError:
+        return None
+    members = case.settled(room, set(leave.staying))
+    return None if _is_as_due(leave, members) else _missing(leave, room, members, exchange)
+
+
+def _once(case: Case, leave: WatchedLeave) -> _Missing | None:
+    """A leave that never took effect, though a like one does: something loses effects now and then."""
+    members = _listed(case, leave)
+    if not members & set(leave.leaving):
+        return None
+    assert leave.exchange is not None
+    found = _missing(leave, leave.room, members, leave.exchange)
+    return _Missing(
+        "now and then", f"{found.text}; sent again alone, it takes effect", found.expected, found.actual, found.exchange
+    )
+
+
+def _missing(leave: WatchedLeave, room: str, members: set[str], exchange: Exchange) -> _Missing:
+    left, gone = sorted(members & set(leave.leaving)), sorted(set(leave.staying) - members)
+    parts = list(_parts(left, gone, room))
+    expected = f"{', '.join(sorted(leave.staying))} in the room"
+    actual = f"{', '.join(sorted(members)) or 'nobody'} in the room"
+    return _Missing("still in" if left else "gone", " and ".join(parts), expected, actual, exchange)
+
+
+def _parts(left: Sequence[str], gone: Sequence[str], room: str) -> Iterator[str]:
+    for people, state in ((left, f"still in {room}"), (gone, f"gone from {room} as well")):
+        if people:
+            shown = ", ".join(people[:4]) + (f" and {len(people) - 4} more" if len(people) > 4 else "")
+            yield f"{shown} {'is' if len(people) == 1 else 'are'} {state}"

@@ -1,0 +1,252 @@
+"""Requirements on events whose order, time or list is unusual, yet lawful: each is an episode of one room."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.effects import Enter, Episode, Leave, act, blame_state, deliver, leave_draft, play
+
+__all__: list[str] = []
+
+_KICKED: Final = (("Type", "Kicked"), ("Operator_Account", "administrator"))
+_GAPS_MS: Final = (1, 40, 250, 900)
+_DAY_MS: Final = 86_400_000
+_LONG_VISITS: Final = (1, 24, 49)
+"""Days: EventTimes that far apart change their order when they are cut to 31 or 32 bits."""
+_TWENTY: Final = tuple(f"m{number}" for number in range(20))
+
+
+def _counted(count: int) -> Episode:
+    return Episode(
+        f"after one of three left with MemberCount {count}",
+        (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a",), (("MemberCount", count),))),
+        frozenset("bc"),
+    )
+
+
+def _within_a_second(gap: int) -> tuple[Episode, ...]:
+    return (
+        Episode(f"after a leave {gap} ms after the enter", (Enter(0), Leave(gap))),
+        Episode(
+            f"after an enter, and then a leave that happened {gap} ms before it",
+            (Enter(0), Enter(2 * gap), Leave(gap)),
+            frozenset("a"),
+        ),
+        Episode(
+            f"after a leave, and then a leave and an enter {gap} ms after one another",
+            (Enter(0), Leave(gap), Enter(2 * gap)),
+            frozenset("a"),
+        ),
+    )
+
+
+_EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
+    "effect.late-enter": (
+        Episode("after a leave that arrived before its enter", (Leave(2000), Enter(1000))),
+        Episode("after a leave, and then an older enter that arrived late", (Enter(0), Leave(2000), Enter(1000))),
+        Episode(
+            "after a kick, and then an older enter that arrived late",
+            (Enter(0), Leave(2000, ("a",), _KICKED), Enter(1000)),
+        ),
+    ),
+    "effect.second-leave": (
+        Episode(
+            "after an enter, a leave, an enter again and a leave again",
+            (Enter(0), Leave(1000), Enter(2000), Leave(3000)),
+        ),
+        Episode(
+            "after three visits",
+            (Enter(0), Leave(1000), Enter(2000), Leave(3000), Enter(4000), Leave(5000)),
+        ),
+        Episode(
+            "after somebody who was kicked came back and left",
+            (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000), Leave(3000)),
+        ),
+        Episode("after somebody came back", (Enter(0), Leave(1000), Enter(2000)), frozenset("a")),
+        Episode(
+            "after somebody who was kicked came back",
+            (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000)),
+            frozenset("a"),
+        ),
+    ),
+    "effect.reconnect": (
+        Episode("after two enters and one leave", (Enter(0), Enter(1000), Leave(2000))),
+        Episode("after three enters and one leave", (Enter(0), Enter(500), Enter(1500), Leave(2500))),
+        Episode("after two enters", (Enter(0), Enter(1000)), frozenset("a")),
+    ),
+    "effect.repeated-account": (
+        Episode("after a leave that lists one account twice", (Enter(0), Leave(1000, ("a", "a")))),
+        Episode(
+            "after a leave that lists one account twice beside another",
+            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a", "b", "a"))),
+            frozenset("c"),
+        ),
+    ),
+    "effect.unknown-account": (
+        Episode(
+            "after a leave that lists an unknown account between two members",
+            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a", "nobody", "b"))),
+            frozenset("c"),
+        ),
+        Episode(
+            "after a leave that lists an unknown account first",
+            (Enter(0, ("a",)), Enter(2, ("c",)), Leave(1000, ("nobody", "a"))),
+            frozenset("c"),
+        ),
+        Episode(
+            "after a leave of somebody who was not inside",
+            (Enter(0, ("a",)), Leave(1000, ("nobody",))),
+            frozenset("a"),
+        ),
+    ),
+    "effect.kick-twenty": (
+        Episode(
+            "after twenty were kicked by one callback",
+            (
+                *(Enter(number, (one,)) for number, one in enumerate((*_TWENTY, "x", "y"))),
+                Leave(1000, _TWENTY, _KICKED),
+            ),
+            frozenset("xy"),
+        ),
+        Episode(
+            "after twenty were kicked by one callback with a Reason of 1000 control characters",
+            (
+                *(Enter(number, (one,)) for number, one in enumerate((*_TWENTY, "x"))),
+                Leave(1000, _TWENTY, (*_KICKED, ("Reason", "\x01" * 1000))),
+            ),
+            frozenset("x"),
+        ),
+    ),
+    "effect.same-time": (
+        Episode(
+            "after two left by callbacks with the same EventTime",
+            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a",)), Leave(1000, ("b",))),
+            frozenset("c"),
+        ),
+        Episode(
+            "after one left and another entered with the same EventTime",
+            (Enter(0, ("a",)), Leave(1000, ("a",)), Enter(1000, ("b",))),
+            frozenset("b"),
+        ),
+        Episode(
+            "after one entered and another left with the same EventTime",
+            (Enter(0, ("a",)), Enter(1000, ("b",)), Leave(1000, ("a",))),
+            frozenset("b"),
+        ),
+    ),
+}
+"""Requirement to its episodes, which share a room and tell people apart."""
+
+
+_BUILDS_ON: Final = {
+    "effect.late-enter": "effect.rejoin",
+    "effect.repeated-account": "effect.all-members",
+    "effect.unknown-account": "effect.all-members",
+    "effect.kick-twenty": "effect.all-members",
+}
+"""What must hold before more is asked."""
+
+
+@check(*_EPISODES)
+def episodes(case: Case) -> None:
+    """Events in an order, at times or in lists that a real Room backend may send."""
+    case.needs("effect.leave")
+    if case.requirement.id in _BUILDS_ON:
+        case.needs(_BUILDS_ON[case.requirement.id])
+    _need_enters(case)
+    play(case, _EPISODES[case.requirement.id])
+    if case.requirement.id == "effect.reconnect" and not case.findings:
+        _listed_once(case)
+    if case.requirement.id == "effect.same-time" and not case.findings:
+        _same_time_in_two_rooms(case)
+
+
+def _need_enters(case: Case) -> None:
+    """An order of events needs enters with an EventTime of ours, and people who are told apart."""
+    settings = case.run.settings
+    if case.run.access.enter is not None or settings.members:
+        raise NotJudgedError("needs members of its own, who enter by callbacks with their EventTime")
+
+
+@check("effect.same-second")
+def same_second(case: Case) -> None:
+    """Gaps of 1 to 900 ms between two events, within one second and across a second's edge; and visits of many days."""
+    case.needs("effect.leave")
+    case.needs("effect.rejoin")
+    _need_enters(case)
+    gaps = [episode for gap in _GAPS_MS for episode in _within_a_second(gap)]
+    gaps += [Episode(f"after a visit of {days} days", (Enter(-days * _DAY_MS), Leave(1000))) for days in _LONG_VISITS]
+    second = (case.run.now_ms() // 1000 - 8) * 1000
+    play(case, [one for one in gaps if one.what.find("900") < 0], began_ms=second + 20)
+    if not case.findings:
+        play(case, gaps, began_ms=second + 985)
+
+
+@check("effect.count")
+def count(case: Case) -> None:
+    """MemberCount 0, 1 and too large while others stay: in a room each, since the count is the room's."""
+    case.needs("effect.leave")
+    case.needs("count.zero")
+    _need_enters(case)
+    for number in (0, 1, 2, 4321):
+        play(case, [_counted(number)])
+
+
+@check("effect.two-rooms")
+def two_rooms(case: Case) -> None:
+    """One account in two rooms leaves one of them, the first or the second."""
+    case.needs("effect.leave")
+    case.needs("effect.other-room")
+    _need_enters(case)
+    if case.run.settings.room:
+        raise NotJudgedError("--room fixes the room, and this needs two")
+    for left in (0, 1):
+        account = case.account()
+        rooms = [case.room(), case.room()]
+        began = case.run.ids.next_event_time() - 8000
+        for number, room in enumerate(rooms):
+            act(case, room, Enter(number * 1000), {"a": account}, began)
+        shown = act(case, rooms[left], Leave(3000), {"a": account}, began)
+        for number, room in enumerate(rooms):
+            expected = set() if number == left else {account}
+            members = case.settled(room, expected)
+            if members != expected:
+                blame_state(
+                    case, room, shown, expected, members, f"after {account}, who is in two rooms, left {rooms[left]}"
+                )
+                return
+
+
+def _listed_once(case: Case) -> None:
+    """Somebody who entered twice is one person."""
+    account, room = case.account(), case.room()
+    began = case.run.ids.next_event_time() - 8000
+    for at in (0, 1000):
+        act(case, room, Enter(at), {"a": account}, began)
+    members = case.settled(room, {account})
+    if getattr(members, "repeated", None):
+        blame_state(case, room, None, [account], [account, account], f"after {account} entered twice")
+
+
+def _same_time_in_two_rooms(case: Case) -> None:
+    """One account leaves two rooms, and two accounts leave one room each, at the same EventTime."""
+    if case.run.settings.room:
+        return
+    began, rooms = case.run.ids.next_event_time() - 8000, [case.room(), case.room()]
+    both, first, second = case.accounts(3)
+    for room, one in zip(rooms, (first, second), strict=True):
+        act(case, room, Enter(0, ("a",)), {"a": both}, began)
+        act(case, room, Enter(1, ("a",)), {"a": one}, began)
+    for room, one in zip(rooms, (first, second), strict=True):
+        for account in (both, one):
+            shown = deliver(case, case.build(leave_draft(case, room, [account], EventTime=began + 2000)))
+    for room in rooms:
+        members = case.settled(room, set())
+        if members:
+            blame_state(
+                case, room, shown, set(), members, "after leaves of different rooms and people with the same EventTime"
+            )
+            return

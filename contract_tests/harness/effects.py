@@ -1,0 +1,159 @@
+"""What becomes of members: delivers enters and leaves, and compares what the probe lists with what must be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from roomhook.contract_tests.harness.baseline import NotJudgedError
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import CallbackDraft
+from roomhook.contract_tests.harness.target_health import verify_target_alive
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.packets import ENTER_COMMAND
+from roomhook.simulator.protocol.response_check import Violation
+
+__all__ = ["Enter", "Episode", "Leave", "act", "blame_state", "deliver", "leave_draft", "play"]
+
+
+_APART_MS: Final = 3
+"""How far apart episodes that share a room begin, so that their events have EventTimes of their own."""
+_LATER_S: Final = 1.0
+"""How much longer to wait, beyond the time to settle twice, before an effect counts as missing for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Members enter; ``at`` is the EventTime in ms after the episode's beginning."""
+
+    at: int
+    who: tuple[str, ...] = ("a",)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Members leave; ``fields`` replace those of the packet."""
+
+    at: int
+    who: tuple[str, ...] = ("a",)
+    fields: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Events of one room in the order of their arrival, and who must be ``inside`` after them.
+
+    People go by short names, which stand for accounts of the episode's own.
+    """
+
+    what: str
+    events: tuple[Enter | Leave, ...]
+    inside: frozenset[str] = frozenset()
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who is named, in order."""
+        return tuple(dict.fromkeys(one for event in self.events for one in event.who))
+
+
+def deliver(case: Case, callback: CallbackRequest) -> Exchange:
+    """Send a valid *callback* until it is acknowledged, as a retry would.
+
+    Raises ``NotJudgedError`` if it never is: that is a matter of the answer, and not of the effect.
+    """
+    first = exchange = case.send_valid(callback)
+    for _ in range(case.run.repeats):
+        if exchange.acknowledged:
+            break
+        if exchange.hung:
+            verify_target_alive(case.run)
+        exchange = case.send_valid(callback)
+    if not exchange.acknowledged:
+        raise NotJudgedError(f"a leave was not acknowledged: {exchange.judgement.breaches[0].actual}")
+    if exchange is not first:
+        case.run.flaky.add(first)
+    return exchange
+
+
+def leave_draft(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> CallbackDraft:
+    """A leave of *accounts* from *room*, by the first of them."""
+    return case.leave(
+        **{"RoomId": room, "MemberList_Account": list(accounts), "Operator_Account": accounts[0], **fields}
+    )
+
+
+def act(case: Case, room: str, event: Enter | Leave, people: dict[str, str], began_ms: int) -> Exchange | None:
+    """Let *event* happen in *room*; *people* gives the account behind each name. Gives the exchange of a leave."""
+    accounts = [people[one] for one in event.who]
+    at = began_ms + event.at
+    if isinstance(event, Enter):
+        failed = case.bring_in(accounts, room, event_time=at)
+        if failed is not None:
+            raise NotJudgedError(f"{ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual}")
+        return None
+    draft = leave_draft(case, room, accounts, EventTime=at, **dict(event.fields))
+    return deliver(case, case.build(draft))
+
+
+def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_ms: int | None = None) -> None:
+    """Play all *episodes* in one room, then look once; what went wrong is played again alone before it is blamed.
+
+    The first event's EventTime is *ago_ms* ago, or *began_ms*.
+    """
+    room, parts = case.room(), [{name: case.account() for name in one.people} for one in episodes]
+    began = case.run.ids.next_event_time() - ago_ms if began_ms is None else began_ms
+    for number, (episode, people) in enumerate(zip(episodes, parts, strict=True)):
+        for event in episode.events:
+            act(case, room, event, people, began + _APART_MS * number)
+    expected = {people[one] for episode, people in zip(episodes, parts, strict=True) for one in episode.inside}
+    members = case.settled(room, expected)
+    for episode, people in zip(episodes, parts, strict=True):
+        theirs = set(people.values())
+        if members & theirs != expected & theirs:
+            _alone(case, episode, began)
+
+
+def _alone(case: Case, episode: Episode, began_ms: int) -> None:
+    """Blame *episode* if it goes wrong again, beside a bystander."""
+    room, people = case.room(), {name: case.account() for name in episode.people}
+    bystander = case.account()
+    expected = {bystander, *(people[one] for one in episode.inside)}
+    if case.bring_in([bystander], room, event_time=began_ms) is not None:
+        return
+    shown: Exchange | None = None
+    for event in episode.events:
+        shown = act(case, room, event, people, began_ms) or shown
+    members = case.settled(room, expected)
+    if members != expected:
+        blame_state(case, room, shown, expected, members, episode.what)
+
+
+def blame_state(  # noqa: PLR0917 (who was where, and when)
+    case: Case, room: str, exchange: Exchange | None, expected: Collection[str], members: Collection[str], when: str
+) -> None:
+    """Add the finding that *members* are in *room* where *expected* must be, *when* something had happened."""
+    left, gone = sorted(set(members) - set(expected)), sorted(set(expected) - set(members))
+    parts = [f"{_are(left)} still in {room}"] if left else []
+    parts += [f"{_are(gone)} gone from {room}"] if gone else []
+    breach = Violation("", f"{_listed(expected)} in the room", f"{_listed(members)} in the room")
+    case.blame(exchange, f"{when}, {' and '.join(parts)}", breach, hint=_settles_later(case, room, set(expected)))
+
+
+def _settles_later(case: Case, room: str, expected: set[str]) -> str:
+    """A hint if the effect shows after all when one waits a little longer."""
+    case.run.pause(_LATER_S)
+    if case.settled(room, expected) != expected:
+        return ""
+    return f"The effect shows later: say --settle {2 * case.run.settings.settle_s + _LATER_S:g}, or apply it sooner."
+
+
+def _listed(accounts: Collection[str]) -> str:
+    shown = sorted(accounts)
+    more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
+    return f"{', '.join(shown[:6])}{more}" if shown else "nobody"
+
+
+def _are(accounts: Sequence[str]) -> str:
+    return f"{_listed(accounts)} {'is' if len(accounts) == 1 else 'are'}"

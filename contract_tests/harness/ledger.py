@@ -1,0 +1,107 @@
+"""Remembers what each acknowledged leave must have done to its room, so that all rooms can be looked at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from roomhook.contract_tests.harness.baseline import CallbackBuilder
+from roomhook.contract_tests.harness.drafts import CallbackDraft
+from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+
+__all__ = ["EffectLedger", "WatchedLeave", "entered_ms", "near_twin", "watchable", "watched"]
+
+_LONGEST_ACCOUNT: Final = 32
+_ENTERED_BEFORE_MS: Final = 1000
+"""How long before a leave with an EventTime of its own its members have entered."""
+
+
+@dataclass(frozen=True)
+class WatchedLeave:
+    """A leave out of a populated room: who leaves, and who stays (a near twin of the first, and a bystander).
+
+    ``draft`` is complete but for the envelope's own values; ``what`` says what it departs in; ``exchange`` is the
+    acknowledgement, once there is one.
+    """
+
+    requirement: str
+    what: str
+    draft: CallbackDraft
+    room: str
+    leaving: tuple[str, ...]
+    staying: tuple[str, ...]
+    odd_room: bool = False
+    exchange: Exchange | None = None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who is in the room before the leave."""
+        return (*self.leaving, *self.staying)
+
+
+class EffectLedger:
+    """The watched leaves of a run, by callback; safe for cases that run side by side."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: dict[int, tuple[CallbackRequest, WatchedLeave]] = {}
+
+    def watch(self, callback: CallbackRequest, leave: WatchedLeave) -> None:
+        """Remember what *callback*, which is about to be sent, must do."""
+        with self._lock:
+            self._watched[id(callback)] = callback, leave
+
+    def observe(self, exchange: Exchange) -> None:
+        """Take note of an acknowledgement: from then on the effect is due."""
+        if not exchange.acknowledged:
+            return
+        with self._lock:
+            known = self._watched.get(id(exchange.callback))
+            if known is not None:
+                self._watched[id(exchange.callback)] = known[0], replace(known[1], exchange=exchange)
+
+    def due(self) -> Sequence[WatchedLeave]:
+        """The leaves that were acknowledged, in the order in which they were made."""
+        with self._lock:
+            return [leave for _, leave in self._watched.values() if leave.exchange is not None]
+
+
+def watchable(draft: CallbackDraft) -> bool:
+    """Whether *draft* is a leave whose members and room can be told."""
+    fields = draft.fields
+    members, room = fields.get("MemberList_Account", ["x"]), fields.get("RoomId", "x")
+    listed = isinstance(members, list) and members and all(isinstance(one, str) for one in members)
+    return draft.is_leave and bool(listed) and isinstance(room, str)
+
+
+def watched(builder: CallbackBuilder, draft: CallbackDraft, room: str | None, requirement: str) -> WatchedLeave:
+    """*draft* with a room and members of its own, beside those who stay."""
+    fields: dict[str, Any] = dict(draft.fields)
+    odd_room = "RoomId" in fields
+    room = fields.setdefault("RoomId", room or builder.room())
+    members = list(dict.fromkeys(fields.setdefault("MemberList_Account", [builder.account()])))
+    fields.setdefault("Operator_Account", members[0])
+    staying = (near_twin(members[0], members), builder.account())
+    return WatchedLeave(requirement, "", replace(draft, fields=fields), room, tuple(members), staying, odd_room)
+
+
+def entered_ms(draft: CallbackDraft, now_ms: int) -> int:
+    """The EventTime of those who enter before *draft* leaves: before it, or *now_ms*."""
+    at = draft.fields.get("EventTime")
+    return at - _ENTERED_BEFORE_MS if isinstance(at, int) else now_ms
+
+
+def near_twin(account: str, others: Sequence[str] = ()) -> str:
+    """An account that differs from *account* as little as can be and lawfully means somebody else."""
+    last = account[-1]
+    if account.isdigit():
+        ends = [digit for digit in "0123456789" if abs(int(digit) - int(last)) == 1]
+        candidates = [account[:-1] + end for end in ends]
+    else:
+        candidates = [account[:-1] + end for end in "qz7" if end != last.lower()]
+        if len(account.encode()) < _LONGEST_ACCOUNT and account.isascii() and len(account) % 2:
+            candidates.insert(0, f"{account}x")
+    return next(one for one in candidates if one not in others)
