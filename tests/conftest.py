@@ -21,6 +21,8 @@ TOGETHER = (
     "tests/loadtests/test_load_refusals.py",
     "tests/contract_tests/reports/test_report_pages.py",
     "tests/packaging/test_wheel.py",
+    "tests/pages/test_pages_fit.py",
+    "tests/pipelines/test_pipelines.py::test_the_action",
 )
 """Tests that share what takes long to make, by how their ids begin: every process would make it anew."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["read_by_node"]
+__all__ = ["node_program", "read_by_node"]
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = Path(__file__).parent / "node" / "package.json"
@@ -23,8 +23,6 @@ def read_by_node(program: str, given: str) -> Any:
 
     Skips the test where there is no node, or where its packages can't be installed.
     """
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("there is no node with npm on this machine")
     _install()
     script = f"const given = require('fs').readFileSync(0, 'utf8');\n(async () => {{\n{program}\n}})()"
     script += ".then(made => console.log('\\u0001' + JSON.stringify(made ?? null)))"
@@ -36,8 +34,16 @@ def read_by_node(program: str, given: str) -> Any:
     return json.loads(done.stdout.rpartition("\1")[2])
 
 
+def node_program(name: str) -> str:
+    """The path of the program *name* of one of the packages; skips as ``read_by_node``."""
+    _install()
+    return str(_FOLDER / "node_modules" / ".bin" / name)
+
+
 def _install() -> None:
     """Install the packages once for all test processes of this checkout."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("there is no node with npm on this machine")
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with (_FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
