@@ -2,8 +2,8 @@
 
     python benchmarks/reliability.py --kills 200
 
-After each kill the run is resumed (or the journal read). Then every event has exactly one final outcome, what the sender
-calls delivered has arrived, what arrived twice was in doubt before, and what a listener answered is in its journal.
+After each kill the run is resumed, or the journal read. Then every event has exactly one final outcome, what the
+sender calls delivered has arrived, what arrived twice was in doubt before, and what a listener answered is on record.
 """
 # ruff: noqa: ASYNC110, ASYNC220, ASYNC240, SLF001 (nothing else runs on these loops; segments are made small)
 

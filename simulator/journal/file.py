@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.index import Index
+from roomhook.simulator.journal.index import index
 from roomhook.simulator.journal.indexer import IndexerProcess
 from roomhook.simulator.journal.lock import lock_for_writing
-from roomhook.simulator.journal.log import JournalError, LogWriter, segments
+from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.records import Record, RunEnd, encode
 from roomhook.simulator.journal.schema import Kind, connect_to_write, create, kind_of
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
@@ -114,9 +114,7 @@ class JournalFile:
             connection.close()
             raise ConfigurationError(f"{self.path} is the journal of a {found}; choose another --journal")
         try:
-            if segments(self._real_path):
-                with Index(self._real_path, finish=True) as index:
-                    index.run()
+            index(connection, self._real_path, is_over=True)
         except (sqlite3.Error, OSError) as error:
             connection.close()
             raise ConfigurationError(f"{self.path} can't be brought up to date: {error}; make room first") from None

@@ -10,18 +10,17 @@ import select
 import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
 from roomhook.errors import RoomhookError
-from roomhook.simulator.journal.index import Index
+from roomhook.simulator.journal.index import index_whole_segments
+from roomhook.simulator.journal.schema import connect_to_write
 
 __all__ = ["IndexerProcess", "main"]
 
 _PAUSE_S: Final = 0.2
-_TRANSACTION_BYTES: Final = 512 * 1024
-"""So little that whoever else needs the tables does not wait long for a process of low priority."""
 
 
 class IndexerProcess:
@@ -47,9 +46,9 @@ class IndexerProcess:
 def main(journal: Path) -> None:
     """Index until stdin ends, or the disk is full: the run itself says so at its end."""
     os.nice(19)
-    with suppress(sqlite3.Error, OSError, RoomhookError), Index(journal, finish=False) as index:
+    with suppress(sqlite3.Error, OSError, RoomhookError), closing(connect_to_write(journal)) as connection:
         while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
-            index.run(most=_TRANSACTION_BYTES)
+            index_whole_segments(connection, journal)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ["Frames", "JournalError", "LogWriter", "read_frames", "segment_path", "segments"]
+__all__ = ["Frame", "JournalError", "LogWriter", "damaged_end", "frames_in", "segment_path", "segments"]
 
 _MARK_BYTES: Final = 8
 _HEAD: Final = Struct(f"<{_MARK_BYTES}sII")
-_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+_SEGMENT_BYTES: Final = 4 * 1024 * 1024
 """After so many bytes a new segment begins, and the one before can be removed once it is indexed."""
 
 
@@ -26,10 +27,10 @@ class JournalError(Exception):
     """A journal can't be written any more; the text says why."""
 
 
-class Frames(NamedTuple):
-    """What ``read_frames`` found: *payloads*, the offset behind them, and how many bytes before it are damaged."""
+class Frame(NamedTuple):
+    """A *payload*, the offset behind its frame, and how many bytes before it are damaged."""
 
-    payloads: list[bytes]
+    payload: bytes
     end: int
     lost: int
 
@@ -106,68 +107,35 @@ def segments(journal: Path) -> list[int]:
     return sorted(int(found[1]) for one in journal.parent.iterdir() if (found := named.fullmatch(one.name)))
 
 
-def read_frames(descriptor: int, offset: int, most: int) -> Frames:
-    """The frames of a segment from *offset* on in about *most* bytes (one at least, if there is one).
-
-    What is damaged between two of them is skipped. A frame that is not all there (yet) ends them.
-    """
-    mark = _mark_of(descriptor)
-    offset = max(offset, _MARK_BYTES)
-    while True:
-        data = os.pread(descriptor, most, offset)
-        found = _frames_in(data, mark, whole=len(data) < most)
-        if found.payloads or len(data) < most:
-            return Frames(found.payloads, offset + found.end, found.lost)
-        most *= 4
+def frames_in(segment: bytes) -> Iterator[Frame]:
+    """The frames of a whole *segment*, or as far as it is written. What is damaged between two of them is skipped."""
+    first, second = segment[:_MARK_BYTES], segment[_MARK_BYTES : 2 * _MARK_BYTES]
+    mark = max(first, second, key=segment.count)  # one of the copies may be damaged
+    end = _MARK_BYTES
+    while (at := _next_frame(segment, end, mark)) is not None:
+        payload = _payload_at(segment, at)
+        lost, end = at - end, at + _HEAD.size + len(payload)
+        yield Frame(payload, end, lost)
 
 
-def _mark_of(descriptor: int) -> bytes:
-    """The mark of a segment, also if one of its copies is damaged."""
-    head = os.pread(descriptor, 2 * _MARK_BYTES, 0)
-    first, second = head[:_MARK_BYTES], head[_MARK_BYTES:]
-    if first == second or len(second) < _MARK_BYTES:
-        return first
-    return max(first, second, key=os.pread(descriptor, _SEGMENT_BYTES, 0).count)
+def damaged_end(segment: bytes, end: int) -> int:
+    """Bytes behind the last frame, which ends at *end*, that are a whole frame, and so not cut short by a kill."""
+    rest = len(segment) - end
+    return rest if rest >= _HEAD.size and rest >= _HEAD.size + _HEAD.unpack_from(segment, end)[1] else 0
 
 
-def _frames_in(data: bytes, mark: bytes, *, whole: bool) -> Frames:
-    """The frames in *data*; *whole* says that nothing follows it."""
-    payloads: list[bytes] = []
-    at = lost = 0
-    while at < len(data):
-        payload = _payload_at(data, at, mark)
-        if payload is None:
-            if not whole and _goes_on(data, at, mark):
-                break
-            found = _next_frame(data, at, mark)
-            if found is None:
-                break
-            lost += found - at
-            at = found
-            continue
-        payloads.append(payload)
-        at += _HEAD.size + len(payload)
-    return Frames(payloads, at, lost)
-
-
-def _payload_at(data: bytes, at: int, mark: bytes) -> bytes | None:
-    if len(data) - at < _HEAD.size:
-        return None
-    found, size, checksum = _HEAD.unpack_from(data, at)
-    payload = data[at + _HEAD.size : at + _HEAD.size + size]
-    return payload if found == mark and len(payload) == size and crc32(payload) == checksum else None
-
-
-def _goes_on(data: bytes, at: int, mark: bytes) -> bool:
-    """May a frame begin at *at* that ends behind *data*?"""
-    if len(data) - at < _HEAD.size:
-        return True
-    found, size, _ = _HEAD.unpack_from(data, at)
-    return bool(found == mark and at + _HEAD.size + size > len(data))
-
-
-def _next_frame(data: bytes, at: int, mark: bytes) -> int | None:
-    while (at := data.find(mark, at + 1)) >= 0:
-        if _payload_at(data, at, mark) is not None:
-            return at
+def _next_frame(segment: bytes, at: int, mark: bytes) -> int | None:
+    """Where the next whole frame begins."""
+    while (at := segment.find(mark, at)) >= 0:
+        if len(segment) - at >= _HEAD.size:
+            _, size, checksum = _HEAD.unpack_from(segment, at)
+            payload = _payload_at(segment, at)
+            if len(payload) == size and crc32(payload) == checksum:
+                return at
+        at += 1
     return None
+
+
+def _payload_at(segment: bytes, at: int) -> bytes:
+    start = at + _HEAD.size
+    return segment[start : start + _HEAD.unpack_from(segment, at)[1]]

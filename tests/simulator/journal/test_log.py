@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from roomhook.simulator.journal import log
-from roomhook.simulator.journal.log import Frames, JournalError, LogWriter, read_frames, segment_path, segments
+from roomhook.simulator.journal.log import JournalError, LogWriter, damaged_end, frames_in, segment_path, segments
 
 PAYLOADS = [b"", b"a" * 10, b"\xff" * 300, b"x" * 5000, b"end"]
 
@@ -24,62 +22,51 @@ def written(journal: Path, payloads: list[bytes] = PAYLOADS) -> Path:
     return segment_path(journal, 1)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    yield descriptor
-    os.close(descriptor)
+def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
+    content = written(tmp_path / "run.db").read_bytes()
+    found = list(frames_in(content))
+    assert [one.payload for one in found] == PAYLOADS
+    assert found[-1].end == len(content)
+    assert damaged_end(content, found[-1].end) == 0
 
 
-def frames(path: Path, most: int = 1 << 20, offset: int = 0) -> Frames:
-    with opened(path) as descriptor:
-        return read_frames(descriptor, offset, most)
-
-
-@pytest.mark.parametrize("most", [1, 20, 400, 1 << 20])
-def test_what_was_appended_is_read_again_however_little_at_a_time(tmp_path: Path, most: int) -> None:
-    path = written(tmp_path / "run.db")
-    found: list[bytes] = []
-    at = 0
-    while (some := frames(path, most, at)).payloads:
-        found += some.payloads
-        at = some.end
-    assert found == PAYLOADS
-    assert at == path.stat().st_size
-
-
-def test_an_end_torn_anywhere_costs_no_more_than_the_last_frame(tmp_path: Path) -> None:
+def test_an_end_torn_anywhere_costs_no_more_than_the_last_frame_and_is_no_damage(tmp_path: Path) -> None:
     whole = written(tmp_path / "run.db").read_bytes()
-    torn = tmp_path / "torn"
+    ends = [one.end for one in frames_in(whole)]
     for size in range(len(whole)):
-        torn.write_bytes(whole[:size])
-        found = frames(torn)
-        assert found.payloads == PAYLOADS[: len(found.payloads)]
-        assert found.lost == 0
-        assert size < found.end + 16 + 5000
+        found = list(frames_in(whole[:size]))
+        assert [one.payload for one in found] == PAYLOADS[: sum(end <= size for end in ends)]
+        assert sum(one.lost for one in found) == 0
+        assert damaged_end(whole[:size], found[-1].end if found else 8) == 0
 
 
 def test_a_flipped_bit_costs_one_frame_and_what_follows_is_recovered(tmp_path: Path) -> None:
-    whole = written(tmp_path / "run.db").read_bytes()
-    damaged, random = tmp_path / "damaged", Random(7)
+    whole, random = written(tmp_path / "run.db").read_bytes(), Random(7)
     last_frame = len(whole) - 16 - len(PAYLOADS[-1])
     for _ in range(300):
         bit = random.randrange(8 * last_frame)
         content = bytearray(whole)
         content[bit // 8] ^= 1 << bit % 8
-        damaged.write_bytes(content)
-        found = frames(damaged)
-        assert len(found.payloads) >= len(PAYLOADS) - 1
-        assert found.payloads[-1] == PAYLOADS[-1]
-        assert (found.lost > 0) == (len(found.payloads) < len(PAYLOADS))
+        found = list(frames_in(bytes(content)))
+        assert len(found) >= len(PAYLOADS) - 1
+        assert found[-1].payload == PAYLOADS[-1]
+        assert (sum(one.lost for one in found) > 0) == (len(found) < len(PAYLOADS))
+
+
+def test_a_flipped_bit_in_the_last_payload_is_damage_and_no_torn_end(tmp_path: Path) -> None:
+    content = bytearray(written(tmp_path / "run.db").read_bytes())
+    content[-1] ^= 1
+    *_, last = frames_in(bytes(content))
+    assert last.payload == PAYLOADS[-2]
+    assert damaged_end(bytes(content), last.end) == 16 + len(PAYLOADS[-1])
 
 
 def test_a_payload_that_holds_frames_of_another_log_is_one_payload(tmp_path: Path) -> None:
     other = written(tmp_path / "other.db").read_bytes()
-    path = written(tmp_path / "run.db", [b"1", other, b"2"])
-    assert frames(path).payloads == [b"1", other, b"2"]
-    path.write_bytes(path.read_bytes()[:-20])  # torn inside the payload that looks like frames
-    assert frames(path).payloads == [b"1"]
+    content = written(tmp_path / "run.db", [b"1", other, b"2"]).read_bytes()
+    assert [one.payload for one in frames_in(content)] == [b"1", other, b"2"]
+    torn = content[:-30]  # inside the payload that looks like frames
+    assert [one.payload for one in frames_in(torn)] == [b"1"]
 
 
 def test_a_frame_that_the_disk_has_no_room_for_leaves_the_log_as_it_was(
@@ -94,9 +81,8 @@ def test_a_frame_that_the_disk_has_no_room_for_leaves_the_log_as_it_was(
             writer.append(b"refused")
     writer.append(b"later")
     writer.close()
-    found = frames(segment_path(tmp_path / "run.db", 1))
-    assert found.payloads == [b"kept", b"later"]
-    assert found.lost == 0
+    found = list(frames_in(segment_path(tmp_path / "run.db", 1).read_bytes()))
+    assert [(one.payload, one.lost) for one in found] == [(b"kept", 0), (b"later", 0)]
 
 
 def test_segments_are_found_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
