@@ -6,9 +6,12 @@ BIN := $(VENV)/bin
 VIEW := build/typing/roomhook
 WORKERS ?= auto
 
+# The tests start hundreds of Python processes: without bytecode, each compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format format-check lint types layers tests wheel view clean
+.PHONY: help demo check test test-all format format-check lint types layers fast tests exhaustive wheel view clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -16,7 +19,11 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contract suite, in seconds
 	@$(BIN)/roomhook demo
 
-test: format-check lint types layers tests  ## everything CI does, in the order of this line
+check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a minute
+
+test: format-check lint types layers tests  ## static checks and all tests, in four minutes on two cores
+
+test-all: format-check lint types layers exhaustive  ## what CI does: test, and what takes minutes more
 
 format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
 	$(BIN)/ruff check --quiet --fix-only .
@@ -35,11 +42,18 @@ layers: view  ## who may import whom
 	PYTHONPATH=build/typing $(BIN)/lint-imports --no-logo
 
 wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use it in an environment of its own
-	$(BIN)/pytest tests/packaging/test_wheel.py
+	$(BIN)/pytest --exhaustive tests/packaging/test_wheel.py
 
-tests: $(VENV)/.developing  ## the test suite: first what measures time, by itself, then the rest in parallel
+fast: $(VENV)/.developing  ## the tests that take less than a second each
+	$(BIN)/pytest -m "not alone and not long" --numprocesses $(WORKERS)
+
+tests: $(VENV)/.developing  ## the test suite: first what needs the machine for itself, then the rest in parallel
 	$(BIN)/pytest -m alone
 	$(BIN)/pytest -m "not alone" --numprocesses $(WORKERS)
+
+exhaustive: $(VENV)/.developing  ## the test suite, with every broken backend under three seeds
+	$(BIN)/pytest --exhaustive -m alone
+	$(BIN)/pytest --exhaustive -m "not alone" --numprocesses $(WORKERS)
 
 # mypy, basedpyright and import-linter don't see the mapping of folders to packages in pyproject.toml: they read this view.
 view: $(VENV)/.developing

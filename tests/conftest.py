@@ -1,22 +1,26 @@
 """What all tests share: property tests draw the same examples every time and untimed; golden files hold whole texts.
 
-In parallel, long tests start first; there are more processes than processors, since tests wait half of their time.
+In parallel, long tests start first. Nothing that a test starts or makes outlives the run.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from default_signals import stop_ignoring_signals
 from hypothesis import HealthCheck, settings
+from left_behind import nothing_left_behind
 
+stop_ignoring_signals()
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
 TOGETHER = (
+    "tests/contract_tests/app_backends/test_broken_backends.py",
     "tests/contract_tests/fuzzing/test_fuzz.py::test_a_valid_packet",
     "tests/loadtests/test_load_refusals.py",
     "tests/contract_tests/reports/test_report_pages.py",
@@ -29,10 +33,12 @@ TOGETHER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the files in tests/golden as they come out")
+    parser.addoption("--exhaustive", action="store_true", help="run what takes minutes too: make test-all does")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
+    """More than there are processors, since tests wait half of their time."""
     return 3 * (os.cpu_count() or 1) // 2
 
 
@@ -48,8 +54,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return OneByOne(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--exhaustive"):
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with nothing_left_behind(pytestconfig.rootpath, tmp_path_factory.mktemp("t")):
+        yield
 
 
 @pytest.fixture

@@ -72,10 +72,11 @@ class BackendServer:
 
 def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> None:
     """Run *server* until Ctrl-C or SIGTERM; *announce* is called once it takes callbacks. Main thread only."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         with suppress(KeyboardInterrupt), server:
             announce(server)
             server.wait()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

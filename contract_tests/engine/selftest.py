@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Final
@@ -65,7 +65,7 @@ class BackendResult:
         return self.found == self.expected and (self.outcome, self.strict_outcome) == (default, strict)
 
 
-def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None = None) -> Iterator[BackendResult]:
+def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None = None) -> Generator[BackendResult]:
     """The results for the backends *names* (default: the reference and all broken ones), as they come.
 
     All backends live in one server process; suites run in *processes* of their own, one at a time in each.
@@ -75,8 +75,11 @@ def selftest(names: Sequence[str] = (), *, seed: int = 0, processes: int | None 
     context = multiprocessing.get_context("spawn")  # a fork would inherit the server's thread half-way
     with BackendServer(token=_TOKEN) as server, ProcessPoolExecutor(count, mp_context=context) as pool:
         waiting: list[Future[BackendResult]] = [pool.submit(_judge, name, server.origin, seed) for name in wanted]
-        for done in as_completed(waiting):
-            yield done.result()
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _judge(name: str, origin: str, seed: int) -> BackendResult:

@@ -1,36 +1,25 @@
-"""Every requirement has a backend that breaks it, and the suite names exactly what each of them breaks.
-
-One server process holds all backends; the suite runs against them in processes of its own, for which this module must
-have the machine for itself.
-"""
+"""Every requirement has a backend that breaks it, and the suite names exactly what each of them breaks."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Generator, Iterator
+from typing import Any, Final
 
 import pytest
-from backend_process import BackendProcess, running_backend
 
 from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
-from roomhook.contract_tests.engine.suite import run_suite
+from roomhook.contract_tests.engine.selftest import REFERENCE, BackendResult, selftest
 from roomhook.contract_tests.model.register import Level, load_register
-from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunOutcome
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.long
 
-TOKEN: Final = "a-token-of-ours"
-SEEDS: Final = (1, 2026, 424242)
-STRICT: Final = SEEDS[1]
-RUNS: Final = [(broken, SEEDS[number % 3]) for number, broken in enumerate(BROKEN)]
-"""The whole suite against each backend, under the three seeds in turn."""
-MORE_RUNS: Final = [(broken, SEEDS[(number + 1) % 3]) for number, broken in enumerate(BROKEN) if number % 4 == 0]
-"""What every fourth backend declares, once more under the seed that is next."""
+SEEDS: Final = (
+    pytest.param(2026),
+    pytest.param(1, marks=pytest.mark.exhaustive),
+    pytest.param(424242, marks=pytest.mark.exhaustive),
+)
 
 NO_DEFECT_OF_A_BACKEND: Final = {"url.https"}
 """It tells how the target is reached: every target of ours over http shows it."""
@@ -39,87 +28,38 @@ OWN_SERVERS: Final = {one for one in load_register() if one.startswith("tls.")}
 """What takes a server with a bad certificate; tests/contract_tests/transport/test_tls.py has them."""
 
 
-SHOWN_BY: Final = {"ack.margin": ("members.twenty",)}
-"""What is seen in passing only, and by which other case."""
+class Selftests:
+    """The results of ``selftest`` under each seed, of the backends that the selected tests ask for."""
 
-COSTLY: Final = ("http.burst", "effect.burst")
-"""A third of a run's work; only backends that mishandle connections are asked for it."""
+    def __init__(self) -> None:
+        self.wanted: dict[int, list[str]] = {}
+        self._running: dict[int, Generator[BackendResult]] = {}
+        self._done: dict[tuple[str, int], BackendResult] = {}
 
+    def result(self, backend: str, seed: int) -> BackendResult:
+        """Of *backend* under *seed*, as soon as it is there."""
+        if seed not in self._running:
+            self._running[seed] = selftest(self.wanted[seed], seed=seed, processes=2 * (os.cpu_count() or 1))
+        while (backend, seed) not in self._done:
+            result = next(self._running[seed])
+            self._done[result.backend, seed] = result
+        return self._done[backend, seed]
 
-@dataclass(frozen=True)
-class Job:
-    """One run of the suite against one backend: of the requirements *only*, or of all but *exclude*."""
-
-    target: str
-    seed: int
-    only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    fuzz: int = 0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run has found, by requirement id, and how it came out."""
-
-    found: frozenset[str]
-    outcome: RunOutcome
-    not_judged: dict[str, str]
-
-
-def run(job: Job) -> Result:
-    settings = Settings(
-        target=job.target,
-        token=TOKEN,
-        probe=f"{job.target}/rooms/{{RoomId}}",
-        settle_s=0.5,
-        seed=job.seed,
-        strict=job.seed == STRICT,
-        only=job.only,
-        exclude=job.exclude,
-        fuzz=job.fuzz,
-    )
-    last = list(run_suite(settings))[-1]
-    assert isinstance(last, RunFinished)
-    return Result(
-        frozenset(case.requirement.id for case in last.cases if case.findings) - NO_DEFECT_OF_A_BACKEND,
-        last.summary.outcome,
-        {case.requirement.id: case.reason for case in last.with_verdict(Verdict.NOT_JUDGED)},
-    )
+    def close(self) -> None:
+        """Stop what nobody waits for any more."""
+        for each in self._running.values():
+            each.close()
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[BackendProcess]:
-    with running_backend(token=TOKEN) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def verdicts(request: pytest.FixtureRequest, backend: BackendProcess) -> Iterator[dict[Job, Future[Result]]]:
-    """Every run that the selected tests wait for, in their order; most of a run is waiting."""
-    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    jobs = [
-        job_for(backend, params["broken"], params["seed"]) for params in chosen if {"broken", "seed"} <= params.keys()
-    ]
-    pool = ProcessPoolExecutor(3 * (os.cpu_count() or 1), mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield {job: pool.submit(run, job) for job in jobs}
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def job_for(backend: BackendProcess, broken: str | None, seed: int) -> Job:
-    if broken is None:
-        return Job(backend.target(), seed)
-    fuzz = 200 if BROKEN[broken].needs_fuzz else 0
-    if (broken, seed) in RUNS:
-        return Job(
-            backend.target(broken),
-            seed,
-            exclude=() if broken.startswith("http.") or broken in COSTLY else COSTLY,
-            fuzz=fuzz,
-        )
-    only = (*sorted(BROKEN[broken].declares), *SHOWN_BY.get(broken, ()))
-    return Job(backend.target(broken), seed, only=only, fuzz=fuzz)
+def selftests(request: pytest.FixtureRequest) -> Iterator[Selftests]:
+    found = Selftests()
+    for item in request.session.items:
+        if item.path == request.path and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            parameters: dict[str, Any] = item.callspec.params
+            found.wanted.setdefault(parameters["seed"], []).append(parameters.get("broken", REFERENCE))
+    yield found
+    found.close()
 
 
 def test_every_requirement_has_its_broken_backend() -> None:
@@ -139,23 +79,18 @@ def test_more_than_one_id_is_declared_only_for_what_the_baseline_itself_shows() 
     assert {one for one, broken in BROKEN.items() if len(broken.declares) > 1} == {"ack.family"}
 
 
-@pytest.mark.parametrize("broken", [None], ids=["reference"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_reference_is_clean(
-    verdicts: dict[Job, Future[Result]], backend: BackendProcess, broken: None, seed: int
-) -> None:
-    result = verdicts[job_for(backend, broken, seed)].result()
-
-    assert result == Result(frozenset(), RunOutcome.CONFORMS, dict.fromkeys(OWN_SERVERS, "the target is not https"))
+def test_the_suite_finds_nothing_wrong_with_the_reference(selftests: Selftests, seed: int) -> None:
+    result = selftests.result(REFERENCE, seed)
+    assert result.found == frozenset()
+    assert result.outcome is result.strict_outcome is RunOutcome.CONFORMS
 
 
-@pytest.mark.parametrize(("broken", "seed"), [*RUNS, *MORE_RUNS])
-def test_suite_names_exactly_what_a_backend_breaks(
-    verdicts: dict[Job, Future[Result]], backend: BackendProcess, broken: str, seed: int
-) -> None:
-    result = verdicts[job_for(backend, broken, seed)].result()
-
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_suite_names_exactly_what_a_backend_breaks(selftests: Selftests, broken: str, seed: int) -> None:
+    result = selftests.result(broken, seed)
     levels = {load_register()[one].level for one in BROKEN[broken].declares}
-    fails = Level.MUST in levels or (Level.SHOULD in levels and seed == STRICT)
-    assert set(result.found) == BROKEN[broken].declares
-    assert result.outcome is (RunOutcome.VIOLATES if fails else RunOutcome.CONFORMS)
+    assert result.found == BROKEN[broken].declares
+    assert (result.outcome is RunOutcome.VIOLATES) == (Level.MUST in levels)
+    assert (result.strict_outcome is RunOutcome.VIOLATES) == (not levels <= {Level.INFO})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import re
 import unicodedata
 from typing import get_args
 
-import faker
 import pytest
 
 from roomhook.errors import ConfigurationError
@@ -19,7 +19,6 @@ from roomhook.simulator.rooms.people import (
     People,
     ReasonKind,
     address,
-    draw_names,
     draw_stems,
     language,
     names,
@@ -86,13 +85,19 @@ def test_a_kick_always_has_a_reason() -> None:
     assert all(all(language((locale,)).reasons["Kicked"]) for locale in shipped_locales())
 
 
-@pytest.mark.skipif(
-    faker.VERSION != "40.63.0",
-    reason="the shipped names were drawn from Faker 40.63.0, and this is another release: its lists may differ",
-)
-def test_the_shipped_names_are_fakers() -> None:
-    assert all(draw_names(locale) == names(locale) for locale in shipped_locales())
-    assert all(draw_stems(locale) == stems(locale) for locale in shipped_locales())
+@pytest.mark.parametrize("locale", shipped_locales())
+def test_the_shipped_names_are_fakers(locale: str) -> None:
+    """Whatever its release: each changes the lists a little."""
+    provider = importlib.import_module(f"faker.providers.person.{locale}").Provider
+    lists = repr([getattr(provider, name) for name in dir(provider) if "first_name" in name])
+    assert sum(f"'{name}'" in lists for name in names(locale)) >= 0.8 * len(names(locale))
+
+
+@pytest.mark.parametrize("locale", shipped_locales())
+def test_accounts_begin_alike_whether_shipped_or_drawn_from_faker(locale: str) -> None:
+    for found in (stems(locale), draw_stems(locale)):
+        assert len(set(found)) == len(found) >= 1
+        assert all(re.fullmatch("[a-z]{4,12}", stem) for stem in found)
 
 
 def test_a_locale_beyond_the_shipped_ones_is_drawn_from_faker() -> None:
