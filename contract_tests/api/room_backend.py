@@ -39,10 +39,10 @@ class RoomBackend(MockRoomBackend):
     ) -> None:
         app = AppSettings(sdkappid=sdkappid, token=token, secret_key=secret_key)
         clock = VirtualClock(time.time_ns() // 1_000_000 if start_ms is None else start_ms)
-        service = Service([app], options or BackendOptions(), Store(None), clock)
-        administrator = service.options.behaviour.administrator
+        self.service = Service([app], options or BackendOptions(), Store(None), clock)
+        administrator = self.service.options.behaviour.administrator
         self._stack = ExitStack()
-        url = self._stack.enter_context(running(service, administrator))
+        url = self._stack.enter_context(running(self.service))
         super().__init__(url, sdkappid, administrator=administrator, secret_key=secret_key)
 
     def __enter__(self) -> Self:

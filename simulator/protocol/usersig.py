@@ -1,19 +1,26 @@
-"""UserSig as the public TLSSigAPIv2 scheme has it: made, and verified, with the standard library alone."""
+"""UserSig of the public TLSSigAPIv2 scheme: made, and verified."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
+import re
 import zlib
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 __all__ = ["make_usersig", "why_not_genuine"]
 
 _LONGEST: Final = 16 * 1024
 """Characters of a UserSig, and bytes of what it unpacks to; real ones have some hundred."""
+
+_ALPHABET: Final = re.compile(r"[A-Za-z0-9*-]+_{0,2}", re.ASCII)
+"""Base64 with * for +, - for / and _ for =."""
+
+_CLOCK_SKEW_S: Final = 60
 
 
 def make_usersig(sdkappid: int, identifier: str, secret_key: str, *, now_s: int, expire_s: int = 86_400) -> str:
@@ -31,38 +38,47 @@ def make_usersig(sdkappid: int, identifier: str, secret_key: str, *, now_s: int,
 
 
 def why_not_genuine(usersig: str, *, sdkappid: int, identifier: str, secret_key: str, now_s: float) -> str | None:
-    """Why *usersig* is no UserSig of *identifier* that is valid at *now_s* (s since the epoch); None if it is one."""
+    """Why *usersig* is not a valid UserSig of *identifier* at *now_s* (s since the epoch); None if it is one."""
     try:
         claims = _unpacked(usersig)
-        signed = _digest(claims, secret_key)
-        issued, lifetime = int(claims["TLS.time"]), int(claims["TLS.expire"])
-    except (ValueError, KeyError, TypeError, zlib.error, RecursionError):
+    except (ValueError, zlib.error, RecursionError):
         return "it can't be unpacked"
-    if not hmac.compare_digest(signed.encode(), str(claims.get("TLS.sig", "")).encode()):
+    if not hmac.compare_digest(_digest(claims, secret_key).encode(), claims["TLS.sig"].encode()):
         return "it was not made with this app's secret key"
     if str(claims["TLS.sdkappid"]) != str(sdkappid):
         return f"it is for SDKAppID {claims['TLS.sdkappid']}"
     if claims["TLS.identifier"] != identifier:
-        return f"it is for {claims['TLS.identifier']!r}"
-    if now_s >= issued + lifetime:
+        return f"it is for {claims['TLS.identifier'][:40]!r}"
+    if now_s < claims["TLS.time"] - _CLOCK_SKEW_S:
+        return f"its time is {claims['TLS.time'] - now_s:.0f} s in the future"
+    if now_s >= claims["TLS.time"] + claims["TLS.expire"]:
         return "it has expired"
     return None
 
 
 def _unpacked(usersig: str) -> dict[str, Any]:
-    if len(usersig) > _LONGEST:
-        raise ValueError("too long")
-    try:
-        packed = base64.b64decode(usersig.translate(str.maketrans("*-_", "+/=")), validate=True)
-    except binascii.Error:
-        raise ValueError("not base64") from None
+    """The claims; raises ``ValueError`` and the like for a text that the scheme does not make."""
+    if len(usersig) > _LONGEST or not _ALPHABET.fullmatch(usersig):
+        raise ValueError("not the scheme's base64")
+    packed = base64.b64decode(usersig.translate(str.maketrans("*-_", "+/=")), validate=True)
     unpacking = zlib.decompressobj()
-    claims = json.loads(unpacking.decompress(packed, _LONGEST))
-    if not unpacking.eof:
-        raise ValueError("cut short")
-    if not isinstance(claims, dict):
-        raise TypeError("not an object")
+    text = unpacking.decompress(packed, _LONGEST)
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError("cut short, or followed by other bytes")
+    claims: dict[str, Any] = msgspec.to_builtins(msgspec.json.decode(text, type=_Claims))
     return claims
+
+
+class _Claims(msgspec.Struct, kw_only=True):
+    """The claims of a UserSig with the types that the scheme gives them."""
+
+    version: Annotated[str, msgspec.Meta(min_length=1)] = msgspec.field(name="TLS.ver")
+    identifier: str = msgspec.field(name="TLS.identifier")
+    sdkappid: int | str = msgspec.field(name="TLS.sdkappid")
+    expire: int = msgspec.field(name="TLS.expire")
+    time: int = msgspec.field(name="TLS.time")
+    sig: str = msgspec.field(name="TLS.sig")
+    userbuf: str | msgspec.UnsetType = msgspec.field(name="TLS.userbuf", default=msgspec.UNSET)
 
 
 def _digest(claims: dict[str, Any], secret_key: str) -> str:

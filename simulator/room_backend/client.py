@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -72,9 +71,7 @@ class MockRoomBackend:
             "random": "1",
             "contenttype": "json",
         }
-        answer = self._session.post(
-            f"{self.url}/v4/{api}", params=query, data=json.dumps(packet), timeout=_TIMEOUT_S
-        ).json()
+        answer = self._session.post(f"{self.url}/v4/{api}", params=query, json=packet, timeout=_TIMEOUT_S).json()
         if answer["ErrorCode"]:
             raise RestError(answer["ErrorCode"], answer["ErrorInfo"])
         response: dict[str, Any] = answer.get("Response", {})

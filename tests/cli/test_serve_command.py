@@ -20,7 +20,7 @@ from recording_target import Target, recording_target
 
 from roomhook.cli.main import main
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.room_backend.client import MockRoomBackend
+from roomhook.simulator.room_backend.client import MockRoomBackend, RestError
 from roomhook.simulator.room_backend.runtime.service import parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.state.options import AppSettings
@@ -137,6 +137,50 @@ def test_heartbeats_expire_by_the_real_clock_too(tmp_path: Path, target: Target)
         assert list(tmp_path.iterdir()) == []
 
 
+def test_it_says_each_call_and_callback_unless_it_is_quiet(tmp_path: Path, target: Target) -> None:
+    for options in ((), ("--quiet",)):
+        chosen = ("--callback", target.url, "--commands", ENTER, "--memory", *options)
+        with serving(tmp_path, *chosen) as (process, backend):
+            backend.room("r1").enter("ann")
+            with pytest.raises(RestError):
+                backend.rest("room_engine_http_srv/destroy_room", {"RoomId": "r2"})
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+            assert process.stderr is not None
+            assert process.stdout is not None
+            said, rest = process.stderr.read(), process.stdout.read()
+        wanted = ("call      /sim/enter r1 ann: ok", "callback  MemberEnter r1 ann (Enter): delivered 200", "100004")
+        assert [text in said for text in wanted] == [not options] * 3, said
+        assert rest == "", "stdout holds the URL and nothing else"
+    assert entered(target) == ["ann", "ann"]
+
+
+def test_it_warns_once_when_a_room_changes_and_callbacks_go_nowhere(tmp_path: Path) -> None:
+    with serving(tmp_path, "--memory") as (process, backend):
+        backend.room("r1").enter("ann", "bob")
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        assert process.stderr is not None
+        assert process.stderr.read().count("no callback URL for SDKAppID 1400000001") == 1
+
+
+def test_it_serves_on_when_nobody_reads_its_lines(tmp_path: Path) -> None:
+    with serving(tmp_path, "--memory") as (process, backend):
+        assert process.stderr is not None
+        process.stderr.close()
+        for number in range(50):
+            backend.room(f"r{number}").enter("ann")
+        assert len(backend.room("r49").members) == 1
+
+
+def test_an_unknown_call_names_similar_ones_and_the_method_to_use(tmp_path: Path) -> None:
+    with serving(tmp_path, "--memory") as (_, backend), requests.Session() as session:
+        for path, status, said in (("entr", 404, "/sim/enter"), ("xyz", 404, "openapi"), ("clock", 405, "use GET")):
+            answer = session.post(f"{backend.url}/sim/{path}", json={})
+            assert answer.status_code == status
+            assert said in answer.json()["ErrorInfo"]
+
+
 def test_two_may_not_share_a_state(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db")
     with pytest.raises(ConfigurationError, match="in use by another"):
@@ -156,20 +200,28 @@ def test_a_foreign_file_is_no_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--heartbeat", "fast"], "is no range of seconds"),
-        (["--heartbeat", "110-90"], "is no range of seconds"),
+        (["--heartbeat", "fast"], "is not a range of seconds"),
+        (["--heartbeat", "110-90"], "is not a range of seconds"),
         (["--clock-start", "1"], "--clock virtual"),
         (["--listen", "nowhere"], "HOST:PORT"),
         (["--sdkappid", "1", "--sdkappid", "1"], "twice"),
         (["--sdkappid", "1", "--sdkappid", "2", "--secret-key", "abc"], "1=VALUE"),
         (["--token", ""], "--token is empty"),
+        (["--listen", "0.0.0.0:0"], "--auth TOKEN"),
+        (["--callback", "http://192.0.2.1/"], "--allow-host 192.0.2.1"),
+        (["--callback", "nonsense"], "callback: "),
+        (["--callback", "http://127.0.0.1:9/", "--commands", "Room.Nothing"], "'Room.Nothing' is not a room callback"),
+        (["--commands", "Room.CallbackAfterMemberLeave"], "--commands needs --callback"),
+        (["--rest-ip", "here"], "is not an IP address"),
+        (["--state", "x" * 300], "choose another --state"),
+        (["--state", "."], "choose another --state"),
     ],
 )
 def test_a_wrong_option_is_one_line(
     options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["serve", "--memory", *options]) == 2
+    assert main(["serve", *([] if "--state" in options else ["--memory"]), *options]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert said in err

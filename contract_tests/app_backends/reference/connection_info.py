@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from roomhook.simulator.util.http_protocol import HttpProtocol
 
 __all__ = ["ConnectionInfo", "WireProtocol", "wire"]
 
@@ -33,7 +33,7 @@ def wire(scope: Mapping[str, Any]) -> ConnectionInfo:
     return cast("ConnectionInfo", scope["extensions"][_EXTENSION])
 
 
-class WireProtocol(HttpToolsProtocol):
+class WireProtocol(HttpProtocol):
     """uvicorn's protocol, which also counts."""
 
     _connections = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS, PlannedAction, act, decoded
@@ -19,13 +21,22 @@ from roomhook.simulator.room_backend.api.control_schemas import (
     PlannedCodes,
     Wait,
 )
-from roomhook.simulator.room_backend.api.http_messages import answering, read_body, read_number, read_packet
+from roomhook.simulator.room_backend.api.http_messages import (
+    announce,
+    answering,
+    fail,
+    json_response,
+    read_body,
+    read_number,
+    read_packet,
+)
 from roomhook.simulator.room_backend.api.rest import Rest
 from roomhook.simulator.room_backend.runtime.faults import Faults
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.room_backend.state.room_record import RoomEntry
+from roomhook.suggestions import did_you_mean
 
 __all__ = ["ControlApi"]
 
@@ -54,7 +65,27 @@ class ControlApi:
         }
         for name in ACTIONS:
             calls["POST", f"/sim/{name}"] = self._action(name)
-        return [Route(path, answering(run), methods=[method]) for (method, path), run in calls.items()]
+        routes = [Route(path, answering(self._listed(run)), methods=[method]) for (method, path), run in calls.items()]
+        unknown = _Unknown({path: method for method, path in calls})
+        return [*routes, Route("/sim/{path:path}", unknown.answer, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])]
+
+    def _listed(self, run: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
+        """*run*, with its calls told to the listeners unless they only read."""
+        listeners = self._service.call_listeners
+
+        async def call(request: Request) -> Any:
+            began_ns = time.monotonic_ns()
+            code, info = 0, ""
+            try:
+                return await run(request)
+            except BackendError as error:
+                code, info = int(error.code), error.info
+                raise
+            finally:
+                if listeners and request.method != "GET":
+                    announce(listeners, request, began_ns, code, info)
+
+        return call
 
     def _action(self, name: str) -> Callable[[Request], Awaitable[Any]]:
         async def run(request: Request) -> Any:
@@ -149,6 +180,24 @@ class ControlApi:
         if wait:
             fields["settled"] = await self._service.settle(30)
         return {**fields, **self._time()}
+
+
+class _Unknown:
+    """Answers paths under ``/sim`` that do not exist, or not with this method; *methods* by path."""
+
+    def __init__(self, methods: Mapping[str, str]) -> None:
+        self._methods = methods
+
+    async def answer(self, request: Request) -> Response:
+        """The response: 405 with the method to use, or 404 with similar names."""
+        path = request.url.path
+        method = self._methods.get(path)
+        if method is not None:
+            response = json_response(fail(Code.BAD_HTTP, f"use {method}, not {request.method}"), 405)
+            response.headers["Allow"] = method
+            return response
+        hint = did_you_mean(path[:100], self._methods) or "; GET /openapi.json lists all"
+        return json_response(fail(Code.BAD_URL, f"{path[:100]}{hint}"), 404)
 
 
 def _described(entry: RoomEntry, now: int) -> dict[str, Any]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from roomhook.simulator.room_backend.runtime.activity import ApiCall, CallListener
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
-__all__ = ["answering", "fail", "json_response", "read_body", "read_number", "read_packet"]
+__all__ = [
+    "BodyTooLargeError",
+    "announce",
+    "answering",
+    "fail",
+    "json_response",
+    "read_body",
+    "read_number",
+    "read_packet",
+    "too_large",
+]
 
 _LARGEST_BODY: Final = 16 * 1024 * 1024
 _STATUSES: Final = {
@@ -25,6 +37,10 @@ _STATUSES: Final = {
 }
 _encode: Final = msgspec.json.Encoder().encode
 _Packet = TypeVar("_Packet", bound=msgspec.Struct)
+
+
+class BodyTooLargeError(Exception):
+    """A body is larger than anything that is documented."""
 
 
 def fail(code: Code, info: str) -> dict[str, Any]:
@@ -49,17 +65,38 @@ def answering(run: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], A
     return answer
 
 
+async def too_large(_: Request, __: Exception) -> Response:
+    """The response to a body that is too large; closes the connection."""
+    packet = fail(Code.BAD_PARAMETER, f"the body has more than {_LARGEST_BODY} bytes")
+    response = json_response(packet, 413)
+    response.headers["Connection"] = "close"
+    return response
+
+
 async def read_body(request: Request) -> bytes:
-    """The whole body; raises ``BackendError`` for one that is too large or cut off."""
+    """The whole body; raises ``BodyTooLargeError``, and ``BackendError`` for one that is cut off."""
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and (len(length) > 15 or int(length) > _LARGEST_BODY):
+        raise BodyTooLargeError
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > _LARGEST_BODY:
-                raise BackendError(Code.BAD_PARAMETER, f"the body has more than {_LARGEST_BODY} bytes")
+                raise BodyTooLargeError
     except ClientDisconnect:
         raise BackendError(Code.BAD_HTTP, "the client closed the connection") from None
+    request.state.body = bytes(body)
     return bytes(body)
+
+
+def announce(listeners: Sequence[CallListener], request: Request, began_ns: int, code: int, info: str) -> None:
+    """Tell *listeners* about a call that began at *began_ns* (monotonic) and was answered with *code*."""
+    elapsed_us = (time.monotonic_ns() - began_ns) // 1000
+    body = getattr(request.state, "body", b"")
+    call = ApiCall(time.time_ns() // 1000, request.url.path, body, code, info, elapsed_us)
+    for listener in listeners:
+        listener(call)
 
 
 async def read_packet(request: Request, kind: type[_Packet]) -> _Packet:

@@ -251,7 +251,7 @@ class Rest:
         """The packet without its unknown fields if the options allow that; else raises."""
         try:
             document: Any = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as worse:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as worse:
             raise BackendError(Code.BAD_JSON, str(worse) or "nested too deeply") from None
         if not isinstance(document, dict):
             raise BackendError(Code.BAD_JSON, "the body must be a JSON object, {} if empty") from None

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.room_backend.runtime.activity import CallListener
 from roomhook.simulator.room_backend.runtime.clock import Clock, VirtualClock
 from roomhook.simulator.room_backend.runtime.deliveries import Deliveries, DeliveryTarget
 from roomhook.simulator.room_backend.runtime.delivery_queue import QueuedCallback
@@ -30,8 +31,8 @@ class Service:
     """Changes rooms and sends the callbacks. Call ``start`` and ``stop`` on a running loop, everything else between.
 
     ``act`` runs a change of the state, stores it, and only then returns: its callbacks will be sent, whatever happens.
-    A change that can't be stored is undone. *tls* makes the context of https callback URLs. Raises
-    ``ConfigurationError`` for a store whose content can't be read.
+    A change that can't be stored is undone. ``call_listeners`` get every call of the API, ``warn`` gets warnings. *tls*
+    makes the context of https callback URLs. Raises ``ConfigurationError`` for a store whose content can't be read.
     """
 
     def __init__(
@@ -56,13 +57,17 @@ class Service:
         self.deliveries = Deliveries(
             self.apps, options, store, call_later=self._timer.call_later, is_current=self._is_current, tls=tls
         )
+        self.call_listeners: list[CallListener] = []
+        self.warn: Callable[[str], object] = lambda _: None
         self._advancing = asyncio.Lock()
+        self._warned: set[int] = set()
 
     async def start(self) -> None:
-        """Continue where an earlier run stopped."""
+        """Continue where an earlier run stopped, and store what was configured since."""
         if isinstance(self.clock, VirtualClock):
             self.clock.go_to(self.store.clock_ms() or 0)
         self.deliveries.resume()
+        self._commit()
         self._timer.set()
 
     async def stop(self, grace_s: float) -> int:
@@ -134,6 +139,7 @@ class Service:
     def _commit(self) -> None:
         """Store what changed and send the callbacks; undoes the change if it can't be stored."""
         callbacks, keys = self.state.drain()
+        self._warn_without_url()
         if not callbacks and not keys:
             return
         try:
@@ -158,6 +164,17 @@ class Service:
     def _send(self, callback: int, pending: PendingCallback) -> None:
         queued = QueuedCallback(callback, pending.room_id, pending.event)
         self.deliveries.send(DeliveryTarget(pending.sdkappid, pending.url), queued)
+
+    def _warn_without_url(self) -> None:
+        """Say, once for each app, that its callbacks go nowhere."""
+        without = self.state.rooms.changes.without_url
+        for sdkappid in without - self._warned:
+            self.warn(
+                f"no callback URL for SDKAppID {sdkappid}: its callbacks are not sent;"
+                " call set_callback, or start with --callback URL"
+            )
+        self._warned |= without
+        without.clear()
 
     def _is_current(self, target: DeliveryTarget) -> bool:
         config = self.state.rooms.configs.get(target.sdkappid)

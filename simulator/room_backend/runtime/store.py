@@ -236,7 +236,10 @@ def _locked(path: Path) -> int:
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{path} can't be used ({error}); choose another --state") from None
     try:
         problem = _prepare(connection)
     except sqlite3.Error as error:

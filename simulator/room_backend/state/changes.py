@@ -34,9 +34,13 @@ class PendingCallback(NamedTuple):
 
 
 class ChangeLog:
-    """Collects the callbacks to send, in order, and the keys of the state to store, until ``drain``."""
+    """Collects the callbacks to send, in order, and the keys of the state to store, until ``drain``.
+
+    ``without_url`` holds the apps whose callbacks could not be sent because they have no callback URL.
+    """
 
     def __init__(self) -> None:
+        self.without_url: set[int] = set()
         self._callbacks: list[PendingCallback] = []
         self._keys: dict[StateKey, None] = {}
 

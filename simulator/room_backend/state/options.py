@@ -42,7 +42,8 @@ class BackendOptions:
 
     ``most_members`` is the default of MaxMemberCount; ``auto_destroy_ms`` destroys a room that has been empty for so
     long after its last member left (None: never); ``rest_ip`` is ClientIP of callbacks that REST calls cause;
-    ``calls_per_second`` limits each REST API of each app; ``in_flight`` limits the callbacks of an app on their way.
+    ``calls_per_second`` limits each REST API of each app; ``in_flight`` limits the callbacks of an app on their way;
+    ``callback_hosts`` are the hosts besides loopback that callback URLs may name (None: any).
     """
 
     behaviour: BackendBehaviour = field(default_factory=lambda: BackendBehaviour(dissolution=Dissolution.LEAVE))
@@ -59,3 +60,4 @@ class BackendOptions:
     in_flight: int = 16
     retry: RetryPolicy = PROFILES["none"]
     seed: int = 0
+    callback_hosts: frozenset[str] | None = None

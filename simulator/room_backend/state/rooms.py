@@ -27,6 +27,7 @@ from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
 from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomEntry, RoomKey, RoomRecord
 from roomhook.simulator.rooms.room import SYSTEM_ACCOUNT
+from roomhook.simulator.util.http_guard import is_loopback_name
 
 __all__ = ["CallbackConfig", "NewRoom", "RoomService"]
 
@@ -83,6 +84,10 @@ class RoomService:
         self.get_callback(sdkappid)
         self._configure(sdkappid, url, commands)
 
+    def replace_callback(self, sdkappid: int, url: str, commands: Iterable[str]) -> None:
+        """Configure the callback of an app, whether or not it has one."""
+        self._configure(sdkappid, url, commands)
+
     def get_callback(self, sdkappid: int) -> CallbackConfig:
         """The callback configuration of an app."""
         config = self.configs.get(sdkappid)
@@ -100,12 +105,21 @@ class RoomService:
         unknown = [command for command in listed if command not in COMMANDS]
         if unknown and not self.options.lenient:
             raise BackendError(Code.BAD_PARAMETER, f"CallbackCommandList: {unknown[0]!r} is not a room callback")
-        try:
-            CallbackUrl.parse(url)
-        except ConfigurationError as error:
-            raise BackendError(Code.BAD_PARAMETER, f"Url: {error}") from None
+        self.check_callback_url(url)
         self.configs[sdkappid] = CallbackConfig(url, listed)
         self.changes.touch(StateKey(sdkappid, "", "callback", ""))
+
+    def check_callback_url(self, url: str) -> None:
+        """Raise ``BackendError`` for a URL that is malformed, or on a host that nobody allowed."""
+        try:
+            host = CallbackUrl.parse(url).host
+        except ConfigurationError as error:
+            raise BackendError(Code.BAD_PARAMETER, f"Url: {error}") from None
+        allowed = self.options.callback_hosts
+        if allowed is not None and not is_loopback_name(host) and host.lower() not in {one.lower() for one in allowed}:
+            raise BackendError(
+                Code.BAD_PARAMETER, f"Url: {host} is not this machine; start serve with --allow-host {host}"
+            )
 
     # Rooms
 
@@ -231,7 +245,9 @@ class RoomService:
     def cause(self, entry: RoomEntry, command: str, packet: FamilyPacket, origin: Origin, now: int) -> None:
         """Collect a callback if the app listed its command."""
         config = self.configs.get(entry.sdkappid)
-        if config is not None and command in config.commands:
+        if config is None:
+            self.changes.without_url.add(entry.sdkappid)
+        elif command in config.commands:
             event = CallbackEvent(now, command, origin.client_ip, origin.platform, self._encoded(packet))
             self.changes.add_callback(PendingCallback(entry.sdkappid, config.url, entry.settings.room_id, event))
 

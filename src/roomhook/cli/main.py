@@ -31,7 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "roomhook.cli.contract.check",
         "Run the contract suite against an App backend: verdicts, findings, reports.",
     ),
-    "serve": ("roomhook.cli.serve", "A mock Room backend: documented REST, rooms that live, a virtual clock."),
+    "serve": ("roomhook.cli.serve.serve", "A mock Room backend: documented REST, rooms that live, a virtual clock."),
     "fire": ("roomhook.cli.callbacks.fire", "Send one leave callback to an App backend and show what came of it."),
     "traffic": (
         "roomhook.cli.callbacks.traffic",

@@ -228,6 +228,9 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
             line.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Content-Length: %d\r\n\r\n%b" % (len(packet()), packet()),
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
             b"\x16\x03\x01 hello TLS\r\n\r\n",
+            b"\r\n\r\n" + plain + b"\r\n" + plain,  # blank lines before requests
+            chunked + plain + chunked.replace(b"0\r\n\r\n", b"0\r\nTrailer: x\r\n\r\n") + plain,
+            plain.replace(b"Host: x", b"Connection: Upgrade\r\nUpgrade: h2c\r\nHost: x"),
         ]
         answers = []
         for request in requests:
@@ -242,7 +245,7 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
         return answers
 
     answers = run_loop(main())
-    assert [answer.count(b"HTTP/1.1 200") for answer in answers] == [1, 2, 1, 1, 1, 0, 0]
+    assert [answer.count(b"HTTP/1.1 200") for answer in answers] == [1, 2, 1, 1, 1, 0, 0, 2, 4, 1]
     assert b"100 Continue" in answers[3]
     assert b" 405 " in answers[5]
     assert b" 400 " in answers[6]
@@ -250,10 +253,11 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
         summary = reader.summary()
         rows = list(reader.rows(Filters()))
         events = list(reader.events(Filters(state="delivered")))
-    assert (summary["received"], summary["distinct"], summary["invalid"], summary["duplicates"]) == (8, 1, 2, 5)
+    assert (summary["received"], summary["distinct"], summary["invalid"], summary["duplicates"]) == (15, 1, 2, 12)
     assert {event.body for event in events} == {packet()}
     assert rows[1]["request"] == rows[0]["request"]
-    assert rows[-1]["problem"].startswith("not HTTP")
+    assert [row for row in rows if row["problem"]][-1]["problem"].startswith("not HTTP")
+    assert all(row["request"].startswith("POST ") for row in rows if not row["problem"])
 
 
 async def answered(head: bytes, path: Path) -> bytes:
@@ -382,6 +386,50 @@ def test_a_taken_port_or_journal_is_one_clear_line(tmp_path: Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
             assert (done.returncode, done.stdout) == (2, "")
             assert said in done.stderr.splitlines()[0]
+
+
+def test_a_head_without_end_is_refused_by_431(tmp_path: Path) -> None:
+    for head in (b"A: " + b"b" * 70_000, b"a: b\r\n" * 12_000):
+        answer = run_loop(answered(head, tmp_path / f"{len(head)}.db"))
+        assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_every_kind_of_callback_has_its_line() -> None:
+    for name in ("create", "destroy", "update", "seat", "enter", "leave"):
+        document = schema(name)["examples"][0]
+        command = document["CallbackCommand"]
+        found = inspected(query(CallbackCommand=command), json.dumps(document).encode())
+        line = as_line(ReceivedCallback(0, "", b"", b"", found, b""))
+        assert " ok  " in line
+        assert "None" not in line
+        assert document.get("Type", command.rpartition("Callback")[2].removeprefix("After")) in line
+    assert as_line(ReceivedCallback(0, "", b"", b"", ValidationResult(), b"")).endswith("ok  ?       ?")
+
+
+def test_a_callback_without_type_does_not_end_the_output() -> None:
+    with running_listener("--lenient", "--count", "3") as listener:
+        for kind in (..., 5, "Leave"):
+            fired(listener.url, packet(Type=kind))
+        lines, _ = listener.process.communicate(timeout=10)
+    assert len(lines.splitlines()) == 3
+
+
+def test_types_are_counted_by_name_up_to_a_limit() -> None:
+    listener = Listener(CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"))
+    batch = [ReceivedCallback(0, "", b"", b"", ValidationResult(type=f"t{number}"), b"") for number in range(1000)]
+    listener._count(batch)
+    assert len(listener.counts) <= 102
+    assert sum(listener.counts.values()) == 2000
+
+
+def test_a_journal_that_was_deleted_during_the_run_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "arrived.db"
+    with running_listener("--journal", str(path), "--count", "1") as listener:
+        path.unlink()
+        fired(listener.url, packet())
+        _, said = listener.process.communicate(timeout=10)
+        assert listener.process.returncode != 0
+    assert "was deleted during the run" in said
 
 
 def test_lines_can_not_forge_lines() -> None:

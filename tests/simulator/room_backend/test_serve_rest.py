@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -227,6 +229,60 @@ def test_the_vendor_s_own_library_signs_what_we_verify() -> None:
         assert why_not_genuine(usersig, **known, now_s=time.time() + 200 * 86400) == "it has expired"
 
 
+def packed(text: str, after: bytes = b"") -> str:
+    return base64.b64encode(zlib.compress(text.encode()) + after).decode().translate(str.maketrans("+/=", "*-_"))
+
+
+def claims(**changes: Any) -> str:
+    """Unsigned claims as JSON; a change of ... leaves the claim out."""
+    fields = {"ver": "2.0", "identifier": "ann", "sdkappid": 1400000001, "expire": 100, "time": 0, "sig": "x"} | changes
+    return json.dumps({f"TLS.{name}": value for name, value in fields.items() if value is not ...})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        claims(time="@").replace('"@"', "1e999"),
+        claims(sig="\ud800"),
+        claims(time=True),
+        claims(expire="100"),
+        claims(identifier=5),
+        claims(ver=...),
+        claims(sdkappid=[1]),
+        "[]",
+        "{",
+    ],
+)
+def test_claims_of_other_types_are_refused_quietly(text: str) -> None:
+    known: dict[str, Any] = {"sdkappid": 1400000001, "identifier": "ann", "secret_key": KEY}
+    assert why_not_genuine(packed(text), **known, now_s=0.0) == "it can't be unpacked"
+
+
+def test_a_usersig_is_written_as_the_scheme_writes_it() -> None:
+    known: dict[str, Any] = {"sdkappid": 1400000001, "identifier": "ann", "secret_key": KEY}
+    genuine = next(
+        usersig
+        for now in range(1000)
+        if {"*", "-"} & set(usersig := make_usersig(1400000001, "ann", KEY, now_s=now, expire_s=5000))
+        and "_" in usersig
+    )
+    assert why_not_genuine(genuine, **known, now_s=1000) is None
+    plain = genuine.translate(str.maketrans("*-_", "+/="))
+    raw = base64.b64decode(plain)
+    for wrong in (plain, genuine + "_", genuine + " ", base64.b64encode(raw + b"x").decode().replace("=", "_")):
+        assert why_not_genuine(wrong, **known, now_s=1000) is not None
+    future = make_usersig(1400000001, "ann", KEY, now_s=5000)
+    assert why_not_genuine(future, **known, now_s=1000) == "its time is 4000 s in the future"
+
+
+def test_an_unknown_field_beside_bytes_that_are_no_utf_8_is_no_json() -> None:
+    for lenient in (False, True):
+        other = Caller(lenient=lenient)
+        body = b'{"Strange":1,"RoomId":"\xff\xfe"}'
+        assert other.code(f"{ROOMS}/get_room_info", body) == Code.BAD_JSON
+        other.service.store.close()
+
+
 @pytest.mark.parametrize("usersig", ["*", "AAAA", "eJw_", "e" * 20_000, "eJyrVgIAAKIAjQ__", "\ud800"])
 def test_nonsense_for_a_usersig_is_refused_quietly(usersig: str) -> None:
     known: dict[str, Any] = {"sdkappid": 1400000001, "identifier": "ann", "secret_key": KEY}
@@ -271,7 +327,7 @@ def test_members_are_listed_page_by_page_with_their_roles(backend: RoomBackend) 
 def test_a_body_without_end_is_refused_before_it_fills_the_memory(backend: RoomBackend) -> None:
     with requests.Session() as session:
         answer = session.post(f"{backend.url}/{CONFIG}/set_callback", params=QUERY, data=b" " * (17 * 1024 * 1024))
-    assert (answer.status_code, answer.json()["ErrorCode"]) == (200, Code.BAD_PARAMETER)
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (413, Code.BAD_PARAMETER)
 
 
 @pytest.mark.parametrize("room", ["\x00", "房间", "a/b?c#d", "'; DROP TABLE state;--", "\U0001f600" * 12])

@@ -1,4 +1,4 @@
-"""``roomhook listen``: a recording App backend, which validates, journals and prints whatever arrives."""
+"""``roomhook listen``: a recording App backend that validates, journals and prints what arrives."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def listen(
     journal: Annotated[
         Path | None,
         typer.Option(
-            "--journal", metavar="FILE", help="Record everything in this file, e.g. arrived.db; or go on with it."
+            "--journal",
+            metavar="FILE",
+            help="Record everything in this file, e.g. arrived.db; continues an existing one.",
         ),
     ] = None,
     answer: Annotated[
         str,
         typer.Option(
-            "--answer", metavar="HOW", help="What valid callbacks get: ok, fail, status:503, delay:3s or garbage."
+            "--answer", metavar="HOW", help="Answer to valid callbacks: ok, fail, status:503, delay:3s or garbage."
         ),
     ] = "ok",
     sdkappid: OwnSdkAppId = SDKAPPID,
@@ -54,23 +56,23 @@ def listen(
         bool,
         typer.Option(
             "--lenient",
-            help="Take what a receiver must tolerate (docs: *.accepted schemas), not only what is documented.",
+            help="Accept what a receiver must tolerate (*.accepted schemas), not only what is documented.",
         ),
     ] = False,
     count: Annotated[
         int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N requests, e.g. 1.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the URL and no line a callback.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each callback.")] = False,
     cert: Annotated[
         Path | None,
-        typer.Option("--cert", metavar="FILE", help="Speak https with the certificate and key in this PEM file."),
+        typer.Option("--cert", metavar="FILE", help="Serve https with the certificate and key in this PEM file."),
     ] = None,
     output: Format = OutputFormat.TEXT,
 ) -> None:
-    """Take callbacks as an App backend of your own would, until Ctrl-C: the other end of fire, traffic and replay.
+    """Receive callbacks as an App backend until Ctrl-C: the other end of fire, traffic and replay.
 
-    Prints the callback URL, then one line a callback. A callback that is not as documented, or another app's, is
-    refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
+    Prints the callback URL, then one line for each callback. Callbacks that are not as documented, or of another app,
+    are refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
     """
     from roomhook.cli.callbacks.finish_journals import finish_journals
     from roomhook.cli.callbacks.listen_output import ArrivalPrinter
@@ -82,21 +84,24 @@ def listen(
     from roomhook.simulator.transport.sender import run_loop
 
     host, port = parse_address(listen)
-    answering = parse_answer(answer)
-    inspector = CallbackValidator(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
+    canned = parse_answer(answer)
+    validator = CallbackValidator(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
     tls = _server_context(cert)
     options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
-    receipts = ReceivedCallbackJournal.open(journal, options) if journal is not None else None
-    printer = ArrivalPrinter(as_json=output is OutputFormat.JSON, quiet=quiet)
-    listener = Listener(inspector, answering, receipts, None if quiet else printer.show)
+    records = ReceivedCallbackJournal.open(journal, options) if journal is not None else None
+    printer = None if quiet else ArrivalPrinter(as_json=output is OutputFormat.JSON)
+    listener = Listener(validator, canned, records, None if printer is None else printer.show)
     try:
         run_loop(_serve(listener, host, port, tls, count))
         _report(listener)
     except JournalError as error:
         raise RoomhookError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
     finally:
-        printer.close()
+        if printer is not None:
+            printer.close()
     if journal is not None:
+        if not journal.exists():
+            raise RoomhookError(f"{journal} was deleted during the run: nothing is recorded; use another --journal")
         finish_journals([journal])
 
 

@@ -1,95 +1,81 @@
-"""Callbacks that arrived, one line each on stdout; a reader that is slow, or gone, never holds up the listener."""
+"""Callbacks that arrived, one line each on stdout."""
 
 from __future__ import annotations
 
 import json
-import queue
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import cast
 
+from roomhook.cli.shared.line_printer import LinePrinter
 from roomhook.simulator.journal.received import ReceivedCallback
 
 __all__ = ["ArrivalPrinter", "as_json", "as_line"]
 
-_MOST_WAITING: Final = 1000
-_PATIENCE_S: Final = 2.0
+_OTHER_BYTES = 1000
+"""Memory of a waiting callback besides head and body."""
 
 
 class ArrivalPrinter:
-    """Prints batches of receipts from a thread of its own; what can't be printed in time is counted, not kept."""
+    """Prints batches of callbacks from a thread of its own; what can't be printed in time is counted, not kept."""
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
-        self._batches: queue.Queue[Sequence[ReceivedCallback] | None] = queue.Queue(_MOST_WAITING)
-        self._skipped = 0
-        self._thread = threading.Thread(target=self._print, name="roomhook-arrivals", daemon=True)
-        if not quiet:
-            self._thread.start()
+        self._printer = LinePrinter(self._line, sys.stdout)
 
-    def show(self, receipts: Sequence[ReceivedCallback]) -> None:
-        """Print *receipts* soon."""
-        try:
-            self._batches.put_nowait(receipts)
-        except queue.Full:
-            self._skipped += len(receipts)
+    def show(self, batch: Sequence[ReceivedCallback]) -> None:
+        """Print *batch* soon."""
+        self._printer.put((len(one.head) + len(one.body) + _OTHER_BYTES, one) for one in batch)
 
     def close(self) -> None:
         """Print what is left, unless nobody reads it."""
-        if not self._thread.is_alive():
-            return
-        try:
-            self._batches.put(None, timeout=_PATIENCE_S)
-            self._thread.join(_PATIENCE_S)
-        except queue.Full:
-            pass
-        if self._skipped:
-            print(f"{self._skipped} lines were not printed: nobody read them in time", file=sys.stderr)  # noqa: T201
+        self._printer.close()
 
-    def _print(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            lines = [as_json(one) if self._as_json else as_line(one) for one in batch]
-            try:
-                sys.stdout.write("\n".join(lines) + "\n")
-                sys.stdout.flush()
-            except (BrokenPipeError, ValueError):
-                return
+    def _line(self, item: object) -> str:
+        received = cast("ReceivedCallback", item)
+        return as_json(received) if self._as_json else as_line(received)
 
 
-def as_line(receipt: ReceivedCallback) -> str:
-    """The moment, the verdict, the check-out method, the room, who left, by whom, and how many are left."""
-    one = receipt.inspected
-    seconds, micros = divmod(receipt.received_us, 1_000_000)
-    moment = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{micros // 1000:03}"
-    if one.problem is not None:
-        return f"{moment} refused  {_shown(one.type or '?')} {_shown(one.room or '?')}: {_shown(one.problem)}"
-    members = ",".join(_shown(member) for member in one.members)
-    by = "" if one.operator in one.members else f" by {_shown(one.operator)}"
-    return f"{moment} ok  {one.type:<7} {_shown(one.room or '')} {members}{by}, {one.member_count} in the room"
+def as_line(received: ReceivedCallback) -> str:
+    """Time, verdict, check-out method or command, room, who left, by whom, and how many are left."""
+    found = received.inspected
+    seconds, micros = divmod(received.received_us, 1_000_000)
+    when = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{micros // 1000:03}"
+    kind, room = _shown(found.type or _short(found.command)), _shown(found.room or "?")
+    if found.problem is not None:
+        return f"{when} refused  {kind} {room}: {_shown(found.problem)}"
+    members = "".join(f" {one}" for one in [",".join(_shown(member) for member in found.members)] if one)
+    operator = "" if found.operator in {"", *found.members} else f" by {_shown(found.operator)}"
+    count = "" if found.member_count is None else f", {found.member_count} in the room"
+    return f"{when} ok  {kind:<7} {room}{members}{operator}{count}"
 
 
-def as_json(receipt: ReceivedCallback) -> str:
+def as_json(received: ReceivedCallback) -> str:
     """The same for a program, in one line."""
-    one = receipt.inspected
+    found = received.inspected
     return json.dumps(
         {
-            "received_us": receipt.received_us,
-            "peer": receipt.peer,
-            "command": one.command,
-            "type": one.type,
-            "room": one.room,
-            "members": one.members,
-            "operator": one.operator,
-            "member_count": one.member_count,
-            "natural_key": one.natural_key,
-            "problem": one.problem,
+            "received_us": received.received_us,
+            "peer": received.peer,
+            "command": found.command,
+            "type": found.type,
+            "room": found.room,
+            "members": found.members,
+            "operator": found.operator,
+            "member_count": found.member_count,
+            "natural_key": found.natural_key,
+            "problem": found.problem,
         },
         ensure_ascii=False,
     )
 
 
+def _short(command: str | None) -> str:
+    """The end of a command, e.g. CreateRoom of Room.CallbackAfterCreateRoom."""
+    return (command or "?").rpartition("Callback")[2].removeprefix("After") or "?"
+
+
 def _shown(text: str) -> str:
-    """*text* as a terminal may show it: nothing in it can move the cursor or start a line of its own."""
+    """*text* as a terminal may show it: nothing in it can move the cursor or start a line."""
     return text if text.isprintable() else json.dumps(text)

@@ -1,0 +1,1 @@
+"""The command serve: its options, and the lines it prints."""
