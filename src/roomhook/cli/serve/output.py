@@ -57,9 +57,9 @@ def _line(item: Any) -> str:
 def call_line(call: ApiCall) -> str:
     """A call: time, name, room and accounts, result, duration."""
     name = call.name.rpartition("/")[2] if call.name.startswith("/v4/") else call.name
-    result = "ok" if not call.code else f"{call.code} {printable(call.info)}"
+    result = "ok" if not call.code else f"{call.code} {_printable(call.info)}"
     elapsed_ms = call.elapsed_us / 1000
-    return f"{_time(call.time_us)} call      {printable(name)}{_subject(call.body)}: {result}, {elapsed_ms:.1f} ms"
+    return f"{_time(call.time_us)} call      {_printable(name)}{_subject(call.body)}: {result}, {elapsed_ms:.1f} ms"
 
 
 def attempt_line(row: AttemptRow, command: str, body: bytes, status: int | None) -> str:
@@ -74,7 +74,7 @@ def attempt_line(row: AttemptRow, command: str, body: bytes, status: int | None)
     return f"{_time(row.sent_us)} callback  {name}{_subject(body)}{number}: {outcome}, {elapsed_ms:.1f} ms{breaches}"
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """*text* as a terminal may show it: nothing in it can move the cursor or start a line."""
     return text if text.isprintable() else json.dumps(text)
 
@@ -93,7 +93,7 @@ def _subject(body: bytes) -> str:
     shown = [room, *(accounts if isinstance(accounts, list) else [accounts])][:6]
     kind = packet.get("Type")
     words = [*(one for one in shown if isinstance(one, str)), *([f"({kind})"] if isinstance(kind, str) else [])]
-    return "".join(f" {printable(word[:60])}" for word in words)
+    return "".join(f" {_printable(word[:60])}" for word in words)
 
 
 def _time(us: int) -> str:
