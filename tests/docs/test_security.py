@@ -12,7 +12,7 @@ import requests
 
 from roomhook.cli.callbacks.listen_output import as_line
 from roomhook.cli.main import main
-from roomhook.cli.serve.serve import guard_rules
+from roomhook.cli.shared.access import guard_rules
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.received import ReceivedCallback
 from roomhook.simulator.protocol.request_check import ValidationResult

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from roomhook.cli.shared.access import guard_rules
 from roomhook.cli.shared.options import (
     DEADLINE_S,
     CaCert,
@@ -262,20 +263,6 @@ def serve(
     )
     _configure(service, callback, commands)
     raise typer.Exit(_run(service, address, rules, grace, quiet=quiet))
-
-
-def guard_rules(host: str, auth: str | None, hosts: Sequence[str], *, lenient: bool) -> GuardRules:
-    """What web pages may do; raises ``ConfigurationError`` for an address beyond loopback without a token."""
-    from roomhook.simulator.util.http_guard import GuardRules, is_loopback_name
-
-    unspecified = host in {"0.0.0.0", "::"}  # noqa: S104 (compared, not listened on)
-    if auth is None and (unspecified or not is_loopback_name(host)):
-        raise ConfigurationError(
-            f"--listen {host} can be reached from other machines; add --auth TOKEN, which /sim will demand"
-        )
-    return GuardRules(
-        hosts=(host, *hosts), token=auth, without_token=("/v4/",), json_only=() if lenient else ("/v4/", "/sim/")
-    )
 
 
 def _service(
