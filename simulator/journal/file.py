@@ -48,12 +48,12 @@ class JournalFile:
         self._indexer: IndexerProcess | None = None
 
     def begin_run(self, kind: Kind, target: Target | None, mode: str, options: Mapping[str, Any]) -> None:
-        """Write the row of this run and begin its log; header values that look secret are masked."""
+        """Write the row of this run and begin its log; headers and URL parameters that look secret are masked."""
         url, signed = "", False
         headers: dict[str, str] = {}
         if target is not None:
-            url = target.url.with_query("").replace(target.url.netloc, target.url.netloc.rpartition("@")[2], 1)
-            headers = dict(masked(CallbackRequest("", None, tuple(target.headers))).headers)
+            shown = masked(CallbackRequest(target.url.with_query(""), None, tuple(target.headers)))
+            url, headers = shown.url, dict(shown.headers)
             signed = target.token is not None
         row = (
             kind,

@@ -10,11 +10,14 @@ from typing import Final, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_request import masked_url
 
 __all__ = ["PLATFORMS", "CallbackUrl", "Parameters", "parameters", "sign"]
 
 PLATFORMS: Final = ("RESTAPI", "Web", "Android", "iOS", "Windows", "Mac", "iPad", "Unknown")
 """OptPlatform as the Chinese overview spells it (protocol.md 1.2; the English one writes macOS)."""
+
+_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 
 Parameters = tuple[tuple[str, str], ...]
 """Names and values of the query, decoded, in the order in which they are sent."""
@@ -81,8 +84,7 @@ class CallbackUrl:
         if not parts.hostname:
             raise _malformed(text, "it names no host, as in http://127.0.0.1:8000/callback")
         if "@" in parts.netloc:
-            shown = text.replace(parts.netloc, f"…@{parts.netloc.rpartition('@')[2]}", 1)
-            raise _malformed(shown, "it holds a password; send that by --header 'Authorization: Basic …'")
+            raise _malformed(text, "it holds a password; send that by --header 'Authorization: Basic …'")
         host = _ascii_host(text, parts.hostname)
         return cls(
             scheme=parts.scheme,
@@ -125,4 +127,5 @@ def _ascii_host(text: str, host: str) -> str:
 
 
 def _malformed(text: str, why: str) -> ConfigurationError:
-    return ConfigurationError(f"{text!r} is not a callback URL: {why}")
+    shown = masked_url(_CREDENTIALS.sub("//…@", text))
+    return ConfigurationError(f"{shown!r} is not a callback URL: {why}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from roomhook.pages.charts import histogram, timeline
 from roomhook.pages.rendering import render
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked_url
 from roomhook.simulator.sending.session import SendJob
 from roomhook.simulator.sending.stats import LATE_MS, SampleExchange, SendStats, StatsInterval
 
@@ -23,7 +23,7 @@ def document(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> 
     """The report as data: where to, how, counts, rates (1/s), times (ms), and telling callbacks as curl lines."""
     return {
         "roomhook": version("roomhook"),
-        "target": order.url.with_query(""),
+        "target": masked_url(order.url.with_query("")),
         "sdkappid": order.sdkappid,
         "signed": order.token is not None,
         "deadline_ms": order.deadline_ms,
@@ -43,7 +43,7 @@ def html(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> str:
     marks = [(f"p{percent:g}", tally.latency.percentile_ms(percent)) for percent in (50, 99)]
     buckets = [(bound / 1000, count) for bound, count in tally.latency.buckets()]
     content: dict[str, object] = {
-        "title": f"{tally.scheduled:,} callbacks to {order.url.with_query('')}",
+        "title": f"{tally.scheduled:,} callbacks to {masked_url(order.url.with_query(''))}",
         "version": version("roomhook"),
         "tone": "pass" if good else "fail",
         "verdict": f"{'Every' if good else 'Not every'} callback was delivered and acknowledged",
@@ -60,7 +60,7 @@ def html(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> str:
 
 def _facts(tally: SendStats, order: SendJob, journals: Sequence[str]) -> Iterator[tuple[str, str]]:
     rate = tally.attempts / tally.elapsed_s if tally.elapsed_s else 0
-    yield "Target", f"{order.url.with_query('')} (your App backend), SDKAppID {order.sdkappid}"
+    yield "Target", f"{masked_url(order.url.with_query(''))} (your App backend), SDKAppID {order.sdkappid}"
     yield "Model", f"{tally.mode}; deadline {order.deadline_ms:g} ms, retry {order.retry}, seed {order.seed}"
     yield "Took", f"{tally.elapsed_s:.1f} s, {rate:,.0f} attempts/s on {tally.connections:,} connections"
     ends = f"{tally.delivered:,} delivered + {tally.failed:,} failed + {tally.unsent:,} unsent"

@@ -508,6 +508,28 @@ def test_a_journal_that_is_deleted_during_a_run_is_no_success(
     assert "run.db is not complete: it was deleted during the run" in capsys.readouterr().err
 
 
+def test_a_secret_in_the_url_is_in_no_output_report_or_journal(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"{backend.url}&token=hush-hush"
+    order = ["traffic", url, "--events", "20", "--rate", "max", "--report", "html", "--report", "json"]
+    assert main([*order, "--journal", "run.db"]) == 0
+    assert main(["journal", "run.db", "--format", "ndjson"]) == 0
+    assert main(["journal", "run.db"]) == 0
+    assert main(["traffic", f"{url} ", "--events", "1"]) == 2
+    assert main(["traffic", "http://me:hush-hush@127.0.0.1:x/", "--events", "1"]) == 2
+    out, said = capsys.readouterr()
+    assert "token=***" in out
+    assert "token=***" in said
+    assert "hush" not in out + said
+    for file in ("run.db", *(str(one) for one in Path("roomhook-report").iterdir())):
+        assert b"hush" not in Path(file).read_bytes()
+    assert "the URL of run.db has a secret, which no journal holds" in complaint(
+        capsys, "traffic", "--resume", "--journal", "run.db"
+    )
+    assert main(["traffic", url, "--resume", "--journal", "run.db"]) == 0
+
+
 def test_more_connections_than_files_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ulimit -n" in complaint(capsys, "traffic", "http://127.0.0.1:9/", "--connections", "2000000000")
 
@@ -582,7 +604,7 @@ def test_the_report_shows_what_a_target_sends_as_text_only(capsys: pytest.Captur
         (["traffic", "http://127.0.0.1:9/", "--resume", "--journal", "none.db"], "there is no journal none.db"),
         (["traffic", "http://127.0.0.1:9/", "--format", "ndjson"], "leave out the URL"),
         (["traffic", "--rate", "5/s"], "--rate is about sending: give the URL"),
-        (["traffic", "--format", "json"], "give the URL to send them to"),
+        (["traffic", "--format", "json"], "give the URL to send to"),
         (["traffic", "https://127.0.0.1:9/", "--cacert", "none.pem"], "--cacert none.pem can't be used"),
         (["replay", "none.ndjson", "http://127.0.0.1:9/"], "none.ndjson can't be read"),
         (["replay", "-", "http://127.0.0.1:9/", "--only-failed"], "--only-failed needs a journal"),

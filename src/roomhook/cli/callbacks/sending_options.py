@@ -29,6 +29,7 @@ from roomhook.cli.shared.options import (
     parse_token,
 )
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.protocol.callback_request import masked_url
 from roomhook.simulator.transport.retry_policy import RetryProfile
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.headers import parse_headers
@@ -230,6 +231,8 @@ def with_sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if values["resume"] and values["journal"] is not None:
             values = _resumed(context, values, free=frozenset(names) - {"processes"}, hints=own | ours)
         given = {name: _plain(value) for name, value in values.items() if name not in _SECRET}
+        if given.get("url"):
+            given["url"] = masked_url(given["url"])
         mine = {name: values[name] for name in names}
         theirs = {one.name: context if one.name == "context" else values[one.name] for one in taken}
         return command(**theirs, sending=SendingOptions(**mine, given=given))
@@ -322,6 +325,8 @@ def _resumed(
     merged = dict(values)
     if merged.get("url") is None:
         merged["url"] = stored.get("url")
+        if "=***" in (merged["url"] or ""):
+            raise ConfigurationError(f"the URL of {path} has a secret, which no journal holds: give the URL again")
     for name in (name for name in stored if name in values and name not in _FREE_ON_RESUME):
         source = context.get_parameter_source(name)
         if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
