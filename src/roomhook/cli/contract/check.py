@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_RESTART_S = 15
+"""How long --watch waits for a target that restarts by itself."""
 
 
 @app.command()
@@ -68,6 +72,14 @@ def check(  # noqa: PLR0917
             max=LONGEST_WAIT_S,
             help="Wait for a target that is still starting (with --exec: 30).",
         ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Run again when a file here changes: what failed first, then the rest."),
+    ] = False,
+    watch_dir: Annotated[
+        list[Path] | None,
+        typer.Option("--watch-dir", metavar="DIR", help="Watch this folder instead, e.g. src; repeatable."),
     ] = None,
     enter_first: Annotated[
         bool,
@@ -154,43 +166,52 @@ def check(  # noqa: PLR0917
         _list(only or (), exclude or (), fuzz=fuzz > 0)
     if url is None and exec_ is None:
         raise ConfigurationError("check needs your callback URL, as in: roomhook check http://127.0.0.1:8000/callback")
-    with ExitStack() as stack:
-        target, port, fixed = _target(url, started_by_us=exec_ is not None)
-        settings = Settings(
-            target=target,
-            sdkappid=sdkappid,
-            token=token,
-            deadline_ms=deadline * 1000,
-            strict=strict,
-            refusal=refusal,
-            seed=options.chosen_seed(seed),
-            only=only or (),
-            exclude=exclude or (),
-            headers=parse_headers(header),
-            cacert=cacert,
-            insecure=insecure,
-            cert=cert,
-            proxy=options.parse_proxy(proxy),
-            wait_for_s=wait_for or 0,
-            clock_skew_s=clock_skew,
-            enter_first=enter_first,
-            room=room,
-            members=member or (),
-            probe=probe.replace("{port}", str(port)) if probe and port else probe,
-            probe_command=probe_command,
-            probe_pointer=probe_pointer,
-            enter_command=enter_command,
-            settle_s=settle,
-            fuzz=fuzz,
-            known=load_known(known) if known else (),
-        )
-        reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
-        process = None
-        if exec_ is not None:
-            process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for, fixed=fixed)
-            stack.callback(process.close)
-        code = _run(settings, reporter, process)
-    raise typer.Exit(code)
+    target, port, fixed = _target(url, started_by_us=exec_ is not None)
+    settings = Settings(
+        target=target,
+        sdkappid=sdkappid,
+        token=token,
+        deadline_ms=deadline * 1000,
+        strict=strict,
+        refusal=refusal,
+        seed=options.chosen_seed(seed),
+        only=only or (),
+        exclude=exclude or (),
+        headers=parse_headers(header),
+        cacert=cacert,
+        insecure=insecure,
+        cert=cert,
+        proxy=options.parse_proxy(proxy),
+        wait_for_s=wait_for if wait_for is not None else _RESTART_S if watch or watch_dir else 0,
+        clock_skew_s=clock_skew,
+        enter_first=enter_first,
+        room=room,
+        members=member or (),
+        probe=probe.replace("{port}", str(port)) if probe and port else probe,
+        probe_command=probe_command,
+        probe_pointer=probe_pointer,
+        enter_command=enter_command,
+        settle_s=settle,
+        fuzz=fuzz,
+        known=load_known(known) if known else (),
+    )
+
+    def judge(failed: Sequence[str] | None = None) -> RunReport:
+        chosen = settings if failed is None else replace(settings, only=failed)
+        with ExitStack() as stack:
+            reporter = stack.enter_context(Reporter(report or (), report_dir, format_))
+            process = None
+            if exec_ is not None:
+                process = TargetProcess(exec_, port, wait_s=30 if wait_for is None else wait_for, fixed=fixed)
+                stack.callback(process.close)
+            return _run(chosen, reporter, process)
+
+    if not watch and not watch_dir:
+        raise typer.Exit(judge().exit_code)
+    from roomhook.cli.contract.watch import watch_and_judge
+
+    text = format_ is options.OutputFormat.TEXT
+    raise typer.Exit(watch_and_judge(judge, watch_dir or [Path()], ignored=report_dir, clear=text))
 
 
 def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
@@ -209,7 +230,7 @@ def _target(url: str | None, *, started_by_us: bool) -> tuple[str, int, bool]:
     return (url or "http://127.0.0.1:{port}/").replace("{port}", str(port)), port, False
 
 
-def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> int:
+def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) -> RunReport:
     from roomhook.contract_tests.engine.suite import SuiteRun
     from roomhook.contract_tests.model.verdicts import RunOutcome
 
@@ -225,7 +246,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
         typer.echo("roomhook: interrupted", err=True)
     if process is not None and report.exit_code and process.last_lines not in report.detail:
         typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
-    return report.exit_code
+    return report
 
 
 def _report_of(events: Iterator[RunEvent], reporter: Reporter) -> RunReport | None:
