@@ -21,7 +21,7 @@ settings.load_profile("suite")
 
 TOGETHER = (
     "tests/contract_tests/app_backends/test_broken_backends.py",
-    "tests/contract_tests/fuzzing/test_fuzz.py::test_a_valid_packet",
+    "tests/contract_tests/fuzzing/test_fuzz_packets.py::test_a_valid_packet",
     "tests/loadtests/test_load_refusals.py",
     "tests/contract_tests/reports/test_report_pages.py",
     "tests/packaging/test_wheel.py",

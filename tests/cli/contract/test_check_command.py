@@ -1,39 +1,22 @@
-"""``roomhook check``: verdicts, exit codes, reports and mistakes, as somebody at a command line meets them."""
+"""``roomhook check``: verdicts, exit codes and mistakes, as people at a command line meet them."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
-from chromium import browser
+from check_runs import FEW, PYTHON, fails, run
 from inner_pytest import PYTEST
 
-from roomhook.cli.contract.check_reports import FILES
 from roomhook.cli.main import main
-from roomhook.cli.shared.terminal import style_for_stdout
 from roomhook.contract_tests.app_backends.server import BackendServer
-from roomhook.contract_tests.reports.labels import SYMBOLS
-from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
-from roomhook.schemas import loader
 
 Golden = Callable[[str, str], None]
-
-FEW = ("--only", "ack,type,app-id,url.https", "--deadline", "10")
-"""Requirements that are judged in a moment, by a deadline that a busy machine keeps too."""
-
-PYTHON = sys.executable
 
 
 @pytest.fixture(scope="module")
@@ -66,30 +49,6 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bu[a-z2-9]{4}\d{5}\b", "uRUN", text)
     text = re.sub(r'"EventTime":\d{13}', '"EventTime":TIME', text)
     return re.sub(r"in \d+\.\d s", "in SECONDS s", text)
-
-
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that a mistake leaves on stderr."""
-    assert main(["check", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1, err
-    return err
-
-
-def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``roomhook`` as a program of its own."""
-    return subprocess.run(
-        [PYTHON, "-m", "roomhook", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        timeout=60,
-    )
 
 
 # ── whole ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,172 +94,6 @@ def test_a_run_in_which_nothing_was_judged_is_no_success(
 ) -> None:
     assert main(["check", server.url(), "--only", "sign"]) == 2
     assert "NOTHING JUDGED" in capsys.readouterr().out
-
-
-# ── reports ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_reports_are_written_as_files_and_told_on_stderr(
-    server: BackendServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kinds = ["json", "junit", "ndjson", "html", "sarif", "markdown"]
-    wanted = [part for kind in kinds for part in ("--report", kind)]
-    folder = tmp_path / "out" / "deep"
-    assert main(["check", server.url("app-id.near"), *FEW, *wanted, "--report-dir", str(folder)]) == 1
-    out, err = capsys.readouterr()
-    assert "wrote" not in out
-    names = ["roomhook.json", "roomhook-junit.xml", "roomhook.ndjson", "roomhook.html", "roomhook.sarif", "roomhook.md"]
-    assert err.splitlines() == [f"wrote {folder / name}" for name in names]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
-    report = json.loads((folder / "roomhook.json").read_bytes())
-    assert loader.problems("report", report) == []
-    lines = [json.loads(line) for line in (folder / "roomhook.ndjson").read_text(encoding="utf-8").splitlines()]
-    judged = {one["id"]: one["verdict"] for one in lines if one["event"] == "case-judged"}
-    assert judged == {one["id"]: one["verdict"] for one in report["requirements"]}
-    suites = ET.parse(folder / "roomhook-junit.xml").getroot()
-    assert (suites.get("failures"), suites.get("errors")) == ("1", "0")
-
-
-def test_reports_lie_in_a_folder_of_their_own_by_default(server: BackendServer, tmp_path: Path) -> None:
-    main(["check", server.url(), "--only", "ack.ok", "--report", "json"])
-    assert (tmp_path / "roomhook-report" / "roomhook.json").exists()
-
-
-@pytest.mark.parametrize("broken", [None, "ack.family", "ack.status", "bad.deep"])
-def test_every_run_makes_a_json_report_that_matches_its_schema(
-    server: BackendServer, broken: str | None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["check", server.url(broken), "--only", "ack,bad.deep,sign", "--format", "json"])
-    assert loader.problems("report", json.loads(capsys.readouterr().out)) == []
-
-
-def test_an_unreachable_target_is_in_every_report(
-    nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wanted = ["--report", "json", "--report", "junit", "--report", "html", "--report", "ndjson"]
-    assert main(["check", nobody, *wanted, "--report-dir", str(tmp_path)]) == 3
-    assert "UNREACHABLE" in capsys.readouterr().out
-    report = json.loads((tmp_path / "roomhook.json").read_bytes())
-    assert loader.problems("report", report) == []
-    assert (report["verdict"], report["exit_code"]) == ("unreachable", 3)
-    assert ET.parse(tmp_path / "roomhook-junit.xml").getroot().get("errors") == "1"
-    assert "<h1>Unreachable</h1>" in (tmp_path / "roomhook.html").read_text(encoding="utf-8")
-    last = (tmp_path / "roomhook.ndjson").read_text(encoding="utf-8").splitlines()[-1]
-    assert json.loads(last)["verdict"] == "unreachable"
-
-
-def test_github_gets_annotations_and_a_summary(
-    server: BackendServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    summary = tmp_path / "summary.md"
-    summary.write_text("an earlier step\n")
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    assert main(["check", server.url("app-id.near"), *FEW]) == 1
-    out, _ = capsys.readouterr()
-    (annotation,) = [line for line in out.splitlines() if line.startswith("::")]
-    assert annotation.startswith("::error title=app-id.near (MUST)::")
-    written = summary.read_text(encoding="utf-8")
-    assert written.startswith("an earlier step\n## ❌ Roomhook: DOES NOT CONFORM")
-    assert main(["check", server.url("app-id.near"), *FEW, "--format", "json"]) == 1
-    out, err = capsys.readouterr()
-    json.loads(out)
-    assert err.startswith("::error")
-
-
-def test_a_summary_that_can_not_be_written_does_not_hide_the_verdict(
-    server: BackendServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert main(["check", server.url(), "--only", "ack.ok"]) == 0
-    assert "GITHUB_STEP_SUMMARY can't be written" in capsys.readouterr().err
-
-
-def test_elsewhere_no_annotations_are_printed(server: BackendServer, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["check", server.url("app-id.near"), *FEW])
-    assert "::error" not in capsys.readouterr().out
-
-
-def test_the_page_of_a_real_run_in_a_browser(server: BackendServer, tmp_path: Path) -> None:
-    main(["check", server.url("app-id.near"), *FEW, "--report", "html", "--report-dir", str(tmp_path)])
-    with browser() as page:
-        page.open(tmp_path / "roomhook.html")
-        assert (page.complaints, page.requests) == ([], [(tmp_path / "roomhook.html").as_uri()])
-        assert page.evaluate("document.querySelector('h1').textContent") == "Does not conform"
-        assert page.evaluate("document.querySelector('.finding code').textContent") == "app-id.near"
-
-
-def test_secrets_stay_out_of_all_output(
-    server: BackendServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ROOMHOOK_TOKEN", "sesame-token")
-    wanted = [part for kind in ("json", "junit", "ndjson", "html", "sarif", "markdown") for part in ("--report", kind)]
-    secret = f"{server.url('app-id.near')}?token=sesame-query"
-    given = ["--header", "Authorization: Bearer sesame-header", *wanted, "--report-dir", str(tmp_path)]
-    assert main(["check", secret, *FEW, *given]) == 1
-    out, err = capsys.readouterr()
-    written = "".join(path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path.is_file())
-    assert "sesame" not in out + err + written
-    assert "Authorization: ***" in out
-
-
-# ── colour, width, letters ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def in_a_terminal(*arguments: str, **environment: str) -> str:
-    """What ``roomhook`` prints on a terminal."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [PYTHON, "-m", "roomhook", *arguments],
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "70", **environment},
-    )
-    os.close(theirs)
-    text = b""
-    while True:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # Linux's word for the end of a terminal
-            break
-        if not chunk:
-            break
-        text += chunk
-    os.close(ours)
-    process.wait()
-    return text.decode()
-
-
-def test_a_terminal_gets_colours_and_lines_of_its_width(server: BackendServer) -> None:
-    coloured = in_a_terminal("check", server.url("bad.scalar"), "--only", "bad.scalar,ack.ok,type")
-    assert "\x1b[33m" in coloured
-    plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
-    wide = [line for line in plain.splitlines() if len(line) > 70]
-    free = {"target", "sent", "source", "https:", "delivered:", "CONFORMS"}
-    assert {line.split()[0].partition("//")[0] for line in wide} <= free
-
-
-@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("CI", "true"), ("TERM", "dumb"), ("TERM", "xterm")])
-def test_colour_is_for_a_terminal_that_wants_it(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv(name, value)
-    assert ("\x1b[31m" in style_for_stdout()("word", "red")) == (value == "xterm")
-
-
-def test_a_file_gets_no_colours(server: BackendServer, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["check", server.url("bad.scalar"), "--only", "bad.scalar,ack.ok,type"])
-    assert "\x1b" not in capsys.readouterr().out
-
-
-def test_letters_that_a_terminal_lacks_are_written_another_way(server: BackendServer) -> None:
-    done = run("check", server.url("reason.unicode"), "--only", "reason.unicode", PYTHONIOENCODING="ascii")
-    assert done.returncode == 1, done.stderr
-    assert "FAIL  reason.unicode" in done.stdout
 
 
 # ── mistakes ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -369,90 +162,6 @@ def test_a_set_up_that_was_right_before_is_not_doubted(
     assert "--enter-first" in capsys.readouterr().out
 
 
-# ── --exec ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-BACKEND = f"{PYTHON} -m roomhook backend --listen 127.0.0.1:{{port}}"
-
-
-def test_a_target_of_ours_is_started_waited_for_and_stopped(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--exec", BACKEND, "http://127.0.0.1:{port}/reference", "--only", "ack.ok,type.leave"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    port = re.findall(r"127\.0\.0\.1:(\d+)", out)[0]
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(port))) != 0
-
-
-def test_the_last_lines_of_a_target_of_ours_are_shown_when_it_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    url = "http://127.0.0.1:{port}/broken/ack.status"
-    assert main(["check", "--exec", f"echo 'started by the test'; {BACKEND}", url, "--only", "ack"]) == 1
-    err = capsys.readouterr().err
-    assert err.startswith("the last lines of --exec:\nstarted by the test\n")
-
-
-def test_a_target_of_ours_that_dies_at_once_is_unreachable_in_every_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = "echo 'no module named app' >&2; exit 7  # {port}"
-    assert main(["check", "--exec", command, "--report", "junit", "--report-dir", str(tmp_path)]) == 3
-    out, err = capsys.readouterr()
-    assert "UNREACHABLE  --exec ended with exit code 7 before it listened; its last lines:\nno module named app" in out
-    assert err == f"wrote {tmp_path / 'roomhook-junit.xml'}\n"
-    error = ET.parse(tmp_path / "roomhook-junit.xml").getroot().find(".//error")
-    assert error is not None
-    assert "no module named app" in str(error.get("message"))
-
-
-def test_a_target_of_ours_that_never_listens_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--exec", "echo up; sleep 60  # {port}", "--wait-for", "0.5"]) == 3
-    assert "(--wait-for gives it longer); its last lines:\nup" in capsys.readouterr().out
-
-
-def test_a_target_of_ours_may_listen_on_the_port_that_the_url_names() -> None:
-    port = str(free_port())
-    url = f"http://127.0.0.1:{port}/reference"
-    assert main(["check", "--exec", BACKEND.replace("{port}", port), url, "--only", "ack.ok"]) == 0
-
-
-def test_a_port_that_is_taken_is_told_before_another_target_is_judged_in_place_of_ours(
-    server: BackendServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "or write {port} into the URL" in fails(capsys, "--exec", "sleep 60", server.url("reference"))
-
-
-def test_a_target_of_ours_is_stopped_when_the_job_is_cancelled(tmp_path: Path) -> None:
-    command = f"echo $$ > {tmp_path}/pid; exec sleep 60  # {{port}}"
-    with subprocess.Popen([PYTHON, "-m", "roomhook", "check", "--exec", command]) as cancelled:
-        pid = tmp_path / "pid"
-        while not (pid.exists() and pid.read_text()):
-            assert cancelled.poll() is None
-            time.sleep(0.02)
-        cancelled.terminate()
-        assert cancelled.wait(30) == 128 + signal.SIGTERM
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
-
-
-def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-
-    class Cancelled(subprocess.Popen[bytes]):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            started.append(self)
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(subprocess, "Popen", Cancelled)
-    before = signal.getsignal(signal.SIGTERM)
-    target = TargetProcess("exec sleep 60  # {port}", free_port(), wait_s=5)
-    with closing(target), pytest.raises(SystemExit), target:
-        pass
-    assert started[0].returncode == -signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 # ── whatever stands around it ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -511,11 +220,3 @@ def test_the_pytest_package_comes_to_the_same_verdicts(
     assert set(told) == set(judged), done.stdout
     assert all(judged[one] in words[word] for one, word in told.items())
     assert done.returncode == code
-
-
-def test_the_reference_of_reports_names_every_kind_and_file() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "reference-reports.md").read_text(encoding="utf-8")
-    for kind, (file, _) in FILES.items():
-        assert f"| `{kind}` | {file} |" in page
-    for verdict, sign in SYMBOLS.items():
-        assert f"| `{verdict}` | `{sign}` |" in page
