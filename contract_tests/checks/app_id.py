@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.case import Case, taken_as_valid
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft, raw_query
+from roomhook.contract_tests.harness.foreign_app import other_region
 from roomhook.contract_tests.harness.refusals import need_explicit_refusal, refuses, refuses_known
 from roomhook.simulator.protocol.response_check import Violation, header
 
-__all__ = ["other_region"]
+__all__: list[str] = []
 
 
 def _own(case: Case) -> str:
     return str(case.run.settings.sdkappid)
-
-
-def other_region(own: str) -> str:
-    """An id as another region's console hands them out: 14… in China, 20… elsewhere; never the own one."""
-    prefix = "2000" if own[:2] != "20" else "1400"
-    return prefix + "".join(str((int(digit) + 5) % 10) for digit in own[-6:].rjust(6, "7"))
 
 
 def _next_digit(own: str, position: int) -> str:
@@ -110,7 +105,7 @@ def recovers(case: Case) -> None:
             exchange = case.send_valid(case.leave(), connection=connection)
         if exchange.acknowledged:
             return
-        if is_connection_loss(exchange) and exchange.reused:
+        if exchange.cut_off and exchange.reused:
             case.acknowledges(case.leave(), note="a valid callback on a new connection after a refused one")
             return
     case.needs("http.reuse")

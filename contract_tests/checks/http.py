@@ -12,7 +12,7 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
-from roomhook.contract_tests.harness.case import Case, is_connection_loss, taken_as_valid
+from roomhook.contract_tests.harness.case import Case, taken_as_valid
 from roomhook.contract_tests.harness.effects import leave_draft
 from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
 from roomhook.contract_tests.model.exchange import Exchange
@@ -44,7 +44,7 @@ def reuse(case: Case) -> None:
             _blame_surplus(case)
             return
         failed.append(exchange)
-        if len(failed) > 1 and not is_connection_loss(exchange):
+        if len(failed) > 1 and not exchange.cut_off:
             break
     verify_target_alive(case.run)
     _unless_flaky(case, failed[-1])
@@ -306,7 +306,7 @@ def idle(case: Case) -> None:
         case.send_valid(case.leave(), connection=connection)
         case.run.pause(1.0)
         exchange = case.send_valid(case.leave(), connection=connection)
-        if is_connection_loss(exchange) and exchange.reused:
+        if exchange.cut_off and exchange.reused:
             exchange = case.send_valid(case.leave(), connection=connection)
     if not exchange.acknowledged:
         case.blame_unacknowledged(exchange, "a callback on a connection that was idle for a second")

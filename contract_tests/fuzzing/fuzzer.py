@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from roomhook.contract_tests.fuzzing.search import Search, budget_s
 from roomhook.contract_tests.fuzzing.strategies import Mutation, described, near_misses, valid_topics
 from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
-from roomhook.contract_tests.harness.case import Case, is_connection_loss, is_server_error
+from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.crash import CRASH_HINT, crash_of
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.exchange import Exchange
@@ -104,7 +105,7 @@ class _Fuzz:
             f"{what}; {small}, it departs from the baseline in {point}{after}",
             Violation(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
             cause=breach.requirement or None,
-            hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else ''} {again}".strip(),
+            hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else CRASH_HINT} {again}".strip(),
         )
 
 
@@ -137,17 +138,18 @@ class _NearMisses(_Fuzz):
         run = self.case.run
         comebacks = run.line.comebacks
         first = exchange = self.send(departure)
-        if exchange.hung or is_connection_loss(exchange):
+        if exchange.hung or exchange.cut_off:
             self.pulse()
-        if (exchange.hung or is_server_error(exchange)) and not run.lost:
+        if (exchange.hung or exchange.cut_off or exchange.server_error) and not run.lost:
             exchange = self.send(departure)
         gone = bool(run.lost) or run.line.comebacks > comebacks
-        return first if gone or exchange.hung or is_server_error(exchange) else None
+        return first if gone or exchange.hung or crash_of(run, exchange) else None
 
     def breach(self, exchange: Exchange) -> tuple[str, Violation]:
         packet = "a generated packet that is just not valid"
-        if is_server_error(exchange):
+        if exchange.server_error:
             return f"{packet} got a server error", Violation("", "any answer below 500", f"HTTP {exchange.status}")
-        what = f"{packet} got no answer" if exchange.hung else f"{packet} took the target away"
+        silent = exchange.hung or (exchange.cut_off and not self.case.run.lost)
+        what = f"{packet} {'got no answer' if silent else 'took the target away'}"
         actual = f"it {exchange.outcome.explained}" if exchange.answer is None else f"HTTP {exchange.status}"
         return what, Violation("", "any answer below 500, from a target that goes on", actual)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from roomhook.contract_tests.harness import room_setup
 from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
 from roomhook.contract_tests.harness.context import RunContext
+from roomhook.contract_tests.harness.crash import CRASH_HINT, crash_of
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.observations import Observation
@@ -18,10 +18,9 @@ from roomhook.contract_tests.model.register import Requirement, load_register
 from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Verdict
 from roomhook.contract_tests.transport.client import Connection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
-from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Violation, check_response
 
-__all__ = ["Case", "Judge", "is_connection_loss", "is_server_error", "taken_as_valid"]
+__all__ = ["Case", "Judge", "taken_as_valid"]
 
 Judge = Callable[[Requirement], CaseJudged]
 """Gives the verdict on another requirement, on which a case builds."""
@@ -174,7 +173,7 @@ class Case:
         )
 
     def survives(self, draft: CallbackDraft, what: str, *, watched: str = "") -> Exchange:
-        """*draft* must be answered, and not by a server error; any other answer will do.
+        """*draft* must be answered, and without a crash; any other answer will do.
 
         *watched* names a leave that need not be acknowledged, but that must be applied if it is.
         """
@@ -185,11 +184,11 @@ class Case:
                 exchange, f"{what} got no answer", Violation("", "any answer below 500", exchange.detail or "none")
             )
         else:
-            self.blame_server_error(exchange, what)
+            self.blame_crash(exchange, what)
         return exchange
 
     def rejects(self, draft: CallbackDraft, what: str) -> Exchange:
-        """*draft* is no valid callback: neither a clean OK nor a server error will do."""
+        """*draft* is no valid callback: neither a clean OK nor a crash will do."""
         exchange = self._patiently(draft)
         if taken_as_valid(exchange):
             self.blame(
@@ -198,7 +197,7 @@ class Case:
                 Violation("", "no clean OK: the event is lost silently", "a clean OK"),
             )
         else:
-            self.blame_server_error(exchange, what)
+            self.blame_crash(exchange, what)
         return exchange
 
     def blame(
@@ -256,33 +255,23 @@ class Case:
         self.run.observations.add("ack.margin", seen)
 
     def _patiently(self, draft: CallbackDraft, *, watched: str = "") -> Exchange:
-        """Send, and again if the answer hangs or is a server error: once proves nothing."""
+        """Send, and again without an answer or after a server error: once proves nothing."""
         exchange = self.send(self.prepare_valid(draft, note=watched) if watched else draft)
         for _ in range(self.run.repeats - 1):
-            if not (exchange.hung or is_server_error(exchange)):
+            if not (exchange.hung or exchange.cut_off or exchange.server_error):
                 break
             exchange = self.send(draft)
         return exchange
 
-    def blame_server_error(self, exchange: Exchange, what: str) -> None:
-        """Add the finding for an answer to *what* that is a server error, if it is one."""
-        if is_server_error(exchange):
+    def blame_crash(self, exchange: Exchange, what: str) -> None:
+        """Add the finding for a handler that crashed on *what*, if it did."""
+        breach = crash_of(self.run, exchange)
+        if breach is not None:
             verify_target_alive(self.run)
-            self.blame(
-                exchange, f"{what} got a server error", Violation("", "any answer below 500", f"HTTP {exchange.status}")
-            )
+            seen = "got a server error" if exchange.answer is not None else "got no answer"
+            self.blame(exchange, f"{what} {seen}", breach, hint=CRASH_HINT)
 
 
 def taken_as_valid(exchange: Exchange) -> bool:
     """Whether the answer is a clean OK, however late it came."""
     return exchange.answer is not None and not check_response(exchange.answer, deadline_ms=float("inf")).refused
-
-
-def is_server_error(exchange: Exchange) -> bool:
-    """Whether the answer is a 5xx."""
-    return exchange.status is not None and exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def is_connection_loss(exchange: Exchange) -> bool:
-    """Whether the connection ended before any byte of an answer."""
-    return exchange.outcome in {DeliveryOutcome.RESET, DeliveryOutcome.CLOSED}

@@ -25,7 +25,7 @@ def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: boo
             aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
         )
     elif not server_error_ok:
-        case.blame_server_error(exchange, what)
+        case.blame_crash(exchange, what)
     return exchange
 
 

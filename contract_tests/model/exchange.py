@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
@@ -57,6 +58,16 @@ class Exchange:
     def hung(self) -> bool:
         """No whole answer even after the patience beyond the deadline."""
         return self.answer is None and self.outcome is DeliveryOutcome.TIMEOUT
+
+    @property
+    def cut_off(self) -> bool:
+        """The connection ended before any byte of an answer."""
+        return self.outcome in {DeliveryOutcome.RESET, DeliveryOutcome.CLOSED}
+
+    @property
+    def server_error(self) -> bool:
+        """The answer is a 5xx."""
+        return self.status is not None and self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def late(self) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
-from roomhook.contract_tests.checks.app_id import other_region
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
+from roomhook.contract_tests.harness.foreign_app import other_region
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 

@@ -322,8 +322,8 @@ class TestRequirements:
         assert main(["requirements", "--only", "bad.field-type.room-id"]) == 0
         assert capsys.readouterr().out.splitlines()[1:4] == [
             "  bad.field-type.room-id  SHOULD",
-            "    The App backend answers without 5xx when",
-            "    RoomId is not a string.",
+            "    The App backend does not crash when RoomId is",
+            "    not a string.",
         ]
 
     def test_gives_the_same_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
