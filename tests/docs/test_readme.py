@@ -61,7 +61,3 @@ def test_the_configuration_is_accepted(
     (tmp_path / "roomhook.toml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert main(["check", "http://127.0.0.1:9/", "--list"]) == 0, capsys.readouterr().err
-
-
-def test_architecture_fits_on_two_pages() -> None:
-    assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 160
