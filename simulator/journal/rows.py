@@ -65,7 +65,7 @@ class Rows:
             (number, one.time_ms, one.command, one.client_ip, one.platform, one.body, one.query)
             for number, one in zip(count(record.first_event), record.events, strict=False)
         ]
-        self.answers += [(answer_id(one.received), one.received) for one in record.results if one.received]
+        self.answers += [(results[one.id][0], one.received) for one in record.results if one.received]
         begun, ends = self._begun, self._ends
         for key, code, result, sent_ns, done_ns in record.ended:
             sent_us, done_us = (sent_ns + offset) // 1000, (done_ns + offset) // 1000
@@ -101,7 +101,7 @@ class Rows:
             (_IN_DOUBT, in_doubt),
             (_REMARK, self._remarks),
             (_SIGNED, self._signed),
-            ("INSERT OR IGNORE INTO answers VALUES (?,?)", self.answers),
+            ("INSERT OR IGNORE INTO answers VALUES (?,?)", sorted(self.answers)),
             ("INSERT OR IGNORE INTO signatures VALUES (?,?)", self._signatures),
             (_RECEIVED, self._received),
             ("UPDATE runs SET ended_us = ? WHERE id = ?", self.run_ends),

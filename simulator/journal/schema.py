@@ -150,6 +150,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -32768")  # KiB
     connection.executescript(_INDEXED)
     return connection
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, Self
@@ -29,6 +30,9 @@ _EVENT: Final = "time_ms, command, client_ip, platform, body, query"
 _UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({IS_FINAL} OR {IS_DELIVERED}))"  # noqa: S608 (our own text)
 _BLOCK: Final = 128
 _KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_LARGE: Final = 4096
+"""The sender gives equal answers of up to this size the same result."""
+
 _MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
 """Results that are remembered, to write each once, may take this much memory."""
 
@@ -197,7 +201,7 @@ class Journal:
 
     def _add(self, result: AttemptResult) -> tuple[int, int]:
         """Write down a *result* that is not known yet."""
-        code = EndCode(result.outcome, result.status).packed
+        code = _result_code(result.outcome, result.status)
         number, is_new = self._known.add(result, code)
         if is_new:
             self._results.append(ResultRow(number, " ".join(result.breaches), result.note, result.received))
@@ -209,29 +213,34 @@ class _KnownResults:
 
     def __init__(self) -> None:
         self._by_identity: dict[AttemptResult, tuple[int, int]] = {}
-        self._by_content: dict[tuple[int, tuple[str, ...], str, bytes], int] = {}
+        self._large: dict[tuple[int, bytes], int] = {}
         self._bytes = self._last = 0
         self.get = self._by_identity.get
 
     def add(self, result: AttemptResult, code: int) -> tuple[int, bool]:
-        """The id of *result*, and whether nothing equal is known."""
-        size = 256 + len(result.received) + len(result.body)
-        if self._bytes + size > _MOST_KNOWN_BYTES:
+        """The id of *result*, and whether it is to be written down: large answers are, once for all that are equal."""
+        size = len(result.received)
+        self._bytes += 256 + 2 * size
+        if self._bytes > _MOST_KNOWN_BYTES:
             self.clear()
-        self._bytes += size
-        content = code, result.breaches, result.note, result.received
-        number = self._by_content.get(content)
+        number = self._large.get((code, result.received)) if size > _LARGE else None
         if is_new := number is None:
-            self._last += 1
-            self._by_content[content] = number = self._last
+            self._last = number = self._last + 1
+            if size > _LARGE:
+                self._large[code, result.received] = number
         self._by_identity[result] = code, number
         return number, is_new
 
     def clear(self) -> None:
         """Know nothing any more; ids are never given twice."""
         self._by_identity.clear()
-        self._by_content.clear()
+        self._large.clear()
         self._bytes = 0
+
+
+@cache
+def _result_code(outcome: str, status: int) -> int:
+    return EndCode(outcome, status).packed
 
 
 def _event(fields: Sequence[Any]) -> CallbackEvent:

@@ -156,6 +156,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # packets hold any letter, and some terminals only ASCII
     code = _run(arguments)
+    if code == _INTERRUPTED:
+        # If Ctrl-C interrupted an exec() of text, as dataclasses use when they are imported, Python dies of SIGINT at
+        # its end although the interrupt was caught; the next exec() forgets that.
+        exec("")  # noqa: S102
     return _flushed(sys.stdout) or code
 
 
