@@ -27,6 +27,7 @@ TOGETHER = (
     "tests/packaging/test_wheel.py",
     "tests/pages/test_pages_fit.py",
     "tests/pipelines/test_pipelines.py::test_the_action",
+    "tests/pipelines/test_containers.py",
 )
 """Tests that share what takes long to make, by how their ids begin: every process would make it anew."""
 
