@@ -43,8 +43,8 @@ def _dumped(**options: Any) -> Callable[[dict[str, Any]], bytes]:
     return lambda packet: json.dumps(packet, **options).encode()
 
 
-def _shuffled(packet: dict[str, Any]) -> bytes:
-    return json.dumps(dict(sorted(packet.items(), reverse=True)), separators=(",", ":")).encode()
+def _sorted(*, reverse: bool) -> Callable[[dict[str, Any]], bytes]:
+    return lambda packet: json.dumps(dict(sorted(packet.items(), reverse=reverse)), separators=(",", ":")).encode()
 
 
 _ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
@@ -65,7 +65,6 @@ _ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "operator.other": _kicked,
     "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5500),
     "packet.extra-field": lambda case: case.leave(RoomType="Conference", Extra={"nested": [1, None, True]}),
-    "packet.key-order": lambda case: case.leave().sent_as(body=_shuffled),
     "packet.whitespace": lambda case: case.leave().sent_as(body=_dumped(indent="\t")),
 }
 
@@ -111,6 +110,13 @@ def unicode_rooms(case: Case) -> None:
     """RoomIds within the Basic Multilingual Plane and beyond it, where a character takes four bytes."""
     for end in ("会议室", "\N{GRINNING FACE}"):
         case.acknowledges(case.leave(RoomId=f"{case.room()}-{end}"), note=f"a RoomId with {end}")
+
+
+@check("packet.key-order")
+def key_order(case: Case) -> None:
+    """Keys by the alphabet and against it, so that each of two stands first once."""
+    for reverse, how in ((True, "against the alphabet"), (False, "by the alphabet")):
+        case.acknowledges(case.leave().sent_as(body=_sorted(reverse=reverse)), note=f"a packet with its keys {how}")
 
 
 @check("id.numeric")

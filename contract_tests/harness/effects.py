@@ -34,7 +34,7 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Members leave; ``fields`` replace those of the packet."""
+    """Members leave; ``fields`` replace those of the packet, in which a short name stands for its account."""
 
     at: int
     who: tuple[str, ...] = ("a",)
@@ -93,7 +93,8 @@ def act(case: Case, room: str, event: Enter | Leave, people: dict[str, str], beg
         if failed is not None:
             raise NotJudgedError(f"{ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual}")
         return None
-    draft = leave_draft(case, room, accounts, EventTime=at, **dict(event.fields))
+    fields = {name: people.get(value, value) if isinstance(value, str) else value for name, value in event.fields}
+    draft = leave_draft(case, room, accounts, EventTime=at, **fields)
     return deliver(case, case.build(draft))
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from itertools import takewhile
 from typing import Any, Final
 
 from roomhook.contract_tests.app_backends.broken.registry import breaks
-from roomhook.contract_tests.app_backends.reference.backend import MemberEvent, ReferenceBackend
+from roomhook.contract_tests.app_backends.reference.backend import (
+    IncomingCallback,
+    MemberEvent,
+    ReferenceBackend,
+    RefusedCallback,
+)
 
 __all__: list[str] = []
 
@@ -158,3 +164,24 @@ class _LeavesEverywhere(ReferenceBackend):
         for account in event.member_list_account:
             for room in self.rooms.get(account, ()):
                 self.presence.leave(room, [account], event.event_time)
+
+
+@breaks("effect.combined")
+class _ReasonsForKicks(ReferenceBackend):
+    """Takes nobody out who was kicked without a Reason."""
+
+    def leave(self, event: MemberEvent) -> None:
+        if event.type != "Kicked" or event.reason:
+            super().leave(event)
+
+
+@breaks("effect.command")
+class _EveryListLeaves(ReferenceBackend):
+    """Takes every command that lists members, and is no enter, for a leave."""
+
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
+        event = super().read(callback)
+        if event is None:
+            with suppress(RefusedCallback):
+                event = self.parse(callback.body.replace(b'"RoomId"', b'"Type":"Leave","RoomId"', 1), MemberEvent)
+        return event

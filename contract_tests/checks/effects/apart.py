@@ -57,8 +57,9 @@ def _signs(base: str, longest: int) -> Iterator[_Twins]:
     for number, sign in enumerate(_SIGNS if longest == _LONGEST_ACCOUNT else _SIGNS_OF_ROOMS):
         own = f"{base}{number}"
         how = _MEANINGS.get(sign, "cut, split or stripped at it")
-        yield _Twins(f"{how}: {sign}", f"{own}{sign}a", (f"{own}{sign}b", f"{own}a", f"{own}xa"))
+        yield _Twins(f"{how}: {sign}", f"{own}{sign}a", (f"{own}{sign}b", f"{own}z{sign}a", f"{own}a", f"{own}xa"))
     yield _Twins("compared by a glob", f"{base}[a-f]", (f"{base}e",))
+    yield _Twins("normalised as a path", f"{base}p/./b", (f"{base}p/b", f"{base}p//b"))
     yield _Twins("taken for what objects have", "__proto__", ("constructor",))
 
 
@@ -76,6 +77,9 @@ def _folded(base: str, _: int) -> Iterator[_Twins]:
     yield _Twins("trimmed", f"{base}b ", (f"{base}b",))
     yield _Twins("compared without accents", f"{base}e", (f"{base}\u00e9",))
     yield _Twins("put into one Unicode normal form", f"{base}c\u0327", (f"{base}\u00e7",))
+    yield _Twins("compared without case beyond ASCII", f"{base}\u00df", (f"{base}ss",))
+    yield _Twins("taken for an address", f"{base}@Ab", (f"{base}@aB",))
+    yield _Twins("kept in Latin-1", f"{base}\u4f1a", (f"{base}\u8bae", f"{base}?"))
     yield _Twins("put into one width", f"{base}7", (f"{base}\uff17",))
     yield _Twins("stripped of what is invisible", f"{base}\u200bz", (f"{base}z",))
     yield _Twins("cut to the Basic Multilingual Plane", f"{base}\U0001f600", (f"{base}\U0001f601", f"{base}\ufffd"))
@@ -83,6 +87,7 @@ def _folded(base: str, _: int) -> Iterator[_Twins]:
 
 _LONGEST_ACCOUNT: Final = 32
 _LONGEST_ROOM: Final = 48
+_ROOMS_AT_MOST: Final = 3
 _SIGNS: Final = "_%.*-@#,:;'\"\\/|&?=!$<>{}()+^~`"
 _SIGNS_OF_ROOMS: Final = "_%.-@#,:;'\\/|"
 _MEANINGS: Final = {
@@ -187,7 +192,7 @@ def _leave_beside_a_like_key(case: Case, base: str, separator: str) -> None:
 
 def _leave_one_room(case: Case, twins: _Twins) -> None:
     both = case.account()
-    own = {room: case.account() for room in (twins.one, *twins.others[:2])}
+    own = {room: case.account() for room in (twins.one, *twins.others[:_ROOMS_AT_MOST])}
     if any(case.bring_in([both, account], room, together=True) is not None for room, account in own.items()):
         return
     exchange = case.send_valid(case.build(leave_draft(case, twins.one, [both])))

@@ -19,6 +19,12 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 
 __all__: list[str] = []
 
+_OTHER_COMMANDS: Final = (
+    "Room.CallbackAfterCreateRoom",
+    "Room.CallbackAfterUpdateRoomInfo",
+    "Room.CallbackAfterSomethingNew",
+    "Mic.CallbackAfterSeatInfoChanged",
+)
 _METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
 _PARTED: Final = {"Leave": "left", "Kicked": "was kicked", "Expired": "dropped out"}
 _ACKNOWLEDGED: Final = {
@@ -136,6 +142,22 @@ def foreign_app(case: Case) -> None:
         case,
         lambda case, room, account: [leave_draft(case, room, [account]).url(SdkAppid=other)],
         f"a leave of SdkAppid {other}",
+    )
+
+
+@check("effect.command")
+def other_commands(case: Case) -> None:
+    """Commands of the family that are no leave, and one that nobody has heard of, take nobody out."""
+    case.needs("effect.leave")
+    case.needs("command.sibling")
+    case.needs("command.unknown")
+    _unchanged(
+        case,
+        lambda case, room, account: [
+            leave_draft(case, room, [account], CallbackCommand=command, Type=ABSENT).url(CallbackCommand=command)
+            for command in _OTHER_COMMANDS
+        ],
+        "other commands of the family that list a member",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.drafts import ABSENT
 from roomhook.contract_tests.harness.effects import Enter, Episode, Leave, act, blame_state, deliver, leave_draft, play
 
 __all__: list[str] = []
@@ -17,6 +19,7 @@ _DAY_MS: Final = 86_400_000
 _LONG_VISITS: Final = (1, 24, 49)
 """Days: EventTimes that far apart change their order when they are cut to 31 or 32 bits."""
 _TWENTY: Final = tuple(f"m{number}" for number in range(20))
+_TWELVE: Final = _TWENTY[:12]
 
 
 def _counted(count: int) -> Episode:
@@ -51,6 +54,18 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
             "after a kick, and then an older enter that arrived late",
             (Enter(0), Leave(2000, ("a",), _KICKED), Enter(1000)),
         ),
+        Episode(
+            "after two leaves, and then an enter between them in time",
+            (Enter(0), Leave(1000), Leave(3000), Enter(2000)),
+        ),
+        Episode(
+            "after twelve left, and then older enters of them arrived late",
+            (
+                *(Enter(number, (one,)) for number, one in enumerate(_TWELVE)),
+                *(Leave(2000 + number, (one,)) for number, one in enumerate(_TWELVE)),
+                *(Enter(1000 + number, (one,)) for number, one in enumerate(_TWELVE)),
+            ),
+        ),
     ),
     "effect.second-leave": (
         Episode(
@@ -81,7 +96,7 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
         Episode("after a leave that lists one account twice", (Enter(0), Leave(1000, ("a", "a")))),
         Episode(
             "after a leave that lists one account twice beside another",
-            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a", "b", "a"))),
+            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2, ("c",)), Leave(1000, ("a", "a", "b"))),
             frozenset("c"),
         ),
     ),
@@ -95,6 +110,11 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
             "after a leave that lists an unknown account first",
             (Enter(0, ("a",)), Enter(2, ("c",)), Leave(1000, ("nobody", "a"))),
             frozenset("c"),
+        ),
+        Episode(
+            "after a leave of two, one of whom has come back since",
+            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2000, ("a",)), Leave(1000, ("a", "b"))),
+            frozenset("a"),
         ),
         Episode(
             "after a leave of somebody who was not inside",
@@ -141,11 +161,35 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
 """Requirement to its episodes, which share a room and tell people apart."""
 
 
+_OPERATORS: Final = {"themselves": "a", "another member": "b", "somebody outside": "administrator"}
+_REASONS: Final = {"no Reason": ABSENT, "an empty Reason": "", "a Reason": "left the room"}
+
+
+def _combined(method: str, operator: str, reason: str) -> Episode:
+    fields = (("Type", method), ("Operator_Account", _OPERATORS[operator]), ("Reason", _REASONS[reason]))
+    return Episode(
+        f"after a leave of Type {method} by {operator} with {reason}",
+        (Enter(0, ("a",)), Enter(1, ("b",)), Leave(1000, ("a",), fields)),
+        frozenset("b"),
+    )
+
+
+@check("effect.combined")
+def combined(case: Case) -> None:
+    """Each check-out method with each kind of operator and Reason, where each of the three alone is applied."""
+    for one in ("effect.leave", "effect.kicked", "effect.expired", "operator.other", "reason.empty"):
+        case.needs(one)
+    _need_enters(case)
+    methods = ("Leave", "Kicked", "Expired")
+    play(case, [_combined(*each) for each in itertools.product(methods, _OPERATORS, _REASONS)])
+
+
 _BUILDS_ON: Final = {
-    "effect.late-enter": "effect.rejoin",
-    "effect.repeated-account": "effect.all-members",
-    "effect.unknown-account": "effect.all-members",
-    "effect.kick-twenty": "effect.all-members",
+    "effect.second-leave": ("effect.kicked",),
+    "effect.late-enter": ("effect.kicked", "effect.rejoin"),
+    "effect.repeated-account": ("effect.all-members",),
+    "effect.unknown-account": ("effect.all-members", "effect.rejoin"),
+    "effect.kick-twenty": ("effect.all-members",),
 }
 """What must hold before more is asked."""
 
@@ -153,11 +197,12 @@ _BUILDS_ON: Final = {
 @check(*_EPISODES)
 def episodes(case: Case) -> None:
     """Events in an order, at times or in lists that a real Room backend may send."""
-    case.needs("effect.leave")
-    if case.requirement.id in _BUILDS_ON:
-        case.needs(_BUILDS_ON[case.requirement.id])
+    for one in ("effect.leave", *_BUILDS_ON.get(case.requirement.id, ())):
+        case.needs(one)
     _need_enters(case)
     play(case, _EPISODES[case.requirement.id])
+    if case.requirement.id == "effect.late-enter" and not case.findings:
+        play(case, _EPISODES[case.requirement.id][1:2])  # alone, so that the room is empty in between
     if case.requirement.id == "effect.reconnect" and not case.findings:
         _listed_once(case)
     if case.requirement.id == "effect.same-time" and not case.findings:
