@@ -27,6 +27,7 @@ _REUSES: Final = 20
 _SURPLUS_WAIT_S: Final = 0.05
 _IDLE_CLOSE: Final = re.compile(rb"HTTP/1\.[01] 408 ")
 _PARALLEL: Final = 16
+_IDLE_S: Final = 0.55
 _BURST: Final = 200
 _ENTERED_TOGETHER: Final = 20
 _RATE_WINDOW_S: Final = 1.1
@@ -128,7 +129,7 @@ def _accepted(exchange: Exchange, *, deadline: bool) -> bool:
 
 
 def _leaves(case: Case, count: int) -> list[CallbackRequest]:
-    return [case.prepare_valid() for _ in range(count)]
+    return [case.prepare_valid(room=case.room()) for _ in range(count)]
 
 
 @check("http.parallel")
@@ -300,13 +301,13 @@ def half_request(case: Case) -> None:
 
 @check("http.idle")
 def idle(case: Case) -> None:
-    """A connection used again after a second; one that was closed meanwhile is opened anew."""
+    """A connection used again after half a second; one that was closed meanwhile is opened anew."""
     case.needs("http.reuse")
     with case.run.line.client.connection() as connection:
         case.send_valid(case.leave(), connection=connection)
-        case.run.pause(1.0)
+        case.run.pause(_IDLE_S)
         exchange = case.send_valid(case.leave(), connection=connection)
         if exchange.cut_off and exchange.reused:
             exchange = case.send_valid(case.leave(), connection=connection)
     if not exchange.acknowledged:
-        case.blame_unacknowledged(exchange, "a callback on a connection that was idle for a second")
+        case.blame_unacknowledged(exchange, "a callback on a connection that was idle for half a second")

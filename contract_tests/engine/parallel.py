@@ -1,12 +1,12 @@
-"""Several cases at a time, for a target that is slow over each callback but takes several at once: a distant one."""
+"""Several cases at a time: those that wait on purpose, and all for a target that is slow but takes several at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Thread
 from typing import Final
 
-from roomhook.contract_tests.harness.case import Judge
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.room_setup import prepare
@@ -14,42 +14,73 @@ from roomhook.contract_tests.harness.target_health import wait_until_recovered
 from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.verdicts import CaseJudged
 
-__all__ = ["judged_in_lanes"]
+__all__ = ["judged_in_lanes", "start_waiting"]
 
-_LANES: Final = 6
+_LANES: Final = 16
 _SLOW_MS: Final = 100
 """How long a callback takes at least before anybody minds that cases wait for each other."""
 
 _MAY_SHARE: Final = (
     frozenset(
-        ["type", "members", "count", "reason", "id", "operator", "time", "url", "app-id", "command", "packet", "sign"]
+        [
+            *("type", "members", "count", "reason", "id", "operator", "time", "url", "app-id", "command", "packet"),
+            *("sign", "http", "duplicate", "effect"),
+        ]
     ),
     frozenset(["bad"]),
 )
 """The groups whose cases may share the target, in two rounds: bad input may spoil what comes after it."""
 
-_SUM_UP: Final = frozenset({"bad.alive", "bad.no-leak"})
+_ALONE: Final = ("bad.alive", "bad.no-leak", "http.parallel", "http.burst", "http.half-request", "duplicate.parallel")
+_ALONE_IN_EFFECTS: Final = ("effect.parallel", "effect.burst", "effect.duplicate-parallel", "effect.applied")
+_WAITING: Final = ("http.idle", "http.slow-body", "http.split-head")
+"""Cases that wait on purpose, and may do so beside everything else."""
+_PATIENT_MS: Final = 1500
+"""The deadline from which on nobody is late who has to wait for a case that waits."""
+
+Trial = Callable[[Requirement], CaseJudged | None]
+"""Judges a requirement in company: gives its verdict if it passes, and None if it must be judged alone."""
 
 
-def judged_in_lanes(run: RunContext, judge: Judge, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
-    """The verdicts on those *requirements* whose cases may share the target, if it is worth it, as they are reached."""
+def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> None:
+    """Let those of *requirements* that wait on purpose do so in threads of their own, beside all the others."""
+    waiting = [one for one in requirements if one.id in _WAITING]
+    if _may_share(run) and run.settings.deadline_ms >= _PATIENT_MS and len(waiting) < len(requirements):
+        for one in waiting:
+            Thread(target=trial, args=(one,), name=f"roomhook-{one.id}", daemon=True).start()
+
+
+def judged_in_lanes(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
+    """The passes among those *requirements* whose cases may share the target, if it is worth it, as they come.
+
+    What does not pass in company is judged again alone, since a neighbour may be at fault.
+    """
     lanes = _lanes_for(run)
     if lanes == 1:
         return
     for groups in _MAY_SHARE:
-        shared = [one for one in requirements if one.group in groups and one.id not in _SUM_UP]
+        shared = [
+            one for one in requirements if one.group in groups and not one.id.startswith(_ALONE + _ALONE_IN_EFFECTS)
+        ]
         with ThreadPoolExecutor(lanes, thread_name_prefix="roomhook-lane") as pool:
             try:
-                for judged in as_completed([pool.submit(judge, one) for one in shared]):
-                    yield judged.result()
+                for judged in as_completed([pool.submit(trial, one) for one in shared]):
+                    passed = judged.result()
+                    if passed is not None:
+                        yield passed
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what has begun, and for no more
 
 
+def _may_share(run: RunContext) -> bool:
+    """Whether cases have rooms and members of their own, and the target to themselves."""
+    return not (run.settings.proxy or run.settings.room or run.settings.members)
+
+
 def _lanes_for(run: RunContext) -> int:
     """How many cases the target takes at a time without answering each the later for it."""
-    settings, latency_ms = run.settings, run.line.latency_ms
-    if latency_ms < _SLOW_MS or settings.proxy or settings.room or settings.members:
+    latency_ms = run.line.latency_ms
+    if latency_ms < _SLOW_MS or not _may_share(run):
         return 1
     builder = run.builder("ack.ok")
     callbacks = [prepare(run, builder, CallbackDraft()) for _ in range(_LANES)]

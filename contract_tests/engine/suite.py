@@ -11,7 +11,7 @@ from typing import Final
 from roomhook.contract_tests.checks.baseline import OBSERVED
 from roomhook.contract_tests.checks.registry import load_checks
 from roomhook.contract_tests.engine.opening import open_run
-from roomhook.contract_tests.engine.parallel import judged_in_lanes
+from roomhook.contract_tests.engine.parallel import judged_in_lanes, start_waiting
 from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
@@ -79,6 +79,8 @@ class SuiteRun:
         """What is wrong with the baseline; None until the run is open."""
         self._judged: dict[str, CaseJudged] = {}
         self._turns: dict[str, threading.RLock] = {}
+        self._company = threading.local()
+        """Whether this thread's cases run beside others."""
 
     @property
     def summary(self) -> Summary:
@@ -95,9 +97,9 @@ class SuiteRun:
         self.open()
         if self.summary.outcome is not RunOutcome.UNREACHABLE:
             early: set[str] = set()
-            for judged in judged_in_lanes(self.context, self.verdict_on, wanted):
+            for judged in judged_in_lanes(self.context, self._trial, wanted):
                 early.add(judged.requirement.id)
-                yield judged
+                yield self._weighed(judged)
             yield from (self.verdict_on(one) for one in wanted if one.id not in early)
         yield self._finished()
 
@@ -128,6 +130,8 @@ class SuiteRun:
             leave = self.judge(load_register()["effect.leave"])
             if leave.verdict is Verdict.PASS:
                 self.context.ledger = EffectLedger()
+        if not self._baseline and self.summary.outcome is not RunOutcome.UNREACHABLE:
+            start_waiting(self.context, self._trial, self.wanted())
 
     def verdict_on(self, requirement: Requirement) -> CaseJudged:
         """The verdict on one requirement as it is reported, known failures weighed; the run must be open."""
@@ -136,9 +140,19 @@ class SuiteRun:
     def judge(self, requirement: Requirement) -> CaseJudged:
         """What came out for one requirement, known or not; the run must be open."""
         with self._turns.setdefault(requirement.id, threading.RLock()):
-            if requirement.id not in self._judged:
-                self._judged[requirement.id] = self._first_verdict_on(requirement)
-            return self._blamed().get(requirement.id) or self._judged[requirement.id]
+            judged = self._judged.get(requirement.id) or self._first_verdict_on(requirement)
+            if judged.verdict is Verdict.PASS or not getattr(self._company, "kept", False):
+                self._judged[requirement.id] = judged
+            return self._blamed().get(requirement.id) or judged
+
+    def _trial(self, requirement: Requirement) -> CaseJudged | None:
+        """The verdict reached beside other cases, if it is a pass: what fails in company is judged again alone."""
+        self._company.kept = True
+        try:
+            judged = self.judge(requirement)
+        finally:
+            self._company.kept = False
+        return judged if judged.verdict is Verdict.PASS else None
 
     # Verdicts
 

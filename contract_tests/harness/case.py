@@ -123,9 +123,9 @@ class Case:
             self.blame(None, str(error), breach)
             raise NotJudgedError(str(error)) from None
 
-    def settled(self, room: str, expected: set[str]) -> set[str]:
-        """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
-        return room_setup.settled(self.run, room, expected)
+    def settled(self, room: str, expected: set[str], *, among: set[str] | None = None) -> set[str]:
+        """As ``room_setup.settled``: who is in *room*, as soon as that is *expected*, or in the end."""
+        return room_setup.settled(self.run, room, expected, among=among)
 
     # Judging
 

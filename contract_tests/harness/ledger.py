@@ -12,8 +12,10 @@ from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
-__all__ = ["EffectLedger", "WatchedLeave", "entered_ms", "near_twin", "watchable", "watched"]
+__all__ = ["SHARED_BY", "EffectLedger", "WatchedLeave", "entered_ms", "is_plain", "near_twin", "watchable", "watched"]
 
+SHARED_BY: Final = 10
+"""How many members a room has that several leaves share, the two who stay among them."""
 _LONGEST_ACCOUNT: Final = 32
 _ENTERED_BEFORE_MS: Final = 1000
 """How long before a leave with an EventTime of its own its members have entered."""
@@ -42,12 +44,35 @@ class WatchedLeave:
         return (*self.leaving, *self.staying)
 
 
+@dataclass
+class _SharedRoom:
+    """A room that plain leaves take one member after the other out of."""
+
+    room: str
+    members: list[str]
+    staying: tuple[str, ...]
+
+
 class EffectLedger:
     """The watched leaves of a run, by callback; safe for cases that run side by side."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: dict[int, tuple[CallbackRequest, WatchedLeave]] = {}
+        self._shared: list[_SharedRoom] = []
+
+    def share(self, room: str, accounts: Sequence[str]) -> None:
+        """Let leaves that need no room of their own take all *accounts* but the last two out of *room*."""
+        with self._lock:
+            self._shared.append(_SharedRoom(room, list(accounts[:-2]), tuple(accounts[-2:])))
+
+    def next_member(self) -> tuple[str, str, tuple[str, ...]] | None:
+        """A room, a member who has not left it yet, and who stays; None if all have left."""
+        with self._lock:
+            for shared in self._shared:
+                if shared.members:
+                    return shared.room, shared.members.pop(0), shared.staying
+        return None
 
     def watch(self, callback: CallbackRequest, leave: WatchedLeave) -> None:
         """Remember what *callback*, which is about to be sent, must do."""
@@ -67,6 +92,11 @@ class EffectLedger:
         """The leaves that were acknowledged, in the order in which they were made."""
         with self._lock:
             return [leave for _, leave in self._watched.values() if leave.exchange is not None]
+
+
+def is_plain(draft: CallbackDraft) -> bool:
+    """Whether *draft* has no room, members or time of its own, so that it can leave any room."""
+    return not draft.fields.keys() & {"RoomId", "MemberList_Account", "EventTime"}
 
 
 def watchable(draft: CallbackDraft) -> bool:

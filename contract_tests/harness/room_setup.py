@@ -9,7 +9,15 @@ from dataclasses import replace
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
-from roomhook.contract_tests.harness.ledger import entered_ms, watchable, watched
+from roomhook.contract_tests.harness.ledger import (
+    SHARED_BY,
+    EffectLedger,
+    WatchedLeave,
+    entered_ms,
+    is_plain,
+    watchable,
+    watched,
+)
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
@@ -76,9 +84,20 @@ def prepare(
 def prepare_watched(
     run: RunContext, builder: CallbackBuilder, draft: CallbackDraft, *, room: str | None, requirement: str, what: str
 ) -> CallbackRequest:
-    """As ``prepare``, for a valid leave; if effects are watched, it leaves a room with others in it."""
+    """As ``prepare``, for a valid leave; if effects are watched, it leaves a room with others in it.
+
+    Plain leaves share rooms, unless *room* is given: that saves most enters, and most looks at a room.
+    """
     if run.ledger is None or not watchable(draft):
         return prepare(run, builder, draft, room=room)
+    if room is None and is_plain(draft):
+        taken = _member_of_shared_room(run, builder, run.ledger)
+        if taken is not None:
+            shared, account, staying = taken
+            draft = draft.packet(RoomId=shared, MemberList_Account=[account])
+            callback = builder.build(draft)
+            run.ledger.watch(callback, WatchedLeave(requirement, what, draft, shared, (account,), staying))
+            return callback
     leave = replace(watched(builder, draft, room, requirement), what=what)
     at = entered_ms(leave.draft, run.ids.next_event_time())
     failed = bring_in(run, builder, leave.people, leave.room, event_time=at, together=True)
@@ -86,6 +105,19 @@ def prepare_watched(
     if failed is None:
         run.ledger.watch(callback, leave)
     return callback
+
+
+def _member_of_shared_room(
+    run: RunContext, builder: CallbackBuilder, ledger: EffectLedger
+) -> tuple[str, str, tuple[str, ...]] | None:
+    taken = ledger.next_member()
+    if taken is None:
+        room, accounts = builder.room(), builder.accounts(SHARED_BY)
+        if bring_in(run, builder, accounts, room, event_time=run.ids.next_event_time(), together=True) is not None:
+            return None
+        ledger.share(room, accounts)
+        taken = ledger.next_member()
+    return taken
 
 
 def populated_room(
@@ -111,14 +143,15 @@ def populated_room(
     raise NotJudgedError(run.access.failure or f"{listed}{why}")
 
 
-def settled(run: RunContext, room: str, expected: set[str]) -> set[str]:
-    """Who is in *room*, as soon as that is *expected*, or when the time to settle is over."""
+def settled(run: RunContext, room: str, expected: set[str], *, among: set[str] | None = None) -> set[str]:
+    """Who is in *room* (of *among*, if given), as soon as that is *expected*, or when the time to settle is over."""
     assert run.access.probe is not None
     end = time.monotonic() + run.settings.settle_s
     pause_s = 0.01
     while True:
         try:
             members = run.access.probe(room)
+            members = members if among is None else members & among
         except SetupError as error:
             run.access.set_up_failed(str(error))
             raise NotJudgedError(str(error)) from None

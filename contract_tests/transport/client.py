@@ -7,6 +7,7 @@ import http.client
 import io
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,8 @@ class Client:
     cert: Path | None = None
     proxy: str | None = None
     context: ssl.SSLContext = field(init=False, repr=False)
+    _own: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
+    """Each thread's connection, which is hung up after every callback: what is around it is costly to make."""
 
     def __post_init__(self) -> None:
         """Build the TLS context now, so that a bad file is refused before anything is sent."""
@@ -71,8 +74,13 @@ class Client:
 
     def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* on a fresh connection and close it; wait *give_up_ms* at most, judge by *deadline_ms*."""
-        with self.connection() as connection:
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self.connection()
+        try:
             return connection.send(callback, deadline_ms=deadline_ms, give_up_ms=give_up_ms)
+        finally:
+            connection.hang_up()
 
     def connection(self) -> Connection:
         """A connection that is kept open between callbacks for as long as the target keeps it."""
@@ -87,15 +95,19 @@ class Connection:
         self._sent = 0
         self._session = requests.Session()
         self._session.trust_env = False
-        adapter = _Adapter(client.context)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._adapter = _Adapter(client.context)
+        self._session.mount("http://", self._adapter)
+        self._session.mount("https://", self._adapter)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def hang_up(self) -> None:
+        """Close the connection, so that the next callback opens another."""
+        self._adapter.hang_up()
 
     def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* and read the answer to its last byte."""
@@ -337,6 +349,15 @@ class _Adapter(requests.adapters.HTTPAdapter):
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
         self._teach(manager)
         return manager
+
+    def hang_up(self) -> None:
+        """Close all connections and keep the pools that they came from."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (it is no mapping)
+                pool = manager.pools.get(key)
+                for connection in tuple(pool.pool.queue) if pool is not None and pool.pool is not None else ():
+                    if connection is not None:
+                        connection.close()
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the context alone: requests would load the authorities again for every connection."""

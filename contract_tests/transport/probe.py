@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import ssl
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final
 from urllib.parse import quote
 
-import requests
+import urllib3
 
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.tls import client_context
 
 __all__ = [
     "Enter",
@@ -79,37 +81,38 @@ class RoomAccess:
 
 def _probe_of(settings: Settings) -> Probe | None:
     if settings.probe:
-        verify = not settings.insecure and (str(settings.cacert) if settings.cacert else True)
-        return http_probe(settings.probe, pointer=settings.probe_pointer, headers=settings.headers, verify=verify)
+        secure = settings.probe.startswith("https:")
+        tls = client_context(cacert=settings.cacert, insecure=settings.insecure) if secure else None
+        return http_probe(settings.probe, pointer=settings.probe_pointer, headers=settings.headers, tls=tls)
     return command_probe(settings.probe_command, pointer=settings.probe_pointer) if settings.probe_command else None
 
 
 def http_probe(
-    template: str, *, pointer: str = "", headers: Sequence[tuple[str, str]] = (), verify: Any = True
+    template: str, *, pointer: str = "", headers: Sequence[tuple[str, str]] = (), tls: ssl.SSLContext | None = None
 ) -> Probe:
     """Ask *template* (a URL with ``{RoomId}``) by GET; *pointer* (RFC 6901) leads to the list; 404: nobody."""
     if _PLACE not in template or not template.startswith(("http://", "https://")):
         raise ConfigurationError(
             f"--probe {template!r} is no URL with {_PLACE} in it, as in http://127.0.0.1:8000/rooms/{_PLACE}"
         )
-    sessions = threading.local()
+    pool = urllib3.PoolManager(
+        maxsize=_AT_ONCE, ssl_context=tls, headers=dict(headers), retries=False, timeout=_TIMEOUT_S
+    )
 
     def members(room: str) -> set[str]:
-        if not hasattr(sessions, "session"):
-            sessions.session = requests.Session()
-            sessions.session.trust_env = False
         url = template.replace(_PLACE, quote(room, safe=""))
         try:
-            response: requests.Response = sessions.session.get(
-                url, headers=dict(headers), timeout=_TIMEOUT_S, verify=verify
-            )
-        except requests.RequestException as error:
-            raise SetupError(f"the probe {url} can't be reached: {error}") from None
-        if response.status_code == 404:
+            response = pool.request("GET", url)
+        except urllib3.exceptions.HTTPError:
+            try:
+                response = pool.request("GET", url)  # a connection that was kept open may be closed by now
+            except urllib3.exceptions.HTTPError as error:
+                raise SetupError(f"the probe {url} can't be reached: {error}") from None
+        if response.status == HTTPStatus.NOT_FOUND:
             return set()
-        if response.status_code != 200:
-            raise SetupError(f"the probe {url} answers HTTP {response.status_code}; it must answer 200 with JSON")
-        return accounts_in(response.text, pointer, f"the probe {url}")
+        if response.status != HTTPStatus.OK:
+            raise SetupError(f"the probe {url} answers HTTP {response.status}; it must answer 200 with JSON")
+        return accounts_in(response.data.decode(errors="replace"), pointer, f"the probe {url}")
 
     return members
 

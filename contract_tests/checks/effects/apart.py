@@ -200,7 +200,7 @@ def _leave_one_room(case: Case, twins: _Twins) -> None:
         return
     for room, account in own.items():
         expected = {account} if room == twins.one else {both, account}
-        members = case.settled(room, expected) & {both, *own.values()}  # others may be in a room of such a name
+        members = case.settled(room, expected, among={both, *own.values()})  # others may be in a room of such a name
         if account not in members:
             return  # it may be the probe that asks for another room
         if members != expected:

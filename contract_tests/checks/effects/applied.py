@@ -25,7 +25,7 @@ _GROUPS: Final = frozenset(
     ["type", "members", "count", "reason", "id", "operator", "time", "url", "http", "packet", "duplicate"]
 )
 """The groups whose cases send valid leaves, for a run in which none of them is selected."""
-_MOST_REPEATED: Final = 12
+_MOST_REPEATED: Final = 24
 """So many leaves without their effect are repeated alone to name the value; more tell nothing new."""
 _MANY: Final = 10
 _BY_TYPE: Final = {"Kicked": "effect.kicked", "Expired": "effect.expired"}
@@ -112,26 +112,23 @@ def _explained(case: Case, leave: WatchedLeave) -> bool:
 
 def _without_effect(case: Case) -> Sequence[WatchedLeave]:
     """The watched leaves whose rooms are not as they must be once the time to settle is over."""
-    sweep = case.run.kept(_Sweep)
+    sweep, ledger = case.run.kept(_Sweep), case.run.ledger
     if sweep.found is None:
-        assert case.run.ledger is not None
-        at_once = case.run.access.at_once
-        with ThreadPoolExecutor(at_once, thread_name_prefix="roomhook-sweep") as pool:
-            due = case.run.ledger.due()
-            wrong = [
-                leave
-                for leave, right in zip(due, pool.map(lambda one: _is_right(case, one), due), strict=True)
-                if not right
-            ]
+        assert ledger is not None
+        wrong = _wrong(case, ledger.due())
         if wrong:
             case.run.pause(case.run.settings.settle_s)
-            wrong = [leave for leave in wrong if not _is_right(case, leave)]
+            wrong = _wrong(case, wrong)
         sweep.found = wrong
     return sweep.found
 
 
-def _is_right(case: Case, leave: WatchedLeave) -> bool:
-    return _is_as_due(leave, _listed(case, leave))
+def _wrong(case: Case, leaves: Sequence[WatchedLeave]) -> list[WatchedLeave]:
+    """Those of *leaves* whose room is not as it must be; each room is looked at once."""
+    rooms = {leave.room: leave for leave in leaves}
+    with ThreadPoolExecutor(case.run.access.at_once, thread_name_prefix="roomhook-sweep") as pool:
+        listed = dict(zip(rooms, pool.map(lambda one: _listed(case, one), rooms.values()), strict=True))
+    return [leave for leave in leaves if not _is_as_due(leave, listed[leave.room])]
 
 
 def _is_as_due(leave: WatchedLeave, members: set[str]) -> bool:
