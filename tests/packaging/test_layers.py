@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ IMPURE = {"asyncio", "datetime", "os", "random", "secrets", "subprocess", "threa
 STATEMENTS_OF_AN_INIT = (ast.Expr, ast.ImportFrom, ast.Import)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -101,12 +107,12 @@ def defined(tree: ast.Module) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=named)
 class TestEveryModule:
     def test_opens_with_a_sentence(self, path: Path) -> None:
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        docstring = ast.get_docstring(parsed(path))
         assert docstring
         assert docstring.split("\n\n")[0].rstrip().endswith((".", "?"))
 
     def test_shows_what_it_says_it_shows(self, path: Path) -> None:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         names = exported(tree)
         assert len(names) == len(set(names))
         assert set(names) <= defined(tree)
@@ -130,7 +136,7 @@ LAZY = ROOT / "src" / "roomhook" / "__init__.py"
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py" and path != LAZY], ids=named)
 def test_an_init_keeps_no_state_and_imports_nothing_of_ours(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     assert all(isinstance(node, STATEMENTS_OF_AN_INIT) for node in tree.body)
     assert not any(name.startswith("roomhook") for name in imported(tree))
 
@@ -147,7 +153,7 @@ def test_importing_the_package_imports_nothing_of_ours_until_a_name_is_asked_for
 
 @pytest.mark.parametrize("name", [name for name in PURE if (ROOT / name).exists()])
 def test_a_pure_module_reads_no_clock_no_global_randomness_and_no_environment(name: str) -> None:
-    names = imported(ast.parse((ROOT / name).read_text(encoding="utf-8"))) - {"random.Random", "datetime.date"}
+    names = imported(parsed(ROOT / name)) - {"random.Random", "datetime.date"}
     assert {one for one in names if one.partition(".")[0] in IMPURE} == set()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -69,11 +70,27 @@ def wheel(outside: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, outside: Path) -> Path:
-    """The folder of programs of a new environment that holds the wheel and what it asks for."""
+def installed(wheel: Path, outside: Path, pytestconfig: pytest.Config) -> Path:
+    """The folder of programs of a new environment that holds the wheel and what it asks for.
+
+    With --exhaustive that comes from PyPI; else, for speed and without network, the environment of the tests lends it.
+    """
     venv.create(outside / "venv")
     programs = outside / "venv" / "bin"
-    pip = (sys.executable, "-m", "pip", "--python", programs / "python", "install", "--no-compile", "--quiet")
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        programs / "python",
+        "install",
+        "--no-compile",
+        "--quiet",
+    ]
+    if not pytestconfig.getoption("--exhaustive"):
+        pip.append("--no-deps")
+        (site,) = (outside / "venv").glob("lib/python*/site-packages")
+        (site / "lent.pth").write_text(sysconfig.get_path("purelib"))
     run(*pip, "--disable-pip-version-check", wheel, cwd=outside)
     return programs
 
@@ -137,7 +154,7 @@ def test_the_suite_works_outside_the_checkout(installed: Path, outside: Path) ->
         try:
             run(installed / "roomhook", "check", url, "--sdkappid", "1400000001", "--only", "ack.*", cwd=outside)
             options = ["-p", "no:cacheprovider", "--room-target", url, "--room-sdkappid", "1400000001"]
-            run(installed / "pytest", "--pyargs", "roomhook.contract_tests", *options, cwd=outside)
+            run(installed / "python", "-m", "pytest", "--pyargs", "roomhook.contract_tests", *options, cwd=outside)
         finally:
             backend.terminate()
 
