@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import Self
 
 from roomhook.contract_tests.app_backends.reference.connection_info import WireProtocol
-from roomhook.contract_tests.app_backends.site import BackendRouter, callback_path
+from roomhook.contract_tests.app_backends.site import CALLBACK, BackendRouter, callback_path
 from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
 
@@ -19,7 +19,8 @@ __all__ = ["BackendServer", "serve"]
 class BackendServer:
     """A server of the reference and every broken backend, to be used as a context manager.
 
-    *port* 0 takes a free one. *token* turns the check of signatures on, *tls* makes it https. Each backend is built
+    *port* 0 takes a free one. *token* turns the check of signatures on, *tls* makes it https. ``/callback`` is
+    the reference, or the backend that *chosen* names. Each backend is built
     when it is first called and keeps rooms of its own. Raises ``ConfigurationError`` if it can't listen there.
     """
 
@@ -31,10 +32,11 @@ class BackendServer:
         sdkappid: int | str = SDKAPPID,
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
+        chosen: str | None = None,
     ) -> None:
         self._address = host, port
         self._tls = tls
-        self._site = BackendRouter(str(sdkappid), token)
+        self._site = BackendRouter(str(sdkappid), token, chosen)
         self._running = ExitStack()
         self.origin = ""
 
@@ -61,6 +63,10 @@ class BackendServer:
         """The callback URL of the reference, or of the backend that is *broken* in one requirement."""
         return f"{self.origin}{callback_path(broken)}"
 
+    def callback(self) -> str:
+        """The callback URL of the chosen backend."""
+        return f"{self.origin}{CALLBACK}"
+
     def probe(self, broken: str | None = None) -> str:
         """The URL template that tells the members of a room."""
         return f"{self.url(broken)}/rooms/{{RoomId}}"
@@ -71,8 +77,12 @@ class BackendServer:
 
 
 def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> None:
-    """Run *server* until Ctrl-C or SIGTERM; *announce* is called once it takes callbacks. Main thread only."""
-    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+    """Run *server* until SIGINT, SIGTERM or SIGHUP; *announce* is called once it takes callbacks. Main thread only.
+
+    A signal that the parent process ignores (as a shell does for a job in the background) ends it, too.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
     try:
         with suppress(KeyboardInterrupt), server:
             announce(server)

@@ -11,31 +11,42 @@ from starlette.types import Receive, Scope, Send
 from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
 from roomhook.contract_tests.app_backends.reference.backend import ReferenceBackend
 
-__all__ = ["BackendRouter", "callback_path"]
+__all__ = ["CALLBACK", "BackendRouter", "callback_path"]
 
-_PATH: Final = re.compile("(/reference|/broken/([a-z0-9.-]+))(/.*)?")
+CALLBACK: Final = "/callback"
+"""The path of the backend that was chosen."""
+
+_PATH: Final = re.compile("(/callback|/reference|/broken/([a-z0-9.-]+))(/.*)?")
 
 
 def callback_path(broken: str | None = None) -> str:
-    """Where the reference, or the backend that is *broken* in one requirement, takes callbacks."""
+    """The path of the reference, or of the backend that is *broken* in one requirement."""
     return f"/broken/{broken}" if broken else "/reference"
 
 
 class BackendRouter:
-    """All backends for one SDKAppID and token; each keeps rooms of its own."""
+    """All backends for one SDKAppID and token; each keeps rooms of its own.
 
-    def __init__(self, sdkappid: str, token: str | None) -> None:
+    ``/callback`` is the *chosen* one: the id of a broken backend, or None for the reference.
+    """
+
+    def __init__(self, sdkappid: str, token: str | None, chosen: str | None = None) -> None:
         self._sdkappid = sdkappid
         self._token = token
+        self._chosen = chosen
         self._backends: dict[str, ReferenceBackend] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to the backend that its path names."""
         found = _PATH.fullmatch(scope["path"])
         if found is None or (found[2] and found[2] not in BROKEN):
-            await PlainTextResponse("no App backend here: try /reference\n", 404)(scope, receive, send)
+            await PlainTextResponse("there is no App backend here; try /callback\n", 404)(scope, receive, send)
             return
-        backend = self._backends.get(found[1]) or self._build(found[1], found[2])
+        if found[1] == CALLBACK:
+            path, broken = callback_path(self._chosen), self._chosen
+        else:
+            path, broken = found[1], found[2]
+        backend = self._backends.get(path) or self._build(path, broken)
         await backend.app({**scope, "path": found[3] or "/"}, receive, send)
 
     def close(self) -> None:

@@ -61,9 +61,12 @@ def install(monkeypatch: pytest.MonkeyPatch, run: Callable[[], None]) -> None:
     monkeypatch.setitem(COMMANDS, "probe", ("roomhook_probe", "A probe."))
 
 
-def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    out = capsys.readouterr().out
+@pytest.mark.parametrize("asked", [["--help"], ["-h"], []])
+def test_help_lists_every_command_in_groups(capsys: pytest.CaptureFixture[str], asked: list[str]) -> None:
+    assert main(asked) == (0 if asked else 2)
+    out = "".join(capsys.readouterr())
+    assert re.findall(r"^(\w+):$", out, re.MULTILINE) == ["Start", "Test", "Simulate", "Reference", "Options"]
+    assert max(map(len, out.splitlines())) <= 80
     for name in COMMANDS:
         assert f"\n  {name} " in out
     assert "ROOMHOOK_<OPTION>" in out
@@ -85,6 +88,17 @@ class TestEveryCommand:
         assert main([name, "--help"]) == 0
         assert f"Usage: roomhook {name}" in capsys.readouterr().out
 
+    def test_lists_many_options_in_groups_and_shows_no_type_of_the_code(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([name, "-h"]) == 0
+        out = capsys.readouterr().out
+        groups = re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE)
+        assert not re.search(r"<list|<str|<int|<float|<path|\[\[|x[<>]=", out)
+        if out.count("\n  --") > 15:
+            assert len(groups) > 3
+            assert out.partition("Other options:")[2].count("\n  --") <= 2
+
     def test_explains_each_of_its_options_and_reads_it_from_the_environment(self, name: str) -> None:
         group = command_line()
         command = group.get_command(group.make_context("roomhook", ["--help"], resilient_parsing=True), name)
@@ -99,8 +113,7 @@ class TestEveryCommand:
         self, name: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main([name, "-h"]) == 0
-        listed = capsys.readouterr().out.partition("Options:")[2] or capsys.readouterr().out
-        rows = "\n".join(line for line in listed.splitlines() if line.startswith("  -"))
+        rows = "\n".join(line for line in capsys.readouterr().out.splitlines() if line.startswith("  -"))
         shown = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", re.sub(r"   .*", "", rows))) - {"help"}
         group = command_line()
         command = group.get_command(group.make_context("roomhook", ["-h"], resilient_parsing=True), name)

@@ -147,7 +147,11 @@ def test_the_demo_works_outside_the_checkout(installed: Path, outside: Path) -> 
 
 def test_the_suite_works_outside_the_checkout(installed: Path, outside: Path) -> None:
     with subprocess.Popen(
-        [installed / "roomhook", "backend"], cwd=outside, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [installed / "roomhook", "backend", "--listen", "127.0.0.1:0"],
+        cwd=outside,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as backend:
         assert backend.stdout
         url = backend.stdout.readline().strip()

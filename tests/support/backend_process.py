@@ -21,14 +21,14 @@ class BackendProcess:
 
     def target(self, broken: str | None = None) -> str:
         """The callback URL of the reference, or of a broken backend."""
-        origin = self.url.partition("/reference")[0].partition("/broken/")[0]
+        origin = self.url.removesuffix("/callback")
         return f"{origin}/broken/{broken}" if broken else f"{origin}/reference"
 
 
 @contextmanager
 def running_backend(*options: str, token: str | None = None) -> Generator[BackendProcess, None, None]:
     """Start it with *options* and stop it by SIGTERM."""
-    command = [sys.executable, "-m", "roomhook", "backend", *options]
+    command = [sys.executable, "-m", "roomhook", "backend", "--listen", "127.0.0.1:0", *options]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROOMHOOK_")}
     if token is not None:
         environment["ROOMHOOK_TOKEN"] = token

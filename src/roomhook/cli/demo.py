@@ -1,4 +1,4 @@
-"""``roomhook demo``: everything at once on one machine, to see in seconds what Roomhook is."""
+"""``roomhook demo``: shows on one machine and in seconds what Roomhook does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ _DEFECT: Final = "effect.all-members"
 
 @app.command()
 def demo(seed: options.Seed = None) -> None:
-    """Start an App backend, let an evening of rooms leave, judge it, and catch a broken one: seconds, and no network.
+    """Start an App backend, send it simulated evening traffic, check it, and catch a broken one.
+
+    Takes a few seconds and needs no network.
 
     Example: roomhook demo --seed 7
     """
@@ -37,16 +39,16 @@ def demo(seed: options.Seed = None) -> None:
 
     chosen = options.chosen_seed(seed)
     with BackendServer() as server:
-        _title(1, f"An App backend starts: our reference, at {server.url()}")
-        _title(2, f"An evening of rooms: the Room backend fires leave callbacks at it (seed {chosen})")
+        _title(1, f"Start an App backend: the reference, at {server.url()}")
+        _title(2, f"Send simulated evening traffic to it (seed {chosen})")
         acknowledged = _evening(server, chosen)
-        _title(3, "The contract suite judges the App backend: roomhook check URL --probe …")
+        _title(3, "Run the contract suite: roomhook check URL --probe …")
         judged = _check(server, None, chosen)
-        _title(4, f"The same suite on a backend with one defect: {BROKEN[_DEFECT].defect}")
+        _title(4, f"Run it on a backend with one defect: {BROKEN[_DEFECT].defect}")
         caught = _check(server, _DEFECT, chosen)
     found = {case.requirement.id for case in caught.cases if case.findings and case.requirement.level != "INFO"}
     good = acknowledged and judged.summary.outcome.exit_code == 0 and found == set(BROKEN[_DEFECT].declares)
-    _title(5, "Now yours: roomhook check http://127.0.0.1:8000/callback --sdkappid N")
+    _title(5, "Now test yours: run 'roomhook init' in its folder, or roomhook check URL --sdkappid N")
     raise typer.Exit(0 if good else 4)
 
 
@@ -84,7 +86,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
         if leaves >= _LEAVES and len(mix) > 3:
             break
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
-    typer.echo(f"   … in all {told}; {', '.join(f'{count} {what}' for what, count in outcomes.items())}")
+    typer.echo(f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}")
     return set(outcomes) == {"acknowledged"}
 
 
@@ -101,7 +103,7 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
     crowd = f" and {others} more" if others else ""
     return (
         packet.type,
-        f"{clock}  {packet.room_id:<22} {packet.type:<8} {who + crowd:<26} {packet.member_count:>3} stay ",
+        f"{clock}  {packet.room_id:<22} {packet.type:<8} {who + crowd:<26} {packet.member_count:>3} in the room  ",
     )
 
 

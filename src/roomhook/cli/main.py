@@ -25,44 +25,41 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "demo": ("roomhook.cli.demo", "The first thing to run: an App backend, an evening of rooms, the contract suite."),
-    "check": (
-        "roomhook.cli.contract.check",
-        "Run the contract suite against an App backend: verdicts, findings, reports.",
-    ),
-    "serve": ("roomhook.cli.serve.serve", "A mock Room backend: documented REST, rooms that live, a virtual clock."),
-    "fire": ("roomhook.cli.callbacks.fire", "Send one leave callback to an App backend and show what came of it."),
-    "traffic": (
-        "roomhook.cli.callbacks.traffic",
-        "The leave callbacks that a day of rooms makes, to a URL or to stdout.",
-    ),
-    "replay": ("roomhook.cli.callbacks.replay", "Send the callbacks in a journal or NDJSON again, byte by byte."),
-    "listen": (
-        "roomhook.cli.callbacks.listen",
-        "A recording App backend: validates, journals and prints whatever arrives.",
-    ),
-    "journal": ("roomhook.cli.callbacks.journal", "Summarise, filter and export what --journal has written."),
-    "report": (
-        "roomhook.cli.contract.report",
-        "Show JSON reports again: several backends side by side, or what has changed.",
-    ),
-    "load": (
-        "roomhook.cli.load.load",
-        "Find out what an App backend takes: callbacks at a rate, thresholds that decide.",
-    ),
-    "requirements": ("roomhook.cli.contract.requirements", "List what an App backend owes, by id and level."),
-    "explain": ("roomhook.cli.contract.explain", "Explain one requirement: text, why it matters, source, how to fix."),
-    "backend": ("roomhook.cli.contract.backend", "Start one of our own App backends: the reference, or a broken one."),
-    "selftest": (
-        "roomhook.cli.contract.selftest",
-        "Hold the suite against itself: which requirement catches which planted defect.",
-    ),
-    "schema": ("roomhook.cli.reference.schema", "Print a JSON Schema, or validate documents against it."),
-    "errata": ("roomhook.cli.reference.errata", "The register of what the vendor's pages contradict or leave unknown."),
+_GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "Start": {
+        "demo": ("roomhook.cli.demo", "See an App backend, simulated rooms and the contract suite."),
+        "init": ("roomhook.cli.project.init", "Write a roomhook.toml for your app, and a CI recipe."),
+    },
+    "Test": {
+        "check": ("roomhook.cli.contract.check", "Run the contract suite against your App backend."),
+        "report": ("roomhook.cli.contract.report", "Compare JSON reports of several runs or backends."),
+        "load": ("roomhook.cli.load.load", "Load test: a rate, a shape, thresholds that decide."),
+        "selftest": ("roomhook.cli.contract.selftest", "Check that the suite catches every broken backend."),
+    },
+    "Simulate": {
+        "fire": ("roomhook.cli.callbacks.fire", "Send one callback and show request and response."),
+        "traffic": ("roomhook.cli.callbacks.traffic", "Send or print the callbacks of simulated rooms."),
+        "replay": ("roomhook.cli.callbacks.replay", "Send recorded callbacks again, byte for byte."),
+        "serve": ("roomhook.cli.serve.serve", "Run a mock Room backend with the documented REST API."),
+        "listen": ("roomhook.cli.callbacks.listen", "Receive, validate and record callbacks."),
+        "backend": ("roomhook.cli.contract.backend", "Run the reference App backend, or a broken one."),
+        "journal": ("roomhook.cli.callbacks.journal", "Summarise, filter and export a journal."),
+    },
+    "Reference": {
+        "requirements": ("roomhook.cli.contract.requirements", "List what an App backend must do."),
+        "explain": ("roomhook.cli.contract.explain", "Explain a requirement: why, source, how to fix."),
+        "schema": ("roomhook.cli.reference.schema", "Print JSON Schemas, or validate documents."),
+        "errata": ("roomhook.cli.reference.errata", "List what the vendor's pages contradict or omit."),
+    },
 }
+
+COMMANDS: Final = {name: command for group in _GROUPS.values() for name, command in group.items()}
 """Every command: its module, imported only when it runs (a quick start), and its line in the overview."""
 
+_EPILOG: Final = """Exit codes: 0 pass, 1 fail, 2 bad option or file, 3 target unreachable, 4 error in Roomhook.
+
+Set any option also as ROOMHOOK_<OPTION> in the environment, in roomhook.toml, or in [tool.roomhook] of pyproject.toml.
+"""
 _INTERRUPTED: Final = 130
 _OUR_OWN_ERROR: Final = 4
 _BROKEN_PIPE: Final = 141
@@ -105,9 +102,15 @@ class _LazyGroup(TyperGroup):
         except KeyboardInterrupt:  # typer would end with 130 and say nothing
             raise typer.Abort from None
 
-    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """The commands before the options: they are what a reader looks for."""
+        for group, commands in _GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(f"{name:{max(map(len, COMMANDS))}}", line) for name, (_, line) in commands.items()]
+                )
+        with formatter.section("Options"):
+            formatter.write_dl([row for one in self.get_params(ctx) if (row := one.get_help_record(ctx))])
 
 
 def _load(name: str) -> TyperCommand:
@@ -125,6 +128,7 @@ def command_line() -> TyperGroup:
     app = typer.Typer(
         cls=_LazyGroup,
         rich_markup_mode=None,
+        epilog=_EPILOG,
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -136,11 +140,9 @@ def command_line() -> TyperGroup:
             bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_version)
         ] = False,
     ) -> None:
-        """Play the Room backend of Tencent RTC and judge your App backend behind Room.CallbackAfterMemberLeave.
+        """Play the Room backend of Tencent RTC and test your App backend behind Room.CallbackAfterMemberLeave.
 
-        Exit codes: 0 conforms, 1 does not, 2 usage or configuration, 3 target unreachable, 4 our own error.
-
-        Each option can also be set as ROOMHOOK_<OPTION> in the environment, or in roomhook.toml or [tool.roomhook].
+        New here? Run 'roomhook demo', then 'roomhook init' in the folder of your app.
         """
 
     group = typer.main.get_command(app)

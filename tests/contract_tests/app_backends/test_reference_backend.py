@@ -280,10 +280,17 @@ def hints_of(process: subprocess.Popen[str]) -> str:
     return "".join(itertools.takewhile(lambda line: line != "Ctrl-C stops it\n", process.stderr))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_command_prints_the_url_first_and_stops_cleanly(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "roomhook", "backend", "--broken", "app-id.near", "--sdkappid", "1400000007"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "roomhook", "backend", "--listen", "127.0.0.1:0"]
+    command += ["--broken", "app-id.near", "--sdkappid", "1400000007"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),  # noqa: PLW1509 (no threads yet): as a shell does for a job in the background
+    ) as process:
         assert process.stdout
         url = process.stdout.readline().strip()
         hints = hints_of(process)
@@ -292,11 +299,11 @@ def test_command_prints_the_url_first_and_stops_cleanly(number: signal.Signals) 
         process.send_signal(number)
         rest, complaints = process.communicate(timeout=10)
 
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/broken/app-id\.near", url)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", url)
     assert answer.json() == OK
     assert process.returncode == 0
     assert rest == complaints == ""
-    assert hints.startswith(f"breaks app-id.near: {BROKEN['app-id.near'].defect}\n")
+    assert hints.startswith(f"broken in app-id.near: {BROKEN['app-id.near'].defect}\n")
     assert f"{url}/rooms/{{RoomId}}" in hints
     assert f"roomhook check {url} --sdkappid 1400000007\n" in hints
 
@@ -311,12 +318,12 @@ def test_command_takes_the_token_from_the_environment() -> None:
 def test_command_says_what_a_defect_needs_to_show() -> None:
     said = {}
     for requirement in ("sign.stale", "effect.kicked"):
-        command = [sys.executable, "-m", "roomhook", "backend", "--broken", requirement]
+        command = [sys.executable, "-m", "roomhook", "backend", "--listen", "127.0.0.1:0", "--broken", requirement]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             said[requirement] = hints_of(process)
             process.terminate()
 
-    assert "its defect shows only with a token: set ROOMHOOK_TOKEN" in said["sign.stale"]
+    assert "the defect shows only with a token: set ROOMHOOK_TOKEN" in said["sign.stale"]
     assert re.search(r"roomhook check \S+ --sdkappid 1400000001 --probe '\S+/rooms/{RoomId}'\n", said["effect.kicked"])
 
 
@@ -325,9 +332,9 @@ def test_command_says_what_a_defect_needs_to_show() -> None:
     [
         (
             ["--broken", "app-id.nea"],
-            "roomhook: no broken backend is named 'app-id.nea': did you mean app-id.near, app-id.wrong, app-id.empty?",
+            "roomhook: there is no broken backend 'app-id.nea': did you mean app-id.near, app-id.wrong, app-id.empty?",
         ),
-        (["--broken", "zzz"], "roomhook: no broken backend is named 'zzz': see 'roomhook backend --list'"),
+        (["--broken", "zzz"], "roomhook: there is no broken backend 'zzz': see 'roomhook backend --list'"),
         (["--listen", "8000"], "roomhook: --listen '8000' is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0"),
         (
             ["--listen", "127.0.0.1:99999"],

@@ -336,7 +336,7 @@ class TestRequirements:
 
     def test_refuses_to_list_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["requirements", "--only", "time.now", "--level", "INFO"]) == 2
-        assert capsys.readouterr().err == "roomhook: none of these requirements is INFO; leave out --level\n"
+        assert capsys.readouterr().err == "roomhook: none of these requirements is INFO; drop --level\n"
 
 
 class TestReferencePage:

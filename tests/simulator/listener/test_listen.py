@@ -239,7 +239,7 @@ def test_a_listener_describes_its_own_id_and_token(capsys: pytest.CaptureFixture
     for command in ("listen", "backend"):
         assert main([command, "--help"]) == 0
         said = " ".join(capsys.readouterr().out.split())
-        assert "Its own SDKAppID: callbacks of any other are refused." in said
+        assert "SDKAppID to accept; refuse callbacks for any other." in said
         assert "Refuse callbacks that are not signed with this token." in said
 
 

@@ -1,4 +1,4 @@
-"""``roomhook fire``: send one callback to an App backend and show what came of it."""
+"""``roomhook fire``: sends one callback to an App backend and shows request, response and verdict."""
 
 from __future__ import annotations
 
@@ -46,22 +46,25 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_What = Annotated[Kind, typer.Argument(metavar="KIND", help="leave, kicked or expired; enter brings a member in.")]
-_Room = Annotated[str | None, typer.Option(metavar="ID", help="RoomId, e.g. rid-123")]
-_Member = Annotated[list[str] | None, typer.Option(metavar="ID", help="Who left, e.g. user1; repeatable.")]
+_What = Annotated[Kind, typer.Argument(metavar="KIND", help="Event: somebody left, was kicked, timed out, or entered.")]
+_Room = Annotated[str | None, typer.Option(metavar="ID", help="RoomId, e.g. standup.")]
+_Member = Annotated[list[str] | None, typer.Option(metavar="ID", help="Account that leaves, e.g. user1; repeatable.")]
 _Operator = Annotated[
-    str | None, typer.Option(metavar="ID", help="Operator_Account; by default the member, for kicked somebody else.")
+    str | None,
+    typer.Option(metavar="ID", help="Operator_Account, e.g. admin (default: the member; for kicked, somebody else)."),
 ]
-_Count = Annotated[int | None, typer.Option(metavar="N", help="MemberCount, the people in the room, e.g. 20")]
-_Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, e.g. 'gone home'")]
-_EventTime = Annotated[int | None, typer.Option(metavar="MS", help="EventTime, e.g. 1670574414123; by default now.")]
-_Platform = Annotated[str | None, typer.Option(metavar="NAME", help="OptPlatform in the URL, e.g. iOS or RESTAPI")]
-_ClientIp = Annotated[str | None, typer.Option(metavar="IP", help="ClientIP in the URL, e.g. 203.0.113.7")]
-_ContentTypeParameter = Annotated[str, typer.Option(metavar="TEXT", help="contenttype in the URL.")]
+_Count = Annotated[int | None, typer.Option(metavar="N", help="MemberCount: people in the room, e.g. 20.")]
+_Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, e.g. 'gone home'.")]
+_EventTime = Annotated[
+    int | None, typer.Option(metavar="MS", help="EventTime [ms since 1970], e.g. 1670574414123 (default: now).")
+]
+_Platform = Annotated[str | None, typer.Option(metavar="NAME", help="OptPlatform in the URL, e.g. iOS or RESTAPI.")]
+_ClientIp = Annotated[str | None, typer.Option(metavar="IP", help="ClientIP in the URL, e.g. 203.0.113.7.")]
+_ContentTypeParameter = Annotated[str, typer.Option(metavar="TEXT", help="contenttype in the URL, e.g. xml.")]
 _Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="FIELD=VALUE", help="Change a field to a JSON value or text, e.g. MemberCount=abc; repeatable."
+        "--set", metavar="FIELD=VALUE", help="Set a field to a JSON value or text, e.g. MemberCount=abc; repeatable."
     ),
 ]
 _Add = Annotated[
@@ -69,20 +72,20 @@ _Add = Annotated[
     typer.Option("--add", metavar="FIELD=VALUE", help="Add a field, e.g. 'Level={\"gold\":true}'; repeatable."),
 ]
 _Remove = Annotated[
-    list[str] | None, typer.Option("--remove", metavar="FIELD", help="Leave out a field, e.g. Reason; repeatable.")
+    list[str] | None, typer.Option("--remove", metavar="FIELD", help="Omit a field, e.g. Reason; repeatable.")
 ]
 _Raw = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Send this file's bytes as the body, as they are; - is stdin.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Send the bytes of this file as the body, e.g. packet.bin; - is stdin."),
 ]
-_ContentType = Annotated[str, typer.Option(metavar="TYPE", help="The Content-Type header; none leaves it out.")]
-_Times = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Send the same packet N times, one after another, as retries would.")
-]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the request and send nothing.")]
+_ContentType = Annotated[str, typer.Option(metavar="TYPE", help="Content-Type header, e.g. text/plain; none omits it.")]
+_Times = Annotated[int, typer.Option(metavar="N", min=1, help="Send the same packet N times in a row, e.g. 3.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the request without sending it.")]
 _Har = Annotated[
-    Path | None, typer.Option("--har", metavar="FILE", help="Write the exchanges as HAR 1.2, e.g. --har fired.har")
+    Path | None,
+    typer.Option("--har", metavar="FILE", help="Write the exchanges as HAR 1.2 to this file, e.g. fired.har."),
 ]
-_PrintAs = Annotated[PrintAs, typer.Option("--print", help="How to show the request.")]
+_PrintAs = Annotated[PrintAs, typer.Option("--print", help="Format of the request.")]
 
 
 @app.command()
@@ -119,9 +122,13 @@ def fire(
     output: Format = OutputFormat.TEXT,
     seed: Seed = None,
 ) -> None:
-    """Send one realistic callback to URL; show the request, the answer and the verdict on it.
+    """Send one realistic callback to URL and show the request, the response and the verdict.
 
-    What is not given is made up from --seed. Exit code: 0 acknowledged, 1 not, 2 bad option, 3 target unreachable.
+    Values that you do not give are generated from --seed.
+
+    Exit code: 0 acknowledged, 1 not acknowledged, 2 bad option, 3 target unreachable.
+
+    Example: roomhook fire kicked http://127.0.0.1:8000/callback --room standup --member ann
     """
     from roomhook.contract_tests.transport.client import Client
 
@@ -144,7 +151,7 @@ def fire(
     client = Client(cacert=cacert, insecure=insecure, cert=cert, proxy=parse_proxy(proxy))
     first = shot.callback(int(time.time()))
     if not raw:
-        typer.echo(f"seed {seed} (--seed {seed} makes up the same values again)", err=True)
+        typer.echo(f"seed {seed} (--seed {seed} generates the same values again)", err=True)
     if dry_run or output is OutputFormat.TEXT:
         _show(first, PrintAs.JSON if output is OutputFormat.JSON else print_as, raw)
     if not dry_run:
@@ -169,7 +176,7 @@ def _send(
     output: OutputFormat,
     record: Callable[[Exchange], object],
 ) -> int:
-    """Send *shot* as often as *times* says and show each attempt as it ends; the exit code is that of all."""
+    """Send *shot* *times* times and show each attempt when it ends; returns the exit code of all of them."""
     from roomhook.cli.callbacks.fire_output import FireSummary, advice, answer_text, attempt_json, attempt_line
 
     if output is OutputFormat.TEXT:
@@ -215,15 +222,15 @@ def _recording(path: Path | None) -> Iterator[Callable[[Exchange], object]]:
 
 def _refuse_contradictions(kind: Kind, given: Given, edits: Edits, raw: Path | None) -> None:
     if kind is Kind.ENTER and given.reason is not None:
-        raise ConfigurationError("an enter callback has no Reason: leave --reason out, or say --add Reason=…")
+        raise ConfigurationError("an enter callback has no Reason: drop --reason, or use --add Reason=…")
     if raw and (given != Given() or edits != Edits()):
-        raise ConfigurationError("--raw sends a file as it is: leave out the options that make up or change the packet")
+        raise ConfigurationError("--raw sends a file unchanged: drop the options that generate or edit the packet")
 
 
 def _headers(content_type: str, lines: list[str] | None) -> tuple[tuple[str, str], ...]:
     extra = parse_headers(lines)
     if any(name.lower() == "content-type" for name, _ in extra):
-        raise ConfigurationError("--header sets no Content-Type: say --content-type TYPE, or --content-type none")
+        raise ConfigurationError("--header cannot set Content-Type: use --content-type TYPE, or --content-type none")
     return extra if content_type == "none" else (*parse_headers([f"Content-Type: {content_type}"]), *extra)
 
 

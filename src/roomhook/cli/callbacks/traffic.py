@@ -44,39 +44,35 @@ class TrafficFormat(StrEnum):
 
 _Profile = Annotated[
     Profile | None,
-    typer.Option(help="The kind of traffic: a day, a steady flow, or a wave that hits rooms. [default: evening]"),
+    typer.Option(help="Kind of traffic: a day, a steady flow, or a wave that hits rooms (default: evening)."),
 ]
 _Scenario = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Play the phases in a TOML file instead, e.g. friday.toml")
+    Path | None, typer.Option(metavar="FILE", help="Play the phases of a TOML file instead, e.g. friday.toml.")
 ]
 _Rooms = Annotated[
-    str | None, typer.Option(metavar="N|FILE", help="How many rooms, e.g. 50, or a file with their ids.")
+    str | None, typer.Option(metavar="N|FILE", help="Number of rooms, e.g. 50, or a file of RoomIds, one per line.")
 ]
-_Members = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="How many people in all rooms at their fullest, e.g. 1000")
+_Members = Annotated[int | None, typer.Option(metavar="N", min=1, help="Most people in all rooms together, e.g. 1000.")]
+_People = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File of existing accounts, one per line, e.g. users.txt.")
 ]
-_People = Annotated[Path | None, typer.Option(metavar="FILE", help="Existing accounts, one a line, e.g. users.txt")]
-_Duration = Annotated[str | None, typer.Option(metavar="TIME", help="How long the rooms live, e.g. 90s, 10m or 1h30m")]
-_Events = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N callbacks, e.g. 1000")]
+_Duration = Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, e.g. 90s, 10m or 1h30m.")]
+_Events = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N callbacks, e.g. 1000.")]
 _Mix = Annotated[
-    str | None, typer.Option(metavar="SHARES", help="Check-out methods by weight, e.g. leave=84,kicked=4,expired=12")
+    str | None, typer.Option(metavar="SHARES", help="Check-out methods by weight, e.g. leave=84,kicked=4,expired=12.")
 ]
 _Platforms = Annotated[
-    str | None, typer.Option(metavar="SHARES", help="OptPlatforms by weight, e.g. Android=50,iOS=40,Web=10")
+    str | None, typer.Option(metavar="SHARES", help="Platforms by weight, e.g. Android=50,iOS=40,Web=10.")
 ]
-_Stay = Annotated[str | None, typer.Option(metavar="TIME", help="The median stay, e.g. 12m")]
+_Stay = Annotated[str | None, typer.Option(metavar="TIME", help="Median stay, e.g. 12m.")]
 _SizeTail = Annotated[
-    float | None, typer.Option(metavar="X", help="Pareto exponent of the rooms' sizes, e.g. 1.2; 0 makes all equal.")
+    float | None, typer.Option(metavar="X", help="Pareto exponent of room sizes, e.g. 1.2; 0 makes all rooms equal.")
 ]
 _Param = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="NAME=VALUE", help="Any parameter that a scenario's phase may hold, e.g. reenter=0.2; repeatable."
-    ),
+    typer.Option(metavar="NAME=VALUE", help="Set any parameter of a scenario's phase, e.g. reenter=0.2; repeatable."),
 ]
-_WithEnter = Annotated[
-    bool, typer.Option("--with-enter", help="Also call back Room.CallbackAfterMemberEnter when people enter.")
-]
+_WithEnter = Annotated[bool, typer.Option("--with-enter", help="Also send enter callbacks.")]
 _Locale = Annotated[
     list[str] | None,
     typer.Option(metavar="LOCALE", help="Locale of names and reasons, one per room, e.g. ja_JP; repeatable."),
@@ -91,7 +87,7 @@ _Start = Annotated[
 ]
 _Shard = Annotated[
     str | None,
-    typer.Option(metavar="I/N", help="Only the I-th of N parts of the rooms, e.g. 1/4: N workers share them."),
+    typer.Option(metavar="I/N", help="Play only part I of N of the rooms, e.g. 1/4, to share them among N workers."),
 ]
 _Speed = Annotated[
     str | None,
@@ -105,26 +101,24 @@ _Format = Annotated[
     typer.Option("--format", help="ndjson, csv: callbacks, without a URL; text, json: results, with a URL."),
 ]
 _ExpiredOperator = Annotated[
-    ExpiredOperator | None, typer.Option(help="Operator_Account of Expired. [default: member]")
+    ExpiredOperator | None, typer.Option(help="Operator_Account of Expired (default: member).")
 ]
 _MemberCount = Annotated[
-    CountMoment | None, typer.Option(help="Count MemberCount when the leave is over? [default: after]")
+    CountMoment | None, typer.Option(help="Whether MemberCount is that after or before the leave (default: after).")
 ]
 _BulkKick = Annotated[
-    BulkKick | None, typer.Option(help="One packet for a kick of several, or one each. [default: one]")
+    BulkKick | None, typer.Option(help="One packet for a kick of several members, or one each (default: one).")
 ]
 _Dissolution = Annotated[
-    Dissolution | None, typer.Option(help="What is sent for those in a room that is dissolved. [default: leave]")
+    Dissolution | None, typer.Option(help="Type sent for the members of a dissolved room (default: leave).")
 ]
-_Reason = Annotated[ReasonStyle | None, typer.Option(help="Reason of Leave and Expired. [default: text]")]
+_Reason = Annotated[ReasonStyle | None, typer.Option(help="Kind of Reason for Leave and Expired (default: text).")]
 _Administrator = Annotated[
-    str | None, typer.Option(metavar="ID", help="Operator_Account of what REST does. [default: administrator]")
+    str | None, typer.Option(metavar="ID", help="Operator_Account of REST calls (default: administrator).")
 ]
 _Heartbeat = Annotated[
     str | None,
-    typer.Option(
-        metavar="FROM-TO", help="After how long a silent member expires, e.g. 90s-110s, which is the default."
-    ),
+    typer.Option(metavar="FROM-TO", help="Time until a silent member expires, e.g. 60s-90s (default: 90s-110s)."),
 ]
 
 
@@ -133,7 +127,7 @@ _Heartbeat = Annotated[
 def traffic(
     context: typer.Context,
     url: Annotated[
-        str | None, typer.Argument(metavar="[URL]", help="Your App backend's callback URL; without one, stdout.")
+        str | None, typer.Argument(metavar="[URL]", help="Your app's callback URL; without it, print to stdout.")
     ] = None,
     *,
     profile: _Profile = None,
@@ -165,10 +159,13 @@ def traffic(
     heartbeat: _Heartbeat = None,
     sending: SendingOptions,
 ) -> None:
-    """Send the leave callbacks that a day of rooms makes to URL, or without one write them as NDJSON.
+    """Send the leave callbacks of simulated rooms to URL, or print them as NDJSON.
 
-    The same options, seed and version give the same bytes on every machine. docs/reference-traffic.md explains it all.
-    With a URL, the exit code is 0 if all were delivered and acknowledged, 1 if not, 2 bad option, 3 target unreachable.
+    The same options, seed and version give the same bytes on every machine.
+
+    Exit code with a URL: 0 all delivered and acknowledged, 1 not all, 2 bad option, 3 target unreachable.
+
+    Example: roomhook traffic http://127.0.0.1:8000/callback --rooms 50 --rate 100/s
     """
     from roomhook.cli.callbacks.traffic_options import TrafficOptions, parse_range, parse_shard, traffic_from
     from roomhook.simulator.sending.pacing import parse_speed

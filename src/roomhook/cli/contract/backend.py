@@ -1,4 +1,4 @@
-"""``roomhook backend``: one of our own App backends, to try a sender or the contract suite on."""
+"""``roomhook backend``: the reference App backend, or a broken one, to try a sender or the suite on."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def backend(
     broken: Annotated[
-        str | None, typer.Option("--broken", metavar="ID", help="Break one requirement, e.g. app-id.near")
+        str | None, typer.Option("--broken", metavar="ID", help="Break one requirement, e.g. app-id.near.")
     ] = None,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
-    ] = "127.0.0.1:0",
+        str,
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Address to listen on, e.g. 0.0.0.0:8000; port 0 takes a free one."
+        ),
+    ] = "127.0.0.1:8000",
     sdkappid: OwnSdkAppId = SDKAPPID,
     token: OwnToken = None,
     listing: Annotated[
-        bool, typer.Option("--list", help="List the broken backends and their defects, and stop.")
+        bool, typer.Option("--list", help="List the broken backends with their defects, and exit.")
     ] = False,
 ) -> None:
-    """Start the reference App backend, or with --broken one that departs from it in a single requirement.
+    """Run the reference App backend, or with --broken one that fails a single requirement.
 
-    Prints the callback URL on stdout and serves until Ctrl-C. Members come in by Room.CallbackAfterMemberEnter.
+    Prints the callback URL on stdout and serves until Ctrl-C. An enter callback adds members to a room.
+
+    Example: roomhook backend --broken app-id.near
     """
     from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
     from roomhook.contract_tests.app_backends.server import BackendServer, serve
@@ -49,7 +54,7 @@ def backend(
     chosen = _chosen(broken, BROKEN) if broken is not None else None
     host, port = parse_address(listen)
     serve(
-        BackendServer(host, port, sdkappid=sdkappid, token=token),
+        BackendServer(host, port, sdkappid=sdkappid, token=token, chosen=chosen.id if chosen else None),
         lambda server: _announce(server, chosen, sdkappid=sdkappid, signed=token is not None),
     )
     raise typer.Exit
@@ -60,22 +65,22 @@ def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
         return table[requirement]
     close = difflib.get_close_matches(requirement, table, n=3)
     hint = f"did you mean {', '.join(close)}?" if close else "see 'roomhook backend --list'"
-    raise ConfigurationError(f"no broken backend is named {requirement!r}: {hint}")
+    raise ConfigurationError(f"there is no broken backend {requirement!r}: {hint}")
 
 
 def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:
     """The URL on stdout, for scripts; on stderr what this backend is and how to try it."""
-    requirement = broken.id if broken else None
-    typer.echo(server.url(requirement))
-    hints = [f"breaks {broken.id}: {broken.defect}" if broken else "the reference App backend"]
+    url = server.callback()
+    typer.echo(url)
+    hints = [f"broken in {broken.id}: {broken.defect}" if broken else "the reference App backend"]
     if broken and broken.needs_token and not signed:
-        hints.append("its defect shows only with a token: set ROOMHOOK_TOKEN, here and for the check")
-    probe = f" --probe '{server.probe(requirement)}'" if broken and broken.needs_probe else ""
+        hints.append("the defect shows only with a token: set ROOMHOOK_TOKEN here and for the check")
+    probe = f" --probe '{url}/rooms/{{RoomId}}'" if broken and broken.needs_probe else ""
     fuzz = " --fuzz 500" if broken and broken.needs_fuzz else ""
     token = "ROOMHOOK_TOKEN=… " if signed else ""
     hints += [
-        f"rooms: {server.probe(requirement)}  (GET)",
-        f"try:   {token}roomhook check {server.url(requirement)} --sdkappid {sdkappid}{probe}{fuzz}",
+        f"members: {url}/rooms/{{RoomId}}  (GET)",
+        f"try:     {token}roomhook check {url} --sdkappid {sdkappid}{probe}{fuzz}",
         "Ctrl-C stops it",
     ]
     typer.echo("\n".join(hints), err=True)

@@ -38,30 +38,32 @@ _RESTART_S = 15
 def check(  # noqa: PLR0917
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="Your App backend's callback URL; with --exec it may hold {port}."),
+        typer.Argument(metavar="[URL]", help="Your app's callback URL; with --exec it may contain {port}."),
     ] = None,
     sdkappid: options.SdkAppId = SDKAPPID,
     token: options.Token = None,
     deadline: options.Deadline = options.DEADLINE_S,
-    strict: Annotated[bool, typer.Option("--strict", help="SHOULD findings fail the run too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail the run for SHOULD findings too.")] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="ID", help="Judge only these: ids, globs, groups, e.g. 'app-id,sign.*'; repeatable."
+            "--only", metavar="ID", help="Run only these ids, globs or groups, e.g. 'app-id,sign.*'; repeatable."
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="ID", help="Leave these out, e.g. http.burst; repeatable."),
+        typer.Option("--exclude", metavar="ID", help="Skip these ids, globs or groups, e.g. http.burst; repeatable."),
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List what would be judged, and stop.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the requirements that would run, and exit.")] = False,
     refusal: Annotated[
         RefusalStyle,
-        typer.Option("--refusal", help="'silent': the target drops a foreign callback and answers OK on purpose."),
+        typer.Option(
+            "--refusal", help="How the target refuses: with an error, or with OK after dropping the callback (silent)."
+        ),
     ] = RefusalStyle.EXPLICIT,
     exec_: Annotated[
         str | None,
-        typer.Option("--exec", metavar="'CMD {port}'", help="Start the target ourselves, e.g. 'python app.py {port}'."),
+        typer.Option("--exec", metavar="'CMD {port}'", help="Start your app for the run, e.g. 'python app.py {port}'."),
     ] = None,
     wait_for: Annotated[
         float | None,
@@ -70,7 +72,7 @@ def check(  # noqa: PLR0917
             metavar="SECONDS",
             min=0,
             max=LONGEST_WAIT_S,
-            help="Wait for a target that is still starting (with --exec: 30).",
+            help="Time for the target to start listening [seconds] (30 with --exec).",
         ),
     ] = None,
     watch: Annotated[
@@ -83,35 +85,44 @@ def check(  # noqa: PLR0917
     ] = None,
     enter_first: Annotated[
         bool,
-        typer.Option(
-            "--enter-first", help="Send Room.CallbackAfterMemberEnter for the members of each case before it."
-        ),
+        typer.Option("--enter-first", help="Send an enter callback for the members before each leave."),
     ] = False,
     room: Annotated[
-        str | None, typer.Option("--room", metavar="ID", help="Use this existing room, e.g. --room standup.")
+        str | None, typer.Option("--room", metavar="ID", help="Use this existing room, e.g. standup.")
     ] = None,
     member: Annotated[
         list[str] | None,
-        typer.Option("--member", metavar="ID", help="Use this existing member, e.g. --member ann; repeatable."),
+        typer.Option("--member", metavar="ID", help="Use this existing member, e.g. ann; repeatable."),
     ] = None,
     probe: Annotated[
         str | None,
         typer.Option(
-            "--probe", metavar="URL", help="Tells who is in a room, e.g. 'http://127.0.0.1:8000/rooms/{RoomId}'."
+            "--probe",
+            metavar="URL",
+            help="URL that lists the members of a room, e.g. 'http://127.0.0.1:8000/rooms/{RoomId}'.",
         ),
     ] = None,
     probe_pointer: Annotated[
-        str, typer.Option("--probe-pointer", metavar="POINTER", help="JSON pointer to the list, e.g. /data/members.")
+        str,
+        typer.Option(
+            "--probe-pointer",
+            metavar="POINTER",
+            help="JSON pointer to the list in the probe's response, e.g. /data/members.",
+        ),
     ] = "",
     probe_command: Annotated[
         str | None,
         typer.Option(
-            "--probe-command", metavar="CMD", help="The same by a command, e.g. 'redis-cli smembers room:{RoomId}'."
+            "--probe-command",
+            metavar="CMD",
+            help="Command that lists the members, e.g. 'redis-cli smembers room:{RoomId}'.",
         ),
     ] = None,
     enter_command: Annotated[
         str | None,
-        typer.Option("--enter-command", metavar="CMD", help="Brings one in, e.g. './enter.sh {RoomId} {Account}'."),
+        typer.Option(
+            "--enter-command", metavar="CMD", help="Command that adds a member, e.g. './enter.sh {RoomId} {Account}'."
+        ),
     ] = None,
     settle: Annotated[
         float,
@@ -120,17 +131,17 @@ def check(  # noqa: PLR0917
             metavar="SECONDS",
             min=0,
             max=LONGEST_WAIT_S,
-            help="How long an effect may take until it shows.",
+            help="Time until an effect is visible [seconds], e.g. 5.",
         ),
     ] = 2.0,
     fuzz: Annotated[
         int,
-        typer.Option("--fuzz", metavar="N", min=0, help="Judge fuzz.* too, with N generated packets each, e.g. 500."),
+        typer.Option("--fuzz", metavar="N", min=0, help="Run fuzz.* too, with N generated packets each, e.g. 500."),
     ] = 0,
     known: Annotated[
         Path | None,
         typer.Option(
-            "--known", metavar="FILE", help="Tolerate the failures that this file lists, e.g. roomhook-known.toml."
+            "--known", metavar="FILE", help="Tolerate the failures listed in this file, e.g. roomhook-known.toml."
         ),
     ] = None,
     header: options.Header = None,
@@ -140,25 +151,29 @@ def check(  # noqa: PLR0917
     proxy: options.Proxy = None,
     clock_skew: Annotated[
         float,
-        typer.Option("--clock-skew", metavar="SECONDS", help="How far the target's clock is ahead of ours, e.g. -30."),
+        typer.Option(
+            "--clock-skew", metavar="SECONDS", help="How far the target's clock is ahead [seconds], e.g. -30."
+        ),
     ] = 0.0,
     seed: options.Seed = None,
     report: Annotated[
         list[ReportKind] | None,
-        typer.Option("--report", help="Write a file into --report-dir, e.g. --report junit; repeatable."),
+        typer.Option("--report", help="Write these files into --report-dir, e.g. junit,html."),
     ] = None,
     report_dir: Annotated[
-        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+        Path, typer.Option("--report-dir", metavar="DIR", help="Folder for --report; created if missing.")
     ] = Path("roomhook-report"),
     format_: options.Format = options.OutputFormat.TEXT,
 ) -> None:
-    """Run the contract suite against an App backend.
+    """Run the contract suite against your App backend.
 
-    Plays the Room backend: fires leave callbacks at URL and judges the answers. Only MUST findings fail the run.
+    Sends leave callbacks to URL, as the Room backend does, and checks the responses. Only MUST findings fail the run.
 
-    Examples: roomhook check http://127.0.0.1:8000/callback --sdkappid 1400000001;
-    roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback --report junit
-    """
+    \b
+    Examples:
+      roomhook check http://127.0.0.1:8000/callback --sdkappid 1400000001
+      roomhook check --exec 'flask run -p {port}' http://127.0.0.1:{port}/callback
+    """  # noqa: D301 (\\b keeps the lines of the examples apart)
     from roomhook.contract_tests.model.known_failures import load_known
     from roomhook.contract_tests.transport.target_process import TargetProcess
 

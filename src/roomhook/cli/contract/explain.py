@@ -26,11 +26,11 @@ _INDENT: Final = 10
 
 @app.command()
 def explain(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, groups or globs, e.g. ack.ok or 'sign.*'")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, groups or globs, e.g. ack.ok or 'sign.*'.")],
     *,
     output: Format = OutputFormat.TEXT,
 ) -> None:
-    """Explain requirements: why they matter, what is sent and what passes, how to fix a breach, where it is written."""
+    """Explain requirements: why they matter, what is sent, what passes, how to fix a failure, and the source."""
     found = select(ids)
     if output is OutputFormat.JSON:
         typer.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
@@ -77,7 +77,7 @@ def _sections(one: Requirement) -> Iterator[tuple[str, str]]:
     if one.condition:
         yield "Needs", one.condition
     if not _has_check(one):
-        yield "Note", "no check covers it in this version"
+        yield "Note", "this version has no check for it"
     about = load_options()
     for number, option in enumerate(one.options):
         yield "" if number else "Options", f"{option}: {about[option]}"

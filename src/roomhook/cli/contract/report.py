@@ -22,29 +22,33 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="JSON reports, as 'roomhook check --report json' writes them."),
+        typer.Argument(metavar="FILE...", help="JSON reports from 'roomhook check --report json'."),
     ],
     *,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page too, e.g. --html matrix.html.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page, e.g. matrix.html.")
     ] = None,
     over_time: Annotated[
         bool | None,
         typer.Option(
             "--over-time/--side-by-side",
-            help="One backend over time, or many backends; by default the former if all targets are the same.",
+            help="Show one backend over time, or several backends (default: over time if all targets are equal).",
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="List requirements in which all backends agree, too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also list the requirements on which all reports agree.")
+    ] = False,
     format_: Format = OutputFormat.TEXT,
 ) -> None:
-    """Lay JSON reports of several runs side by side: what differs between backends, or has changed in one.
+    """Compare JSON reports of several runs: what differs between backends, or has changed in one.
 
-    A single report is shown as its run was. The exit code says whether the reports could be read, not what they say.
+    Shows a single report as its run did. The exit code says whether the reports could be read, not what they say.
 
-    Examples: roomhook report flask.json django.json --html matrix.html;
-    roomhook report yesterday.json today.json
-    """
+    \b
+    Examples:
+      roomhook report flask.json django.json --html matrix.html
+      roomhook report yesterday.json today.json
+    """  # noqa: D301 (\\b keeps the lines of the examples apart)
     from roomhook.contract_tests.reports import json_report
 
     runs = [(path, json_report.load(path)) for path in files]

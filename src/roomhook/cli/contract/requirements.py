@@ -1,4 +1,4 @@
-"""``roomhook requirements``: what an App backend owes, as a list."""
+"""``roomhook requirements``: what an App backend must do, as a list."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ def requirements(
     *,
     level: Annotated[
         list[Level] | None,
-        typer.Option("--level", case_sensitive=False, help="Only these levels, e.g. MUST; repeatable."),
+        typer.Option("--level", case_sensitive=False, help="List only these levels, e.g. MUST,SHOULD."),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="IDS", help="Only these ids, groups or globs, e.g. ack,'url.client-*'"),
+        typer.Option("--only", metavar="IDS", help="List only these ids, groups or globs, e.g. 'ack,url.client-*'."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="IDS", help="Without these, e.g. http.burst,bad")
+        list[str] | None,
+        typer.Option("--exclude", metavar="IDS", help="Skip these ids, groups or globs, e.g. http.burst,bad."),
     ] = None,
     output: Format = OutputFormat.TEXT,
 ) -> None:
-    """List what an App backend owes, by group, with id and level. 'roomhook explain ID' tells the rest."""
+    """List what an App backend must do, by group, with id and level. 'roomhook explain ID' shows the details."""
     found = [one for one in select(only or (), exclude or ()) if not level or one.level in level]
     if not found:
-        raise ConfigurationError(f"none of these requirements is {' or '.join(level or ())}; leave out --level")
+        raise ConfigurationError(f"none of these requirements is {' or '.join(level or ())}; drop --level")
     if output is OutputFormat.JSON:
         typer.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
     else:

@@ -1,4 +1,4 @@
-"""``roomhook selftest``: every broken App backend of ours against the suite."""
+"""``roomhook selftest``: the suite against every deliberately broken App backend."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def selftest(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ID]...", help="Only these broken backends, by requirement id or glob, e.g. 'app-id.*'."
-        ),
+        typer.Argument(metavar="[ID]...", help="Run only these broken backends, by id or glob, e.g. 'app-id.*'."),
     ] = None,
     seed: options.Seed = None,
     format_: options.Format = options.OutputFormat.TEXT,
 ) -> None:
-    """Hold the suite against itself: which requirement catches which planted defect.
+    """Run the suite against every broken backend and check that it finds exactly the planted defect.
 
-    Exit code 1 if a defect is missed or something else is blamed.
+    Exit code 1 if a defect is missed, or if another requirement fails.
 
     Example: roomhook selftest 'sign.*'
     """
@@ -58,7 +56,7 @@ def _wanted(entries: list[str]) -> list[str]:
     chosen = [requirement.id for requirement in select(entries) if requirement.id in BROKEN]
     if not chosen:
         raise ConfigurationError(
-            f"no broken backend is called {', '.join(entries)}; 'roomhook backend --list' shows them"
+            f"no broken backend matches {', '.join(entries)}; 'roomhook backend --list' lists them"
         )
     return chosen
 
@@ -87,13 +85,13 @@ def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
     for result in results:
         typer.echo(f"{result.backend:<38} {_caught(result):<44} {result.defect}")
     wrong = [result for result in results if not result.right]
-    verdict = style("RIGHT", "green") if not wrong else style("WRONG", "red")
-    typer.echo(f"\n{verdict}  {len(results) - len(wrong)} of {len(results)} backends came out exactly as declared")
+    verdict = style("PASS", "green") if not wrong else style("FAIL", "red")
+    typer.echo(f"\n{verdict}: {len(results) - len(wrong)} of {len(results)} backends as expected")
 
 
 def _caught(result: BackendResult) -> str:
     if result.right:
-        return ", ".join(sorted(result.found)) or "nothing, as it should be"
+        return ", ".join(sorted(result.found)) or "nothing, as expected"
     parts = [f"MISSED {', '.join(sorted(result.missed))}"] if result.missed else []
-    parts += [f"WRONGLY BLAMED {', '.join(sorted(result.blamed))}"] if result.blamed else []
+    parts += [f"ALSO FAILED {', '.join(sorted(result.blamed))}"] if result.blamed else []
     return "; ".join(parts) or f"WRONG OUTCOME {result.outcome}, strict {result.strict_outcome}"

@@ -27,13 +27,15 @@ _KIND: Final = len("contradiction")
 
 @app.command()
 def errata(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Explain these, e.g. platform-mac")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Explain these entries, e.g. platform-mac.")
+    ] = None,
     *,
     output: Format = OutputFormat.TEXT,
 ) -> None:
-    """List what the vendor's pages contradict or leave unknown, by area; with an ID, explain it.
+    """List what the vendor's pages contradict or leave open, by area; with an ID, explain the entry.
 
-    An explanation says what the pages state and where, what Roomhook chose and why, and what that touches.
+    An explanation shows what the pages state, what Roomhook does and why, and what that affects.
     """
     found = select(ids or ())
     if output is OutputFormat.JSON:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,27 +19,30 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_CONFIG = "config"
 _STDIN = Path("-")
 _LINE_SUFFIXES = {".ndjson", ".jsonl"}
 
 
 @app.command()
 def schema(
+    context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A schema, e.g. leave; all are listed without.")
+        str | None,
+        typer.Argument(metavar="NAME", help="A schema, e.g. leave, or config for roomhook.toml; without it, list all."),
     ] = None,
     more: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Further files for --validate, as from *.json")
+        list[Path] | None, typer.Argument(metavar="FILE", help="More files for --validate, e.g. *.json.")
     ] = None,
     *,
     validate: Annotated[
         Path | None,
         typer.Option(
-            "--validate", metavar="FILE", help="Hold this JSON or NDJSON file against the schema; - is stdin."
+            "--validate", metavar="FILE", help="Validate this JSON or NDJSON file, e.g. packet.json; - is stdin."
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="With --validate: every problem, not just the best.")
+        bool, typer.Option("--all", help="Show every problem, not only the first (with --validate).")
     ] = False,
     openapi: Annotated[
         bool,
@@ -58,11 +61,13 @@ def schema(
 ) -> None:
     """List the JSON Schemas, print the one called NAME, or validate documents against it.
 
-    A name without a suffix is what is sent, exactly as documented; .accepted is what a receiver must tolerate. The
-    schema is printed complete in itself. NDJSON is known by its name (.ndjson, .jsonl) or by a first line that is a
-    document of its own, and is judged line by line.
+    A name without a suffix describes what is sent, exactly as documented; .accepted is what a receiver must tolerate.
+    NDJSON is validated line by line. A file is NDJSON if its name ends in .ndjson or .jsonl, or if its first line is a
+    document.
 
-    Exit code of --validate: 0 all match, 1 one does not or is not JSON, 2 unknown schema or unreadable file.
+    Exit code of --validate: 0 all match, 1 one does not match or is not JSON, 2 unknown schema or unreadable file.
+
+    Example: roomhook schema leave --validate packet.json
     """
     documents = {"openapi": openapi, "asyncapi": asyncapi, "postman": postman, "bruno": bruno is not None}
     if chosen := [kind for kind, wanted in documents.items() if wanted]:
@@ -72,6 +77,11 @@ def schema(
             _write_bruno(bruno)
         else:
             _print_document(chosen[0])
+        raise typer.Exit
+    if name == _CONFIG:
+        if validate is not None or more or everything:
+            raise ConfigurationError("'roomhook schema config' is for editors; every command checks the file itself")
+        typer.echo(json.dumps(_config_schema(context), ensure_ascii=False, indent=2))
         raise typer.Exit
     if validate is not None:
         if name is None:
@@ -111,9 +121,21 @@ def _write_bruno(folder: Path) -> None:
 
 
 def _list() -> None:
-    width = max(map(len, loader.names()))
-    for name in loader.names():
-        typer.echo(f"{name:{width}}  {loader.schema(name)['title']}")
+    titles = {name: loader.schema(name)["title"] for name in loader.names()} | {_CONFIG: "The file roomhook.toml"}
+    width = max(map(len, titles))
+    for name, title in sorted(titles.items()):
+        typer.echo(f"{name:{width}}  {title}")
+
+
+def _config_schema(context: typer.Context) -> dict[str, Any]:
+    from typer.core import TyperCommand, TyperGroup
+
+    from roomhook.cli.shared.config_schema import config_schema
+
+    root = context.find_root()
+    assert isinstance(root.command, TyperGroup)
+    found = {name: root.command.get_command(root, name) for name in root.command.list_commands(root)}
+    return config_schema({name: one for name, one in found.items() if isinstance(one, TyperCommand)})
 
 
 def _matches(name: str, file: Path, *, everything: bool) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from typer._click.exceptions import MissingParameter
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
+from roomhook.cli.shared.option_groups import OPTION_GROUPS, group_of
 from roomhook.cli.shared.values import choices_of, convert
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
 
 __all__ = ["RoomhookArgument", "RoomhookCommand", "RoomhookOption", "adopt"]
+
+
+_MOST_WITHOUT_GROUPS: Final = 12
+"""Options that are still found at a glance."""
 
 
 class RoomhookOption(TyperOption):
@@ -70,7 +75,7 @@ class RoomhookArgument(TyperArgument):
 
 
 class RoomhookCommand(TyperCommand):
-    """A command whose help lists its options under the names of their ``rich_help_panel``."""
+    """A command whose help lists its options in groups, if they are many."""
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """All parameters, with the option for help, which typer adds late."""
@@ -79,22 +84,17 @@ class RoomhookCommand(TyperCommand):
         return found
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Arguments first, then each group in the order of its first option, and what has no group at the end."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
-        rest: list[tuple[str, str]] = []
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is None:
-                continue
-            group = getattr(parameter, "rich_help_panel", None)
-            if isinstance(parameter, TyperArgument):
-                sections["Arguments"].append(record)
-            elif group:
-                sections.setdefault(group, []).append(record)
-            else:
-                rest.append(record)
-        title = "Other options" if len(sections) > 1 + bool(not sections["Arguments"]) else "Options"
-        for name, rows in [*sections.items(), (title, rest)]:
+        """Arguments first, then the groups of options, and what has no group at the end."""
+        arguments = [one for one in self.get_params(ctx) if isinstance(one, TyperArgument)]
+        options = [one for one in self.get_params(ctx) if isinstance(one, TyperOption)]
+        grouped = len(options) > _MOST_WITHOUT_GROUPS
+        rest = "Other options" if grouped else "Options"
+        sections: dict[str, list[TyperArgument | TyperOption]] = {"Arguments": list(arguments)}
+        sections |= {name: [] for name in OPTION_GROUPS} | {rest: []}
+        for option in options:
+            sections[(grouped and group_of(option.opts)) or rest].append(option)
+        for name, members in sections.items():
+            rows = [row for row in (one.get_help_record(ctx) for one in members) if row is not None]
             if rows:
                 with formatter.section(name):
                     formatter.write_dl(rows)

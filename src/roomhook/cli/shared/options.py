@@ -56,10 +56,11 @@ class PrintAs(StrEnum):
 
 Url = Annotated[
     str,
-    typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback"),
+    typer.Argument(metavar="URL", help="Your App backend's callback URL, e.g. http://127.0.0.1:8000/callback."),
 ]
 SdkAppId = Annotated[
-    int, typer.Option("--sdkappid", metavar="N", callback=check_sdkappid, help="The target's SDKAppID.")
+    int,
+    typer.Option("--sdkappid", metavar="N", callback=check_sdkappid, help="SDKAppID of the target, e.g. 1400000001."),
 ]
 OwnSdkAppId = Annotated[
     int,
@@ -67,7 +68,7 @@ OwnSdkAppId = Annotated[
         "--sdkappid",
         metavar="N",
         callback=check_sdkappid,
-        help="Its own SDKAppID: callbacks of any other are refused.",
+        help="SDKAppID to accept; refuse callbacks for any other.",
     ),
 ]
 OwnToken = Annotated[
@@ -75,7 +76,7 @@ OwnToken = Annotated[
     typer.Option(
         "--token",
         metavar="TOKEN",
-        help="Refuse callbacks that are not signed with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+        help="Refuse callbacks that are not signed with this token. Better: set ROOMHOOK_TOKEN.",
     ),
 ]
 Token = Annotated[
@@ -83,7 +84,7 @@ Token = Annotated[
     typer.Option(
         "--token",
         metavar="TOKEN",
-        help="Sign callbacks with this token. Keep it off the command line: set ROOMHOOK_TOKEN.",
+        help="Sign callbacks with this token. Better: set ROOMHOOK_TOKEN.",
     ),
 ]
 Header = Annotated[
@@ -91,7 +92,7 @@ Header = Annotated[
     typer.Option(
         "--header",
         metavar="'NAME: VALUE'",
-        help="A header for a gateway in front of the target, e.g. 'Authorization: Bearer abc'; repeatable.",
+        help="Add a header for a gateway, e.g. 'Authorization: Bearer abc'; repeatable.",
     ),
 ]
 DEADLINE_S: Final = DEADLINE_MS / 1000
@@ -105,27 +106,29 @@ Deadline = Annotated[
         metavar="SECONDS",
         min=0.001,
         max=LONGEST_WAIT_S,
-        help="Time in which the Room backend expects the complete response [seconds].",
+        help="Time for a complete response [seconds], e.g. 2.5.",
     ),
 ]
 CaCert = Annotated[
     Path | None,
-    typer.Option("--cacert", metavar="FILE", help="A PEM file with the CA that signed the target's certificate."),
+    typer.Option("--cacert", metavar="FILE", help="PEM file with the CA of the target's certificate, e.g. ca.pem."),
 ]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any certificate. The Room backend would not.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept any certificate; the Room backend would not.")]
 Cert = Annotated[
     Path | None,
-    typer.Option("--cert", metavar="FILE", help="A PEM file with our own client certificate and its key."),
+    typer.Option("--cert", metavar="FILE", help="PEM file with a client certificate and its key, e.g. client.pem."),
 ]
 Proxy = Annotated[
     str | None,
-    typer.Option("--proxy", metavar="URL", help="Send through this proxy, e.g. http://127.0.0.1:3128"),
+    typer.Option("--proxy", metavar="URL", help="HTTP proxy to send through, e.g. http://127.0.0.1:3128."),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Repeat the random choices of an earlier run; every run prints its seed."),
+    typer.Option(
+        "--seed", metavar="N", help="Repeat the random choices of an earlier run, e.g. 7; every run prints its seed."
+    ),
 ]
-Format = Annotated[OutputFormat, typer.Option("--format", help="How to print the result on stdout.")]
+Format = Annotated[OutputFormat, typer.Option("--format", help="Format of the result on stdout.")]
 
 
 def chosen_seed(seed: int | None) -> int:
