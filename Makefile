@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check test test-all format format-check lint types layers fast tests exhaustive wheel view clean
+.PHONY: help demo check test test-all format format-check lint types layers fast tests exhaustive wheel docs view clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use 
 
 fast: $(VENV)/.developing  ## the tests that take less than a second each
 	$(BIN)/pytest -m "not alone and not long" --numprocesses $(WORKERS)
+
+docs: $(VENV)/.developing  ## the documentation as a site, with search, in build/site (python3 -m http.server -d build/site)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file site/mkdocs.yml
 
 tests: $(VENV)/.developing  ## the test suite: first what needs the machine for itself, then the rest in parallel
 	$(BIN)/pytest -m alone
