@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from roomhook.simulator.room_backend.api.app import application
 from roomhook.simulator.room_backend.runtime.service import Service
@@ -26,15 +27,17 @@ def serve_until_stopped(
     service: Service,
     address: tuple[str, int],
     rules: GuardRules,
+    *,
     grace_s: float,
     started: Callable[[str], object],
+    pages: Sequence[Route] = (),
 ) -> int:
     """Serve at *address* until SIGINT or SIGTERM; returns the number of callbacks without outcome.
 
-    *rules* say which requests of web pages are refused, *started* gets the URL. Raises
+    *rules* say which requests of web pages are refused, *started* gets the URL, *pages* are further routes. Raises
     ``ConfigurationError`` if the address can't be used.
     """
-    app = application(service, rules, grace_s)
+    app = application(service, rules, grace_s, pages)
     server = _server(app, address)
     url = url_of(server.listening)
     server.on_started = lambda: started(url)
@@ -50,9 +53,9 @@ def serve_until_stopped(
 
 
 @contextmanager
-def running(service: Service, rules: GuardRules = _STRICT) -> Iterator[str]:
+def running(service: Service, rules: GuardRules = _STRICT, pages: Sequence[Route] = ()) -> Iterator[str]:
     """The URL of a server in a thread of this process, on a free port of loopback."""
-    server = _server(application(service, rules, grace_s=1.0), ("127.0.0.1", 0))
+    server = _server(application(service, rules, 1.0, pages), ("127.0.0.1", 0))
     with in_thread(server, "roomhook-backend", "the mock Room backend did not start; its traceback is above"):
         yield url_of(server.listening)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import json
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-__all__ = ["COOKIE", "GuardRules", "HttpGuard", "is_loopback_name", "token_of"]
+__all__ = ["COOKIE", "GuardRules", "HttpGuard", "cookie_value", "is_loopback_name"]
 
 COOKIE: Final = "roomhook_auth"
-"""The cookie that holds the token in a browser."""
+"""The cookie by which a browser that knows the token is recognised."""
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -41,7 +42,7 @@ class GuardRules:
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """The HTTP status and reason for which a request is refused, or None. Names in *headers* are lower-case."""
         host = headers.get("host", "")
-        authorised = self.token is not None and _same(token_of(headers), self.token)
+        authorised = self.token is not None and _brings(headers, self.token)
         if not authorised and host and not self._is_known(host):
             return 403, f"the Host {host[:100]} is unknown; use 127.0.0.1, or allow the name by --allow-host"
         origin = headers.get("origin")
@@ -93,13 +94,9 @@ class HttpGuard:
         await send({"type": "http.response.body", "body": body})
 
 
-def token_of(headers: Mapping[str, str]) -> str:
-    """The token that a request brings, in Authorization or in the cookie; "" without one."""
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-    return next((value for name, _, value in pairs if name == COOKIE), "")
+def cookie_value(token: str) -> str:
+    """What the cookie holds: a digest, so that no browser stores the token."""
+    return hashlib.sha256(f"roomhook console {token}".encode()).hexdigest()
 
 
 def is_loopback_name(host: str) -> bool:
@@ -128,5 +125,11 @@ def _is_navigation(method: str, headers: Mapping[str, str]) -> bool:
     return method in {"GET", "HEAD"} and headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
-def _same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode(), token.encode())
+def _brings(headers: Mapping[str, str], token: str) -> bool:
+    """Whether a request brings the token in Authorization, or the cookie that stands for it."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return hmac.compare_digest(value.strip().encode(), token.encode())
+    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+    given = next((value for name, _, value in pairs if name == COOKIE), "")
+    return hmac.compare_digest(given.encode(), cookie_value(token).encode())

@@ -30,7 +30,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "page.html").write_text(PAGE)
     (folder / "page.js").write_text("1 < 2;")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("roomhook.pages.rendering._environment", _fresh())
+    monkeypatch.setattr("roomhook.pages.rendering.environment", _fresh())
     importlib.invalidate_caches()
     sys.modules.pop(folder.name, None)
     return folder.name
@@ -39,7 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def _fresh() -> object:
     from roomhook.pages import rendering
 
-    return rendering._environment.__wrapped__
+    return rendering.environment.__wrapped__
 
 
 def test_what_a_page_is_given_stays_text(package: str) -> None:

@@ -33,10 +33,10 @@ __all__ = ["application"]
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 
 
-def application(service: Service, rules: GuardRules, grace_s: float = 5.0) -> Starlette:
+def application(service: Service, rules: GuardRules, grace_s: float = 5.0, pages: Sequence[Route] = ()) -> Starlette:
     """The ASGI application; starts *service*, and stops it with *grace_s* for callbacks on their way.
 
-    *rules* say which requests of web pages are refused.
+    *rules* say which requests of web pages are refused; *pages* are further routes, e.g. those of the console.
     """
     rest = Rest(service, service.options.behaviour.administrator, time.monotonic, time.time)
     control = ControlApi(service, rest)
@@ -51,6 +51,7 @@ def application(service: Service, rules: GuardRules, grace_s: float = 5.0) -> St
         routes=[
             *control.routes(),
             Route("/openapi.json", _openapi, methods=["GET"]),
+            *pages,
             Route("/v4/{path:path}", _rest_endpoint(rest, service.call_listeners), methods=_METHODS),
         ],
         middleware=[Middleware(HttpGuard, rules=rules)],

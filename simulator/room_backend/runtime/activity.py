@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-__all__ = ["ApiCall", "CallListener"]
+from roomhook.simulator.room_backend.state.changes import PendingCallback
+
+__all__ = ["ApiCall", "CallListener", "CommitListener"]
 
 
 class ApiCall(NamedTuple):
@@ -21,3 +23,6 @@ class ApiCall(NamedTuple):
 
 CallListener = Callable[[ApiCall], object]
 """Gets every call under /v4 and /sim that changes something."""
+
+CommitListener = Callable[[Sequence[tuple[int, PendingCallback]]], object]
+"""Gets, after every stored change, the callbacks that it caused with their ids, before they are sent."""

@@ -14,6 +14,7 @@ from roomhook.simulator.room_backend.runtime.faults import FaultInjector, Faults
 from roomhook.simulator.room_backend.runtime.outcome_writer import OutcomeWriter
 from roomhook.simulator.room_backend.runtime.store import AttemptRow, Store
 from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
+from roomhook.simulator.transport.retry_policy import RetryPolicy
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
 
@@ -54,6 +55,7 @@ class Deliveries:
         self.listeners: list[OnAttempt] = []
         self._apps = apps
         self._options = options
+        self._retry = options.retry
         self._store = store
         self._call_later = call_later
         self._is_current = is_current
@@ -94,6 +96,23 @@ class Deliveries:
         """The faults that apply to the app's next callback."""
         current = (queue.faults.faults for target, queue in self._queues.items() if target.sdkappid == sdkappid)
         return next(current, self._faults.get(sdkappid, Faults()))
+
+    def use_retry(self, policy: RetryPolicy) -> None:
+        """Retry undelivered callbacks by *policy* from now on."""
+        self._retry = policy
+        for queue in self._queues.values():
+            queue.retry = policy
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy that applies now."""
+        return self._retry
+
+    def renew_targets(self, sdkappid: int) -> None:
+        """Use the app's current token for its next callbacks."""
+        for target, queue in self._queues.items():
+            if target.sdkappid == sdkappid:
+                queue.retarget(self._target(target))
 
     @property
     def waiting(self) -> int:
@@ -148,24 +167,26 @@ class Deliveries:
         found = self._queues.get(target)
         if found is not None:
             return found
-        url = CallbackUrl.parse(target.url)
-        app = self._apps[target.sdkappid]
-        tls = self._tls() if url.scheme == "https" else None
         sender = Sender(
-            Target(url, app.sdkappid, app.token, tls=tls),
+            self._target(target),
             deadline_ms=self._options.deadline_ms,
             connections=self._options.in_flight,
         )
-        random = Random(f"{self._options.seed} {app.sdkappid} faults")
+        random = Random(f"{self._options.seed} {target.sdkappid} faults")
         found = self._queues[target] = DeliveryQueue(
             sender,
-            self._options.retry,
-            FaultInjector(random, self.faults(app.sdkappid)),
+            self._retry,
+            FaultInjector(random, self.faults(target.sdkappid)),
             on_attempt=self._ended,
             call_later=self._call_later,
             on_idle=self._note_idle,
         )
         return found
+
+    def _target(self, target: DeliveryTarget) -> Target:
+        url = CallbackUrl.parse(target.url)
+        tls = self._tls() if url.scheme == "https" else None
+        return Target(url, target.sdkappid, self._apps[target.sdkappid].token, tls=tls)
 
     def _ended(self, row: AttemptRow, attempt: DeliveryAttempt | None) -> None:
         self.writer.add(row)

@@ -14,6 +14,7 @@ from roomhook.simulator.room_backend.runtime.store import AttemptRow
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.retry_policy import RetryPolicy
 from roomhook.simulator.transport.sender import Sender
+from roomhook.simulator.transport.target import Target
 
 __all__ = ["DeliveryAttempt", "DeliveryQueue", "QueuedCallback"]
 
@@ -86,7 +87,7 @@ class DeliveryQueue:
         self.postponed = 0
         self._sender = sender
         sender.on_complete = self._completed
-        self._retry = retry
+        self.retry = retry
         self._on_attempt = on_attempt
         self._call_later = call_later
         self._on_idle = on_idle
@@ -138,6 +139,10 @@ class DeliveryQueue:
             waiting.clear()
         if not self.outstanding:
             self._on_idle()
+
+    def retarget(self, target: Target) -> None:
+        """Send the next callbacks as *target* says: the same URL, another token."""
+        self._sender.target = target
 
     async def close(self) -> None:
         """Close the connections."""
@@ -213,7 +218,7 @@ class DeliveryQueue:
         if callback.kind == "copy":
             return None
         since_first_ms = (attempt.done_ns - callback.first_ns) / 1e6
-        wait_ms = self._retry.wait_ms(attempt.result.outcome, attempt.number, since_first_ms)
+        wait_ms = self.retry.wait_ms(attempt.result.outcome, attempt.number, since_first_ms)
         if wait_ms is None:
             return "failed"
         if not self._stopping:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sqlite3
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.room_backend.runtime.activity import CallListener
+from roomhook.simulator.room_backend.runtime.activity import CallListener, CommitListener
 from roomhook.simulator.room_backend.runtime.clock import Clock, VirtualClock
 from roomhook.simulator.room_backend.runtime.deliveries import Deliveries, DeliveryTarget
 from roomhook.simulator.room_backend.runtime.delivery_queue import QueuedCallback
@@ -31,8 +32,8 @@ class Service:
     """Changes rooms and sends the callbacks. Call ``start`` and ``stop`` on a running loop, everything else between.
 
     ``act`` runs a change of the state, stores it, and only then returns: its callbacks will be sent, whatever happens.
-    A change that can't be stored is undone. ``call_listeners`` get every call of the API, ``warn`` gets warnings. *tls*
-    makes the context of https callback URLs. Raises ``ConfigurationError`` for a store whose content can't be read.
+    A change that can't be stored is undone. The listeners get every call and stored change, ``warn`` gets warnings.
+    *tls* makes the context of https callback URLs. Raises ``ConfigurationError`` for a store that can't be read.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Service:
         clock: Clock,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        self.apps: Mapping[int, AppSettings] = {app.sdkappid: app for app in apps}
+        self.apps = {app.sdkappid: app for app in apps}
         self.options = options
         self.store = store
         self.clock = clock
@@ -58,6 +59,7 @@ class Service:
             self.apps, options, store, call_later=self._timer.call_later, is_current=self._is_current, tls=tls
         )
         self.call_listeners: list[CallListener] = []
+        self.commit_listeners: list[CommitListener] = []
         self.warn: Callable[[str], object] = lambda _: None
         self._advancing = asyncio.Lock()
         self._warned: set[int] = set()
@@ -90,6 +92,17 @@ class Service:
             return change(self.state, now)
         finally:
             self._commit()
+
+    def send_now(self, callback: PendingCallback) -> int:
+        """Store and send a callback that no change of the state causes; returns its id.
+
+        Raises ``BackendError`` (100001) if it can't be stored.
+        """
+        (number,) = self._store((), [callback])
+        for listener in self.commit_listeners:
+            listener([(number, callback)])
+        self._send(number, callback)
+        return number
 
     @property
     def waiting(self) -> int:
@@ -147,7 +160,10 @@ class Service:
         except BackendError:
             self.state.roll_back(keys, self.store.state_of({(key.sdkappid, key.room_id) for key in keys}))
             raise
-        for callback, one in zip(ids, callbacks, strict=True):
+        numbered = list(zip(ids, callbacks, strict=True))
+        for listener in self.commit_listeners:
+            listener(numbered)
+        for callback, one in numbered:
             self._send(callback, one)
         if any(key.kind == "callback" for key in keys):
             self.deliveries.close_unused()
@@ -164,6 +180,11 @@ class Service:
     def _send(self, callback: int, pending: PendingCallback) -> None:
         queued = QueuedCallback(callback, pending.room_id, pending.event)
         self.deliveries.send(DeliveryTarget(pending.sdkappid, pending.url), queued)
+
+    def set_token(self, sdkappid: int, token: str | None) -> None:
+        """Sign the app's callbacks with *token* from now on; None: do not sign them."""
+        self.apps[sdkappid] = dataclasses.replace(self.apps[sdkappid], token=token)
+        self.deliveries.renew_targets(sdkappid)
 
     def _warn_without_url(self) -> None:
         """Say, once for each app, that its callbacks go nowhere."""

@@ -180,6 +180,21 @@ class Store:
         sql = "SELECT * FROM callbacks WHERE sdkappid = ? AND id > ? ORDER BY id LIMIT ?"
         return [CallbackRow(*row) for row in self._connection.execute(sql, (sdkappid, after, most))]
 
+    def callback(self, number: int) -> CallbackRow | None:
+        """The callback with this id."""
+        row = self._connection.execute("SELECT * FROM callbacks WHERE id = ?", (number,)).fetchone()
+        return None if row is None else CallbackRow(*row)
+
+    def latest(self, most: int) -> list[CallbackRow]:
+        """The *most* latest callbacks of all apps, in order."""
+        rows = self._connection.execute("SELECT * FROM callbacks ORDER BY id DESC LIMIT ?", (most,)).fetchall()
+        return [CallbackRow(*row) for row in reversed(rows)]
+
+    def attempts(self, callback: int) -> list[AttemptRow]:
+        """The attempts of a callback, in order; their ``final`` is not known any more."""
+        rows = self._connection.execute("SELECT * FROM attempts WHERE callback = ? ORDER BY number", (callback,))
+        return [AttemptRow._make((*row, None)) for row in rows]
+
     def outcomes(self, callback: int) -> list[str]:
         """How the attempts of a callback ended, in order."""
         sql = "SELECT outcome FROM attempts WHERE callback = ? ORDER BY number"

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render"]
+__all__ = ["environment", "render"]
 
 _SHARED: Final = "roomhook.pages"
 
@@ -38,16 +38,17 @@ def render(
     policy += ["base-uri 'none'", "form-action 'none'"]
     # All three are ours; the text of style and script elements is never unescaped.
     assets = {"style": Markup(style), "script": Markup(code), "policy": Markup("; ".join(policy))}  # noqa: S704
-    return _environment(package).get_template(template).render(assets, **content)
+    return environment(package).get_template(template).render(assets, **content)
 
 
 @cache
-def _environment(package: str) -> Environment:
+def environment(package: str) -> Environment:
+    """The templates of *package* and the shared ones, with everything escaped."""
     # Here, since most commands write no page and should start without the template engine.
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
     loaders = [PackageLoader(name, "") for name in dict.fromkeys((package, _SHARED))]
-    environment = Environment(
+    made = Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
@@ -56,9 +57,9 @@ def _environment(package: str) -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    environment.filters["prose"] = _prose
-    environment.filters["breakable"] = _breakable
-    return environment
+    made.filters["prose"] = _prose
+    made.filters["breakable"] = _breakable
+    return made
 
 
 @cache

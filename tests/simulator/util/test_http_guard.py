@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomhook.simulator.util.http_guard import COOKIE, GuardRules, is_loopback_name
+from roomhook.simulator.util.http_guard import COOKIE, GuardRules, cookie_value, is_loopback_name
 
 RULES = GuardRules(hosts=("backend.test",), json_only=("/sim/",))
 SECRET = GuardRules(token="s3cret", without_token=("/v4/",), login="/console/login", json_only=("/sim/",))
@@ -61,16 +61,16 @@ def test_a_link_on_another_page_may_lead_to_ours_and_a_script_there_may_not_read
 
 def test_a_token_is_demanded_everywhere_but_under_v4() -> None:
     host = {"host": "192.0.2.7"}
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "s3cret"}, {"cookie": f"{COOKIE}=no"}):
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "s3cret"}, {"cookie": f"{COOKIE}=s3cret"}):
         refused = SECRET.refusal("GET", "/sim/rooms", {**host, **headers})
         assert refused is not None
         assert refused[0] == 401
         assert SECRET.refusal("POST", "/v4/x", {**host, **headers}) is None
-    for headers in ({"authorization": "Bearer s3cret"}, {"cookie": f"a=b; {COOKIE}=s3cret"}):
+    for headers in ({"authorization": "Bearer s3cret"}, {"cookie": f"a=b; {COOKIE}={cookie_value('s3cret')}"}):
         assert SECRET.refusal("GET", "/sim/rooms", {**host, **headers}) is None
     named = {"host": "roomhook", "authorization": "Bearer s3cret"}
     assert SECRET.refusal("GET", "/sim/rooms", named) is None, "a page that was led here by a name has no token"
-    foreign = {**host, "cookie": f"{COOKIE}=s3cret", "origin": "http://evil.example"}
+    foreign = {**host, "cookie": f"{COOKIE}={cookie_value('s3cret')}", "origin": "http://evil.example"}
     assert SECRET.refusal("POST", "/sim/reset", {**foreign, **JSON}) is not None
 
 

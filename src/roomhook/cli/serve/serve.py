@@ -311,21 +311,25 @@ def _configure(service: Service, url: str | None, commands: str | None) -> None:
 def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s: float, *, quiet: bool) -> int:
     """Serve until a signal; 0 if everything was sent or is kept for the next run."""
     from roomhook.cli.serve.output import ServeOutput
+    from roomhook.cli.shared.explained import explained
+    from roomhook.simulator.console.service_console import ServiceConsole
     from roomhook.simulator.room_backend.server import serve_until_stopped
 
     output = None if quiet else ServeOutput()
+    console = ServiceConsole(service, explained, rules.token)
 
     def started(url: str) -> None:
         typer.echo(url)
         if not any(app.secret_key for app in service.apps.values()):
             _warn("no --secret-key: any usersig is accepted")
-        _warn("serving; Ctrl-C stops it")
+        _warn(f"serving, with a console at {url}/console; Ctrl-C stops it")
         if output is not None:
             output.watch(service)
 
     try:
-        left = serve_until_stopped(service, address, rules, grace_s, started)
+        left = serve_until_stopped(service, address, rules, grace_s=grace_s, started=started, pages=console.routes())
     finally:
+        console.close()
         if output is not None:
             output.close()
     if left:

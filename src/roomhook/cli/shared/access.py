@@ -18,5 +18,9 @@ def guard_rules(host: str, auth: str | None, hosts: Sequence[str], *, lenient: b
             f"--listen {host} can be reached from other machines; add --auth TOKEN, which /sim will demand"
         )
     return GuardRules(
-        hosts=(host, *hosts), token=auth, without_token=("/v4/",), json_only=() if lenient else ("/v4/", "/sim/")
+        hosts=(host, *hosts),
+        token=auth,
+        without_token=("/v4/", "/console/login", "/console/static/"),
+        login="/console/login",
+        json_only=() if lenient else ("/v4/", "/sim/"),
     )

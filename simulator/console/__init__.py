@@ -1,0 +1,1 @@
+"""The web console of serve and listen: rooms, callbacks, settings and contract runs in a browser."""

@@ -1,0 +1,216 @@
+"""The page of callbacks: rows as they come, each with its requests, answers and findings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedRow
+from roomhook.simulator.console.site import Fields, Site
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
+from roomhook.simulator.room_backend.state.error_codes import BackendError
+
+__all__ = ["CallbackSource", "CallbacksPage", "Explained"]
+
+_FIRST_ROWS: Final = 200
+_MOST_ROWS: Final = 200
+_PAUSE_S: Final = 0.25
+_SECRET_QUERY: Final = re.compile(r"(Sign=)[0-9a-f]{16,}")
+
+
+class Explained(NamedTuple):
+    """A requirement in words, with its source."""
+
+    text: str
+    source: str
+
+
+class CallbackSource(Protocol):
+    """Where callbacks come from."""
+
+    feed: Feed
+
+    def resend(self, number: int, body: bytes | None = None) -> int:
+        """Send a callback again, with another *body* if given; returns the id of its new row."""
+        raise NotImplementedError
+
+
+class CallbacksPage:
+    """Shows *source* under ``/console/callbacks``; *explain* puts requirement ids into words."""
+
+    def __init__(
+        self, site: Site, source: CallbackSource, explain: Callable[[str], Explained], *, title: str, received: bool
+    ) -> None:
+        self._site = site
+        self._source = source
+        self._explain = explain
+        self._title = title
+        self._received = received
+
+    def routes(self) -> list[Route]:
+        """The page, its rows, one callback, and the stream of changes."""
+        return [
+            Route("/console/callbacks", self._page),
+            Route("/console/callbacks/rows", self._rows),
+            Route("/console/events", self._events),
+            Route("/console/callbacks/{number:int}", self._detail),
+            Route("/console/callbacks/{number:int}/resend", self._site.writing(self._resend), methods=["POST"]),
+        ]
+
+    async def _page(self, request: Request) -> Response:
+        chosen = FeedFilter.of(request.query_params)
+        feed = self._source.feed
+        rows = feed.select(chosen)
+        content = {
+            "title": self._title,
+            "received": self._received,
+            "chosen": chosen,
+            "rows": rows[:_FIRST_ROWS],
+            "total": len(rows),
+            "newest": feed.newest,
+            "seen": sorted({row.name for row in feed.select(FeedFilter())} | ({chosen.command} - {""})),
+            "outcomes": self._outcomes(chosen),
+            "clock": _clock,
+        }
+        return self._site.page(request, "callbacks.html", content)
+
+    def _outcomes(self, chosen: FeedFilter) -> list[str]:
+        known = {row.outcome for row in self._source.feed.select(FeedFilter())}
+        return sorted((known | {chosen.outcome} | {"not compliant"}) - {""})
+
+    async def _rows(self, request: Request) -> Response:
+        """Rows ``start`` to ``start + count`` of those that match, as of the row ``as_of``."""
+        query = request.query_params
+        feed = self._source.feed
+        as_of = _number(query.get("as_of"))
+        rows = feed.select(FeedFilter.of(query), as_of)
+        start, count = _number(query.get("start")) or 0, min(_number(query.get("count")) or 60, _MOST_ROWS)
+        content = {"rows": rows[start : start + count], "clock": _clock, "received": self._received}
+        response = self._site.page(request, "callback_rows.html", content)
+        response.headers["X-Total"] = str(len(rows))
+        response.headers["X-Newest"] = str(feed.newest)
+        return response
+
+    async def _detail(self, request: Request) -> Response:
+        row = self._source.feed.row(request.path_params["number"])
+        return self._shown(request, row, "")
+
+    def _shown(self, request: Request, row: FeedRow | None, note: str) -> Response:
+        if row is None:
+            return self._site.page(request, "callback.html", {"row": None, "note": note, "title": self._title}, 404)
+        attempts = [self._described(one) for one in row.attempts]
+        last = row.last
+        content = {
+            "title": self._title,
+            "row": row,
+            "note": note,
+            "received": self._received,
+            "attempts": attempts,
+            "pretty": _pretty(row.body),
+            "raw": row.body.decode(errors="backslashreplace"),
+            "curl_line": "" if last is None or not last.request else curl(_as_request(last.request)),
+            "pytest_case": _pytest_case(row),
+            "clock": _clock,
+        }
+        return self._site.page(request, "callback.html", content)
+
+    def _described(self, attempt: FeedAttempt) -> dict[str, Any]:
+        head, _, _ = attempt.request.partition(b"\r\n\r\n")
+        answer_head, _, answer_body = attempt.answer.partition(b"\r\n\r\n")
+        return {
+            "attempt": attempt,
+            "head": _SECRET_QUERY.sub(r"\1…", head.decode(errors="backslashreplace")),
+            "answer_head": answer_head.decode(errors="backslashreplace"),
+            "answer_body": answer_body.decode(errors="backslashreplace"),
+            "findings": [(one, self._explain(one)) for one in attempt.breaches],
+        }
+
+    async def _resend(self, request: Request, fields: Fields) -> Response:
+        number = request.path_params["number"]
+        edited = fields.get("body")
+        try:
+            new = self._source.resend(number, None if edited is None else edited[0].encode(errors="surrogatepass"))
+        except BackendError as error:
+            return self._shown(request, self._source.feed.row(number), error.info)
+        await self._outcome_of(new)
+        if request.headers.get("hx-request") != "true":
+            return RedirectResponse(f"/console/callbacks/{new}", 303)
+        return self._shown(request, self._source.feed.row(new), f"Sent again as number {new}.")
+
+    async def _outcome_of(self, number: int) -> None:
+        """Wait a moment for the outcome, so that the page can show it."""
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            row = self._source.feed.row(number)
+            if row is None or row.attempts:
+                return
+            await asyncio.sleep(0.02)
+
+    async def _events(self, request: Request) -> Response:
+        """Says at most four times a second what has changed: callbacks, or rooms."""
+        feed = self._source.feed
+
+        async def events() -> AsyncIterator[dict[str, str]]:
+            known = (-1, -1)
+            while not feed.closed and not await request.is_disconnected():
+                now = (feed.version, feed.rooms_version)
+                if now != known:
+                    data = {"newest": feed.newest, "callbacks": now[0], "rooms": now[1]}
+                    yield {"event": "changed", "data": json.dumps(data)}
+                    known = now
+                await asyncio.sleep(_PAUSE_S)
+
+        return EventSourceResponse(events(), ping=15)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def _clock(us: int) -> str:
+    """The time of day to the ms."""
+    return f"{time.strftime('%H:%M:%S', time.localtime(us // 1_000_000))}.{us // 1000 % 1000:03}"
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body.decode(errors="backslashreplace")
+
+
+def _as_request(raw: bytes) -> CallbackRequest:
+    """Recorded bytes as a request that curl can repeat."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = (*line.split(" ", 2), "", "")[:3]
+    pairs = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines)]
+    host = next((value for name, value in pairs if name.lower() == "host"), "127.0.0.1")
+    kept = tuple((name, value) for name, value in pairs if name.lower() in {"content-type", "x-api-key"})
+    return CallbackRequest(f"http://{host}{target}", body, kept, method=method or "POST", signed="&Sign=" in target)
+
+
+def _pytest_case(row: FeedRow) -> str:
+    """A test that sends the same packet to an App backend."""
+    packet = json.dumps(row.body.decode(errors="replace"), ensure_ascii=False)
+    return (
+        "import requests\n\n"
+        'URL = "http://127.0.0.1:8000/callback"\n\n\n'
+        f"def test_callback_{row.id}_is_acknowledged():\n"
+        f"    packet = {packet}\n"
+        f'    query = {{"SdkAppid": "1400000001", "CallbackCommand": {json.dumps(row.command)},\n'
+        '             "contenttype": "json", "ClientIP": "203.0.113.7", "OptPlatform": "iOS"}\n'
+        '    headers = {"Content-Type": "application/json"}\n'
+        "    answer = requests.post(URL, params=query, data=packet.encode(), headers=headers, timeout=2)\n"
+        "    assert answer.status_code == 200\n"
+        '    assert answer.json()["ActionStatus"] == "OK"\n'
+    )
