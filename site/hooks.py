@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import posixpath
 import re
@@ -138,7 +139,7 @@ def command_page(name: str) -> str:
         usage = command.get_usage(context).removeprefix("Usage: ")
         rows = [_row(parameter, context) for parameter in command.get_params(context)]
     about = inspect.cleandoc(command.help or "").replace("\f", "")
-    table = "\n".join(["| | |", "|---|---|", *filter(None, rows)])
+    table = "\n".join(["| option | meaning |", "|---|---|", *filter(None, rows)])
     return (
         f"# roomhook {name}\n\n{main.COMMANDS[name][1]}\n\n```text\n{usage}\n```\n\n{about}\n\n## Options\n\n{table}\n"
     )
@@ -148,8 +149,8 @@ def _row(parameter: Any, context: Any) -> str:
     record = parameter.get_help_record(context)
     if record is None:
         return ""
-    names, text = (re.sub(r"\s+", " ", one).replace("|", "\\|") for one in record)
-    return f"| `{names}` | {_escaped(text)} |"
+    names, text = (html.escape(re.sub(r"\s+", " ", one)).replace("|", "&#124;") for one in record)
+    return f"| <code>{names}</code> | {_escaped(text)} |"
 
 
 def errata_page() -> str:
