@@ -134,9 +134,10 @@ def test_every_subpackage_is_named_in_pyproject() -> None:
 
 
 def test_the_command_works_outside_the_checkout(installed: Path, outside: Path) -> None:
-    assert "Commands:" in run(installed / "roomhook", "--help", cwd=outside).stdout
+    assert "\n  check " in run(installed / "roomhook", "--help", cwd=outside).stdout
     assert run(installed / "python", "-m", "roomhook", "--version", cwd=outside).stdout.startswith("roomhook ")
     assert '"$id"' in run(installed / "roomhook", "schema", "leave", cwd=outside).stdout
+    assert '"info"' in run(installed / "roomhook", "schema", "--postman", cwd=outside).stdout
     shown = run(installed / "roomhook", "fire", "leave", "http://127.0.0.1:9/", "--dry-run", cwd=outside).stdout
     assert shown.startswith("POST /?SdkAppid=1400000001&")
 
@@ -156,7 +157,9 @@ def test_the_suite_works_outside_the_checkout(installed: Path, outside: Path) ->
         assert backend.stdout
         url = backend.stdout.readline().strip()
         try:
-            run(installed / "roomhook", "check", url, "--sdkappid", "1400000001", "--only", "ack.*", cwd=outside)
+            only = ("--sdkappid", "1400000001", "--only", "ack.*", "--report", "html,har")
+            run(installed / "roomhook", "check", url, *only, cwd=outside)
+            assert "<h1>Conforms</h1>" in (outside / "roomhook-report" / "roomhook.html").read_text()
             options = ["-p", "no:cacheprovider", "--room-target", url, "--room-sdkappid", "1400000001"]
             run(installed / "python", "-m", "pytest", "--pyargs", "roomhook.contract_tests", *options, cwd=outside)
         finally:
