@@ -229,7 +229,7 @@ def _arrives(case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece],
             pieces,
             deadline_ms=run.settings.deadline_ms,
             give_up_ms=run.settings.give_up_ms,
-            sleep=run.pause,
+            sleep=run.pause_between,
         )
         run.observe(exchange)
         if exchange.acknowledged:
@@ -305,7 +305,7 @@ def idle(case: Case) -> None:
     case.needs("http.reuse")
     with case.run.line.client.connection() as connection:
         case.send_valid(case.leave(), connection=connection)
-        case.run.pause(_IDLE_S)
+        case.run.pause_between(_IDLE_S)
         exchange = case.send_valid(case.leave(), connection=connection)
         if exchange.cut_off and exchange.reused:
             exchange = case.send_valid(case.leave(), connection=connection)

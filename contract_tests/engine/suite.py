@@ -55,6 +55,9 @@ _WATCHED: Final = frozenset({"effect.applied", "effect.applied.variants", "effec
 """What needs all valid leaves of the run to be watched."""
 
 
+_NO_PROBE: Final = "no probe given (add --probe 'http://127.0.0.1:8000/rooms/{RoomId}', which lists a room's members)"
+
+
 class SuiteRun:
     """Orders the cases of one run, judges them, and says how the run ends; *clock* gives s since the epoch.
 
@@ -205,7 +208,7 @@ class SuiteRun:
         if requirement.needs == "fuzz" and not self.settings.fuzz:
             return "not asked for (--fuzz N)"
         if requirement.needs == "probe":
-            return "no probe given" if context.access.probe is None else context.access.failure
+            return _NO_PROBE if context.access.probe is None else context.access.failure
         return ""
 
     # The end

@@ -209,6 +209,7 @@ class Case:
         cause: str | None = None,
         hint: str = "",
         aside: str = "",
+        sent_by: tuple[str, ...] = (),
     ) -> None:
         """Add a finding."""
         self.findings.append(
@@ -222,6 +223,7 @@ class Case:
                 cause=cause,
                 hint=hint,
                 aside=aside,
+                sent_by=sent_by,
             )
         )
 

@@ -92,6 +92,12 @@ class RunContext:
         """Waits so many s."""
         return self.line.pause
 
+    def pause_between(self, seconds: float) -> None:
+        """Wait between two parts of what is sent; raises ``TargetLostError`` if nothing may be sent after it."""
+        self.line.pause(seconds)
+        if self.loss:
+            raise TargetLostError(self.lost)
+
     @property
     def lost(self) -> str:
         """Why nothing more can be judged, or an empty string."""

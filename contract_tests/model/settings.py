@@ -34,6 +34,9 @@ class Settings:
     ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,
     and ``settle_s`` is how long the target may take until an effect shows. ``known`` are the failures that do not fail
     the run; ``fuzz`` is how many packets each ``fuzz.*`` requirement generates, 0 for a run without them.
+
+    ``exec_command`` starts the target, on the free port ``exec_port`` (0 for a port of the user's own); the two only
+    tell how to repeat the run.
     """
 
     target: str
@@ -62,6 +65,8 @@ class Settings:
     settle_s: float = 2.0
     known: Sequence[KnownFailure] = ()
     fuzz: int = 0
+    exec_command: str | None = None
+    exec_port: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""

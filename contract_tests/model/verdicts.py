@@ -68,7 +68,8 @@ class Finding:
     """One departure from a requirement, with what reproduces it.
 
     ``cause`` is the ``ack.*`` requirement behind a callback that was not acknowledged, or None; ``path`` is a JSON path
-    into the answer; ``count`` is how often the same was seen.
+    into the answer; ``count`` is how often the same was seen; ``sent_by`` are other requirements whose cases sent what
+    is at fault.
     """
 
     requirement: Requirement
@@ -81,6 +82,7 @@ class Finding:
     hint: str = ""
     aside: str = ""
     count: int = 1
+    sent_by: tuple[str, ...] = ()
 
     @property
     def fix(self) -> str:

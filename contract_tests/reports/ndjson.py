@@ -58,8 +58,7 @@ class EventLines:
 
     def _case(self, case: CaseJudged) -> str:
         assert self._started is not None
-        headers = self._started.settings.headers
-        findings = [found(one, case.verdict, headers=headers) for one in case.findings]
+        findings = [found(one, case.verdict, settings=self._started.settings) for one in case.findings]
         return _line(
             "case-judged",
             {**msgspec.to_builtins(judged(case)), "findings": [msgspec.to_builtins(one) for one in findings]},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from roomhook.contract_tests.model.register import Level, Requirement, RequirementSource, load_sources
+from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import (
     CaseJudged,
     Finding,
@@ -20,6 +21,7 @@ from roomhook.contract_tests.model.verdicts import (
     Summary,
     Verdict,
 )
+from roomhook.contract_tests.reports.reproduction import for_any_port, repeating
 from roomhook.simulator.protocol.callback_request import curl, masked, masked_url
 
 __all__ = [
@@ -41,8 +43,6 @@ _LONGEST_BODY: Final = 4096
 """Characters of an answer's body that a report keeps, and of a request's that a page shows."""
 
 _WEIGHT: Final = (Verdict.FAIL, Verdict.WARN, Verdict.KNOWN, Verdict.INFO)
-
-_Headers = Sequence[tuple[str, str]]
 
 _Kin = Mapping[int, tuple[str, ...]]
 """By a finding's identity, the requirements that came out the same way for the same cause."""
@@ -104,7 +104,10 @@ class Actual(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding on one requirement; ``also`` names the others that came out the same way for the same cause."""
+    """One finding on one requirement.
+
+    ``also`` names the others that came out the same way for the same cause; ``again`` is the command that repeats it.
+    """
 
     id: str
     level: Level
@@ -119,6 +122,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
     fix: str
     count: int
     also: tuple[str, ...]
+    again: str = ""
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,12 +196,14 @@ def report_of(started: RunStarted, finished: RunFinished, *, version: str | None
         compliance=Compliance(judged=summary.judged_answers, compliant=summary.compliant),
         totals={verdict.value: finished.count(verdict) for verdict in Verdict},
         requirements=tuple(judged(case) for case in finished.cases),
-        findings=tuple(_findings(finished.cases, settings.headers)),
+        findings=tuple(_findings(finished.cases, settings)),
     )
 
 
-def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, headers: _Headers = ()) -> FindingRecord:
-    """One *finding* as data; *headers* are those for a gateway, which every callback carried."""
+def found(
+    finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, settings: Settings | None = None
+) -> FindingRecord:
+    """One *finding* as data; *settings* are those of the run, without which nothing tells how to repeat it."""
     requirement, exchange = finding.requirement, finding.exchange
     answer = exchange.answer if exchange else None
     return FindingRecord(
@@ -208,7 +214,7 @@ def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, hea
         source=", ".join(requirement.source),
         message=finding.message,
         cause=finding.cause,
-        sent=_sent(finding, headers),
+        sent=_sent(finding, settings),
         expected=finding.expected,
         actual=Actual(
             outcome=exchange.outcome.value if exchange else None,
@@ -222,6 +228,7 @@ def found(finding: Finding, verdict: Verdict, also: tuple[str, ...] = (), *, hea
         fix=finding.fix,
         count=finding.count,
         also=also,
+        again=repeating(settings, (requirement.id, *finding.sent_by)) if settings else "",
     )
 
 
@@ -259,14 +266,14 @@ def judged(case: CaseJudged) -> RequirementResult:
     )
 
 
-def _findings(cases: Iterable[CaseJudged], headers: _Headers) -> Iterator[FindingRecord]:
+def _findings(cases: Iterable[CaseJudged], settings: Settings) -> Iterator[FindingRecord]:
     """The gravest first, otherwise in the register's order."""
     by_weight = sorted((case for case in cases if case.findings), key=lambda case: _WEIGHT.index(case.verdict))
     kin = _kin(by_weight)
     for case in by_weight:
         for finding in case.findings:
             also = tuple(one for one in kin[id(finding)] if one != finding.requirement.id)
-            yield found(finding, case.verdict, also, headers=headers)
+            yield found(finding, case.verdict, also, settings=settings)
 
 
 def _kin(cases: Iterable[CaseJudged]) -> _Kin:
@@ -280,16 +287,16 @@ def _kin(cases: Iterable[CaseJudged]) -> _Kin:
     return {number: tuple(family) for number, family in member.items()}
 
 
-def _sent(finding: Finding, headers: _Headers) -> SentRequest | None:
+def _sent(finding: Finding, settings: Settings | None) -> SentRequest | None:
     if finding.exchange is None:
         return None
     callback = finding.exchange.callback
     own = {name.lower() for name, _ in callback.headers}
-    gateway = tuple((name, value) for name, value in headers if name.lower() not in own)
+    gateway = tuple((name, value) for name, value in (settings.headers if settings else ()) if name.lower() not in own)
     callback = replace(callback, headers=(*gateway, *callback.headers))
     shown = masked(callback)
     return SentRequest(
-        curl=curl(callback),
+        curl=for_any_port(settings, curl(callback)) if settings else curl(callback),
         method=shown.method,
         url=shown.url,
         headers=shown.headers,

@@ -104,12 +104,13 @@ def finding_fields(
         ("breaks", finding.cause if finding.cause != finding.id else None),
         ("also", also if finding.also else None),
         ("sent", _sent(finding, {} if shown is None else shown)),
+        ("again", finding.again),
         ("fix", finding.fix),
         ("source", _source(finding)),
     )
     for name, text in rows:
         start = f"{'':{margin}}{name:{_LABEL}}"
-        if name == "sent" and text:
+        if name in {"sent", "again"} and text:
             yield start + text  # in one piece, to be copied
         elif text:
             yield from _wrapped(start + text, width, len(start))

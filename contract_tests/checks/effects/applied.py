@@ -83,6 +83,7 @@ def _blame(case: Case, found: Sequence[tuple[WatchedLeave, _Missing]]) -> None:
         missing.exchange,
         f"{_named(first)} was acknowledged, but {missing.text}{also}",
         Violation("", missing.expected, missing.actual),
+        sent_by=tuple(dict.fromkeys(leave.requirement for leave, _ in found)),
     )
 
 

@@ -131,7 +131,7 @@ def _shown(report: RunReport, finding: FindingRecord) -> _ShownFinding:
         request=request,
         response_head=f"HTTP {actual.status}\n{_lines(actual.headers or ())}\n",
         body=_split(actual.body or "", actual.path),
-        rerun=f"roomhook check {target} --sdkappid {report.sdkappid} --only {finding.id}{strict}",
+        rerun=finding.again or f"roomhook check {target} --sdkappid {report.sdkappid} --only {finding.id}{strict}",
     )
 
 

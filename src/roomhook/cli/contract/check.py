@@ -209,6 +209,8 @@ def check(  # noqa: PLR0917
         settle_s=settle,
         fuzz=fuzz,
         known=load_known(known) if known else (),
+        exec_command=exec_,
+        exec_port=0 if fixed else port,
     )
 
     def judge(failed: Sequence[str] | None = None) -> RunReport:
