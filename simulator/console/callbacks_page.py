@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedRow
+from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedRow, settled_row
 from roomhook.simulator.console.site import Fields, Site
 from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
 from roomhook.simulator.room_backend.state.error_codes import BackendError
@@ -24,6 +24,7 @@ __all__ = ["CallbackSource", "CallbacksPage", "Explained"]
 _FIRST_ROWS: Final = 200
 _MOST_ROWS: Final = 200
 _PAUSE_S: Final = 0.25
+_PATIENCE_S: Final = 3.0
 _SECRET_QUERY: Final = re.compile(r"(Sign=)[0-9a-f]{16,}")
 
 
@@ -141,19 +142,10 @@ class CallbacksPage:
             new = self._source.resend(number, None if edited is None else edited[0].encode(errors="surrogatepass"))
         except BackendError as error:
             return self._shown(request, self._source.feed.row(number), error.info)
-        await self._outcome_of(new)
+        await settled_row(self._source.feed, new, _PATIENCE_S)
         if request.headers.get("hx-request") != "true":
             return RedirectResponse(f"/console/callbacks/{new}", 303)
         return self._shown(request, self._source.feed.row(new), f"Sent again as number {new}.")
-
-    async def _outcome_of(self, number: int) -> None:
-        """Wait a moment for the outcome, so that the page can show it."""
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            row = self._source.feed.row(number)
-            if row is None or row.attempts:
-                return
-            await asyncio.sleep(0.02)
 
     async def _events(self, request: Request) -> Response:
         """Says at most four times a second what has changed: callbacks, or rooms."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Feed", "FeedAttempt", "FeedFilter", "FeedRow"]
+__all__ = ["Feed", "FeedAttempt", "FeedFilter", "FeedRow", "settled_row"]
 
 _MOST_ROWS: Final = 10_000
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -173,6 +175,16 @@ class Feed:
         """The rows that match, newest first; without those added after the row *as_of*."""
         rows = (row for row in reversed(self._rows.values()) if as_of is None or row.id <= as_of)
         return [row for row in rows if not chosen or chosen.matches(row)]
+
+
+async def settled_row(feed: Feed, number: int, patience_s: float) -> FeedRow | None:
+    """The row as soon as it has an attempt, or as it is after *patience_s*."""
+    until = time.monotonic() + patience_s
+    while True:
+        row = feed.row(number)
+        if row is None or row.attempts or time.monotonic() > until:
+            return row
+        await asyncio.sleep(0.02)
 
 
 def _text(value: Any) -> str:

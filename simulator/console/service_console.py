@@ -9,6 +9,7 @@ from starlette.routing import Route
 from roomhook.simulator.console.callbacks_page import CallbacksPage, Explained
 from roomhook.simulator.console.rooms_page import RoomsPage
 from roomhook.simulator.console.service_feed import ServiceFeed
+from roomhook.simulator.console.settings_page import SettingsPage
 from roomhook.simulator.console.site import Site
 from roomhook.simulator.room_backend.runtime.service import Service
 
@@ -19,14 +20,16 @@ class ServiceConsole:
     """The pages of *service*; *explain* puts requirement ids into words, *auth* is the token of the login page."""
 
     def __init__(self, service: Service, explain: Callable[[str], Explained], auth: str | None = None) -> None:
-        self._site = Site({"/console": "Rooms", "/console/callbacks": "Callbacks"}, auth)
+        navigation = {"/console": "Rooms", "/console/callbacks": "Callbacks", "/console/settings": "Settings"}
+        self._site = Site(navigation, auth)
         self._feed = ServiceFeed(service)
         self._rooms = RoomsPage(self._site, service)
+        self._settings = SettingsPage(self._site, service, self._feed, explain)
         self._callbacks = CallbacksPage(self._site, self._feed, explain, title="Callbacks", received=False)
 
     def routes(self) -> list[Route]:
         """All pages."""
-        return [*self._site.routes(), *self._rooms.routes(), *self._callbacks.routes()]
+        return [*self._site.routes(), *self._rooms.routes(), *self._callbacks.routes(), *self._settings.routes()]
 
     def close(self) -> None:
         """End streams and simulated people."""

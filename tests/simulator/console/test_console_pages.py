@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from console_browser import ConsoleRun, console_running, new_page, started_browser
+from console_browser import APP, ConsoleRun, console_running, new_page, started_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -193,7 +193,7 @@ def test_what_comes_from_outside_is_shown_and_not_run(browser: Browser, run: Con
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/console", "/console/callbacks", "/console/callbacks/2"])
+@pytest.mark.parametrize("path", ["/console", "/console/callbacks", "/console/callbacks/2", "/console/settings"])
 def test_pages_fit_a_phone_in_both_colour_schemes(browser: Browser, run: ConsoleRun, path: str, scheme: str) -> None:
     room = run.backend.room("a-rather-long-room-id-of-48-bytes-0123456789-abc", seats=3)
     room.enter("a-rather-long-account-of-32-byte")
@@ -213,3 +213,45 @@ def test_it_reads_without_javascript(browser: Browser, run: ConsoleRun) -> None:
         page.get_by_role("link", name="Rooms").click()
         page.get_by_role("button", name="Leave: ann").click()
         page.get_by_text("leave: done").wait_for()
+
+
+def test_settings_are_saved_and_a_test_callback_shows_its_verdict(browser: Browser) -> None:
+    with console_running(callback=False) as run, new_page(browser, f"{run.url}/console/settings") as page:
+        page.get_by_text("No callback URL yet").wait_for()
+        page.get_by_label("URL").fill("http://192.0.2.1/")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("--allow-host 192.0.2.1").wait_for()
+        page.get_by_label("URL").fill(run.target.url)
+        page.get_by_label("Room.CallbackAfterMemberEnter").uncheck()
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("set_callback: done").wait_for()
+        assert "/v4/room_config/set_callback" in page.locator("#done-curl").inner_text()
+        config = run.service.state.rooms.get_callback(APP)
+        assert config.url == run.target.url
+        assert "Room.CallbackAfterMemberEnter" not in config.commands
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Delivered and compliant (HTTP 200)").wait_for()
+        assert "Sign=" in run.target.received[-1].target
+        run.target.status = 500
+        page.get_by_label("Kind").select_option("kicked")
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Not delivered: http-status (HTTP 500)").wait_for()
+        page.get_by_text("ack.status").wait_for()
+        page.get_by_label("New token").fill("another")
+        page.get_by_role("button", name="Set", exact=True).click()
+        page.get_by_text("callbacks are signed").first.wait_for()
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_text("callbacks are not signed").first.wait_for()
+        assert run.service.apps[APP].token is None
+        page.get_by_label("Retry profile").select_option("trtc")
+        page.get_by_role("button", name="Apply").last.click()
+        page.get_by_text("retry profile trtc").wait_for()
+        page.get_by_text("Erratum retries").wait_for()
+        page.get_by_label("Drop").fill("1")
+        page.get_by_label("Callbacks (empty: all)").fill("2")
+        page.get_by_role("button", name="Apply").first.click()
+        page.get_by_text("faults are injected").wait_for()
+        assert run.service.deliveries.faults(APP).drop == 1
+        page.get_by_label("Delay from").fill("9")
+        page.get_by_role("button", name="Apply").first.click()
+        page.get_by_text("must not be above").wait_for()

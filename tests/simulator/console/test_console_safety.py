@@ -10,7 +10,7 @@ import pytest
 import requests
 from console_browser import ConsoleRun, console_running
 
-PAGES = ("/console", "/console/callbacks")
+PAGES = ("/console", "/console/callbacks", "/console/settings")
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,18 @@ def test_what_is_not_there_says_so(run: ConsoleRun) -> None:
             "/console/x",
         ):
             assert session.get(f"{run.url}{path}").status_code == 404
+
+
+def test_a_secret_in_the_callback_url_is_masked_and_kept_when_the_page_is_saved() -> None:
+    with console_running(callback=False) as run, requests.Session() as session:
+        secret = f"{run.target.url}?token=hidden-one"
+        run.backend.set_callback(secret, ["Room.CallbackAfterMemberLeave"])
+        page = session.get(f"{run.url}/console/settings").text
+        assert "hidden-one" not in page
+        shown = f"{run.target.url}?token=***"
+        assert shown in page
+        form = {"url": shown, "commands": "Room.CallbackAfterMemberEnter", "form_token": form_token(run, session)}
+        answer = session.post(f"{run.url}/console/settings/callback", data=form)
+        assert "hidden-one" not in answer.text
+        config = run.service.state.rooms.get_callback(1400000001)
+        assert (config.url, config.commands) == (secret, ("Room.CallbackAfterMemberEnter",))
