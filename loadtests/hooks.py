@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import gevent
 from locust import events
 from locust.env import Environment
 from locust.runners import WorkerRunner
@@ -50,6 +51,7 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
         extend_web_report(session, web_ui)
     if not isinstance(runner, WorkerRunner):
         conclude(session)
+    gevent.get_hub().loop.update_now()  # else --run-time would count from the start of the imports, seconds ago
 
 
 _init: Any = events.init

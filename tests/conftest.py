@@ -22,6 +22,8 @@ settings.load_profile("suite")
 TOGETHER = (
     "tests/contract_tests/app_backends/test_broken_backends.py",
     "tests/contract_tests/fuzzing/test_fuzz_packets.py::test_a_valid_packet",
+    "tests/loadtests/test_load_engines.py",
+    "tests/loadtests/test_load_locust.py::TestRuns",
     "tests/loadtests/test_load_refusals.py",
     "tests/contract_tests/reports/test_report_pages.py",
     "tests/packaging/test_wheel.py",

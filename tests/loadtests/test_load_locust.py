@@ -33,7 +33,7 @@ _RUNS = {
     ),
     "two fast": (
         *("--engine", "fast", "--processes", "2", "--master-bind-port", "{port}", "--master-port", "{port}"),
-        *("-u", "20", "-r", "20", "-t", "2s", "--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
+        *("-u", "20", "-r", "20", "-t", "5s", "--callback-rate", "20", "--rooms", "10", "--fail-if", "noncompliant>0"),
     ),
     "two gevent": (
         *("--processes", "2", "--master-bind-port", "{port}", "--master-port", "{port}"),
@@ -86,12 +86,12 @@ def target() -> Iterator[CountingTarget]:
         yield found
 
 
-@pytest.mark.alone
-class TestOneProcess:
+@pytest.mark.long
+class TestRunsOfOneProcess:
     def test_the_fast_lane_counts_what_the_target_counts(self, runs: dict[str, Run]) -> None:
         run = runs["fast"]
         assert run.code == 0, run.text
-        assert run.verdict["requests"] == run.verdict["delivered"] == run.target.answers > 300
+        assert run.verdict["requests"] == run.verdict["delivered"] == run.target.answers > 20
         assert run.verdict["seed"] == 5
         assert re.search(rf"Aggregated +{run.target.answers} +0\(0.00%\)", run.text)
         assert f",Aggregated,{run.target.answers},0," in (run.folder / "run_stats.csv").read_text()
@@ -102,7 +102,7 @@ class TestOneProcess:
         run = runs["closed"]
         assert run.code == 1, run.text
         assert [one["verdict"] for one in run.verdict["thresholds"]] == ["passed", "failed"]
-        assert run.verdict["requests"] == run.target.answers > 500
+        assert run.verdict["requests"] == run.target.answers > 20
 
     @pytest.mark.parametrize("engine", ["fast", "gevent", "requests"])
     def test_an_answer_that_breaks_the_contract_is_named(self, runs: dict[str, Run], engine: str) -> None:
@@ -125,12 +125,12 @@ class TestASender:
         assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.alone
-class TestSeveralProcesses:
+@pytest.mark.long
+class TestRunsOfSeveralProcesses:
     def test_two_workers_share_one_world_and_their_totals_are_exact(self, runs: dict[str, Run]) -> None:
         run = runs["two fast"]
         assert run.code == 0, run.text
-        assert run.verdict["requests"] == run.target.answers > 300
+        assert run.verdict["requests"] == run.target.answers > 40
         assert {int(room[-5:]) % 10 for room in run.target.rooms} == set(range(10)), "each room is somebody's"
         assert re.search(rf"Aggregated +{run.target.answers} ", run.text)
 
@@ -140,7 +140,7 @@ class TestSeveralProcesses:
         assert run.verdict["requests"] == run.target.answers
 
 
-@pytest.mark.alone
+@pytest.mark.long
 class TestTheWebUi:
     def test_starts_shows_live_numbers_stops_and_exits_with_the_verdict(
         self, target: CountingTarget, tmp_path: Path
@@ -175,7 +175,7 @@ class TestTheWebUi:
         assert (found["exit_code"], found["seed"]) == (1, 7)
 
 
-@pytest.mark.alone
+@pytest.mark.long
 class TestTheCommand:
     def test_a_staircase_ends_at_the_first_broken_step_and_says_the_last_good_rate(
         self, target: CountingTarget, tmp_path: Path
@@ -218,7 +218,7 @@ class TestARunThatIsNone:
             (("--duration", "1500ms"), "give 2s"),
             (("--fail-if", "rate<1000/s"), "ask for a higher --rate"),
             (("--rooms", "1", "--processes", "2"), "give --rooms 2 or more"),
-            (("--processes", "300"), "less than or equal to 256"),
+            (("--processes", "300"), "at most 256"),
             (("--rooms", "nowhere.txt"), "can't be read"),
             (("--shape", "soak", "--rooms", "0"), "is no number of rooms"),
         ],
