@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -16,7 +17,6 @@ from typing import Any, Final
 from roomhook.errors import ConfigurationError, RoomhookError, UnreachableError
 from roomhook.simulator.journal.part_names import journal_of_part
 from roomhook.simulator.sending.session import (
-    SIGNALS,
     EventSource,
     JobResult,
     ProgressSnapshot,
@@ -26,6 +26,7 @@ from roomhook.simulator.sending.session import (
 )
 from roomhook.simulator.sending.stats import SendStats
 from roomhook.simulator.transport.sender import run_loop
+from roomhook.simulator.util.signals import SIGNALS, ignore_signals, treat_as_interrupt
 
 __all__ = ["carry_out_together"]
 
@@ -104,6 +105,8 @@ def _work(connection: Any, order: SendJob, source: EventSource) -> None:
     """What each process does: tell of progress, and at the end of the tally or the error."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the first process, which passes it on once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that came before we had a group of our own
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    treat_as_interrupt()
 
     gone = False
 
@@ -116,18 +119,19 @@ def _work(connection: Any, order: SendJob, source: EventSource) -> None:
                 gone = True
                 signal.raise_signal(signal.SIGTERM)
 
-    try:
-        with seldom_collecting():
-            ended = run_loop(carry_out(order, source, tell))
-        if ended.error is not None:
-            raise ended.error
-        tell(ended.tally)
-    except RoomhookError as error:
-        tell((error.exit_code, str(error)))
-    except asyncio.CancelledError:
-        tell(KeyboardInterrupt())
-    finally:
-        connection.close()
+    last: object = KeyboardInterrupt()
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):
+        try:
+            with seldom_collecting():
+                ended = run_loop(carry_out(order, source, tell))
+            if ended.error is not None:
+                raise ended.error
+            last = ended.tally
+        except RoomhookError as error:
+            last = error.exit_code, str(error)
+        ignore_signals()
+    tell(last)
+    connection.close()
 
 
 def _received(connection: Any) -> ProgressSnapshot | SendStats | RoomhookError | KeyboardInterrupt:

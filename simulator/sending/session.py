@@ -32,12 +32,10 @@ from roomhook.simulator.transport.retry_policy import PROFILES
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.defaults import DEADLINE_MS
+from roomhook.simulator.util.signals import SIGNALS
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["SIGNALS", "EventSource", "JobResult", "ProgressSnapshot", "SendJob", "carry_out", "seldom_collecting"]
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a session in order."""
+__all__ = ["EventSource", "JobResult", "ProgressSnapshot", "SendJob", "carry_out", "seldom_collecting"]
 
 _WATCHED_EVERY_S: Final = 0.25
 
@@ -237,19 +235,21 @@ class _Interruption:
         self._run = run
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._signals: list[signal.Signals] = []
+        self._before: dict[signal.Signals, Any] = {}
         for each in SIGNALS:
+            before = signal.getsignal(each)
             try:
                 self._loop.add_signal_handler(each, self._interrupt)
             except (ValueError, RuntimeError):  # not in the main thread: whoever runs us there decides when to stop
                 return
-            self._signals.append(each)
+            self._before[each] = before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def forget(self) -> None:
-        """Leave signals alone again."""
-        for each in self._signals:
+        """Leave signals to those who had them before."""
+        for each, before in self._before.items():
             self._loop.remove_signal_handler(each)
+            signal.signal(each, before)
 
     def _interrupt(self) -> None:
         if self.happened and self._task is not None:

@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from roomhook.cli.shared import config
 from roomhook.cli.shared.command import RoomhookCommand, adopt
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.util.signals import ignore_signals, treat_as_interrupt
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
@@ -152,6 +153,8 @@ def command_line() -> TyperGroup:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on *argv* (default ``sys.argv[1:]``) and return its exit code."""
+    if argv is None:
+        treat_as_interrupt()
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
@@ -162,7 +165,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # If Ctrl-C interrupted an exec() of text, as dataclasses use when they are imported, Python dies of SIGINT at
         # its end although the interrupt was caught; the next exec() forgets that.
         exec("")  # noqa: S102
-    return _flushed(sys.stdout) or code
+    code = _flushed(sys.stdout) or code
+    if argv is None:
+        ignore_signals()  # while Python ends; the exit code is decided
+    return code
 
 
 def _run(arguments: list[str]) -> int:

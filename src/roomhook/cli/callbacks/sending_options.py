@@ -35,7 +35,7 @@ from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.headers import parse_headers
 
 if TYPE_CHECKING:
-    from roomhook.simulator.sending.session import EventSource, SendJob
+    from roomhook.simulator.sending.session import EventSource, JobResult, SendJob
 
 __all__ = ["Arrivals", "SendingOptions", "SendingReport", "first_given", "send", "with_sending_options"]
 
@@ -265,6 +265,7 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
     journals = journals_of(order.journal, len(sources)) if order.journal else []
     outcome = SendingOutput(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
     outcome.check_writable()
+    ended: JobResult | None = None
     try:
         with progress() as watch, seldom_collecting():
             if len(sources) == 1:
@@ -277,6 +278,10 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
             finish_journals(journals)
         raise
     except (asyncio.CancelledError, KeyboardInterrupt):
+        if ended is not None:
+            outcome.show(ended.tally)
+            typer.echo(f"roomhook: interrupted; {_how_to_finish(journals)}", err=True)
+            return _INTERRUPTED
         typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
         return _INTERRUPTED
     tally = ended.tally
@@ -289,6 +294,10 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
         typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
         return _INTERRUPTED
     return 0 if tally.all_well else 1
+
+
+def _how_to_finish(journals: Sequence[Path]) -> str:
+    return f"`roomhook journal {' '.join(map(str, journals))}` writes the tables that are still missing"
 
 
 def _how_to_go_on(order: SendJob) -> str:
