@@ -12,6 +12,7 @@ from roomhook.contract_tests.app_backends.reference.connection_info import WireP
 from roomhook.contract_tests.app_backends.site import CALLBACK, BackendRouter, callback_path
 from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.stop_signals import handling_stop_signals
 
 __all__ = ["BackendServer", "serve"]
 
@@ -79,14 +80,12 @@ class BackendServer:
 def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> None:
     """Run *server* until SIGINT, SIGTERM or SIGHUP; *announce* is called once it takes callbacks. Main thread only.
 
-    A signal that the parent process ignores (as a shell does for a job in the background) ends it, too.
+    A SIGINT that the parent process ignores (as a shell does for a job in the background) ends it, too.
     """
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with suppress(KeyboardInterrupt), server:
+        with suppress(KeyboardInterrupt), handling_stop_signals(), server:
             announce(server)
             server.wait()
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        signal.signal(signal.SIGINT, before)

@@ -259,7 +259,7 @@ class SuiteRun:
         if Verdict.FAIL in verdicts:
             summary.outcome = RunOutcome.VIOLATES
         elif failure:
-            summary.outcome = RunOutcome.NOTHING_RAN
+            summary.outcome = RunOutcome.SETUP_FAILED
             summary.detail = failure
         elif verdicts <= {Verdict.NOT_JUDGED}:
             summary.outcome = RunOutcome.NOTHING_RAN

@@ -83,6 +83,8 @@ class Settings:
             for one in ids:
                 if one is not None and not 0 < len(one.encode()) <= longest:
                     raise ConfigurationError(f"{option} {one!r} is no id: it has 1 to {longest} bytes")
+        if self.probe_pointer and not self.probe_pointer.startswith("/"):
+            raise ConfigurationError(f"--probe-pointer {self.probe_pointer!r} begins with /, as in /data/members")
         if self.probe and self.probe_command:
             raise ConfigurationError("--probe and --probe-command both tell who is in a room; give one of them")
         if self.fuzz < 0:

@@ -46,6 +46,7 @@ class RunOutcome(StrEnum):
     VIOLATES = "violates"
     UNREACHABLE = "unreachable"
     NOTHING_RAN = "nothing-ran"
+    SETUP_FAILED = "setup-failed"  # the probe or the command that adds members does not work
     INTERRUPTED = "interrupted"  # stopped before its end: no verdict, whatever was found so far
 
     @property
@@ -58,6 +59,7 @@ _EXIT_CODES: Final = {
     RunOutcome.CONFORMS: 0,
     RunOutcome.VIOLATES: 1,
     RunOutcome.NOTHING_RAN: 2,
+    RunOutcome.SETUP_FAILED: 2,
     RunOutcome.UNREACHABLE: 3,
     RunOutcome.INTERRUPTED: 130,
 }

@@ -20,6 +20,7 @@ _SKIPPED: Final = (Verdict.NOT_JUDGED, Verdict.KNOWN)
 _NO_VERDICT: Final = {
     RunOutcome.UNREACHABLE: ("unreachable", "the target is reachable"),
     RunOutcome.NOTHING_RAN: ("nothing-ran", "something could be judged"),
+    RunOutcome.SETUP_FAILED: ("setup-failed", "the set-up of the run works"),
     RunOutcome.INTERRUPTED: ("interrupted", "the run came to its end"),
 }
 """Outcomes that are no verdict, and in which the pipeline still has to see red: type and name of the error."""

@@ -67,6 +67,7 @@ OUTCOMES: Final = {
     RunOutcome.VIOLATES: "DOES NOT CONFORM",
     RunOutcome.UNREACHABLE: "UNREACHABLE",
     RunOutcome.NOTHING_RAN: "NOTHING JUDGED",
+    RunOutcome.SETUP_FAILED: "SET-UP FAILED",
     RunOutcome.INTERRUPTED: "INTERRUPTED",
 }
 """The verdict on the target."""
@@ -76,6 +77,7 @@ OUTCOME_COLOURS: Final = {
     RunOutcome.VIOLATES: "red",
     RunOutcome.UNREACHABLE: "red",
     RunOutcome.NOTHING_RAN: "red",
+    RunOutcome.SETUP_FAILED: "red",
     RunOutcome.INTERRUPTED: "yellow",
 }
 
@@ -83,7 +85,9 @@ OUTCOME_COLOURS: Final = {
 NO_ANSWERS: Final = "nothing was answered"
 """In place of how many answers are compliant, where there was none."""
 
-NO_VERDICT: Final = frozenset({RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.INTERRUPTED})
+NO_VERDICT: Final = frozenset(
+    {RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED, RunOutcome.INTERRUPTED}
+)
 """Outcomes that say nothing about whether the target conforms."""
 
 _START_IT: Final = "Start your App backend first, or let us: --exec 'CMD {port}'; --wait-for 30 waits for a slow start."

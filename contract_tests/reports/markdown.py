@@ -19,6 +19,7 @@ _MARKS: Final = {
     RunOutcome.VIOLATES: "❌",
     RunOutcome.UNREACHABLE: "❌",
     RunOutcome.NOTHING_RAN: "⚠️",
+    RunOutcome.SETUP_FAILED: "⚠️",
     RunOutcome.INTERRUPTED: "⚠️",
 }
 _MOST_FINDINGS: Final = 50

@@ -229,7 +229,7 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
         yield f"{verdict}  {report.detail}"
         if remedy(report):
             yield from _wrapped(f"hint: {remedy(report)}", width, _MARGIN)
-    elif report.verdict is RunOutcome.NOTHING_RAN:
+    elif report.verdict in {RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED}:
         yield f"{verdict}  {report.detail}"
     elif report.verdict is RunOutcome.INTERRUPTED:
         yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s; {report.detail}"

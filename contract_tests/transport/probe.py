@@ -17,6 +17,7 @@ import urllib3
 
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.util.tls import client_context
 
 __all__ = [
@@ -95,6 +96,10 @@ def http_probe(
         raise ConfigurationError(
             f"--probe {template!r} is no URL with {_PLACE} in it, as in http://127.0.0.1:8000/rooms/{_PLACE}"
         )
+    try:
+        CallbackUrl.parse(template.replace(_PLACE, "x"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--probe {template!r}: {error}") from None
     pool = urllib3.PoolManager(
         maxsize=_AT_ONCE, ssl_context=tls, headers=dict(headers), retries=False, timeout=_TIMEOUT_S
     )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self
+from typing import Final, Self
 
 from roomhook.errors import ConfigurationError, UnreachableError
+from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals
 
 __all__ = ["TargetProcess", "free_port"]
 
 _STOP_S: Final = 5.0
 _LAST_LINES: Final = 20
+_ACCESS: Final = re.compile(r"\b(?:POST|GET|PUT|DELETE|HEAD|OPTIONS|PATCH) /\S*( HTTP/[0-9.]+\b|.* [1-5][0-9][0-9]\b)")
+"""A line of an access log."""
 
 
 def free_port() -> int:
@@ -35,7 +38,7 @@ class TargetProcess:
     Entering waits until *port* on loopback accepts connections, *wait_s* at most; raises ``UnreachableError`` with the
     command's last lines if it ends or never listens. A *fixed* port is the user's own: the command need not be told of
     it, and whatever listens there already would be judged in its place, which is a ``ConfigurationError``. SIGTERM, by
-    which a CI server cancels a job, ends this process with the command stopped as well.
+    which a CI server cancels a job, and SIGHUP raise ``StopSignal``, but not before the command can be stopped.
     """
 
     def __init__(self, command: str, port: int, *, wait_s: float, fixed: bool = False) -> None:
@@ -53,12 +56,11 @@ class TargetProcess:
             )
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process: subprocess.Popen[bytes] | None = None
-        self._sigterm: Any = None
-        self._cancelled = False
+        self._signals = ExitStack()
+        self._cancelled: int | None = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._sigterm = signal.signal(signal.SIGTERM, self._end)
+        self._signals.enter_context(handling_stop_signals(self._end))
         process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
             self._command,
             shell=True,
@@ -70,8 +72,7 @@ class TargetProcess:
         )
         try:
             self._process = process
-            if self._cancelled:
-                _end(signal.SIGTERM)
+            self._leave_if_cancelled()
             self._await_port(process)
         except BaseException:
             self.stop()
@@ -84,17 +85,25 @@ class TargetProcess:
         self.stop()
 
     def _end(self, number: int, _frame: object) -> None:
-        """Leave, but not amid the start: what nobody knows yet, nobody could stop."""
-        self._cancelled = True
-        if self._process is not None:
-            _end(number)
+        """Raise, except during the start: a process that is not yet known could not be stopped."""
+        self._cancelled = number
+        self._leave_if_cancelled()
+
+    def _leave_if_cancelled(self) -> None:
+        if self._cancelled is not None and self._process is not None:
+            raise StopSignal(self._cancelled)
 
     @property
     def last_lines(self) -> str:
-        """The end of what the command has printed so far."""
+        """The end of what the command has printed so far, without lines that only log a request."""
         self._output.seek(0)
         text = self._output.read().decode(errors="backslashreplace")
-        return "\n".join(text.splitlines()[-_LAST_LINES:])
+        return "\n".join([line for line in text.splitlines() if not _ACCESS.search(line)][-_LAST_LINES:])
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the command has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> None:
         """End the command and its children: politely, then after 5 s for good."""
@@ -111,8 +120,7 @@ class TargetProcess:
             time.sleep(0.02)
         _signal_all(process, signal.SIGKILL)
         process.wait()
-        if self._sigterm is not None:
-            signal.signal(signal.SIGTERM, self._sigterm)
+        self._signals.close()
 
     def close(self) -> None:
         """Stop, and forget what was printed."""
@@ -142,12 +150,6 @@ class TargetProcess:
     def _shown(self) -> str:
         lines = self.last_lines
         return f"; its last lines:\n{lines}" if lines else "; it printed nothing"
-
-
-def _end(number: int) -> NoReturn:
-    """Leave in order, so that what was started is stopped; the exit code is the one that a shell shows."""
-    signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(128 + number)
 
 
 def _signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -64,7 +64,9 @@ def assignment(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigurationError(f"{text!r} is not FIELD=VALUE, as in MemberCount=0 or 'Reason=gone home'")
+        raise ConfigurationError(
+            f"--set or --add {text!r} is not FIELD=VALUE, as in MemberCount=0 or 'Reason=gone home'"
+        )
     try:
         return name, json.loads(value, parse_constant=_refuse)
     except (ValueError, RecursionError):

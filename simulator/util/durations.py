@@ -11,8 +11,8 @@ __all__ = ["format_duration", "parse_duration"]
 
 _LONGEST_DAYS: Final = 36_500
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?|\.\d+")
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h|d)")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 
 
 def parse_duration(text: str | float) -> int:

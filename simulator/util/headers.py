@@ -24,6 +24,8 @@ def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
         if match is None:
             name = line.partition(":")[0].strip() if ":" in line else ""
             raise ConfigurationError(f"--header {name!r}: write it as 'Name: value', as in 'X-Api-Key: abc'")
+        if match[2].isdigit() and line.strip()[len(match[1]) + 1 :] == match[2]:
+            raise ConfigurationError(f"--header {match[1]!r}: put a blank after the colon; this looks like HOST:PORT")
         try:
             match[2].encode("latin-1")
         except UnicodeEncodeError:

@@ -197,9 +197,13 @@ def test_an_interrupted_command_ends_as_shells_expect(monkeypatch: pytest.Monkey
     assert main(["probe"]) == 130
 
 
-def test_a_reader_who_leaves_early_is_no_error() -> None:
+@pytest.mark.parametrize("command", ["schema leave", "requirements", "errata", "explain ack", "report {report}"])
+def test_a_reader_who_leaves_early_is_no_error(command: str) -> None:
+    report = Path(__file__).parents[2] / "schemas" / "examples" / "valid" / "report" / "violates-with-one-finding.json"
     with subprocess.Popen(
-        [sys.executable, "-m", "roomhook", "schema", "leave"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "roomhook", *command.format(report=report).split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as running:
         assert running.stdout
         assert running.stderr

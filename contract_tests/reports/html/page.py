@@ -17,6 +17,7 @@ TITLES: Final = {
     RunOutcome.VIOLATES: "Does not conform",
     RunOutcome.UNREACHABLE: "Unreachable",
     RunOutcome.NOTHING_RAN: "Nothing judged",
+    RunOutcome.SETUP_FAILED: "Set-up failed",
     RunOutcome.INTERRUPTED: "Interrupted",
 }
 """The verdict on a target."""
@@ -26,6 +27,7 @@ TONES: Final = {
     RunOutcome.VIOLATES: "fail",
     RunOutcome.UNREACHABLE: "fail",
     RunOutcome.NOTHING_RAN: "warn",
+    RunOutcome.SETUP_FAILED: "warn",
     RunOutcome.INTERRUPTED: "warn",
 }
 """The class that colours the verdict on a target."""

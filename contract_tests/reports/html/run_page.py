@@ -31,7 +31,7 @@ def render(report: RunReport) -> str:
     return render_page(
         "run.html",
         report=report,
-        detailed=unreachable or report.verdict is RunOutcome.NOTHING_RAN,
+        detailed=unreachable or report.verdict in {RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED},
         lede=_lede(report),
         remedy=remedy(report) if unreachable else "",
         facts=list(_facts(report)),
@@ -65,7 +65,7 @@ class _ShownFinding:
 
 
 def _lede(report: RunReport) -> str:
-    if report.verdict in {RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN}:
+    if report.verdict in {RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED}:
         return report.detail
     judged = len(report.requirements) - report.count(Verdict.NOT_JUDGED)
     failed = report.count(Verdict.FAIL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import os
@@ -20,6 +19,7 @@ from roomhook.cli.shared import config
 from roomhook.cli.shared.command import RoomhookCommand, adopt
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.signals import ignore_signals, treat_as_interrupt
+from roomhook.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
@@ -89,9 +89,8 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=2)
-            hint = f"did you mean {' or '.join(close)}?" if close else "'roomhook --help' lists them all"
-            raise ConfigurationError(f"there is no command {args[0]!r}: {hint}")
+            hint = did_you_mean(args[0], COMMANDS) or "; 'roomhook --help' lists them all"
+            raise ConfigurationError(f"there is no command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Context) -> Any:

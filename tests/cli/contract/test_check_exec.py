@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from check_runs import PYTHON, fails
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
+from roomhook.simulator.util.stop_signals import StopSignal
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,39 @@ def test_a_target_of_ours_is_started_waited_for_and_stopped(capsys: pytest.Captu
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0
 
 
-def test_the_last_lines_of_a_target_of_ours_are_shown_when_it_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    url = "http://127.0.0.1:{port}/broken/ack.status"
-    assert main(["check", "--exec", f"echo 'started by the test'; {BACKEND}", url, "--only", "ack"]) == 1
+APP = """
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class App(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print('out of memory', flush=True)
+        {effect}
+HTTPServer(('127.0.0.1', int(sys.argv[1])), App).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("effect", "heading"),
+    [("self.send_error(500)", "last output of your app:"), ("os._exit(3)", "last output of your app before it ended:")],
+)
+def test_the_output_of_a_target_of_ours_is_shown_without_its_access_log_where_it_explains_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], effect: str, heading: str
+) -> None:
+    (tmp_path / "app.py").write_text(APP.format(effect=effect))
+    command = f"exec {PYTHON} app.py {{port}}"
+    assert main(["check", "--exec", command, "http://127.0.0.1:{port}/", "--only", "ack.ok,type"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("the last lines of --exec:\nstarted by the test\n")
+    assert err.startswith(f"{heading}\nout of memory")
+    assert "POST" not in err
+
+
+def test_the_output_of_a_target_of_ours_is_not_shown_where_it_explains_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = "http://127.0.0.1:{port}/broken/ack.status"
+    command = f"echo hello; {BACKEND}"
+    assert main(["check", "--exec", command, url.replace("ack.status", "app-id.near"), "--only", "app-id"]) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_a_target_of_ours_that_dies_at_once_is_unreachable_in_every_report(
@@ -88,15 +118,23 @@ def test_a_port_that_is_taken_is_told_before_another_target_is_judged_in_place_o
     assert "or write {port} into the URL" in fails(capsys, "--exec", "sleep 60", server.url("reference"))
 
 
-def test_a_target_of_ours_is_stopped_when_the_job_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_target_of_ours_is_stopped_and_reported_on_when_the_job_is_cancelled(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     command = f"echo $$ > {tmp_path}/pid; exec sleep 60  # {{port}}"
-    with subprocess.Popen([PYTHON, "-m", "roomhook", "check", "--exec", command]) as cancelled:
+    reports = ["--report", "junit,json"]
+    with subprocess.Popen([PYTHON, "-m", "roomhook", "check", "--exec", command, *reports]) as cancelled:
         pid = tmp_path / "pid"
         while not (pid.exists() and pid.read_text()):
             assert cancelled.poll() is None
             time.sleep(0.02)
-        cancelled.terminate()
-        assert cancelled.wait(30) == 128 + signal.SIGTERM
+        cancelled.send_signal(number)
+        assert cancelled.wait(30) == 128 + number
+    report = json.loads(Path("roomhook-report/roomhook.json").read_text(encoding="utf-8"))
+    assert report["verdict"] == "interrupted"
+    assert f"stopped by {number.name}" in report["detail"]
+    assert Path("roomhook-report/roomhook-junit.xml").is_file()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 
@@ -115,7 +153,7 @@ def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start
     monkeypatch.setattr(subprocess, "Popen", Cancelled)
     before = signal.getsignal(signal.SIGTERM)
     target = TargetProcess("exec sleep 60  # {port}", free_port(), wait_s=5)
-    with closing(target), pytest.raises(SystemExit), target:
+    with closing(target), pytest.raises(StopSignal), target:
         pass
     assert started[0].returncode == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before

@@ -44,7 +44,7 @@ def test_probe_that_lists_nobody_is_a_failed_set_up_and_no_finding(server: Backe
     finished = judge(server.url(), only=("effect",), probe=f"{server.probe()}-elsewhere")
 
     assert blamed(finished) == set()
-    assert finished.summary.outcome is RunOutcome.NOTHING_RAN
+    assert finished.summary.outcome is RunOutcome.SETUP_FAILED
     assert "the probe lists nobody" in finished.summary.detail
 
 

@@ -231,7 +231,13 @@ def _headers(content_type: str, lines: list[str] | None) -> tuple[tuple[str, str
     extra = parse_headers(lines)
     if any(name.lower() == "content-type" for name, _ in extra):
         raise ConfigurationError("--header cannot set Content-Type: use --content-type TYPE, or --content-type none")
-    return extra if content_type == "none" else (*parse_headers([f"Content-Type: {content_type}"]), *extra)
+    return extra if content_type == "none" else (("Content-Type", _content_type(content_type)), *extra)
+
+
+def _content_type(text: str) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise ConfigurationError(f"--content-type {text!r} has letters that no header can hold; write it as text/plain")
+    return text
 
 
 def _read(path: Path) -> bytes:

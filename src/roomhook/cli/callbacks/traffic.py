@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
@@ -207,13 +207,11 @@ def traffic(
         raise ConfigurationError(f"--shard {shard} is a part of one world: give all its parts the same --seed, e.g. 7")
     chosen = chosen_seed(seed)
     wanted = traffic_from(asked, seed=chosen, sending=url is not None)
-    if seed is None:
-        typer.echo(f"seed {chosen} (--seed {chosen} makes the same callbacks again)", err=True)
-    if url is None:
-        _write(wanted, sending, output, factor)
-    else:
-        typer.echo(_plan(wanted, sending, factor), err=True)
-        raise typer.Exit(_send(wanted, url, sending, output, factor))
+    hints = [] if seed is not None else [f"seed {chosen} (--seed {chosen} makes the same callbacks again)"]
+    if url is not None:
+        raise typer.Exit(_send(wanted, url, sending, output, factor, hints=hints))
+    _say(hints)
+    _write(wanted, sending, output, factor)
 
 
 def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFormat | None) -> None:
@@ -231,8 +229,19 @@ def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFor
         )
 
 
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
+
+
 def _send(
-    wanted: TrafficRequest, url: str, sending: SendingOptions, output: TrafficFormat | None, factor: float | None
+    wanted: TrafficRequest,
+    url: str,
+    sending: SendingOptions,
+    output: TrafficFormat | None,
+    factor: float | None,
+    *,
+    hints: Sequence[str],
 ) -> int:
     from roomhook.simulator.traffic.generator import TrafficSource
 
@@ -240,6 +249,7 @@ def _send(
     resolved = {"seed": wanted.seed, "start": moment.isoformat(timespec="milliseconds")}
     speed = None if factor is None else 1.0  # the rooms' own times are compressed already
     order = sending.order(url, speed=speed, told_speed=factor, seed=wanted.seed, resolved=resolved)
+    _say([*hints, _plan(wanted, sending, factor)])
     sources = [TrafficSource.part(wanted, part, sending.processes) for part in range(1, sending.processes + 1)]
     return send(order, sources, replace(sending, output=OutputFormat(output or "text")))
 

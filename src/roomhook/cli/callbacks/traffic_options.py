@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
+from roomhook.cli.shared.options import naming
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import schema
 from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, read_ids
+from roomhook.simulator.rooms.people import stems
 from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest
 from roomhook.simulator.traffic.population import MAX_GROUPS
 from roomhook.simulator.traffic.scenario import Scenario, from_document, read_document
@@ -68,6 +70,9 @@ def traffic_from(asked: TrafficOptions, *, seed: int, sending: bool = False) -> 
     scenario = _scenario(asked, room_ids, people)
     _refuse_late_end(scenario, start_ms, asked.speed or 1.0)
     _refuse_empty_shard(scenario, asked.shard)
+    with naming("--locale"):
+        for locale in asked.locales:
+            stems(locale)
     return TrafficRequest(
         scenario=scenario,
         seed=seed,
@@ -161,9 +166,10 @@ def _value(name: str, text: Any, option: str) -> Any:
     if kind == "object":
         return _shares(text, option, _EXAMPLES.get(name, _EXAMPLE))
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # besides what is no TOML, numbers of thousands of digits
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):  # besides what is not TOML, numbers of thousands of digits
         return text
+    return value if isinstance(value, int | float | list) else text  # no dates
 
 
 def _shares(text: str, option: str, example: str) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from roomhook.cli.shared.options import OwnSdkAppId, OwnToken, parse_address
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.app_backends.broken.registry import Broken
@@ -63,9 +63,8 @@ def backend(
 def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
     if requirement in table:
         return table[requirement]
-    close = difflib.get_close_matches(requirement, table, n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "see 'roomhook backend --list'"
-    raise ConfigurationError(f"there is no broken backend {requirement!r}: {hint}")
+    hint = did_you_mean(requirement, table) or "; 'roomhook backend --list' lists them"
+    raise ConfigurationError(f"--broken {requirement}: there is no such backend{hint}")
 
 
 def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 import typer
 
 from roomhook.cli.contract.check_reports import Reporter, ReportKind
+from roomhook.cli.contract.selection import refuse_unknown
 from roomhook.cli.shared import options
 from roomhook.contract_tests.model.settings import RefusalStyle, Settings
 from roomhook.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
+from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.engine.suite import SuiteRun
@@ -177,6 +179,7 @@ def check(  # noqa: PLR0917
     from roomhook.contract_tests.model.known_failures import load_known
     from roomhook.contract_tests.transport.target_process import TargetProcess
 
+    refuse_unknown(only, exclude)
     if list_:
         _list(only or (), exclude or (), fuzz=fuzz > 0)
     if url is None and exec_ is None:
@@ -252,18 +255,31 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
     from roomhook.contract_tests.model.verdicts import RunOutcome
 
     run = SuiteRun(settings, on_exchange=reporter.on_exchange)
-    try:
-        report = _report_of(_events(run, process), reporter)
-    except KeyboardInterrupt:
-        if not reporter.started:
-            reporter.feed(run.announced())
-        report = reporter.feed(run.cut_short("stopped by Ctrl-C"))
+    stopped: KeyboardInterrupt | None = None
+    with handling_stop_signals():
+        try:
+            report = _report_of(_events(run, process), reporter)
+        except KeyboardInterrupt as error:
+            stopped = error
+            if not reporter.started:
+                reporter.feed(run.announced())
+            report = reporter.feed(run.cut_short(f"stopped by {error}" if str(error) else "stopped by Ctrl-C"))
     assert report is not None
     if report.verdict is RunOutcome.INTERRUPTED:
         typer.echo("roomhook: interrupted", err=True)
-    if process is not None and report.exit_code and process.last_lines not in report.detail:
-        typer.echo(f"the last lines of --exec:\n{process.last_lines or '(nothing)'}", err=True)
+    if process is not None and stopped is None:
+        _show_last_output(report, process)
+    if isinstance(stopped, StopSignal):
+        raise typer.Exit(stopped.exit_code)
     return report
+
+
+def _show_last_output(report: RunReport, process: TargetProcess) -> None:
+    """What the app printed last, if it can explain the result: it has crashed, or answered with a server error."""
+    failed = any(one.actual.status is not None and one.actual.status >= 500 for one in report.findings)
+    lines = process.last_lines
+    if report.exit_code and (process.crashed or failed) and lines and lines not in report.detail:
+        typer.echo(f"last output of your app{' before it ended' if process.crashed else ''}:\n{lines}", err=True)
 
 
 def _report_of(events: Iterator[RunEvent], reporter: Reporter) -> RunReport | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from roomhook.cli.contract.selection import refuse_unknown
 from roomhook.cli.shared.options import Format, OutputFormat
 from roomhook.contract_tests.model.register import Level, Requirement, load_groups, select
 from roomhook.errors import ConfigurationError
@@ -44,6 +45,7 @@ def requirements(
     output: Format = OutputFormat.TEXT,
 ) -> None:
     """List what an App backend must do, by group, with id and level. 'roomhook explain ID' shows the details."""
+    refuse_unknown(only, exclude)
     found = [one for one in select(only or (), exclude or ()) if not level or one.level in level]
     if not found:
         raise ConfigurationError(f"none of these requirements is {' or '.join(level or ())}; drop --level")

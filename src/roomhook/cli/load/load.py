@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.shape_names import LoadShape
+from roomhook.simulator.protocol.identifiers import LONGEST_ROOM_ID, read_ids
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.headers import parse_headers
@@ -128,6 +130,7 @@ def load(
     thresholds += [one for one in map(parse_threshold, defaults) if one.metric not in given]
     _refuse_the_impossible(thresholds, rate, full)
     seconds = _whole_seconds(duration)
+    places = ("--rooms", _path_or_number(rooms)) if rooms else ()
     parse_headers(header)
     loop = _loop(full, users, connections, processes)
     folder = _made(report_dir)
@@ -140,7 +143,7 @@ def load(
         *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
         *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
         *(word for one in thresholds for word in ("--fail-if", one.text)),
-        *(("--rooms", _path_or_number(rooms)) if rooms else ()),
+        *places,
         *(("--people", str(people.resolve())) if people else ()),
         *(("--cacert", str(cacert.resolve())) if cacert else ()),
         *(("--cert", str(cert.resolve())) if cert else ()),
@@ -167,7 +170,8 @@ def load(
 def _whole_seconds(duration: str) -> int:
     from roomhook.simulator.util.durations import parse_duration
 
-    seconds, rest = divmod(parse_duration(duration), 1000)
+    with options.naming("--duration"):
+        seconds, rest = divmod(parse_duration(duration), 1000)
     if not seconds:
         raise ConfigurationError(f"--duration {duration} is too short: locust counts whole seconds; give 1s or more")
     if rest:
@@ -215,7 +219,13 @@ def _made(folder: Path) -> Path:
 
 
 def _path_or_number(rooms: str) -> str:
-    return rooms if rooms.lstrip("-").isdigit() else str(Path(rooms).resolve())
+    """*rooms* as locust gets it: it may start in another folder. Raises ``ConfigurationError``."""
+    if not re.fullmatch("-?[0-9]+", rooms):
+        read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID)
+        return str(Path(rooms).resolve())
+    if not 1 <= int(rooms) <= MOST:
+        raise ConfigurationError(f"--rooms {rooms} is not a number of rooms from 1 to {MOST:,}; write it as 50")
+    return rooms
 
 
 def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | None, *, insecure: bool) -> None:

@@ -305,7 +305,7 @@ def _configure(service: Service, url: str | None, commands: str | None) -> None:
         for config in rooms.configs.values():
             rooms.check_callback_url(config.url)
     except BackendError as error:
-        raise ConfigurationError(f"callback: {error.info}") from None
+        raise ConfigurationError(f"--callback: {error.info}") from None
 
 
 def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s: float, *, quiet: bool) -> int:

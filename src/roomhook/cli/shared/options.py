@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -33,6 +35,7 @@ __all__ = [
     "Token",
     "Url",
     "chosen_seed",
+    "naming",
     "parse_address",
     "parse_proxy",
     "parse_token",
@@ -134,6 +137,15 @@ Format = Annotated[OutputFormat, typer.Option("--format", help="Format of the re
 def chosen_seed(seed: int | None) -> int:
     """*seed*, or without one a fresh one, short enough to be typed again."""
     return random.SystemRandom().randrange(1_000_000) if seed is None else seed
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Put *option* before a ``ConfigurationError`` that does not name it."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise error if option in str(error) else ConfigurationError(f"{option}: {error}") from None
 
 
 def parse_address(text: str) -> tuple[str, int]:

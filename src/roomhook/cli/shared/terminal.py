@@ -39,9 +39,15 @@ _LEAST: Final = 20
 """Columns that even the narrowest terminal is taken to have."""
 
 
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command line end as others do; rich would end with 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
-    """Stdout, which prints what it is given: no markup, no highlighting, no emoji codes; NO_COLOR is honoured."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """Stdout, printed as given: no markup, no highlighting, no emoji codes; NO_COLOR is honoured."""
+    return _Stdout(markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def page_width(stdout: Console, *, otherwise: int) -> int:

@@ -1,0 +1,45 @@
+"""SIGTERM and SIGHUP handled as Ctrl-C is: a run ends in order instead of dying."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+__all__ = ["StopSignal", "handling_stop_signals"]
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+class StopSignal(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived; ``number`` says which, ``exit_code`` is what a shell shows for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+        self.exit_code = 128 + number
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise StopSignal(number)
+
+
+@contextmanager
+def handling_stop_signals(handler: Callable[[int, FrameType | None], None] = _stop) -> Iterator[None]:
+    """Call *handler* for SIGTERM and SIGHUP, by default to raise ``StopSignal``; restores what held before.
+
+    A SIGHUP that is ignored stays ignored, as nohup wants it. Does nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = [one for one in _SIGNALS if one is signal.SIGTERM or signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, handler) for one in heard}
+    try:
+        yield
+    finally:
+        for one, earlier in before.items():
+            signal.signal(one, earlier)
