@@ -40,8 +40,8 @@ class CallbackSource(Protocol):
 
     feed: Feed
 
-    def resend(self, number: int, body: bytes | None = None) -> int:
-        """Send a callback again, with another *body* if given; returns the id of its new row."""
+    async def resend(self, number: int, body: bytes | None = None, to: str = "") -> int:
+        """Send a callback again, to the URL *to* where a page asks for one; returns the id of its new row."""
         raise NotImplementedError
 
 
@@ -139,7 +139,8 @@ class CallbacksPage:
         number = request.path_params["number"]
         edited = fields.get("body")
         try:
-            new = self._source.resend(number, None if edited is None else edited[0].encode(errors="surrogatepass"))
+            body = None if edited is None else edited[0].encode(errors="surrogatepass")
+            new = await self._source.resend(number, body, "".join(fields.get("to", [])))
         except BackendError as error:
             return self._shown(request, self._source.feed.row(number), error.info)
         await settled_row(self._source.feed, new, _PATIENCE_S)

@@ -35,11 +35,14 @@ class ServiceFeed:
         service.deliveries.listeners.append(self._ended)
         service.commit_listeners.append(self._committed)
 
-    def resend(self, number: int, body: bytes | None = None) -> int:
+    async def resend(self, number: int, body: bytes | None = None, to: str = "") -> int:
         """Send a callback again, with another *body* if given; returns the id of the new one.
+
+        *to* is ignored: it goes to the configured callback URL.
 
         Raises ``BackendError`` if it is not stored any more or can't be stored.
         """
+        del to
         found = self._service.store.callback(number)
         if found is None:
             raise BackendError(Code.CONFLICT, f"callback {number} is not stored any more")

@@ -19,12 +19,14 @@ from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import CannedAnswer, error_answer, refusal
 from roomhook.simulator.listener.connection import ArrivedRequest, ListenerConnection
+from roomhook.simulator.listener.forward import Forwarder
 from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
 from roomhook.simulator.util.asgi_server import listening_socket
 
 __all__ = ["Listener"]
 
 _BACKLOG: Final = 4096
+_GRACE_S: Final = 5.0
 _MOST_TYPES: Final = 100
 """Different Types that are counted by name."""
 
@@ -33,14 +35,17 @@ _MOST_TYPES: Final = 100
 class Listener:
     """Takes callbacks on a socket; ``counts`` holds the totals so far (received, problem, one for each Type).
 
-    *on_complete* gets every batch of requests once it is stored. Use ``start`` and ``stop`` on a running loop.
+    *on_complete* gets every batch of requests once it is stored. With a *forwarder*, its answers
+    replace ours. Use ``start`` and ``stop`` on a running loop.
     """
 
     validator: CallbackValidator
     answer: CannedAnswer
     journal: ReceivedCallbackJournal | None = None
     on_complete: Callable[[Sequence[ReceivedCallback]], object] | None = None
+    forwarder: Forwarder | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    _forwarding: dict[ListenerConnection, asyncio.Task[None]] = field(default_factory=dict)
     _waiting: list[tuple[ListenerConnection, ReceivedCallback, bool]] = field(default_factory=list)
     _connections: set[ListenerConnection] = field(default_factory=set)
     _server: asyncio.Server | None = None
@@ -73,6 +78,10 @@ class Listener:
         """Take no more, answer what has arrived, close all connections."""
         if self._server is not None:
             self._server.close()
+        if self._forwarding:
+            await asyncio.wait(self._forwarding.values(), timeout=_GRACE_S)
+        if self.forwarder is not None:
+            await self.forwarder.close()
         self._flush()
         if self._failed is not None:
             self._failed.cancel()
@@ -100,13 +109,37 @@ class Listener:
 
     def answers_late(self) -> bool:
         """Whether answers may still come after the sender has closed its side."""
-        return self.answer.delay_s > 0
+        return self.answer.delay_s > 0 or self.forwarder is not None
 
     def arrived(self, connection: ListenerConnection, request: ArrivedRequest) -> None:
         """A whole request arrived."""
         found = self.validator.inspect(request.method, request.target, request.body)
+        if self.forwarder is not None:
+            self._forward(self.forwarder, connection, request, found)
+            return
         answer = self.answer if found.problem is None else refusal(found)
         self._note(connection, request, found, answer.last if request.last else answer.kept)
+
+    def _forward(
+        self, forwarder: Forwarder, connection: ListenerConnection, request: ArrivedRequest, found: ValidationResult
+    ) -> None:
+        """Answer with what the forwarder brings, after the answers to earlier requests of the connection."""
+        before = self._forwarding.get(connection)
+
+        async def answered() -> None:
+            forwarded = await forwarder.forward(request)
+            if before is not None:
+                await asyncio.wait([before])
+            self._note(connection, request._replace(last=forwarded.last), found, forwarded.answer)
+
+        task = asyncio.get_running_loop().create_task(answered())
+        self._forwarding[connection] = task
+
+        def done(_: asyncio.Task[None]) -> None:
+            if self._forwarding.get(connection) is task:
+                del self._forwarding[connection]
+
+        task.add_done_callback(done)
 
     def broken(self, connection: ListenerConnection, raw: bytes, status: int, problem: str) -> None:
         """Bytes arrived that are not a request."""

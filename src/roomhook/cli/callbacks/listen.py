@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import ssl
 import time
@@ -23,7 +24,11 @@ from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roomhook.simulator.console.listener_console import ListenerConsole
     from roomhook.simulator.listener.server import Listener
+    from roomhook.simulator.protocol.callback_url import CallbackUrl
 
 __all__ = ["app"]
 
@@ -63,6 +68,21 @@ def listen(
         int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N requests, e.g. 1.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each callback.")] = False,
+    forward: Annotated[
+        str | None,
+        typer.Option(
+            "--forward",
+            metavar="URL",
+            help="Pass callbacks on to this App backend and give its answers back, e.g. http://127.0.0.1:8000/callback.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="HOST", help="Allow --forward and replay to this host; repeatable."),
+    ] = None,
+    console: Annotated[
+        bool, typer.Option("--console", help="Show what arrives in a browser, on a port of its own on 127.0.0.1.")
+    ] = False,
     cert: Annotated[
         Path | None,
         typer.Option("--cert", metavar="FILE", help="Serve https with the certificate and key in this PEM file."),
@@ -87,12 +107,15 @@ def listen(
     canned = parse_answer(answer)
     validator = CallbackValidator(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
     tls = _server_context(cert)
+    target = _forward_target(forward, allow_host or ())
     options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
     records = ReceivedCallbackJournal.open(journal, options) if journal is not None else None
     printer = None if quiet else ArrivalPrinter(as_json=output is OutputFormat.JSON)
-    listener = Listener(validator, canned, records, None if printer is None else printer.show)
+    pages = _console(allow_host or ()) if console else None
+    shows = [one.show for one in (printer, pages) if one is not None]
+    listener = Listener(validator, canned, records, lambda batch: [show(batch) for show in shows])
     try:
-        run_loop(_serve(listener, host, port, tls, count))
+        run_loop(_serve(listener, (host, port), tls, count, forward=target, pages=pages))
         _report(listener)
     except JournalError as error:
         raise RoomhookError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
@@ -105,15 +128,52 @@ def listen(
         finish_journals([journal])
 
 
-async def _serve(listener: Listener, host: str, port: int, tls: ssl.SSLContext | None, count: int | None) -> None:
+def _console(hosts: Sequence[str]) -> ListenerConsole:
+    from roomhook.cli.shared.explained import explained
+    from roomhook.simulator.console.listener_console import ListenerConsole
+
+    return ListenerConsole(explained, hosts)
+
+
+def _forward_target(url: str | None, hosts: Sequence[str]) -> CallbackUrl | None:
+    """The URL of --forward, on this machine or an allowed host; raises ``ConfigurationError`` for any other."""
+    from roomhook.simulator.protocol.callback_url import CallbackUrl
+    from roomhook.simulator.transport.allowed_hosts import require_allowed
+
+    if url is None:
+        return None
+    found = CallbackUrl.parse(url)
+    require_allowed(found, hosts)
+    return found
+
+
+async def _serve(
+    listener: Listener,
+    address: tuple[str, int],
+    tls: ssl.SSLContext | None,
+    count: int | None,
+    *,
+    forward: CallbackUrl | None,
+    pages: ListenerConsole | None,
+) -> None:
+    from roomhook.simulator.listener.forward import Forwarder
+
+    if forward is not None:
+        listener.forwarder = Forwarder(forward, ssl.create_default_context() if forward.scheme == "https" else None)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    served = contextlib.AsyncExitStack()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, stopped.set)
     try:
-        address, port = await listener.start(host, port, tls)
-        shown = f"[{address}]" if ":" in address else address
+        host, port = await listener.start(*address, tls)
+        shown = f"[{host}]" if ":" in host else host
         typer.echo(f"{'https' if tls else 'http'}://{shown}:{port}/")
+        if pages is not None:
+            from roomhook.simulator.console.serving import console_served
+
+            url = await served.enter_async_context(console_served(pages.routes(), pages.close))
+            typer.echo(f"console at {url}/console", err=True)
         typer.echo("listening; Ctrl-C stops it", err=True)
         listener.stop_after(count, stopped.set)
         waiting = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(listener.failure())]
@@ -124,6 +184,7 @@ async def _serve(listener: Listener, host: str, port: int, tls: ssl.SSLContext |
             one.result()
     finally:
         await listener.stop()
+        await served.aclose()
 
 
 def _server_context(cert: Path | None) -> ssl.SSLContext | None:
