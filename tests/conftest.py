@@ -30,6 +30,7 @@ TOGETHER = (
     "tests/pages/test_pages_fit.py",
     "tests/pipelines/test_pipelines.py::test_the_action",
     "tests/pipelines/test_containers.py",
+    "tests/docs/test_site.py",
 )
 """Tests that share what takes long to make, by how their ids begin: every process would make it anew."""
 

@@ -102,7 +102,8 @@ def _times(times: Histogram) -> list[str]:
 def _lateness(times: Histogram) -> str:
     if not times.total:
         return ""
-    shown = ", ".join(f"{name} {value}" for name, value in zip(_TIMES, _times(times), strict=True))
+    names = (name.removesuffix(" ms") for name in _TIMES)
+    shown = ", ".join(f"{name} {value} ms" for name, value in zip(names, _times(times), strict=True))
     return (
         f"Callbacks left late by {shown}. If this is much of the latency, the limit was the sender or its number of "
         "connections."

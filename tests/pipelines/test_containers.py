@@ -163,6 +163,7 @@ def test_everything_that_is_copied_is_let_through_to_the_build() -> None:
     assert allowed == copied
 
 
+@pytest.mark.exhaustive
 def test_the_default_command_serves_and_passes_its_healthcheck(image: Image, ports: dict[str, str]) -> None:
     kinds = dict(instructions())
     command = json.loads(kinds["ENTRYPOINT"]) + here(json.loads(kinds["CMD"]), ports)
@@ -171,6 +172,7 @@ def test_the_default_command_serves_and_passes_its_healthcheck(image: Image, por
         wait_until_healthy(image, [one.replace(", 8090)", f", {ports['8090']})") for one in test], ports)
 
 
+@pytest.mark.exhaustive
 def test_the_services_start_and_the_check_passes(image: Image, ports: dict[str, str]) -> None:
     commands = {
         name: ["roomhook", *here([image.moved(word) for word in one["command"]], ports)]

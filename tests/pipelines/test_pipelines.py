@@ -103,6 +103,7 @@ def test_every_step_of_the_action_that_a_runner_skips_or_runs_is_named_by_a_vers
     assert not any("${{" in step["run"] for step in steps if "run" in step), "an input would be run as code"
 
 
+@pytest.mark.exhaustive
 def test_the_action_passes_an_app_that_conforms(runner: Runner) -> None:
     done = runner.step("check", url=REFERENCE, exec=BACKEND, options="--only ack.* --seed 7")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -112,6 +113,7 @@ def test_the_action_passes_an_app_that_conforms(runner: Runner) -> None:
     assert reports == {"roomhook.json", "roomhook-junit.xml", "roomhook.html", "roomhook.sarif"}
 
 
+@pytest.mark.exhaustive
 def test_the_action_fails_with_annotations_where_the_app_does_not_conform(runner: Runner) -> None:
     url = "http://127.0.0.1:{port}/ack.error-code"
     done = runner.step(
@@ -128,6 +130,7 @@ def test_the_action_fails_with_annotations_where_the_app_does_not_conform(runner
     assert (runner.workspace / "out" / "roomhook.sarif").exists()
 
 
+@pytest.mark.exhaustive
 def test_the_gitlab_component_runs_in_gitlabs_order(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     shutil.copy(ROOT / "templates" / "check.yml", tmp_path / "templates")
