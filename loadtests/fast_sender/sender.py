@@ -15,6 +15,7 @@ from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.attempt import Attempt
 from roomhook.simulator.transport.sender import Sender
+from roomhook.simulator.util.clock import WallClock
 from roomhook.simulator.util.precise_timer import PreciseTimer
 
 __all__ = ["COLUMNS", "FastSender"]
@@ -48,7 +49,7 @@ class FastSender:
         self._stopping = False
         self._ended: list[Attempt] = []
         self._figures = LoadStats()
-        self._wall_ns = time.time_ns() - time.monotonic_ns()
+        self._clock = WallClock()
         self._schedule = RateSchedule(time.monotonic_ns())
         self._alarm = PreciseTimer(self._pump)
         self._idle = asyncio.Event()
@@ -97,7 +98,8 @@ class FastSender:
         if len(times) == _A_TURN:
             self._alarm.set(now)
         if times:
-            take, wall_now = self._prepared.take, now + self._wall_ns
+            self._clock.refresh()
+            take, wall_now = self._prepared.take, self._clock.at(now)
             callbacks = [take(wall_now) for _ in times]
             self._sender.start(
                 [Attempt(request, due, name) for due, (request, name) in zip(times, callbacks, strict=True)]
@@ -134,7 +136,7 @@ class FastSender:
 
     def _count(self) -> None:
         ended, self._ended = self._ended, []
-        figures, wall_ns = self._figures, self._wall_ns
+        figures, wall_ns = self._figures, self._clock.offset_ns
         if ended:
             figures.span((ended[0].done_ns + wall_ns) // 1000, (ended[-1].done_ns + wall_ns) // 1000)
         groups: dict[str, list[Attempt]] = defaultdict(list)

@@ -16,7 +16,7 @@ import msgspec
 
 from roomhook.simulator.journal.lock import try_to_share
 from roomhook.simulator.journal.log import damaged_end, frames_in, segment_path, segments
-from roomhook.simulator.journal.records import ReceivedRecord, RunEnd, SentRecord, decode
+from roomhook.simulator.journal.records import ReceivedRecord, SentRecord, decode
 from roomhook.simulator.journal.rows import Results, Rows, answer_id
 from roomhook.simulator.journal.schema import connect_to_write
 
@@ -101,7 +101,7 @@ def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int, *, 
             rows.add_sent(record, results)
         elif isinstance(record, ReceivedRecord):
             rows.add_received(record)
-        elif isinstance(record, RunEnd):
+        else:
             rows.run_ends.append((record.ended_us, record.run))
     rows.write(connection)
     return end, lost + (damaged_end(content, end) if is_over else 0)
