@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +156,52 @@ def test_a_journal_lists_filters_and_exports(backend: Backend, capsys: pytest.Ca
     connection = sqlite3.connect("run.db")
     assert connection.execute("SELECT count(*) FROM deliveries WHERE state = 'delivered'").fetchone() == (30,)
     connection.close()
+
+
+def test_following_shows_a_run_until_it_ends(backend: Backend) -> None:
+    ours = [sys.executable, "-m", "roomhook"]
+    order = ["traffic", backend.url, "--events", "400", "--rate", "200/s", "--journal", "run.db"]
+    with subprocess.Popen([*ours, *order], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sender:
+        until = time.monotonic() + 30
+        while len(backend.receipts) < 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        follow = [*ours, "journal", "run.db", "--follow", "--format", "json"]
+        done = subprocess.run(follow, capture_output=True, text=True, timeout=60, check=False)
+        sender.communicate()
+    assert done.returncode == 0, done.stderr
+    first, *_, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert first["live"]
+    assert 5 <= first["scheduled"] <= last["scheduled"] == 400
+    assert (last["live"], last["delivered"], last["in_doubt"]) == (False, 400, 0)
+
+
+def test_following_is_for_the_summary(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--follow"]) == 0
+    assert "5 scheduled = 5 delivered" in capsys.readouterr().out
+    for more in (["--state", "failed"], ["--format", "events"]):
+        assert "--follow shows the summary" in complaint(capsys, "journal", "run.db", "--follow", *more)
+
+
+def test_damage_is_told_and_made_good_by_resume(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ["traffic", backend.url, "--events", "200", "--seed", "3", "--rate", "max", "--connections", "4"]
+    with monkeypatch.context() as patched:
+        patched.setattr("roomhook.simulator.journal.index.bring_up_to_date", lambda *_: False)
+        assert main([*order, "--journal", "run.db"]) == 0
+    log = Path("run.db-log-1")
+    content = bytearray(log.read_bytes())
+    for place in (1000, len(content) // 2):
+        content[place] ^= 1
+    log.write_bytes(content)
+    capsys.readouterr()
+    assert main(["journal", "run.db"]) == 0
+    assert "bytes of the log can't be read; the events in them are sent by --resume" in capsys.readouterr().out
+    assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["scheduled"], found["delivered"]) == (200, 200)
+    assert len(set(backend.bodies())) == 200

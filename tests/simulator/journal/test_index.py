@@ -255,3 +255,17 @@ def test_the_clock_may_be_set_between_begin_and_end(tmp_path: Path, monkeypatch:
     with reading(path) as reader:
         (row,) = reader.rows(Filters())
     assert row["intended_us"] <= row["sent_us"] <= row["done_us"]
+
+
+def test_an_indexer_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_SEGMENT_BYTES", 20_000)
+    path = tmp_path / "run.db"
+    journal = opened(path)
+    carry_out(journal, 300)
+    assert journal.file._indexer is not None
+    journal.file._indexer._process.kill()
+    carry_out(journal, 700)
+    journal.close()
+    found = summary(path)
+    assert (found["delivered"], found["attempts"], found["lost_bytes"]) == (1000, 1000, 0)
+    assert [one.name for one in tmp_path.iterdir()] == ["run.db"]
