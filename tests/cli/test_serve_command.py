@@ -25,6 +25,8 @@ from roomhook.simulator.room_backend.runtime.service import parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.state.options import AppSettings
 
+pytestmark = pytest.mark.long
+
 ENTER = "Room.CallbackAfterMemberEnter"
 
 

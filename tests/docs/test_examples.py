@@ -18,6 +18,8 @@ import pytest
 
 from roomhook.contract_tests.model.register import load_register
 
+pytestmark = pytest.mark.long
+
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 START: Final = re.compile(r"^Start: `(.+)`$", re.MULTILINE)
 HOWTO: Final = EXAMPLES.parent / "docs" / "howto-write-an-app-backend.md"
@@ -148,7 +150,6 @@ def ids(report: dict[str, Any], verdict: str) -> set[str]:
 
 
 @pytest.mark.examples
-@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("stack", STACKS)
 def test_example_is_clean_under_a_strict_run(

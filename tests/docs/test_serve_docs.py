@@ -19,6 +19,8 @@ from roomhook.schemas import errata
 from roomhook.simulator.room_backend.api.openapi import document
 from roomhook.simulator.room_backend.state.error_codes import MEANINGS, Code
 
+pytestmark = pytest.mark.long
+
 DOCS = Path(__file__).parents[2] / "docs"
 TUTORIAL = (DOCS / "tutorial-serve.md").read_text(encoding="utf-8")
 REFERENCE = (DOCS / "reference-serve.md").read_text(encoding="utf-8")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -38,7 +40,6 @@ def green_app(folder: Path) -> None:
     (folder / "app.py").write_text([text for info, text in blocks() if info == ["python", "app.py"]][-1])
 
 
-@pytest.mark.long
 def test_tutorial_goes_from_red_to_green_as_it_says(tmp_path: Path) -> None:
     codes = []
     for info, text in blocks():

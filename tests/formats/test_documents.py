@@ -16,6 +16,8 @@ from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.room_backend.api.rest import APIS
 from roomhook.simulator.room_backend.documents.requests import CALLBACKS, REST, VARIABLES, requests
 
+pytestmark = pytest.mark.long
+
 TOKEN = "xxxxyyyy"
 
 

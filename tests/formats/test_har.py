@@ -16,6 +16,8 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.har import har_entry
 from roomhook.simulator.protocol.response_check import Response
 
+pytestmark = pytest.mark.long
+
 SECRET = "s3cr3t"
 
 

@@ -22,6 +22,8 @@ from scripted_server import OK_ANSWER, OK_BODY, Peer, scripted
 
 from roomhook.loadtests.session.graceful_requests import GracefulRequests
 
+pytestmark = pytest.mark.long
+
 ENGINES = ("fast", "gevent", "requests")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -161,7 +163,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         return {name: one.result() for name, one in under_way.items()}
 
 
-@pytest.mark.long
 class TestAnAnswer:
     @pytest.mark.parametrize("engine", ENGINES)
     def test_is_judged_alike_by_every_engine_and_each_request_counted_once(
@@ -191,7 +192,6 @@ class TestAnAnswer:
         assert found.verdict["requests"] >= 20
 
 
-@pytest.mark.long
 def test_requests_that_never_end_are_missed_aloud(runs: dict[str, Run]) -> None:
     found = runs["endless"]
     assert found.code == 4
@@ -225,7 +225,6 @@ class TestCarriers:
         assert (carriers.under_way, ended) == (0, [1] * 4)
 
 
-@pytest.mark.long
 def test_users_who_start_at_once_send_one_after_the_other(tmp_path: Path) -> None:
     with counting_target() as target:
         code, found, text = locust(target.url, tmp_path, "--engine", "gevent", "-u", "40", "-r", "40", "-t", "5s")

@@ -22,6 +22,8 @@ from locust_runs import ENVIRONMENT, ROOT, free_port, get, locust, roomhook, run
 
 from roomhook.contract_tests.app_backends.server import BackendServer
 
+pytestmark = pytest.mark.long
+
 _RUNS = {
     "fast": (
         *("--engine", "fast", "-u", "20", "-r", "20", "-t", "2s", "--callback-rate", "25"),
@@ -86,7 +88,6 @@ def target() -> Iterator[CountingTarget]:
         yield found
 
 
-@pytest.mark.long
 class TestRunsOfOneProcess:
     def test_the_fast_lane_counts_what_the_target_counts(self, runs: dict[str, Run]) -> None:
         run = runs["fast"]
@@ -125,7 +126,6 @@ class TestASender:
         assert "the sender ended by signal 9; totals hold what it has reported" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.long
 class TestRunsOfSeveralProcesses:
     def test_two_workers_share_one_world_and_their_totals_are_exact(self, runs: dict[str, Run]) -> None:
         run = runs["two fast"]
@@ -140,7 +140,6 @@ class TestRunsOfSeveralProcesses:
         assert run.verdict["requests"] == run.target.answers
 
 
-@pytest.mark.long
 class TestTheWebUi:
     def test_starts_shows_live_numbers_stops_and_exits_with_the_verdict(
         self, target: CountingTarget, tmp_path: Path
@@ -175,7 +174,6 @@ class TestTheWebUi:
         assert (found["exit_code"], found["seed"]) == (1, 7)
 
 
-@pytest.mark.long
 class TestTheCommand:
     def test_a_staircase_ends_at_the_first_broken_step_and_says_the_last_good_rate(
         self, target: CountingTarget, tmp_path: Path

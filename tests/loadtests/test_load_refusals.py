@@ -19,6 +19,8 @@ from locust_runs import ENVIRONMENT, LOCUSTFILE, free_port, get, running, wait_f
 
 from roomhook.cli.main import main
 
+pytestmark = pytest.mark.long
+
 HOST = "http://127.0.0.1:1/callback"
 BAD = {
     "--deadline nan": "--deadline is seconds above 0",

@@ -18,6 +18,8 @@ from locust_runs import locust, roomhook
 
 from roomhook.contract_tests.app_backends.server import BackendServer
 
+pytestmark = pytest.mark.long
+
 _FULL = 400
 _RUNS = {
     "spike": ("-t", "8s"),
@@ -96,7 +98,6 @@ def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> Non
     assert sum(level) >= 1.5
 
 
-@pytest.mark.long
 def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force(tmp_path: Path) -> None:
     quick = ("--shape", "soak", "--rate", "50/s", "--duration", "2s")
     with BackendServer() as server:
@@ -106,7 +107,6 @@ def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force
     assert verdicts == {"p99>5s": "passed", "noncompliant>0": "failed", "delivered<99%": "passed"}
 
 
-@pytest.mark.long
 def test_a_target_that_cannot_keep_up_is_no_success_and_ends_a_staircase(tmp_path: Path) -> None:
     runs = {
         "ramp": ("--rate", "200/s", "--duration", "2s"),

@@ -20,6 +20,8 @@ from roomhook.simulator.sending.session import SendJob
 from roomhook.simulator.sending.stats import SampleExchange, SendStats, StatsInterval
 from roomhook.simulator.util.histogram import Histogram
 
+pytestmark = pytest.mark.long
+
 LONG = "word" * 60
 LOCUST = """\
 <!DOCTYPE html>

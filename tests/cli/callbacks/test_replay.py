@@ -83,6 +83,7 @@ def test_a_token_signs_and_copies_and_retries_are_signed_afresh(
     assert found["copies"] > 5
 
 
+@pytest.mark.long
 def test_several_processes_share_the_rooms(
     backend: Backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_run_that_sends_nothing_is_no_success_unless_it_had_been_finished(
     assert len(backend.receipts) == 5
 
 
+@pytest.mark.long
 def test_a_resumed_run_has_as_many_processes_as_it_was_begun_with(
     backend: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,6 +241,7 @@ def test_compressed_time_is_called_by_its_factor(backend: Backend, capsys: pytes
     assert found["mode"] == "open loop, the events' own times at 36000x"
 
 
+@pytest.mark.long
 def test_traffic_pipes_into_replay(backend: Backend) -> None:
     ours = f"{sys.executable} -m roomhook"
     command = f"{ours} traffic --events 25 --seed 5 | {ours} replay - {backend.url} --speed max"
@@ -249,6 +252,7 @@ def test_traffic_pipes_into_replay(backend: Backend) -> None:
     assert len(backend.receipts) == 25
 
 
+@pytest.mark.long
 def test_processes_share_a_replay_by_rooms(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["traffic", "--events", "120", "--seed", "6"]) == 0
     Path("day.ndjson").write_text(capsys.readouterr().out)

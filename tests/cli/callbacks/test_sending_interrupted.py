@@ -27,6 +27,8 @@ from roomhook.cli.main import main
 from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.rows import Rows
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,7 @@ def test_no_pytest_is_imported_for_a_check(server: BackendServer) -> None:
     assert subprocess.run([PYTHON, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("broken", ["app-id.near", "bad.scalar"])
 def test_the_pytest_package_comes_to_the_same_verdicts(
     server: BackendServer, broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -27,6 +27,8 @@ from roomhook.contract_tests.model.verdicts import CaseJudged, RunFinished, RunO
 from roomhook.contract_tests.reports import json_report
 from roomhook.schemas import loader
 
+pytestmark = pytest.mark.long
+
 CHECK = [sys.executable, "-m", "roomhook", "check"]
 KINDS = ("json", "junit", "ndjson", "html", "sarif", "markdown")
 

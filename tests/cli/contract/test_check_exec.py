@@ -23,6 +23,8 @@ from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
 from roomhook.simulator.util.stop_signals import StopSignal
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[BackendServer]:

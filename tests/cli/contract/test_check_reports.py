@@ -132,6 +132,7 @@ def test_elsewhere_no_annotations_are_printed(server: BackendServer, capsys: pyt
     assert "::error" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_page_of_a_real_run_in_a_browser(server: BackendServer, tmp_path: Path) -> None:
     main(["check", server.url("app-id.near"), *FEW, "--report", "html", "--report-dir", str(tmp_path)])
     with browser() as page:

@@ -15,6 +15,8 @@ from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import Finding, RunFinished, RunOutcome, Verdict
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
+pytestmark = pytest.mark.long
+
 FEW = ("ack", "type", "reason", "http.no-content-type", "effect.leave", "effect.applied", "effect.applied.variants")
 
 

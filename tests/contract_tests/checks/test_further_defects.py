@@ -17,6 +17,8 @@ from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
 from roomhook.contract_tests.transport.probe import Probe
 
+pytestmark = pytest.mark.long
+
 TOKEN: Final = "xxxxyyyy"
 SLOW_CHECKS: Final = ("http.idle", "http.slow-body", "http.split-head", "http.burst", "url.https")
 

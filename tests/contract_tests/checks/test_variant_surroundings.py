@@ -30,6 +30,8 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
 
+pytestmark = pytest.mark.long
+
 
 def test_a_coding_that_was_asked_for_is_nothing_to_report() -> None:
     clean(Gzipped(), only=("ack", "type"), headers=(("Accept-Encoding", "gzip"),))
@@ -53,7 +55,6 @@ def test_passes_a_single_worker_that_takes_150_ms(kind: type[Variant]) -> None:
     clean(kind(), only=SEQUENTIAL, exclude=())
 
 
-@pytest.mark.long
 def test_a_single_worker_that_is_too_late_for_sixteen_at_once_breaks_a_should_and_nothing_else() -> None:
     clean(
         OneAtATime(), only=("type.kicked", "http.parallel.deadline", "http.burst"), should=("http.parallel.deadline",)

@@ -24,6 +24,8 @@ from roomhook.contract_tests.app_backends.reference.backend import (
 )
 from roomhook.simulator.protocol.packets import ResponsePacket, encode
 
+pytestmark = pytest.mark.long
+
 # How a callback that is not for this app is refused
 
 PACKET_OF_ANOTHER_CODE: Final = OK_BODY.replace(b":0", b":120001")

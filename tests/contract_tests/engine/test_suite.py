@@ -23,6 +23,8 @@ from roomhook.contract_tests.reports.run_report import report_of
 from roomhook.simulator.protocol.callback_url import sign
 from roomhook.simulator.protocol.packets import ENTER_COMMAND, ResponsePacket
 
+pytestmark = pytest.mark.long
+
 TOKEN = "xxxxyyyy"
 QUICK = ("http.idle", "http.slow-body", "http.split-head", "http.burst", "url.https")
 

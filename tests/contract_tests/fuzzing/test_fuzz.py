@@ -28,6 +28,8 @@ from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinis
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_request import curl
 
+pytestmark = pytest.mark.long
+
 # ── four bugs that no requirement's own case can find ───────────────────────────────────────────────────────────────
 
 

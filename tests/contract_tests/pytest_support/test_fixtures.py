@@ -14,6 +14,8 @@ from inner_pytest import PYTEST
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.pytest_support.callbacks import RoomCallbacks, assert_conforms
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = Path(__file__).parents[3] / "examples" / "pytest"
 
 
@@ -28,7 +30,6 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "under xdist"])
 def test_examples_pass_as_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
     shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)

@@ -15,6 +15,8 @@ from roomhook.contract_tests.reports.html import comparison_page as html_matrix
 from roomhook.contract_tests.reports.html import run_page as html_report
 from roomhook.contract_tests.reports.run_report import RunReport
 
+pytestmark = pytest.mark.long
+
 
 def unbreakable() -> RunReport:
     """A report whose texts hold nowhere to break a line."""

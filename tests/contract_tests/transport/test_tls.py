@@ -19,6 +19,8 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:

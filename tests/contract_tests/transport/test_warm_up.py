@@ -15,6 +15,8 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
 
+pytestmark = pytest.mark.long
+
 
 class Starts(Variant):
     """Answers nothing for the first *cold_s*, and tells how many callbacks were under way at most after that."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from console_browser import APP, ConsoleRun, console_running, new_page, started_browser
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 

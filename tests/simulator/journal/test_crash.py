@@ -17,6 +17,8 @@ from listener_process import clean_environment, running_listener
 
 from roomhook.simulator.journal.reader import reading
 
+pytestmark = pytest.mark.long
+
 EVENTS = 50_000
 
 
@@ -46,7 +48,6 @@ def wait_for(journal: Path, rows: int) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.long
 def test_fifty_thousand_callbacks_survive_a_kill_of_the_sender(tmp_path: Path) -> None:
     sent, arrived = tmp_path / "sent.db", tmp_path / "arrived.db"
     with running_listener("--journal", str(arrived), "--quiet") as listener:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import pytest
 from listener_packets import LEAVE, NOW_S, fired, inspected, packet, query
 from listener_process import running_listener
 from scripted_server import until
@@ -29,6 +30,8 @@ from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
 from roomhook.simulator.transport.delivery import numbered
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
+
+pytestmark = pytest.mark.long
 
 
 def test_an_answered_callback_is_in_the_journal_even_then(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from roomhook.simulator.room_backend.state.changes import PendingCallback
 from roomhook.simulator.room_backend.state.error_codes import BackendError
 from roomhook.simulator.room_backend.state.options import BackendOptions
 
+pytestmark = pytest.mark.long
+
 APP: Final = 1400000001
 NOW_MS: Final = 1_700_000_000_000
 QUERY: Final = {
@@ -257,7 +259,6 @@ Rooms.TestCase.settings = settings(
 )
 
 
-@pytest.mark.long
 def test_5000_random_steps_agree_with_the_model() -> None:
     STEPS.clear()
     Rooms.TestCase("runTest").debug()

@@ -18,6 +18,8 @@ from roomhook.simulator.room_backend.api.client_actions import ACTIONS
 from roomhook.simulator.room_backend.api.openapi import document
 from roomhook.simulator.room_backend.api.rest import APIS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[RoomBackend]:
@@ -56,7 +58,6 @@ def test_a_webhook_judges_as_the_schema_does(command: str) -> None:
     assert schema["additionalProperties"] is False
 
 
-@pytest.mark.long
 def test_schemathesis_finds_no_5xx_and_no_violation_of_the_schema(backend: RoomBackend) -> None:
     schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
     from hypothesis import HealthCheck, given, settings

@@ -303,4 +303,5 @@ class LifeOfARoom(RuleBasedStateMachine):
 
 
 TestLifeOfARoom = LifeOfARoom.TestCase
+TestLifeOfARoom = pytest.mark.long(TestLifeOfARoom)
 TestLifeOfARoom.settings = settings(max_examples=260, stateful_step_count=50)

@@ -75,6 +75,7 @@ def test_the_golden_checksum_holds_whatever_the_hash_seed(hash_seed: str) -> Non
     assert hashlib.sha256(output).hexdigest() == GOLDEN
 
 
+@pytest.mark.long
 def test_the_shards_of_a_run_are_disjoint_and_make_up_the_whole() -> None:
     whole = run("--events", "1000", "--seed", "7")
     first, second = (run("--events", "1000", "--seed", "7", "--shard", shard) for shard in ("1/2", "2/2"))
@@ -214,6 +215,7 @@ def test_a_wave_of_kicks_comes_twenty_at_a_time() -> None:
     assert {(event.client_ip, event.platform) for event in by_rest} == {("0.0.0.0", "RESTAPI")}
 
 
+@pytest.mark.long
 def test_an_evening_is_busiest_at_20_hours_of_the_rooms_own_time() -> None:
     for offset in (0, 9 * HOUR):
         hours = Counter(
