@@ -231,6 +231,7 @@ def _arrives(case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece],
             give_up_ms=run.settings.give_up_ms,
             sleep=run.pause_between,
         )
+        run.line.on_exchange(exchange)
         run.observe(exchange)
         if exchange.acknowledged:
             return

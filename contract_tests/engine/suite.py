@@ -72,7 +72,7 @@ class SuiteRun:
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
         enter: Enter | None = None,
-        on_exchange: Callable[[Exchange], object] | None = None,
+        on_exchange: Callable[[Exchange], object] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.context = RunContext(settings, clock=clock, sleep=sleep, probe=probe, enter=enter, on_exchange=on_exchange)

@@ -61,13 +61,12 @@ class RunContext:
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
         enter: Enter | None = None,
-        on_exchange: Callable[[Exchange], object] | None = None,
+        on_exchange: Callable[[Exchange], object] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self._on_exchange = on_exchange
         self.access = RoomAccess.of(settings, probe=probe, enter=enter)
         self.ids = RunIds(settings.seed, clock)
-        self.line = PatientClient(settings, clock=clock, pause=sleep)
+        self.line = PatientClient(settings, clock=clock, pause=sleep, on_exchange=on_exchange)
         self.observations = Observations(
             coding_allowed=any(name.lower() == "accept-encoding" for name, _ in settings.headers)
         )
@@ -154,13 +153,12 @@ class RunContext:
         send = send_by_threads if lenient else send_together
         exchanges = send(self.line.client, self.settings, callbacks, give_up_ms=patience_ms)
         for exchange in exchanges:
+            self.line.on_exchange(exchange)
             self.observe(exchange)
         return exchanges
 
     def observe(self, exchange: Exchange) -> None:
         """Look at the form of an answer, whatever it was to."""
-        if self._on_exchange is not None:
-            self._on_exchange(exchange)
         if exchange.acknowledged:
             self.trail.acknowledged(exchange.elapsed_ms)
         if self.ledger is not None:

@@ -29,11 +29,20 @@ _LONGEST_GAP_S: Final = 0.1
 class PatientClient:
     """HTTP client that waits for restarts and honours 429; *clock* and ``pause`` are in s.
 
+    ``on_exchange`` gets every attempt as it ends, from the thread that made it.
+
     ``broken`` says why nothing more can be sent, and is empty until then; ``comebacks`` counts how often the target has
     refused connections and come back; ``latency_ms`` is how long a callback takes alone, as far as that is known.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float], pause: Callable[[float], object]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        pause: Callable[[float], object],
+        on_exchange: Callable[[Exchange], object] = lambda _: None,
+    ) -> None:
         self.client = Client(
             headers=settings.headers,
             cacert=settings.cacert,
@@ -42,6 +51,7 @@ class PatientClient:
             proxy=settings.proxy,
         )
         self.pause = pause
+        self.on_exchange = on_exchange
         self.broken = ""
         self.comebacks = 0
         self.latency_ms = 0.0
@@ -72,7 +82,9 @@ class PatientClient:
         self._wait_for_turn()
         give_up_ms = patience_ms or self._settings.give_up_ms
         sender = connection or self.client
-        return sender.send(callback, deadline_ms=self._settings.deadline_ms, give_up_ms=give_up_ms)
+        exchange = sender.send(callback, deadline_ms=self._settings.deadline_ms, give_up_ms=give_up_ms)
+        self.on_exchange(exchange)
+        return exchange
 
     def record_hang(self, exchange: Exchange) -> None:
         """Count *exchange* if it hung; so many in a row break the line.

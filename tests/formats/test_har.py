@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from node_tools import read_by_node
+from recording_target import recording_target
 
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.server import BackendServer
@@ -45,6 +46,17 @@ def test_check_writes_every_exchange(
     assert len(entries) >= sent > 0
     assert {one["response"]["status"] for one in entries} == {200}
     assert SECRET not in text
+    capsys.readouterr()
+
+
+def test_check_writes_as_many_exchanges_as_the_target_has_received(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with recording_target() as target:
+        options = ["--only", "http.parallel,http.slow-body", "--report", "har", "--report-dir", str(tmp_path)]
+        main(["check", target.url, *options])
+        entries = checked((tmp_path / "roomhook.har").read_text(encoding="utf-8"))
+        assert len(entries) == len(target.received)
     capsys.readouterr()
 
 

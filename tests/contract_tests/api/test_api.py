@@ -27,7 +27,7 @@ PACKET = LeavePacket(
 
 def test_check_has_the_options_of_the_settings() -> None:
     hints = get_type_hints(Settings)
-    fields = {one.name for one in dataclasses.fields(Settings)} - {"target", "probe"}
+    fields = {one.name for one in dataclasses.fields(Settings)} - {"target", "probe", "exec_command", "exec_port"}
     assert get_type_hints(CheckOptions) == {name: hints[name] for name in fields}
 
 

@@ -87,9 +87,9 @@ class Reporter:
         self._open_files.close()
 
     @property
-    def on_exchange(self) -> Callable[[Exchange], None] | None:
-        """What takes every exchange as it ends, if a report wants them."""
-        return None if self._exchanges is None else self._exchanges.record
+    def on_exchange(self) -> Callable[[Exchange], None]:
+        """What takes every exchange as it ends: it writes them if a report wants them."""
+        return self._exchanges.record if self._exchanges is not None else lambda _: None
 
     @property
     def started(self) -> bool:
