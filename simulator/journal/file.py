@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.index import index
-from roomhook.simulator.journal.indexer import IndexerProcess
+from roomhook.simulator.journal.index import IndexerProcess, index
 from roomhook.simulator.journal.lock import lock_for_writing
 from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.records import Record, RunEnd, encode

@@ -1,29 +1,57 @@
 """From the log into the tables, a segment a transaction: whoever needs the tables brings them up to date.
 
 The place in the log that the tables have come to is written in the same transaction as the rows, so any process can
-take over from any other, killed or not, and nothing is written twice.
+take over from any other, killed or not, and nothing is written twice. While a run writes its log, one of low priority
+fills the tables: ``python -m roomhook.simulator.journal.index FILE``, until its stdin ends.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from roomhook.errors import RoomhookError
 from roomhook.simulator.journal.lock import try_to_share
 from roomhook.simulator.journal.log import damaged_end, frames_in, segment_path, segments
 from roomhook.simulator.journal.records import ReceivedRecord, SentRecord, decode
 from roomhook.simulator.journal.rows import Results, Rows, answer_id
 from roomhook.simulator.journal.schema import connect_to_write
 
-__all__ = ["Progress", "bring_up_to_date", "index", "index_whole_segments"]
+__all__ = ["IndexerProcess", "Progress", "bring_up_to_date", "index", "index_whole_segments", "main"]
 
 Progress = Callable[[float], object]
 """Is told which share of the work is done."""
+
+_PAUSE_S: Final = 0.2
+
+
+class IndexerProcess:
+    """The process; killing it at any moment loses nothing."""
+
+    def __init__(self, journal: Path) -> None:
+        command = [sys.executable, "-m", __name__, str(journal)]
+        self._process = subprocess.Popen(  # noqa: S603 (ourselves)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # a terminal's Ctrl-C is for the run
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def stop(self) -> None:
+        """End it at once: what it has not committed is still in the log."""
+        self._process.kill()
+        self._process.communicate()
 
 
 def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
@@ -119,3 +147,15 @@ def _make_portable(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):  # somebody else has it open: the last one to close it merges its files
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def main(journal: Path) -> None:
+    """Index until stdin ends, or the disk is full: the run itself says so at its end."""
+    os.nice(19)
+    with suppress(sqlite3.Error, OSError, RoomhookError), closing(connect_to_write(journal)) as connection:
+        while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
+            index_whole_segments(connection, journal)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -10,7 +10,7 @@ from typing import Final
 
 from roomhook.errors import ConfigurationError
 
-__all__ = ["is_writing", "lock_for_writing", "try_to_share"]
+__all__ = ["lock_for_writing", "try_to_share"]
 
 _PATIENCE_S: Final = 1.0
 """How long a writer waits for those who only bring the tables up to date."""
@@ -43,14 +43,6 @@ def try_to_share(journal: Path) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def is_writing(journal: Path) -> bool:
-    """Is a run writing *journal* right now?"""
-    descriptor = try_to_share(journal)
-    if descriptor is not None:
-        os.close(descriptor)
-    return descriptor is None
 
 
 def _locked(descriptor: int, how: int) -> bool:

@@ -15,14 +15,15 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.end_code import IN_DOUBT, EndCode
 from roomhook.simulator.journal.index import Progress, bring_up_to_date
 from roomhook.simulator.journal.schema import (
+    IN_DOUBT,
     IS_DELIVERED,
     IS_FINAL,
     NUMBER_BITS,
     OF_EVENT,
     SCHEDULED,
+    EndCode,
     Kind,
     connect,
     kind_of,

@@ -8,8 +8,8 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, Final
 
-from roomhook.simulator.journal.end_code import KIND_SHIFT
 from roomhook.simulator.journal.records import ReceivedRecord, SentRecord
+from roomhook.simulator.journal.schema import KIND_SHIFT
 
 __all__ = ["Results", "Rows", "answer_id"]
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.end_code import OUTCOMES
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = [
+    "FINAL",
+    "IN_DOUBT",
     "IS_DELIVERED",
     "IS_FINAL",
+    "KINDS",
+    "KIND_SHIFT",
     "NUMBER_BITS",
     "OF_EVENT",
+    "OUTCOMES",
+    "RESENT",
     "SCHEDULED",
+    "EndCode",
     "Kind",
     "connect",
     "connect_to_write",
@@ -25,6 +31,19 @@ __all__ = [
 ]
 
 Kind = Literal["sender", "listener"]
+
+IN_DOUBT: Final = "in-doubt"
+"""The outcome of an attempt that was begun and has no end on record: the target may or may not have got it."""
+
+KINDS: Final = ("first", "retry", "copy")
+OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
+"""Each by its code, which never changes: a journal outlives the program that wrote it."""
+
+FINAL: Final = 1 << 8
+KIND_SHIFT: Final = 9
+RESENT: Final = 1 << 11
+_STATUS_SHIFT: Final = 12
+_CODES: Final = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
 
 NUMBER_BITS: Final = 20
 OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 1048575"
@@ -127,6 +146,32 @@ CREATE TABLE answers (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
 _TABLES: Final[dict[Kind, str]] = {"sender": _RUNS + _SENDER, "listener": _RUNS + _LISTENER}
+
+
+class EndCode(NamedTuple):
+    """An end taken apart; ``final``: no further attempt follows, ``status`` is 0 without an answer."""
+
+    outcome: str
+    status: int = 0
+    kind: str = "first"
+    final: bool = False
+    resent: bool = False
+
+    @property
+    def packed(self) -> int:
+        """The number: outcome in bits 0–7, final 8, kind 9–10, resent 11, status from 12 on."""
+        flags = FINAL * self.final | RESENT * self.resent
+        return _CODES[self.outcome] | flags | KINDS.index(self.kind) << KIND_SHIFT | self.status << _STATUS_SHIFT
+
+    @classmethod
+    def unpacked(cls, code: int) -> Self:
+        """What ``packed`` made one number of."""
+        outcome, kind = str(OUTCOMES[code & 255]), KINDS[code >> KIND_SHIFT & 3]
+        return cls(outcome, code >> _STATUS_SHIFT, kind, bool(code & FINAL), bool(code & RESENT))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As rows show it; ``status`` is None without an answer."""
+        return {**self._asdict(), "status": self.status or None}
 
 
 def create(path: Path, kind: Kind) -> sqlite3.Connection:

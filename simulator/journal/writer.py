@@ -12,11 +12,20 @@ from typing import Any, Final, Self
 
 from msgspec.structs import astuple
 
-from roomhook.simulator.journal.end_code import FINAL, KINDS, RESENT, EndCode
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.records import ResultRow, SentRecord
-from roomhook.simulator.journal.schema import IS_DELIVERED, IS_FINAL, NUMBER_BITS, OF_EVENT, SCHEDULED
+from roomhook.simulator.journal.schema import (
+    FINAL,
+    IS_DELIVERED,
+    IS_FINAL,
+    KINDS,
+    NUMBER_BITS,
+    OF_EVENT,
+    RESENT,
+    SCHEDULED,
+    EndCode,
+)
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.transport.attempt import AttemptResult
 from roomhook.simulator.transport.delivery import Delivery, SentAttempt, blocks

@@ -11,8 +11,7 @@ import pytest
 import typer
 
 from roomhook.cli.main import COMMANDS
-from roomhook.simulator.journal.end_code import OUTCOMES
-from roomhook.simulator.journal.schema import create
+from roomhook.simulator.journal.schema import OUTCOMES, create
 
 DOCS = Path(__file__).parents[2] / "docs"
 SENDING = (DOCS / "reference-sending.md").read_text(encoding="utf-8")

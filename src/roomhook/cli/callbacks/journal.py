@@ -104,8 +104,8 @@ def journal(
 
 def _refuse_unknown(filters: Filters) -> None:
     """A name that nothing can have is a misspelling: it must not look like a journal without such rows."""
-    from roomhook.simulator.journal.end_code import OUTCOMES
     from roomhook.simulator.journal.reader import STATES
+    from roomhook.simulator.journal.schema import OUTCOMES
     from roomhook.simulator.protocol.response_check import ACK_MUST
 
     _refuse_other_than("--state", filters.state, STATES)
