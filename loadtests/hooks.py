@@ -28,6 +28,7 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
     options = environment.parsed_options
     if options is None or not hasattr(options, "callback_profile"):
         return
+    gevent.get_hub().loop.update_now()  # else what imports have taken is missing from --run-time
     if isinstance(runner, WorkerRunner):
         session = register_session(environment, LoadSession(environment, ()))
         if options.processes:

@@ -12,20 +12,19 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 
 import gevent
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, HttpUser, User, task
 from locust.contrib.fasthttp import FastResponse
 from locust.exception import CatchResponseError
-from requests.exceptions import ChunkedEncodingError
-from urllib3.exceptions import InvalidChunkLength
 
 from roomhook.loadtests import shapes  # noqa: F401 (makes --shape and the hooks available)
+from roomhook.loadtests.http_clients.answer_socket import BoundedClients, bound_session, reading
 from roomhook.loadtests.results.stats import failure_text
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.callback_stream import stamped
 from roomhook.simulator.protocol.callback_request import CallbackRequest
-from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
-from roomhook.simulator.protocol.response_check import ACK_MUST, Response, check_response
+from roomhook.simulator.protocol.outcomes import outcome_of_error
+from roomhook.simulator.transport.attempt import AttemptResult
+from roomhook.simulator.transport.result_cache import requirement_ids
 
 __all__ = ["LeaveCallbackHttpUser", "LeaveCallbackUser"]
 
@@ -35,9 +34,6 @@ _GOLDEN: Final = 0.618_033_988_75
 
 _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 """Else both clients would ask for compressed answers, which the fast lane does not."""
-
-_EARLY_END: Final = 14
-"""llhttp's number (HPE_INVALID_EOF_STATE) for a connection that ends inside the head."""
 
 
 def _wait_time(user: User) -> float:
@@ -77,29 +73,37 @@ class _Caller:
         name = event.check_out
         callback = session.target.callback(event, int(now))
         begun = time.perf_counter()
-        try:
-            response = self._post(callback, name, session.settings.deadline_s, options)
-        except Exception as failure:
-            session.report_loss(f"a request came to no outcome, totals lack it: {failure!r}")
-            raise
+        with reading(session.settings.deadline_s) as answer:
+            try:
+                response = self._post(callback, name, session.settings.deadline_s, options)
+            except Exception as failure:
+                session.report_loss(f"a request came to no outcome, totals lack it: {failure!r}")
+                raise
         elapsed_ms = (time.perf_counter() - begun) * 1000
         with response:
-            status, body = int(response.status_code or 0), b""
-            error = getattr(response, "error", None) or response.request_meta["exception"]
-            if error is None:
-                body = bytes(response.content or b"")
-            outcome, breaches = _judged(status, body, elapsed_ms, error, session.settings.deadline_ms)
+            result = answer.result or _unsent(response)
+            if elapsed_ms > session.settings.deadline_ms:
+                late = result.judgement(elapsed_ms, session.settings.deadline_ms)
+                outcome, missed = late.outcome, requirement_ids(late.breaches)
+            else:
+                outcome, missed = result.outcome, result.breaches
             session.run.figures.record(
-                name, int(elapsed_ms * 1000), int(time.time() * 1e6), outcome, breaches, status=status, size=len(body)
+                name,
+                int(elapsed_ms * 1000),
+                int(time.time() * 1e6),
+                outcome,
+                missed,
+                status=result.status,
+                size=len(result.body),
             )
-            if breaches:
-                response.failure(CatchResponseError(failure_text(outcome, breaches, status)))
+            if missed:
+                response.failure(CatchResponseError(failure_text(outcome, missed, result.status)))
             else:
                 response.success()
 
     def _post(self, callback: CallbackRequest, name: str, deadline_s: float, options: dict[str, Any]) -> Any:
         """The answer, or what stands for it in locust; whatever is not whole by the deadline is a time-out."""
-        # Both clients close the connection, so that what comes late is not taken for the answer to the next request.
+        # For connecting and sending. Both clients close the connection, so that a late answer is not the next one's.
         with gevent.Timeout(deadline_s, TimeoutError):
             return self.client.post(
                 callback.url,
@@ -112,34 +116,10 @@ class _Caller:
             )
 
 
-def _judged(
-    status: int, body: bytes, elapsed_ms: float, error: BaseException | None, deadline_ms: float
-) -> tuple[DeliveryOutcome, tuple[str, ...]]:
-    """Outcome and ids of the requirements that were not met; an *error* with a *status* came inside the body."""
-    complete = error is None
-    if error is not None:
-        outcome = _outcome_of(error, begun=status > 0)
-        if outcome is not DeliveryOutcome.INCOMPLETE or not status:
-            return outcome, (outcome.missed,)
-    judgement = check_response(Response(status, (), body, elapsed_ms, complete), deadline_ms=deadline_ms)
-    ids = {breach.requirement for breach in judgement.breaches}
-    return judgement.outcome, tuple(one for one in ACK_MUST if one in ids)
-
-
-def _outcome_of(error: BaseException, *, begun: bool) -> DeliveryOutcome:
-    """The outcome that an *error* of either client stands for; *begun*: inside the body of an answer."""
-    if isinstance(error, HTTPConnectionClosed):
-        reset = isinstance(error.__context__, ConnectionResetError)
-        return DeliveryOutcome.RESET if reset else DeliveryOutcome.CLOSED
-    if isinstance(error, HTTPParseError):
-        complaint = error.args[1:] not in {(), (_EARLY_END,)}  # the parser numbers what it does not like
-        return DeliveryOutcome.NOT_HTTP if complaint else DeliveryOutcome.INCOMPLETE
-    if isinstance(error, ChunkedEncodingError):
-        wrapped = error.args[0] if error.args else None
-        garbled = isinstance(getattr(wrapped, "__cause__", None), InvalidChunkLength)
-        return DeliveryOutcome.NOT_HTTP if garbled else DeliveryOutcome.INCOMPLETE
-    outcome = outcome_of_error(error)
-    return outcome if outcome is DeliveryOutcome.TIMEOUT or not begun else DeliveryOutcome.INCOMPLETE
+def _unsent(response: Any) -> AttemptResult:
+    """The result of a request that has met an error before an answer could be read."""
+    outcome = outcome_of_error(getattr(response, "error", None) or response.request_meta["exception"])
+    return AttemptResult(outcome, (outcome.missed,))
 
 
 class _AsItCame(FastResponse):
@@ -169,6 +149,7 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
         super().__init__(environment)
         agent: Any = self.client.client
         agent.response_type = _AsItCame
+        agent.clientpool = BoundedClients(agent.clientpool)
         agent.valid_response_codes = range(1000)  # to judge a status is ours
         agent.cookiejar = None  # the fast lane keeps no cookies either
 
@@ -189,6 +170,7 @@ class LeaveCallbackHttpUser(_Caller, HttpUser):
         self.client.verify = False if settings.insecure else settings.cacert or True
         self.client.cert = settings.cert
         self.client.trust_env = False
+        bound_session(self.client)
         self.client.hooks["response"].append(_leave_as_it_came)
         self.client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 

@@ -133,12 +133,12 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
         return self.result.judgement(self.elapsed_ms, deadline_ms)
 
 
-def head_of(received: bytes) -> bytes:
+def head_of(received: bytes | bytearray) -> bytes:
     """The head of the answer proper in *received*, interim (1xx) answers skipped; empty until all of it is there."""
-    rest = received
-    while True:
-        head, blank, rest = rest.partition(b"\r\n\r\n")
-        if not blank:
-            return b""
-        if head[9:10] != b"1" or head[9:12] == b"101":
-            return head
+    begin = 0
+    while (end := received.find(b"\r\n\r\n", begin)) >= 0:
+        code = received[begin + 9 : begin + 12]
+        if code[:1] != b"1" or code == b"101":
+            return bytes(received[begin:end])
+        begin = end + 4
+    return b""

@@ -17,7 +17,7 @@ from roomhook.simulator.transport.result_cache import ResultCache
 from roomhook.simulator.transport.turn import Turn
 from roomhook.simulator.util.defaults import LARGEST_ANSWER
 
-__all__ = ["BufferedConnection", "Came", "Connection", "Owner", "PlainConnection"]
+__all__ = ["BufferedConnection", "Came", "Connection", "Owner", "PlainConnection", "ends_with_connection"]
 
 _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
@@ -139,8 +139,8 @@ class Connection(asyncio.BaseProtocol):
         if attempt is not None and self._chunks:
             came = self._came()
             received, status, body = came
-            if status and not _FRAMED.search(head_of(received)) and exc is None:
-                self._reset()  # the end of the connection is the end of such a body
+            if status and exc is None and ends_with_connection(received):
+                self._reset()
                 self.attempt = None
                 self._ended_in_turn(attempt, self._owner.results.result_of(received, status, body, reusable=False))
             else:
@@ -293,6 +293,12 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read out of the buffer, before another connection reads into it."""
         self.data_received(bytes(self._owner.buffer[:nbytes]))
+
+
+def ends_with_connection(received: bytes | bytearray) -> bool:
+    """Does an answer that has begun as *received* end where its connection ends, since it announces no length?"""
+    head = head_of(received)
+    return bool(head) and not _FRAMED.search(head)
 
 
 class _Body:

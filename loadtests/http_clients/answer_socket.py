@@ -1,0 +1,133 @@
+"""Makes locust's HTTP clients read each answer through an ``AnswerReader``, by wrapping their sockets.
+
+Both clients read for as long as data comes: an answer that never ends would hold up every user and fill the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import gevent
+from geventhttpclient.client import HTTPClient, HTTPClientPool
+from requests import Session
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from roomhook.loadtests.http_clients.answer_reader import AnswerReader
+from roomhook.simulator.transport.result_cache import ResultCache
+from roomhook.simulator.util.defaults import DEADLINE_MS
+
+__all__ = ["BoundedClients", "bound_session", "reading"]
+
+_results: Final = ResultCache(DEADLINE_MS)
+"""What answers come to; depends on their bytes only, and is bounded."""
+
+
+@contextmanager
+def reading(deadline_s: float) -> Iterator[AnswerReader]:
+    """The reader of the next answer to a request of this greenlet, which has *deadline_s* from now."""
+    greenlet: Any = gevent.getcurrent()
+    reader = AnswerReader(_results, time.monotonic() + deadline_s, time.monotonic, gevent.sleep)
+    greenlet.answer_reader = reader
+    try:
+        yield reader
+    finally:
+        greenlet.answer_reader = None
+
+
+def _current() -> AnswerReader | None:
+    return getattr(gevent.getcurrent(), "answer_reader", None)
+
+
+class _AnswerSocket:
+    """A connected socket. Outside ``reading``, it is the *plain* one."""
+
+    __slots__ = ("_plain", "_reader", "_unread", "fileno", "sendall")
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+        self._reader: AnswerReader | None = None
+        self._unread = b""
+        self.fileno, self.sendall = plain.fileno, plain.sendall
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        """As geventhttpclient reads."""
+        reader = _current()
+        if reader is None:
+            data: bytes = self._plain.recv(size, *flags)
+            return data
+        data = (self._unread if reader is self._reader else b"") or self._read(reader)
+        self._reader, self._unread = reader, data[size:]
+        return data[:size]
+
+    def makefile(self, *args: Any, **options: Any) -> Any:
+        """As http.client reads, on which requests is built."""
+        reader = _current()
+        if reader is None:
+            return self._plain.makefile(*args, **options)
+        whole = self._read(reader)
+        while reader.result is None:
+            whole += self._read(reader)
+        return io.BytesIO(whole)
+
+    def _read(self, reader: AnswerReader) -> bytes:
+        data = reader.read(self._plain)
+        if not reader.clean:  # what follows an answer is never taken for the next one
+            with suppress(OSError):
+                self._plain.shutdown(socket.SHUT_RDWR)
+        return data
+
+
+class BoundedClients:
+    """The clients of *pool*, as locust's FastHttpUser gets them, on sockets of ours."""
+
+    def __init__(self, pool: HTTPClientPool) -> None:
+        self._pool = pool
+
+    def get_client(self, url: Any) -> HTTPClient:
+        """The client for *url*."""
+        client = self._pool.get_client(url)
+        sockets: Any = client._connection_pool  # noqa: SLF001 (whose _create_socket is meant to be overridden)
+        if "_create_socket" not in vars(sockets):
+            create = sockets._create_socket  # noqa: SLF001
+            sockets._create_socket = lambda: _AnswerSocket(create())  # noqa: SLF001
+        return client
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+class _PlainConnection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock: Any = _AnswerSocket(self.sock)
+
+
+class _TlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock: Any = _AnswerSocket(self.sock)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def bound_session(session: Session) -> None:
+    """Let the connections of *session*, as locust's HttpUser has it, read through sockets of ours."""
+    for adapter in session.adapters.values():
+        manager: Any = adapter.poolmanager  # type: ignore[attr-defined]
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
