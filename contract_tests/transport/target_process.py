@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from roomhook.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals
+from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals, holding_back_interrupts
 
 __all__ = ["TargetProcess", "free_port"]
 
@@ -61,17 +61,17 @@ class TargetProcess:
 
     def __enter__(self) -> Self:
         self._signals.enter_context(handling_stop_signals(self._end))
-        process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
-            self._command,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "PORT": str(self._port)},
-        )
         try:
-            self._process = process
+            with holding_back_interrupts():
+                process = self._process = subprocess.Popen(  # noqa: S602 (the user's own command line, as in a shell)
+                    self._command,
+                    shell=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, "PORT": str(self._port)},
+                )
             self._leave_if_cancelled()
             self._await_port(process)
         except BaseException:

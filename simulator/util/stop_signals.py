@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-__all__ = ["StopSignal", "handling_stop_signals"]
+__all__ = ["StopSignal", "handling_stop_signals", "holding_back_interrupts"]
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -43,3 +43,20 @@ def handling_stop_signals(handler: Callable[[int, FrameType | None], None] = _st
     finally:
         for one, earlier in before.items():
             signal.signal(one, earlier)
+
+
+@contextmanager
+def holding_back_interrupts() -> Iterator[None]:
+    """Handle a SIGINT at the end of the block instead of amid it. Does nothing outside the main thread."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if arrived:
+        handler(*arrived[0])

@@ -21,7 +21,6 @@ from check_runs import PYTHON, fails
 from roomhook.cli.main import main
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
-from roomhook.simulator.util.stop_signals import StopSignal
 
 pytestmark = pytest.mark.long
 
@@ -141,8 +140,9 @@ def test_a_target_of_ours_is_stopped_and_reported_on_when_the_job_is_cancelled(
         os.kill(int(pid.read_text()), 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
@@ -150,12 +150,12 @@ def test_a_target_of_ours_is_stopped_even_if_the_job_is_cancelled_amid_its_start
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             started.append(self)
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(subprocess, "Popen", Cancelled)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     target = TargetProcess("exec sleep 60  # {port}", free_port(), wait_s=5)
-    with closing(target), pytest.raises(StopSignal), target:
+    with closing(target), pytest.raises(KeyboardInterrupt), target:
         pass
     assert started[0].returncode == -signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before

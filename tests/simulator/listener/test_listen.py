@@ -160,7 +160,7 @@ async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[De
     ],
 )
 def test_it_answers_as_it_is_told(answer: str, expected: tuple[DeliveryOutcome, tuple[str, ...]]) -> None:
-    assert run_loop(outcomes(answer, deadline_ms=300)) == [expected] * 3
+    assert run_loop(outcomes(answer, deadline_ms=1500)) == [expected] * 3
 
 
 def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
