@@ -19,6 +19,8 @@ __all__: list[str] = []
 
 _DEPTH: Final = 10_000
 _LARGE: Final = 1024 * 1024
+_NOT_UTF8: Final = "a body that is not UTF-8"
+_NUMBERS: Final = ("MemberCount", "EventTime")
 _LARGE_PACKET: Final = "a packet of 1 MiB"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
 
@@ -45,14 +47,6 @@ _BODIES: Final[dict[str, tuple[str, Callable[[dict[str, Any]], bytes]]]] = {
     "bad.null": ("the body null", _literal(b"null")),
     "bad.array": ("an array around the packet", lambda packet: f"[{_text(packet)}]".encode()),
     "bad.scalar": ("a body of one number", _literal(b"42")),
-    "bad.utf8": (
-        "a body that is not UTF-8",
-        lambda packet: _text(packet).encode().replace(b'"RoomId":"', b'"RoomId":"\xff\xfe'),
-    ),
-    "bad.nan": (
-        "a packet with NaN, which JSON does not have",
-        lambda packet: _text({**packet, "MemberCount": 0}).replace('"MemberCount":0', '"MemberCount":NaN').encode(),
-    ),
     "bad.deep": (f"a body of {_DEPTH} nested arrays", _literal(b"[" * _DEPTH + b"]" * _DEPTH)),
 }
 
@@ -73,6 +67,10 @@ def _draft(case: Case, body: Callable[[dict[str, Any]], bytes]) -> CallbackDraft
     return case.leave().sent_as(body=body)
 
 
+def _broken_utf8(packet: dict[str, Any]) -> bytes:
+    return _text(packet).encode().replace(b'"RoomId":"', b'"RoomId":"\xff\xfe')
+
+
 @check(*_BODIES)
 def bodies(case: Case) -> None:
     """One body that is no packet."""
@@ -82,6 +80,32 @@ def bodies(case: Case) -> None:
 
 def _large(case: Case) -> CallbackDraft:
     return case.leave(Reason="x" * _LARGE)
+
+
+def _with_nan(field: str) -> Callable[[dict[str, Any]], bytes]:
+    return lambda packet: _text({**packet, field: 0}).replace(f'"{field}":0', f'"{field}":NaN').encode()
+
+
+@check("bad.utf8")
+def not_utf8(case: Case) -> None:
+    """Bytes that are not UTF-8, which many decoders replace."""
+    _then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.survives)
+
+
+@check("bad.nan")
+def not_a_number(case: Case) -> None:
+    """NaN in either number, which many decoders take."""
+    for field in _NUMBERS:
+        _then_valid(case, f"a packet with NaN as {field}", _draft(case, _with_nan(field)), case.survives)
+
+
+@check("bad.lenient")
+def lenient(case: Case) -> None:
+    """Worth knowing: a decoder that takes what is no JSON."""
+    _then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.tells_if_acknowledged)
+    for field in _NUMBERS:
+        what = f"a packet with NaN as {field}"
+        _then_valid(case, what, _draft(case, _with_nan(field)), case.tells_if_acknowledged)
 
 
 @check("bad.large")
@@ -133,6 +157,9 @@ def duplicate_key(case: Case) -> None:
 def _all_inputs(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
     for what, body in _BODIES.values():
         yield what, _draft(case, body)
+    yield _NOT_UTF8, _draft(case, _broken_utf8)
+    for number in _NUMBERS:
+        yield f"a packet with NaN as {number}", _draft(case, _with_nan(number))
     yield _LARGE_PACKET, _large(case)
     for field, values in _FIELDS.values():
         yield f"a packet without {field}", case.leave(**{field: ABSENT})

@@ -10,7 +10,7 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 
-__all__: list[str] = []
+__all__ = ["dumped"]
 
 _PAGE_SAMPLE_TIME: Final = 1670574414123
 """EventTime of the page's sample, ms: 2022-12-09 08:26:54.123 UTC."""
@@ -39,7 +39,8 @@ def _kicked(case: Case) -> CallbackDraft:
     )
 
 
-def _dumped(**options: Any) -> Callable[[dict[str, Any]], bytes]:
+def dumped(**options: Any) -> Callable[[dict[str, Any]], bytes]:
+    """What writes a packet with these options of ``json.dumps``."""
     return lambda packet: json.dumps(packet, **options).encode()
 
 
@@ -58,14 +59,14 @@ _ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "count.huge": _with_count(100_000),
     "reason.empty": _with_reason(""),
     "reason.unicode": _with_reason("网络断开 \N{CRYING FACE} 再见"),
-    "reason.escapes": lambda case: case.leave(Reason=_ESCAPED_REASON).sent_as(body=_dumped(ensure_ascii=True)),
+    "reason.escapes": lambda case: case.leave(Reason=_ESCAPED_REASON).sent_as(body=dumped(ensure_ascii=True)),
     "reason.long": _with_reason("a long reason, " * 66 + "1000 bytes"),
     "id.user-max": lambda case: case.leave(MemberList_Account=[case.account().ljust(32, "x")[:32]]),
     "id.room-max": lambda case: case.leave(RoomId=case.room().ljust(48, "x")[:48]),
     "operator.other": _kicked,
     "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5500),
     "packet.extra-field": lambda case: case.leave(RoomType="Conference", Extra={"nested": [1, None, True]}),
-    "packet.whitespace": lambda case: case.leave().sent_as(body=_dumped(indent="\t")),
+    "packet.whitespace": lambda case: case.leave().sent_as(body=dumped(indent="\t")),
 }
 
 
@@ -141,7 +142,7 @@ def unknown_type(case: Case) -> None:
 @check("reason.nul")
 def nul_in_reason(case: Case) -> None:
     """An escaped NUL, which some databases refuse to store."""
-    draft = case.leave(Reason="before\x00after").sent_as(body=_dumped(ensure_ascii=True))
+    draft = case.leave(Reason="before\x00after").sent_as(body=dumped(ensure_ascii=True))
     case.survives(draft, "a Reason with an escaped NUL", watched="a Reason with an escaped NUL")
 
 

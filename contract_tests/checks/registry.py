@@ -17,6 +17,7 @@ Check = Callable[["Case"], None]
 GROUPS: Final = (
     "baseline",
     "packets",
+    "large",
     "urls",
     "app_id",
     "http",

@@ -194,10 +194,18 @@ class Case:
             self.blame(
                 exchange,
                 f"{what} was acknowledged",
-                Violation("", "no clean OK: the event is lost silently", "a clean OK"),
+                Violation("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
             )
         else:
             self.blame_crash(exchange, what)
+        return exchange
+
+    def tells_if_acknowledged(self, draft: CallbackDraft, what: str) -> Exchange:
+        """Note it if *draft*, which is no valid callback, is acknowledged; every other answer will do."""
+        exchange = self.send(draft)
+        if taken_as_valid(exchange):
+            expected = "a refusal, or an acknowledgement that you mean"
+            self.blame(exchange, f"{what} was acknowledged", Violation("", expected, "a clean OK"))
         return exchange
 
     def blame(

@@ -85,6 +85,16 @@ class _Decoding(ReferenceBackend):
 
 
 @breaks("bad.nan")
+class _Rounds(ReferenceBackend):
+    """Takes NaN for a number, and crashes when it makes an integer of it."""
+
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
+        if b":NaN" in callback.body:
+            self.count = int(json.loads(callback.body)["MemberCount"])
+        return super().read(callback)
+
+
+@breaks("bad.lenient")
 class _LaxNumbers(ReferenceBackend):
     """Takes NaN for 0."""
 

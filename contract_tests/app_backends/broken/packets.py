@@ -88,6 +88,27 @@ class _SixteenAtMost(ReferenceBackend):
         super().leave(event)
 
 
+@breaks("members.crowd")
+class _OneRoomful(ReferenceBackend):
+    """Has room for 256 members in one packet."""
+
+    def leave(self, event: MemberEvent) -> None:
+        if len(event.member_list_account) > 256:
+            raise RefusedCallback(5, "too many members")
+        super().leave(event)
+
+
+@breaks("packet.longest")
+class _OneRead(ReferenceBackend):
+    """Reads at most 2,048 bytes of a packet with twenty members."""
+
+    def read(self, callback: IncomingCallback) -> MemberEvent | None:
+        event = super().read(callback)
+        if event and len(event.member_list_account) == 20 and len(callback.body) > 2048:
+            raise RefusedCallback(5, "the body is no JSON document")
+        return event
+
+
 @breaks("count.zero")
 class _ZeroIsNothing(ReferenceBackend):
     """Takes a MemberCount of 0 for a missing one."""
