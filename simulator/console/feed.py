@@ -149,6 +149,10 @@ class Feed:
         """The id of the newest row; 0 without one."""
         return next(reversed(self._rows), 0)
 
+    def touch(self) -> None:
+        """Say that something changed which is not a row."""
+        self.version += 1
+
     def row(self, number: int) -> FeedRow | None:
         """The row with this id, if it is still known."""
         return self._rows.get(number)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.routing import Route
 
 from roomhook.simulator.console.callbacks_page import CallbacksPage, Explained
+from roomhook.simulator.console.contract_page import ContractPage, ContractRunner
 from roomhook.simulator.console.rooms_page import RoomsPage
 from roomhook.simulator.console.service_feed import ServiceFeed
 from roomhook.simulator.console.settings_page import SettingsPage
@@ -17,19 +18,33 @@ __all__ = ["ServiceConsole"]
 
 
 class ServiceConsole:
-    """The pages of *service*; *explain* puts requirement ids into words, *auth* is the token of the login page."""
+    """The pages of *service*.
 
-    def __init__(self, service: Service, explain: Callable[[str], Explained], auth: str | None = None) -> None:
+    *explain* puts requirement ids into words, *runner* runs the contract suite, *auth* is the token of the login page.
+    """
+
+    def __init__(
+        self, service: Service, explain: Callable[[str], Explained], runner: ContractRunner, auth: str | None = None
+    ) -> None:
         navigation = {"/console": "Rooms", "/console/callbacks": "Callbacks", "/console/settings": "Settings"}
+        navigation["/console/run"] = "Contract run"
         self._site = Site(navigation, auth)
         self._feed = ServiceFeed(service)
         self._rooms = RoomsPage(self._site, service)
         self._settings = SettingsPage(self._site, service, self._feed, explain)
+        self._contract = ContractPage(
+            self._site,
+            runner,
+            sdkappid=next(iter(service.apps)),
+            check_url=service.state.rooms.check_callback_url,
+            changed=self._feed.feed.touch,
+        )
         self._callbacks = CallbacksPage(self._site, self._feed, explain, title="Callbacks", received=False)
 
     def routes(self) -> list[Route]:
         """All pages."""
-        return [*self._site.routes(), *self._rooms.routes(), *self._callbacks.routes(), *self._settings.routes()]
+        pages = (self._site, self._rooms, self._callbacks, self._settings, self._contract)
+        return [route for page in pages for route in page.routes()]
 
     def close(self) -> None:
         """End streams and simulated people."""

@@ -13,6 +13,7 @@ import pytest
 from recording_target import Target, recording_target
 
 from roomhook.cli.shared.access import guard_rules
+from roomhook.cli.shared.contract_runner import run_contract
 from roomhook.cli.shared.explained import explained
 from roomhook.simulator.console.service_console import ServiceConsole
 from roomhook.simulator.room_backend.client import MockRoomBackend
@@ -48,7 +49,7 @@ def console_running(*, auth: str | None = None, callback: bool = True) -> Genera
         options = BackendOptions(callback_hosts=frozenset())
         clock = VirtualClock(int(time.time()) * 1000)
         service = Service(parse_apps([APP], [], ["a-secret-token"]), options, Store(None), clock)
-        console = ServiceConsole(service, explained, auth)
+        console = ServiceConsole(service, explained, run_contract, auth)
         rules = guard_rules("127.0.0.1", auth, (), lenient=False)
         url = stack.enter_context(running(service, rules, console.routes()))
         stack.callback(console.close)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from console_browser import APP, ConsoleRun, console_running, new_page, started_browser
 
+from roomhook.contract_tests.app_backends.server import BackendServer
+
 pytestmark = pytest.mark.long
 
 if TYPE_CHECKING:
@@ -195,7 +197,9 @@ def test_what_comes_from_outside_is_shown_and_not_run(browser: Browser, run: Con
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/console", "/console/callbacks", "/console/callbacks/2", "/console/settings"])
+@pytest.mark.parametrize(
+    "path", ["/console", "/console/callbacks", "/console/callbacks/2", "/console/settings", "/console/run"]
+)
 def test_pages_fit_a_phone_in_both_colour_schemes(browser: Browser, run: ConsoleRun, path: str, scheme: str) -> None:
     room = run.backend.room("a-rather-long-room-id-of-48-bytes-0123456789-abc", seats=3)
     room.enter("a-rather-long-account-of-32-byte")
@@ -257,3 +261,23 @@ def test_settings_are_saved_and_a_test_callback_shows_its_verdict(browser: Brows
         page.get_by_label("Delay from").fill("9")
         page.get_by_role("button", name="Apply").first.click()
         page.get_by_text("must not be above").wait_for()
+
+
+def test_a_contract_run_shows_its_verdicts_its_report_and_what_changed(browser: Browser, run: ConsoleRun) -> None:
+    with BackendServer() as server, new_page(browser, f"{run.url}/console/run") as page:
+        page.get_by_label("Callback URL").fill("http://192.0.2.1/")
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text("--allow-host 192.0.2.1").wait_for()
+        page.get_by_label("Callback URL").fill(server.url("ack.ok"))
+        page.get_by_label("Only").fill("ack.*")
+        page.get_by_role("button", name="Start").click()
+        page.get_by_role("link", name="Open the report").wait_for(timeout=60_000)
+        page.locator(".badge", has_text="ack.ok").wait_for()
+        with page.expect_popup() as popup:
+            page.get_by_role("link", name="Open the report").click()
+        popup.value.get_by_text("ack.ok").first.wait_for()
+        page.get_by_label("Callback URL").fill(server.url())
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text("Runs of this session").wait_for()
+        page.locator(".verdict-line.pass").wait_for(timeout=60_000)
+        assert page.locator(".figures tbody tr").count() == 2

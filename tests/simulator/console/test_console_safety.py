@@ -10,7 +10,7 @@ import pytest
 import requests
 from console_browser import ConsoleRun, console_running
 
-PAGES = ("/console", "/console/callbacks", "/console/settings")
+PAGES = ("/console", "/console/callbacks", "/console/settings", "/console/run")
 
 
 @pytest.fixture(scope="module")

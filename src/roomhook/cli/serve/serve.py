@@ -311,12 +311,13 @@ def _configure(service: Service, url: str | None, commands: str | None) -> None:
 def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s: float, *, quiet: bool) -> int:
     """Serve until a signal; 0 if everything was sent or is kept for the next run."""
     from roomhook.cli.serve.output import ServeOutput
+    from roomhook.cli.shared.contract_runner import run_contract
     from roomhook.cli.shared.explained import explained
     from roomhook.simulator.console.service_console import ServiceConsole
     from roomhook.simulator.room_backend.server import serve_until_stopped
 
     output = None if quiet else ServeOutput()
-    console = ServiceConsole(service, explained, rules.token)
+    console = ServiceConsole(service, explained, run_contract, rules.token)
 
     def started(url: str) -> None:
         typer.echo(url)
