@@ -35,11 +35,11 @@ _PAUSE_S: Final = 0.2
 
 
 class IndexerProcess:
-    """The process; killing it at any moment loses nothing."""
+    """A process of low priority that indexes *journal* while a run writes it; killing it loses nothing."""
 
     def __init__(self, journal: Path) -> None:
         command = [sys.executable, "-m", __name__, str(journal)]
-        self._process = subprocess.Popen(  # noqa: S603 (ourselves)
+        self._process = subprocess.Popen(  # noqa: S603 (our own module)
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

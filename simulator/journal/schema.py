@@ -205,6 +205,11 @@ def connect(path: Path) -> sqlite3.Connection:
     refuse_folder(path)
     if not path.is_file():
         raise ConfigurationError(f"there is no journal {path}; `roomhook traffic URL --journal {path}` writes one")
+    note = path.with_name(f"{path.name}-inflight")
+    if note.exists():
+        raise ConfigurationError(
+            f"{path} was left by an older version that was killed: open it once with that one, or remove {note}"
+        )
     connection = sqlite3.connect(path, isolation_level=None, timeout=60)
     try:
         found = connection.execute("PRAGMA application_id").fetchone()[0]
