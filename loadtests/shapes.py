@@ -160,6 +160,10 @@ class Staircase(_Shape):
             self._good = rate
             if self._step == self.steps:
                 session.run.notes.append(f"no step broke a threshold; last good rate: {rate:,.0f}/s")
+        if broken or self._step == self.steps:
+            session.run.notes.append(
+                f"the thresholds were measured in step {self._step}, the latency above in all steps"
+            )
         _log.info(
             "step %d of %d: %.0f/s, %s",
             self._step,

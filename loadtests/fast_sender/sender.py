@@ -154,7 +154,8 @@ class FastSender:
                 cell[0] += 1
                 if result.outcome is not DeliveryOutcome.DELIVERED or result.breaches:
                     figures.outcomes[result.outcome.value] += 1
-                    figures.fail(name, second, result.outcome, result.breaches, result.status)
+                    latency_us = (shot.done_ns - (shot.intended_ns or shot.sent_ns)) // 1000
+                    figures.fail(name, second, latency_us, result.outcome, result.breaches, status=result.status)
                 else:
                     figures.outcomes["delivered"] += 1
         if self._attempts is not None:

@@ -50,7 +50,8 @@ class Series:
 class LoadStats:
     """Requests by name, how they ended, and which requirements they did not meet.
 
-    ``latency`` counts from the intended moment of sending, ``lateness`` how far behind it a callback left (µs; only the
+    ``latency`` counts from the intended moment of sending, ``undelivered`` holds that of callbacks that were not
+    delivered, ``lateness`` how far behind it a callback left (µs; only the
     fast lane has intended moments). ``unsent`` callbacks were due and could not leave before the end. ``first_us`` and
     ``last_us`` are when the first and the last request ended, µs since the epoch; 0 where none has.
     """
@@ -60,6 +61,7 @@ class LoadStats:
     outcomes: Counter[str] = field(default_factory=Counter)
     requirements: Counter[str] = field(default_factory=Counter)
     lateness: Histogram = field(default_factory=Histogram)
+    undelivered: Histogram = field(default_factory=Histogram)
     unsent: int = 0
     first_us: int = 0
     last_us: int = 0
@@ -86,6 +88,11 @@ class LoadStats:
         for one in self.series.values():
             found.add(one.latency)
         return found
+
+    @property
+    def delivered_latency(self) -> Histogram:
+        """The latencies of delivered callbacks; its mean and longest are unknown."""
+        return self.latency.since(self.undelivered.counts)
 
     @property
     def seconds(self) -> dict[int, tuple[int, int]]:
@@ -120,15 +127,26 @@ class LoadStats:
         cell[0] += 1
         self.outcomes[outcome.value] += 1
         if breaches:
-            self.fail(name, second, outcome, breaches, status)
+            self.fail(name, second, latency_us, outcome, breaches, status=status)
 
     def span(self, first_us: int, last_us: int) -> None:
         """Note that requests ended from *first_us* to *last_us*."""
         self.first_us = min(self.first_us or first_us, first_us)
         self.last_us = max(self.last_us, last_us)
 
-    def fail(self, name: str, second: int, outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> None:
+    def fail(
+        self,
+        name: str,
+        second: int,
+        latency_us: int,
+        outcome: DeliveryOutcome,
+        breaches: tuple[str, ...],
+        *,
+        status: int,
+    ) -> None:
         """Count as failed what has been counted as a request."""
+        if outcome is not DeliveryOutcome.DELIVERED:
+            self.undelivered.record(latency_us)
         series = self.series[name]
         series.failures += 1
         series.seconds[second][1] += 1
@@ -143,6 +161,7 @@ class LoadStats:
         self.outcomes.update(other.outcomes)
         self.requirements.update(other.requirements)
         self.lateness.add(other.lateness)
+        self.undelivered.add(other.undelivered)
         self.unsent += other.unsent
         if other.first_us:
             self.span(other.first_us, other.last_us)
@@ -164,6 +183,7 @@ class LoadStats:
             "outcomes": dict(self.outcomes),
             "requirements": dict(self.requirements),
             "lateness": self.lateness.to_dict(),
+            "undelivered": self.undelivered.to_dict(),
             "unsent": self.unsent,
             "first_us": self.first_us,
             "last_us": self.last_us,
@@ -187,6 +207,7 @@ class LoadStats:
             outcomes=Counter(data["outcomes"]),
             requirements=Counter(data["requirements"]),
             lateness=Histogram.from_dict(data["lateness"]),
+            undelivered=Histogram.from_dict(data["undelivered"]),
             unsent=data["unsent"],
             first_us=data["first_us"],
             last_us=data["last_us"],

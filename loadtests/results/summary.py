@@ -34,15 +34,18 @@ class LoadSummary:
 def table(conclusion: LoadSummary) -> str:
     """Thresholds with what was measured, and what else is to be said, as lines of text."""
     figures = conclusion.figures
-    counts = (
-        f"{figures.delivered:,} delivered, {figures.noncompliant:,} not compliant, {figures.unsent:,} due but unsent"
-    )
-    lines = ["", f"Callbacks: {figures.requests:,} with an outcome, {counts}; {rate_of(figures):,.1f}/s"]
+    lines = [
+        "",
+        f"Callbacks: {figures.requests:,} completed at {rate_of(figures):,.1f}/s",
+        f"  {figures.delivered:,} delivered, {figures.noncompliant:,} not compliant, {figures.unsent:,} due but unsent",
+    ]
     latency = figures.latency
     if latency.total:
-        times = "  ".join(f"p{one:g} {latency.percentile_ms(one):.2f}" for one in _PERCENTILES)
         longest = f"max {latency.longest_us / 1000:.2f}"
-        lines.append(f"Latency (ms): {times}  {longest}; {conclusion.facts.get('counted', '')}")
+        lines.append(f"Latency (ms): {_percentiles(latency)}  {longest}")
+        if 0 < figures.delivered < figures.requests:
+            lines.append(f"  delivered:  {_percentiles(figures.delivered_latency)}")
+        lines.append(f"  measured {conclusion.facts.get('counted', '')}")
     lines += [f"  {count:>8,}  {text}" for (_, text), count in _by_text(figures)]
     if conclusion.verdicts:
         lines += ["", f"{'fails if':<28} {'measured':>20}  verdict"]
@@ -53,6 +56,10 @@ def table(conclusion: LoadSummary) -> str:
     lines += [f"note: {one}" for one in conclusion.notes]
     lines += [f"error: {one}" for one in conclusion.lost]
     return "\n".join([*lines, ""])
+
+
+def _percentiles(histogram: Histogram) -> str:
+    return "  ".join(f"p{one:g} {histogram.percentile_ms(one):.2f}" for one in _PERCENTILES)
 
 
 def _by_text(figures: LoadStats) -> list[tuple[tuple[str, str], int]]:
@@ -86,6 +93,7 @@ def document(conclusion: LoadSummary) -> bytes:
         "unsent": figures.unsent,
         "rate_per_s": round(rate_of(figures), 1),
         "latency_ms": _times(latency),
+        "delivered_latency_ms": _shares(figures.delivered_latency),
         "lateness_ms": _times(figures.lateness),
         "outcomes": dict(figures.outcomes.most_common()),
         "requirements": dict(figures.requirements.most_common()),
@@ -128,5 +136,8 @@ def junit(conclusion: LoadSummary) -> bytes:
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
-    percentiles = {f"p{percent:g}": round(histogram.percentile_ms(percent), 3) for percent in _PERCENTILES}
-    return {"mean": round(histogram.mean_ms, 3), **percentiles, "max": histogram.longest_us / 1000}
+    return {"mean": round(histogram.mean_ms, 3), **_shares(histogram), "max": histogram.longest_us / 1000}
+
+
+def _shares(histogram: Histogram) -> dict[str, float]:
+    return {f"p{percent:g}": round(histogram.percentile_ms(percent), 3) for percent in _PERCENTILES}

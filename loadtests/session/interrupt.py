@@ -1,4 +1,4 @@
-"""Ctrl-C while a load test runs: what has left is counted before locust ends, as at the end of its time."""
+"""Ctrl-C, or a terminal that closes, while a load test runs: what was sent is counted before locust ends."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ __all__ = ["end_in_order"]
 
 
 def end_in_order(session: LoadSession) -> Any:
-    """Take over SIGINT for the process of *session*, for as long as what is returned is kept.
+    """Take over SIGINT and SIGHUP for the process of *session*, for as long as what is returned is kept.
 
     Python raises KeyboardInterrupt wherever it happens to be: in a user amid its request, in whoever reads figures.
     """
-    return gevent.signal_handler(signal.SIGINT, _interrupt, session)
+    wanted = [signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on
+        wanted.append(signal.SIGHUP)
+    return [gevent.signal_handler(each, _interrupt, session) for each in wanted]
 
 
 def _interrupt(session: LoadSession) -> None:

@@ -19,6 +19,8 @@ from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.workload.callback_stream import callbacks
 from roomhook.loadtests.workload.options import settings_from, submitted
 from roomhook.loadtests.workload.worker_rooms import RoomShare
+from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.transport.allowed_hosts import require_allowed
 from roomhook.simulator.util.limits import MOST
 
 __all__ = ["guard_form", "refuse_start", "validate_options"]
@@ -77,6 +79,7 @@ def guard_form(environment: Environment, web_ui: Any) -> None:
 
 def _require_runnable(options: Namespace, host: str | None, workers: int) -> None:
     settings = settings_from(options, host)
+    require_allowed(CallbackUrl.parse(settings.url), options.allow_host)
     callbacks(msgspec.structs.replace(settings, place=RoomShare(parts=workers)))
 
 

@@ -93,6 +93,13 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         help="A header for a gateway, e.g. 'X-Api-Key: abc'; repeatable.",
     )
     add("--cacert", include_in_web_ui=False, help="A PEM file with the CA that signed the target's certificate.")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        include_in_web_ui=False,
+        help="A target outside this machine that you may send many callbacks to; repeatable.",
+    )
     add("--insecure", action="store_true", include_in_web_ui=False, help="Accept any certificate.")
     add("--cert", include_in_web_ui=False, help="A PEM file with our own client certificate and its key.")
     add(

@@ -88,15 +88,41 @@ def test_ctrl_c_ends_it_in_order_with_exact_totals(
 
 def test_ctrl_c_before_the_first_callback_is_one_line(target: CountingTarget, tmp_path: Path) -> None:
     with loading(target.url, tmp_path, "--processes", "2") as process:
-        wait_for((tmp_path / "out" / "locust.log").exists)
-        wait_for(lambda: "ready. 2 workers" in (tmp_path / "out" / "locust.log").read_text())
+        wait_for(lambda: any("ready. 2 workers" in one.read_text() for one in tmp_path.glob("out/.load-*/locust.log")))
         leader = locust_of(process)
         os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
     assert out == ""
-    assert errors.splitlines()[1:] == ["roomhook: interrupted before anything was counted"]
+    assert errors.splitlines()[1:] == ["roomhook: interrupted before the first callback"]
     assert not left_of(leader)
+
+
+def test_a_terminal_that_closes_ends_it_in_order_with_its_verdict(target: CountingTarget, tmp_path: Path) -> None:
+    with loading(target.url, tmp_path) as process:
+        wait_for(lambda: target.answers > 20)
+        leader = locust_of(process)
+        process.send_signal(signal.SIGHUP)
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+    assert not left_of(leader)
+    found = json.loads((tmp_path / "out" / "load.json").read_text())
+    assert found["requests"] == target.answers
+    assert "noncompliant>0" in out
+
+
+def test_two_runs_in_one_folder_each_say_their_own_verdict(tmp_path: Path) -> None:
+    with counting_target() as good, counting_target() as bad:
+        bad.body = b"[]"
+        with (
+            loading(good.url, tmp_path, "--duration", "3s", "--format", "json") as first,
+            loading(bad.url, tmp_path, "--duration", "3s", "--format", "json") as second,
+        ):
+            found = [(json.loads(one.communicate(timeout=60)[0]), one.returncode) for one in (first, second)]
+    assert [(one["target"], one["exit_code"], code) for one, code in found] == [(good.url, 0, 0), (bad.url, 1, 1)]
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [
+        "load.html", "load.json", "load.xml", "locust.log"
+    ]  # fmt: skip
 
 
 def test_nothing_is_sent_once_its_parent_is_dead(target: CountingTarget, tmp_path: Path) -> None:

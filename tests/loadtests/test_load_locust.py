@@ -201,6 +201,11 @@ class TestTheCommand:
 
 
 class TestARunThatIsNone:
+    def test_plain_locust_refuses_another_machine_that_is_not_named(self, tmp_path: Path) -> None:
+        code, verdict, text = locust("http://192.0.2.1/callback", tmp_path, "-t", "1s")
+        assert (code, verdict) == (2, {})
+        assert "roomhook: 192.0.2.1 is not this machine; add --allow-host 192.0.2.1" in text
+
     def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
         code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
         assert (code, verdict, target.answers) == (2, {}, 0)

@@ -210,7 +210,7 @@ def test_a_locustfile_of_ones_own_runs_its_own_users_and_prints_nothing_but_json
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sum(one["num_requests"] for one in json.loads(done.stdout)) == target.answers > 0
-    assert f"Callbacks: {target.answers} with an outcome" in done.stderr
+    assert f"Callbacks: {target.answers} completed" in done.stderr
     found = json.loads(verdict.read_text())
     assert (found["users"], found["counted"]) == (["Lane"], "from the intended moment of sending (open loop)")
 

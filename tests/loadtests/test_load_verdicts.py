@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -156,9 +157,25 @@ class TestReports:
 
     def test_the_table_says_what_failed(self) -> None:
         text = table(self.conclusion)
-        assert "100 with an outcome, 99 delivered, 2 not compliant, 7 due but unsent" in text
+        assert "Callbacks: 100 completed at" in text
+        assert "99 delivered, 2 not compliant, 7 due but unsent" in text
         assert "FAILED" in text.splitlines()[[line[:14] for line in text.splitlines()].index("noncompliant>0")]
         assert "error: worker w1 is gone" in text
+
+    def test_the_table_shows_the_latency_of_delivered_callbacks_where_it_differs_and_fits_80_columns(self) -> None:
+        slow, quick = LoadStats(), LoadStats()
+        for each, late in ((slow, 10), (quick, 0)):
+            for number in range(100):
+                kind = DeliveryOutcome.TIMEOUT if number < late else DeliveryOutcome.DELIVERED
+                spent = 2_000_000 if number < late else 1_000
+                missed = ("ack.deadline",) if number < late else ()
+                each.record("Leave", spent, 1_000_000 * number, kind, missed, status=200, size=50)
+        facts = {"counted": "from the intended moment of sending (open loop)"}
+        text = table(LoadSummary(LoadStats.from_dict(slow.to_dict()), (), 1, facts=facts))
+        assert "p99 2000.00" in text
+        assert re.search(r"  delivered:  p50 1\.\d+  p90 1\.\d+  p99 1\.\d+ ", text)
+        assert max(map(len, text.splitlines())) <= 80
+        assert "delivered: " not in table(LoadSummary(quick, (), 0, facts=facts))
 
     def test_the_json_holds_figures_and_verdicts(self) -> None:
         found = json.loads(document(self.conclusion))

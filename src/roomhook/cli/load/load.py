@@ -150,21 +150,20 @@ def load(
         *(["--insecure"] if insecure else []),
         *(["--with-enter"] if with_enter else []),
         *(_workers(processes) if processes > 1 else ()),
-        *("--html", str(folder / "load.html"), "--verdict-json", str(folder / "load.json")),
-        *("--verdict-junit", str(folder / "load.xml")),
+        *(word for host in allow_host or () for word in ("--allow-host", host)),
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
     title = f"{shape} to {rate} at {masked_url(url)}"
     run = LocustRun(arguments, folder, secrets=_secrets(token, header), seconds=seconds, title=title)
-    code, table = run.finish()
-    if not (folder / "load.json").exists():
-        typer.echo(f"roomhook: {table}", err=True)
+    result = run.finish()
+    if result.document is None:
+        typer.echo(f"roomhook: {result.table}", err=True)
     elif output is options.OutputFormat.JSON:
-        typer.echo((folder / "load.json").read_text(encoding="utf-8"), nl=False)
+        typer.echo(result.document, nl=False)
     else:
-        typer.echo(table.strip("\n"))
+        typer.echo(result.table.strip("\n"))
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
-    raise typer.Exit(code)
+    raise typer.Exit(result.code)
 
 
 def _whole_seconds(duration: str) -> int:
@@ -213,8 +212,6 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"--report-dir {folder} can't be made: {error.strerror}") from None
-    for name in ("load.html", "load.json", "load.xml", "locust.log"):
-        (folder / name).unlink(missing_ok=True)  # what an earlier run has left must not pass for this one's
     return folder.resolve()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
 import msgspec
@@ -22,20 +23,33 @@ from roomhook.cli.shared.terminal import live_panel
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
 
-__all__ = ["LocustRun"]
+__all__ = ["LoadResult", "LocustRun"]
 
 _CODES: Final = frozenset({0, 1, 2, 4, INTERRUPTED})
 _OURS: Final = 4
 _LOG_LINES: Final = 5
 _LOOK_S: Final = 0.5
 _AT_ONCE: Final = 1 << 16
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOG: Final = "locust.log"
+_REPORTS: Final = {"--html": "load.html", "--verdict-json": "load.json", "--verdict-junit": "load.xml"}
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """How a run ended: the exit code, the table of verdicts or why there is none, and ``load.json`` if there is one."""
+
+    code: int
+    table: str
+    document: str | None
 
 
 @dataclass
 class LocustRun:
-    """One locust with *arguments* that takes so many *seconds* and keeps its log in *folder*.
+    """One locust with *arguments* that takes so many *seconds* and leaves its reports and log in *folder*.
 
-    It runs in a session of its own: of what a terminal sends to all its processes, locust is to hear what we pass on.
+    Until it has ended, all of them are in a folder that no other run writes to. Locust runs in a session of its own: of
+    the signals that a terminal sends to all its processes, locust gets only those that we pass on.
     """
 
     arguments: Sequence[str]
@@ -47,33 +61,50 @@ class LocustRun:
     _interrupted: bool = False
     _twice: bool = False
 
-    def finish(self) -> tuple[int, str]:
-        """Run it to its end; the exit code, and the table of verdicts or why there is none.
+    def finish(self) -> LoadResult:
+        """Run it to its end.
 
         Raises ``ConfigurationError`` or ``RoomhookError`` with what locust said if it failed.
         """
-        with self._interruptible():
-            table = self._run()
-            assert self._process is not None
-            code = self._process.wait()
-        if table:
-            return code if code in _CODES else _OURS, table
-        if self._interrupted:
-            return INTERRUPTED, "ended at once" if self._twice else "interrupted before anything was counted"
-        raise _explained(self.folder / "locust.log", code)
+        for name in (*_REPORTS.values(), _LOG):
+            (self.folder / name).unlink(missing_ok=True)  # an earlier run's reports must not pass for this one's
+        with TemporaryDirectory(prefix=".load-", dir=self.folder, ignore_cleanup_errors=True) as made:
+            private = Path(made)
+            try:
+                with self._interruptible():
+                    table = self._run(private)
+                    assert self._process is not None
+                    code = self._process.wait()
+                return self._result(private, code, table)
+            finally:
+                for name in (*_REPORTS.values(), _LOG):
+                    with suppress(FileNotFoundError):
+                        (private / name).replace(self.folder / name)
 
-    def _run(self) -> str:
+    def _result(self, private: Path, code: int, table: str) -> LoadResult:
+        if table:
+            document = private / _REPORTS["--verdict-json"]
+            written = document.read_text(encoding="utf-8") if document.exists() else None
+            return LoadResult(code if code in _CODES else _OURS, table, written)
+        if self._interrupted:
+            return LoadResult(
+                INTERRUPTED, "ended at once" if self._twice else "interrupted before the first callback", None
+            )
+        raise _explained((private / _LOG).read_text(encoding="utf-8", errors="replace"), self.folder / _LOG, code)
+
+    def _run(self, private: Path) -> str:
         reading, writing = os.pipe()
-        os.set_blocking(writing, False)  # locust must not wait for whoever looks on
-        with os.fdopen(reading, "rb") as lines, (self.folder / "locust.log").open("wb") as log:
+        os.set_blocking(writing, False)  # locust must not wait for its reader
+        reports = [word for option, name in _REPORTS.items() for word in (option, str(private / name))]
+        with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
-                    _command(self.arguments),
+                    _command([*self.arguments, *reports]),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     env={**_environment(), **self.secrets, PROGRESS_FD: str(writing)},
-                    cwd=self.folder,
+                    cwd=private,
                     pass_fds=[writing],
                     start_new_session=True,
                 )
@@ -110,8 +141,9 @@ class LocustRun:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end locust in order, the second of them at once; nothing of it is left behind."""
-        before = {each: signal.signal(each, self._interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+        """A first signal ends locust in order, a second one at once; no process of it is left behind."""
+        wanted = [each for each in _SIGNALS if each == signal.SIGINT or signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self._interrupt) for each in wanted}
         try:
             yield
         finally:
@@ -151,11 +183,11 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "ROOMHOOK_"))}
 
 
-def _explained(log: Path, code: int) -> RoomhookError:
-    """Locust ended before there was a verdict: what it said, ours in our own words."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _explained(log: str, path: Path, code: int) -> RoomhookError:
+    """Locust ended without a verdict: what it said in its *log*, our own complaints as they are."""
+    lines = log.splitlines()
     for line in lines:
         if line.startswith("roomhook: "):
             return ConfigurationError(line.removeprefix("roomhook: "))
     tail = " | ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip())
-    return RoomhookError(f"locust ended with exit code {code} and no verdict: {tail} (all of it: {log})")
+    return RoomhookError(f"locust ended with exit code {code} and no verdict: {tail} (all of it: {path})")
