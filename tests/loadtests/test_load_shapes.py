@@ -24,7 +24,7 @@ _FULL = 400
 _RUNS = {
     "spike": ("-t", "8s"),
     "outage": ("-t", "5s", "--processes", "2"),
-    "soak": ("-t", "3s"),
+    "soak": ("-t", "5s"),
 }
 
 
@@ -35,6 +35,7 @@ class Sent:
         self.code, self.text = code, text
         tables = (path.read_text().splitlines() for path in folder.glob("sent*"))
         moments = [int(row["intended_us"]) for table in tables for row in csv.DictReader(table)]
+        assert moments, text
         counts = Counter((moment - min(moments)) // 250_000 for moment in moments)
         self.rates = [4 * counts[slot] for slot in range(max(counts) + 1)]
         self.seconds = len(self.rates) / 4

@@ -320,15 +320,11 @@ def test_a_stream_that_breaks_ends_the_run_with_its_error() -> None:
         run_loop(main())
 
 
-@pytest.mark.alone
-def test_callbacks_leave_within_two_milliseconds_of_their_time() -> None:
-    """90 % of them on a machine with other work, in the best of five tries; benchmarks measure 99 % on an idle one."""
-    for _ in range(5):
-        tally, _ = run_loop(tally_of(500, SendPlan(constant_rate(500)), connections=64))
-        assert tally.delivered == 500
-        if tally.lateness.percentile_ms(90) < 2:
-            break
-    assert tally.lateness.percentile_ms(90) < 2
+def test_callbacks_leave_at_their_time_and_not_a_batch_at_a_time() -> None:
+    """However busy the machine is; benchmarks/sender.py measures that 99 % leave within 2 ms on an idle one."""
+    tally, _ = run_loop(tally_of(200, SendPlan(constant_rate(500)), connections=64, deadline_ms=5000))
+    assert tally.delivered == 200
+    assert tally.lateness.percentile_ms(50) < 100
 
 
 @pytest.mark.parametrize("runner", [run_loop, asyncio.run])
