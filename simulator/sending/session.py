@@ -249,7 +249,7 @@ class _Interruption:
         """Leave signals to those who had them before."""
         for each, before in self._before.items():
             self._loop.remove_signal_handler(each)
-            signal.signal(each, before)
+            signal.signal(each, before or signal.SIG_DFL)
 
     def _interrupt(self) -> None:
         if self.happened and self._task is not None:

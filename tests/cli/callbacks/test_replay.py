@@ -175,7 +175,7 @@ def test_a_run_that_sends_nothing_is_no_success_unless_it_had_been_finished(
     assert main([*order, "--events", "5", "--journal", "run.db"]) == 0
     capsys.readouterr()
     assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
-    assert capsys.readouterr().err == "nothing was left to send: every callback in run.db is finished\n"
+    assert capsys.readouterr().err.endswith("nothing was left to send: every callback in run.db is finished\n")
     assert len(backend.receipts) == 5
 
 
