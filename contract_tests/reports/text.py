@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -39,6 +40,10 @@ _NAMED: Final = 4
 """Ids of one group that are still named one by one."""
 _FEW_GROUPS: Final = 6
 """Groups that are still named."""
+
+_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""")
+_OPENING: Final = ("-", "'http", "http")
+"""What words of a command line begin with before which it may be folded: options and URLs."""
 
 
 def plain(text: str, _colour: str) -> str:
@@ -111,9 +116,31 @@ def finding_fields(
     for name, text in rows:
         start = f"{'':{margin}}{name:{_LABEL}}"
         if name in {"sent", "again"} and text:
-            yield start + text  # in one piece, to be copied
+            yield from _folded(start, text, width)
         elif text:
             yield from _wrapped(start + text, width, len(start))
+
+
+def _folded(start: str, command: str, width: int) -> Iterator[str]:
+    """*command* after *start*, in lines that end with a backslash where it is too long, so that it can be copied."""
+    words = _WORD.findall(command)
+    if len(start) + len(command) <= width or " ".join(words) != command:
+        yield start + command
+        return
+    parts: list[str] = []
+    for word in words:
+        if not parts or word.startswith(_OPENING):
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}"
+    indent = " " * (len(start) + 4)
+    lines = [start + parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) + 3 > width:
+            lines.append(indent + part)
+        else:
+            lines[-1] += f" {part}"
+    yield " \\\n".join(lines)
 
 
 def _sent(finding: FindingRecord, shown: dict[str, str]) -> str | None:

@@ -81,8 +81,8 @@ def _evening(server: BackendServer, seed: int) -> bool:
         mix[left[0]] += 1
         leaves = mix.total() - mix["Enter"]
         if leaves <= _SHOWN:
-            answer = "acknowledged" if exchange.acknowledged else "NOT acknowledged"
-            typer.echo(f"   {left[1]}  {exchange.outcome}, {answer} in {exchange.elapsed_ms:.1f} ms")
+            answer = "OK" if exchange.acknowledged else "NOT acknowledged"
+            typer.echo(f"   {left[1]}  {answer} in {exchange.elapsed_ms:.0f} ms")
         if leaves >= _LEAVES and len(mix) > 3:
             break
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
@@ -103,12 +103,12 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
     crowd = f" and {others} more" if others else ""
     return (
         packet.type,
-        f"{clock}  {packet.room_id:<22} {packet.type:<8} {who + crowd:<26} {packet.member_count:>3} in the room  ",
+        f"{clock}  {packet.room_id:<14} {packet.type:<8} {who + crowd:<22} {packet.member_count:>3} inside",
     )
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
-    from roomhook.cli.shared.terminal import progress_line, style_for_stdout
+    from roomhook.cli.shared.terminal import progress_line, style_for_stdout, text_width
     from roomhook.contract_tests.engine.suite import run_suite
     from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
@@ -124,6 +124,6 @@ def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
                 show(event.requirement.id)
             else:
                 finished = event
-    report = text.render(report_of(started, finished), style_for_stdout(), width=97)
+    report = text.render(report_of(started, finished), style_for_stdout(), width=text_width() - 3)
     typer.echo("\n".join(f"   {line}".rstrip() for line in report.splitlines()))
     return finished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,20 @@ def test_one_cause_is_told_once_and_names_the_others() -> None:
 def test_text_keeps_to_the_width_but_for_what_is_copied(width: int) -> None:
     lines = text.render(document(failing()), width=width).splitlines()
     free = ("sent ", "again ", "source ", "https://", "target ", "delivered: ", "DOES NOT CONFORM ")
-    assert not [line for line in lines if len(line) > width and not line.strip().startswith(free)]
+    folded = ("'http", "--data-", "-H ", "--header ")
+    assert not [line for line in lines if len(line) > width and not line.strip().startswith((*free, *folded))]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_folded_command_line_is_the_same_to_a_shell(width: int) -> None:
+    report = document(failing())
+    shown = text.render(report, width=width)
+    commands = re.findall(r"^ +(?:sent|again) {4,6}((?:.*\\\n)*.*)$", shown, re.MULTILINE)
+    known = [one.again for one in report.findings] + [one.sent.curl for one in report.findings if one.sent]
+    assert any("\\\n" in one for one in commands)
+    assert {tuple(shlex.split(one.replace("\\\n", ""))) for one in commands} <= {
+        tuple(shlex.split(one)) for one in known if one
+    }
 
 
 def test_colours_are_the_style_s_business() -> None:

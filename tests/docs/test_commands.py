@@ -1,0 +1,76 @@
+"""Every command line in the README and in the how-tos runs as it stands, from the folder that the text names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backend_process import BackendProcess, running_backend
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/howto-fuzz.md", "docs/howto-known-failures.md")
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[list[str], str]]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [(match["info"].split(), match["text"]) for match in FENCE.finditer(text)]
+
+
+def commands() -> Iterator[Any]:
+    for page in PAGES:
+        for number, (info, text) in enumerate(blocks(page)):
+            if info and info[0] == "sh" and "skip" not in info:
+                yield pytest.param(page, number, id=f"{page} {text.split()[1]} {number}", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[BackendProcess]:
+    with running_backend() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("page", "number"), list(commands()))
+def test_a_command_line_runs_as_it_stands(page: str, number: int, backend: BackendProcess, tmp_path: Path) -> None:
+    for info, text in blocks(page):
+        if len(info) == 2 and info[0] == "toml":
+            (tmp_path / info[1]).write_text(text, encoding="utf-8")
+    info, text = blocks(page)[number]
+    if "folder=app" in info:
+        shutil.copytree(ROOT / "examples" / "fastapi", tmp_path, dirs_exist_ok=True)
+    if "load" in info and importlib.util.find_spec("locust") is None:
+        pytest.skip("locust is not installed")
+    script = text.replace("127.0.0.1:8000", backend.url.removeprefix("http://").removesuffix("/callback"))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROOMHOOK_", "GITHUB_"))}
+    done = subprocess.run(
+        ["bash", "-euc", script.replace("--duration 10s", "--duration 2s").replace("'p99>200ms'", "'p99>20s'")],
+        cwd=tmp_path,
+        env={**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    expected = next((int(word.removeprefix("exit=")) for word in info if word.startswith("exit=")), 0)
+    assert done.returncode == expected, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/tutorial.md", "docs/ci/README.md"])
+def test_no_page_installs_roomhook_from_an_index_where_it_is_not(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.search(r"pip install (-U )?'?roomhook\b", text)
+
+
+def test_the_pictures_of_the_front_page_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r'(?:srcset|src)="([^"]+)"', text) + re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert len(pictures) == 3
+    assert all((ROOT / one).stat().st_size < 150_000 for one in pictures)
