@@ -2,6 +2,6 @@
 
 import sys
 
-from roomhook.cli.main import main
+from roomhook.cli.entry import main
 
 sys.exit(main())

@@ -275,6 +275,13 @@ def test_the_module_is_the_console_script() -> None:
     assert done.stdout.startswith("roomhook 0.")
 
 
+def test_windows_gets_one_line_and_no_traceback() -> None:
+    script = "import sys; sys.platform = 'win32'; from roomhook.cli.entry import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "WSL" in done.stderr
+
+
 def test_exit_codes_reach_the_shell() -> None:
     assert roomhook("fire", "leave", "nonsense").returncode == 2
     assert roomhook("fire", "leave", "http://nowhere.invalid/").returncode == 3
