@@ -21,13 +21,13 @@ from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND, WI
 from roomhook.simulator.protocol.response_check import parse_json
 from roomhook.simulator.protocol.room_packets import CREATE_COMMAND, DESTROY_COMMAND, SEAT_COMMAND, UPDATE_COMMANDS
 
-__all__ = ["CallbackValidator", "Refusal", "ValidationResult"]
+__all__ = ["SCHEMA_NAMES", "CallbackValidator", "Refusal", "ValidationResult"]
 
 Refusal = Literal["app-id", "sign", "command", "url", "packet", "method", "http"]
 """What kind of problem it is."""
 
 _WINDOW_S: Final = 60
-_SCHEMAS: Final[dict[str, str]] = {
+SCHEMA_NAMES: Final[dict[str, str]] = {
     LEAVE_COMMAND: "leave",
     ENTER_COMMAND: "enter",
     CREATE_COMMAND: "create",
@@ -35,6 +35,8 @@ _SCHEMAS: Final[dict[str, str]] = {
     SEAT_COMMAND: "seat",
     **dict.fromkeys(UPDATE_COMMANDS, "update"),
 }
+"""The schema of each command's packet."""
+
 _PLATFORMS: Final = frozenset((*PLATFORMS, "macOS"))
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)", re.ASCII)
 _SIGN: Final = re.compile(r"[0-9a-f]{64}")
@@ -162,10 +164,10 @@ class CallbackValidator:
 
     def _explain_packet(self, found: ValidationResult, parameters: dict[str, str], body: bytes) -> None:
         """What the quick way did not take: let the schema say why, or that it is fine after all."""
-        schema = _SCHEMAS.get(found.command or "")
+        schema = SCHEMA_NAMES.get(found.command or "")
         if schema is None:
             said = f"is {found.command!r}" if found.command is not None else "is missing"
-            found.refusal, found.problem = "command", f"CallbackCommand {said}; known are {', '.join(_SCHEMAS)}"
+            found.refusal, found.problem = "command", f"CallbackCommand {said}; known are {', '.join(SCHEMA_NAMES)}"
         try:
             document = parse_json(body)
         except ValueError as error:
@@ -209,7 +211,7 @@ def _is_documented(parameters: dict[str, str]) -> bool:
         len(parameters) == (7 if signed else 5)
         and get("contenttype") in {"json", "JSON"}
         and get("OptPlatform") in _PLATFORMS
-        and get("CallbackCommand") in _SCHEMAS
+        and get("CallbackCommand") in SCHEMA_NAMES
         and _IPV4.fullmatch(get("ClientIP", "")) is not None
     )
 

@@ -73,6 +73,9 @@ def journal(
         ExportFormat | None,
         typer.Option("--export", help="har: attempts as HAR 1.2, for browsers' tools and HTTP viewers."),
     ] = None,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Show where recorded callbacks differ from the documents, grouped.")
+    ] = False,
 ) -> None:
     """Summarise journals, or with a filter, or --format ndjson or events, list what is in them.
 
@@ -83,7 +86,7 @@ def journal(
 
     filters = Filters(state, outcome, requirement, room, member, limit)
     _refuse_unknown(filters)
-    if format_ is JournalFormat.JSON and (option := _first_of(filters)):
+    if format_ is JournalFormat.JSON and not drift and (option := _first_of(filters)):
         raise ConfigurationError(
             f"--format json is the summary of all that is in a journal: with {option}, ask for --format ndjson"
         )
@@ -93,6 +96,8 @@ def journal(
         _follow(each, filters, format_)
     elif export is ExportFormat.HAR:
         _har(each, filters)
+    elif drift:
+        _drift(each, filters, as_json=format_ is JournalFormat.JSON)
     elif format_ is JournalFormat.EVENTS:
         _events(each, filters)
     elif format_ is JournalFormat.NDJSON or filters != Filters():
@@ -228,6 +233,30 @@ def _events(files: list[Path], filters: Filters) -> None:
     for event in _found(files, filters, lambda reader, limited: reader.events(limited)):
         sys.stdout.buffer.write(to_line(event))
     sys.stdout.buffer.flush()
+
+
+def _drift(files: list[Path], filters: Filters, *, as_json: bool) -> None:
+    from roomhook.simulator.protocol.callback_request import printable
+    from roomhook.simulator.protocol.drift import find_drift
+
+    seen = 0
+
+    def callbacks() -> Iterator[tuple[str, bytes]]:
+        nonlocal seen
+        for event in _found(files, filters, lambda reader, limited: reader.events(limited)):
+            seen += 1
+            yield event.query, event.body
+
+    drifts = find_drift(callbacks())
+    if as_json:
+        typer.echo(json.dumps({"callbacks": seen, "differences": [vars(one) for one in drifts]}, ensure_ascii=False))
+        return
+    typer.echo(f"{seen:,} callbacks, {len(drifts)} differences from the documents")
+    for one in drifts:
+        example = f", e.g. {printable(one.example)}" if one.example else ""
+        erratum = f"; see roomhook errata {one.erratum}" if one.erratum else ""
+        where = f"{printable(one.command)} {one.place} {printable(one.field)}"
+        typer.echo(f"{one.count:>8,}  {one.kind}: {where}{example}{erratum}")
 
 
 def _har(files: list[Path], filters: Filters) -> None:
