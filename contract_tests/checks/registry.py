@@ -16,6 +16,7 @@ Check = Callable[["Case"], None]
 
 GROUPS: Final = (
     "baseline",
+    "steady",
     "packets",
     "large",
     "urls",

@@ -47,6 +47,7 @@ _DEFERRED: Final = (
     "effect.applied.variants",
     *OBSERVED,
     *ACK_MUST,
+    "ack.steady",
 )
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
 
@@ -82,6 +83,7 @@ class SuiteRun:
         """What is wrong with the baseline; None until the run is open."""
         self._judged: dict[str, CaseJudged] = {}
         self._turns: dict[str, threading.RLock] = {}
+        self.context.findings = lambda: [one for judged in list(self._judged.values()) for one in judged.findings]
         self._company = threading.local()
         """Whether this thread's cases run beside others."""
 

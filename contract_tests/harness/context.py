@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -14,7 +14,7 @@ from roomhook.contract_tests.harness.observations import FlakyAnswers, Observati
 from roomhook.contract_tests.harness.trail import Trail
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import Summary
+from roomhook.contract_tests.model.verdicts import Finding, Summary
 from roomhook.contract_tests.transport.client import Connection
 from roomhook.contract_tests.transport.concurrent import send_by_threads, send_together
 from roomhook.contract_tests.transport.patient_client import PatientClient
@@ -71,6 +71,9 @@ class RunContext:
             coding_allowed=any(name.lower() == "accept-encoding" for name, _ in settings.headers)
         )
         self.flaky = FlakyAnswers()
+        self.unacknowledged: list[Exchange] = []
+        self.findings: Callable[[], Iterable[Finding]] = tuple
+        """Gives the findings of the cases that have been judged."""
         self.summary = Summary()
         self.trail = Trail()
         self.loss: Loss | None = None
@@ -169,6 +172,8 @@ class RunContext:
         """Count a valid callback into the two axes of the summary."""
         with self._lock:
             self.summary.count_valid(exchange)
+            if not exchange.acknowledged:
+                self.unacknowledged.append(exchange)
 
     def lose(self, exchange: Exchange, why: str) -> None:
         """Note that the target is lost, as *exchange* shows; what was noted first stays."""

@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import gzip
 import json
+from collections import Counter
 from typing import Any
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from roomhook.contract_tests.app_backends.reference.backend import (
     ReferenceBackend,
     RefusedCallback,
 )
+from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
 __all__: list[str] = []
 
@@ -139,6 +141,23 @@ class _OneQueryEach(ReferenceBackend):
         for _ in event.member_list_account[1:]:
             await asyncio.sleep(0.06)
         await super().apply(event)
+
+
+@breaks("ack.steady")
+class _StallsOnce(ReferenceBackend):
+    """Takes 2.3 s over the fifth leave of those whose RoomIds begin alike."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.leaves: Counter[str] = Counter()
+
+    async def apply(self, event: MemberEvent) -> None:
+        await super().apply(event)
+        run = event.room_id[:7]
+        self.leaves[run] += event.callback_command == LEAVE_COMMAND
+        if self.leaves[run] == 5:
+            self.leaves[run] += 1
+            await asyncio.sleep(2.3)
 
 
 @breaks("ack.extra")
