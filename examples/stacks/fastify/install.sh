@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+cd "$(dirname "$0")"
+[ -d node_modules ] || npm install --no-audit --no-fund --silent

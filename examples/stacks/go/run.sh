@@ -1,0 +1,2 @@
+#!/bin/sh
+exec "$(dirname "$0")/app" -addr "127.0.0.1:${1:-8000}"

@@ -1,0 +1,3 @@
+#!/bin/sh
+cd "$(dirname "$0")"
+exec env PORT="${1:-8000}" node dist/main.js

@@ -1,0 +1,6 @@
+#!/bin/sh
+set -e
+cd "$(dirname "$0")"
+[ -x .venv/bin/python ] || python3 -m venv .venv
+.venv/bin/pip install -q -r requirements.txt
+command -v nginx >/dev/null || { echo "nginx is missing: apt-get install nginx-light"; exit 75; }
