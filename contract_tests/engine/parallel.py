@@ -62,6 +62,7 @@ def judged_in_lanes(run: RunContext, trial: Trial, requirements: Sequence[Requir
         shared = [
             one for one in requirements if one.group in groups and not one.id.startswith(_ALONE + _ALONE_IN_EFFECTS)
         ]
+        shared.sort(key=lambda one: one.group != "http")  # among them are the longest
         with ThreadPoolExecutor(lanes, thread_name_prefix="roomhook-lane") as pool:
             try:
                 for judged in as_completed([pool.submit(trial, one) for one in shared]):

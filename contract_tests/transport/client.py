@@ -37,7 +37,7 @@ from roomhook.simulator.protocol.response_check import (
 from roomhook.simulator.util.defaults import LARGEST_ANSWER
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["Client", "Connection", "FinalResponse", "uncompressed"]
+__all__ = ["Client", "Connection", "FinalResponse", "uncompressed", "user_agent"]
 
 _PIECE: Final = 65536
 """Bytes that are read at once."""
@@ -163,7 +163,7 @@ def _prepare(callback: CallbackRequest, extra: Sequence[tuple[str, str]]) -> req
     prepared = requests.PreparedRequest()
     prepared.method = callback.method
     prepared.url = callback.url  # set directly: requests' own preparation rewrites percent-encodings
-    headers: dict[str, Any] = {"User-Agent": f"roomhook/{_version()}", "Accept-Encoding": SKIP_HEADER}
+    headers: dict[str, Any] = {"User-Agent": user_agent(), "Accept-Encoding": SKIP_HEADER}
     if callback.body is not None:
         headers["Content-Length"] = str(len(callback.body))
     headers.update(extra)
@@ -370,6 +370,11 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def _teach(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def user_agent() -> str:
+    """What every callback of the suite calls itself, however it is sent."""
+    return f"roomhook/{_version()}"
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from roomhook.contract_tests.model.exchange import Exchange
-from roomhook.contract_tests.transport.client import Client, FinalResponse, uncompressed
+from roomhook.contract_tests.transport.client import Client, FinalResponse, uncompressed, user_agent
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome, outcome_of_error
@@ -28,7 +28,8 @@ def head(
     """The request line and headers of *callback*, with Content-Length or chunked transfer coding."""
     target = callback.url[len(f"{url.scheme}://{url.netloc}") :]
     framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(callback.body or b"")))
-    headers = dict([("Host", url.netloc.rpartition("@")[2]), *extra, *callback.headers, framing])
+    host = url.netloc.rpartition("@")[2]
+    headers = dict([("Host", host), ("User-Agent", user_agent()), *extra, *callback.headers, framing])
     lines = [f"{callback.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

@@ -12,9 +12,11 @@ import pytest
 
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Client
+from roomhook.contract_tests.transport.client import Client, user_agent
 from roomhook.contract_tests.transport.patient_client import PatientClient
+from roomhook.contract_tests.transport.raw_requests import head
 from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 CALLBACK = CallbackRequest("http://127.0.0.1:1/", b"{}")
@@ -59,3 +61,8 @@ def test_six_callbacks_that_one_stall_holds_up_side_by_side_count_as_one(
 def test_the_silence_of_the_whole_warm_up_breaks_the_line(line: PatientClient) -> None:
     silence = [Exchange(CALLBACK, None, DeliveryOutcome.TIMEOUT, "none", 5000, 2000)] * 3
     assert line.record_silence(silence)
+
+
+def test_a_raw_request_calls_itself_as_every_other_callback_does() -> None:
+    raw = head(CallbackUrl.parse("http://127.0.0.1:1/"), CALLBACK, ())
+    assert f"\r\nUser-Agent: {user_agent()}\r\n".encode() in raw
