@@ -17,6 +17,7 @@ from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.ledger import EffectLedger
+from roomhook.contract_tests.harness.room_setup import try_lists
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register, planned
 from roomhook.contract_tests.model.settings import Settings
@@ -130,13 +131,22 @@ class SuiteRun:
     def open(self) -> None:
         """Reach the target and send the baseline, on which everything else depends."""
         self._baseline = open_run(self.context, self.judge)
-        watching = self.context.access.probe is not None and not self.settings.members and not self._baseline
-        if watching and any(one.id in _WATCHED for one in self.wanted()):
-            leave = self.judge(load_register()["effect.leave"])
-            if leave.verdict is Verdict.PASS:
-                self.context.ledger = EffectLedger()
+        probed = self.context.access.probe is not None and not self.settings.members and not self._baseline
+        if probed and any(one.group == "effect" for one in self.wanted()):
+            self._prepare_effects()
         if not self._baseline and self.summary.outcome is not RunOutcome.UNREACHABLE:
             start_waiting(self.context, self._trial, self.wanted())
+
+    def _prepare_effects(self) -> None:
+        """Watch the effects of all valid leaves, if that is asked for and if leaves have effects at all."""
+        if self.judge(load_register()["effect.leave"]).verdict is not Verdict.PASS:
+            return
+        try:
+            try_lists(self.context, self.context.builder("effect.leave"))
+        except (NotJudgedError, TargetLostError):
+            return  # the cases find the same, and say so
+        if any(one.id in _WATCHED for one in self.wanted()):
+            self.context.ledger = EffectLedger()
 
     def verdict_on(self, requirement: Requirement) -> CaseJudged:
         """The verdict on one requirement as it is reported, known failures weighed; the run must be open."""
@@ -154,7 +164,8 @@ class SuiteRun:
         """The verdict reached beside other cases, if it is a pass: what fails in company is judged again alone."""
         self._company.kept = True
         try:
-            judged = self.judge(requirement)
+            with self.context.flaky.company():
+                judged = self.judge(requirement)
         finally:
             self._company.kept = False
         return judged if judged.verdict is Verdict.PASS else None

@@ -124,9 +124,17 @@ class Case:
             self.blame(None, str(error), breach)
             raise NotJudgedError(str(error)) from None
 
-    def settled(self, room: str, expected: set[str], *, among: set[str] | None = None) -> set[str]:
+    def settled(
+        self,
+        room: str,
+        expected: set[str],
+        *,
+        among: set[str] | None = None,
+        until: float | None = None,
+        quick: bool = False,
+    ) -> set[str]:
         """As ``room_setup.settled``: who is in *room*, as soon as that is *expected*, or in the end."""
-        return room_setup.settled(self.run, room, expected, among=among)
+        return room_setup.settled(self.run, room, expected, among=among, until=until, quick=quick)
 
     # Judging
 

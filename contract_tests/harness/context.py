@@ -108,7 +108,7 @@ class RunContext:
     @property
     def repeats(self) -> int:
         """How often a valid callback that failed is sent again, alone, before it is blamed."""
-        return _REPEATS_IF_FLAKY if self.flaky.seen else _REPEATS
+        return _REPEATS_IF_FLAKY if self.flaky else _REPEATS
 
     def now_ms(self) -> int:
         """The present time, ms since the epoch."""

@@ -14,8 +14,8 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 
 __all__ = ["SHARED_BY", "EffectLedger", "WatchedLeave", "entered_ms", "is_plain", "near_twin", "watchable", "watched"]
 
-SHARED_BY: Final = 10
-"""How many members a room has that several leaves share, the two who stay among them."""
+SHARED_BY: Final = 8
+"""How many leaves share a room."""
 _LONGEST_ACCOUNT: Final = 32
 _ENTERED_BEFORE_MS: Final = 1000
 """How long before a leave with an EventTime of its own its members have entered."""
@@ -44,35 +44,23 @@ class WatchedLeave:
         return (*self.leaving, *self.staying)
 
 
-@dataclass
-class _SharedRoom:
-    """A room that plain leaves take one member after the other out of."""
-
-    room: str
-    members: list[str]
-    staying: tuple[str, ...]
-
-
 class EffectLedger:
     """The watched leaves of a run, by callback; safe for cases that run side by side."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: dict[int, tuple[CallbackRequest, WatchedLeave]] = {}
-        self._shared: list[_SharedRoom] = []
+        self._shared: list[tuple[str, str, tuple[str, ...]]] = []
 
-    def share(self, room: str, accounts: Sequence[str]) -> None:
-        """Let leaves that need no room of their own take all *accounts* but the last two out of *room*."""
+    def share(self, room: str, members: Sequence[str], bystander: str) -> None:
+        """Let leaves that need no room of their own take *members* out of *room*, each beside its near twin."""
         with self._lock:
-            self._shared.append(_SharedRoom(room, list(accounts[:-2]), tuple(accounts[-2:])))
+            self._shared += [(room, one, (near_twin(one, members), bystander)) for one in members]
 
     def next_member(self) -> tuple[str, str, tuple[str, ...]] | None:
         """A room, a member who has not left it yet, and who stays; None if all have left."""
         with self._lock:
-            for shared in self._shared:
-                if shared.members:
-                    return shared.room, shared.members.pop(0), shared.staying
-        return None
+            return self._shared.pop(0) if self._shared else None
 
     def watch(self, callback: CallbackRequest, leave: WatchedLeave) -> None:
         """Remember what *callback*, which is about to be sent, must do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -78,18 +79,40 @@ class Observations:
 
 @dataclass
 class FlakyAnswers:
-    """Valid callbacks that failed once and not again: ``seen`` holds what is worth a finding."""
+    """Valid callbacks that failed once and not again: ``seen`` holds what is worth a finding.
+
+    What failed while other cases ran beside is in ``in_company``: it proves nothing if the target can't bear company.
+    """
 
     seen: list[Exchange] = field(default_factory=list)
+    in_company: list[Exchange] = field(default_factory=list)
     _lost_connection: Exchange | None = None
+    _company: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, exchange: Exchange) -> None:
         """Keep *exchange*; a lone loss or delay proves nothing."""
         lost = exchange.answer is None and exchange.outcome is not DeliveryOutcome.INCOMPLETE
-        if not exchange.late and not (lost and self._lost_connection is None):
-            self.seen.append(exchange)
-        if lost:
-            self._lost_connection = exchange
+        with self._lock:
+            if not exchange.late and not (lost and self._lost_connection is None):
+                (self.in_company if self._company else self.seen).append(exchange)
+            if lost:
+                self._lost_connection = exchange
+
+    @contextmanager
+    def company(self) -> Iterator[None]:
+        """While this lasts, a case runs beside the others."""
+        with self._lock:
+            self._company += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._company -= 1
+
+    def __bool__(self) -> bool:
+        """Whether anything has failed once and not again."""
+        return bool(self.seen or self.in_company)
 
 
 def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:

@@ -15,6 +15,7 @@ from roomhook.contract_tests.harness.ledger import (
     WatchedLeave,
     entered_ms,
     is_plain,
+    near_twin,
     watchable,
     watched,
 )
@@ -23,7 +24,7 @@ from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 
-__all__ = ["NotEnteredError", "bring_in", "populated_room", "prepare", "prepare_watched", "settled"]
+__all__ = ["NotEnteredError", "bring_in", "populated_room", "prepare", "prepare_watched", "settled", "try_lists"]
 
 
 class NotEnteredError(Exception):
@@ -45,15 +46,17 @@ def bring_in(
 ) -> Exchange | None:
     """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None.
 
-    *together* names all of them in one callback, with *event_time*; else each has the next millisecond. What fails is
-    sent again before it counts.
+    *together* names all of them in one callback, if the target takes lists, and gives them one *event_time*; else each
+    has the next millisecond. What fails is sent again before it counts.
     """
     if run.access.enter is not None:
         run.access.enter(room, accounts)
         return None
     failed: Exchange | None = None
-    for number, some in enumerate([accounts] if together else [[one] for one in accounts]):
-        callback = builder.build_enter(some, room, event_time=None if event_time is None else event_time + number)
+    step_ms = 0 if together else 1
+    for number, some in enumerate([accounts] if together and run.access.by_list else [[one] for one in accounts]):
+        at = None if event_time is None else event_time + number * step_ms
+        callback = builder.build_enter(some, room, event_time=at)
         exchange = run.send(callback)
         for _ in range(run.repeats):
             if exchange.acknowledged or exchange.hung:
@@ -62,6 +65,14 @@ def bring_in(
         if not exchange.acknowledged:
             failed = failed or exchange
     return failed
+
+
+def try_lists(run: RunContext, builder: CallbackBuilder) -> None:
+    """Find out whether an enter that lists several brings all of them in: that saves most enters."""
+    accounts, room = builder.accounts(3), builder.room()
+    run.access.by_list = True
+    failed = bring_in(run, builder, accounts, room, together=True)
+    run.access.by_list = failed is None and settled(run, room, set(accounts)) == set(accounts)
 
 
 def prepare(
@@ -112,10 +123,11 @@ def _member_of_shared_room(
 ) -> tuple[str, str, tuple[str, ...]] | None:
     taken = ledger.next_member()
     if taken is None:
-        room, accounts = builder.room(), builder.accounts(SHARED_BY)
-        if bring_in(run, builder, accounts, room, event_time=run.ids.next_event_time(), together=True) is not None:
+        room, (bystander, *members) = builder.room(), builder.accounts(SHARED_BY + 1)
+        everybody = [bystander, *members, *(near_twin(one, members) for one in members)]
+        if bring_in(run, builder, everybody, room, event_time=run.ids.next_event_time(), together=True) is not None:
             return None
-        ledger.share(room, accounts)
+        ledger.share(room, members, bystander)
         taken = ledger.next_member()
     return taken
 
@@ -143,19 +155,36 @@ def populated_room(
     raise NotJudgedError(run.access.failure or f"{listed}{why}")
 
 
-def settled(run: RunContext, room: str, expected: set[str], *, among: set[str] | None = None) -> set[str]:
-    """Who is in *room* (of *among*, if given), as soon as that is *expected*, or when the time to settle is over."""
-    assert run.access.probe is not None
-    end = time.monotonic() + run.settings.settle_s
+def settled(
+    run: RunContext,
+    room: str,
+    expected: set[str],
+    *,
+    among: set[str] | None = None,
+    until: float | None = None,
+    quick: bool = False,
+) -> set[str]:
+    """Who is in *room* (of *among*, if given), as soon as that is *expected*, or when the time to settle is over.
+
+    *until*, on the monotonic clock, is the end for several rooms that settle side by side. *quick* waits only as long
+    as effects have taken so far, with a margin: for a first look, which a patient one follows before anybody is blamed.
+    """
+    access = run.access
+    assert access.probe is not None
+    began = time.monotonic()
+    patience_s = min(run.settings.settle_s, access.usual_s) if quick else run.settings.settle_s
+    end = began + patience_s if until is None else until
     pause_s = 0.01
     while True:
         try:
-            members = run.access.probe(room)
-            members = members if among is None else members & among
+            members = access.probe(room)
         except SetupError as error:
-            run.access.set_up_failed(str(error))
+            access.set_up_failed(str(error))
             raise NotJudgedError(str(error)) from None
-        if members == expected or time.monotonic() >= end:
+        members = members if among is None else members & among
+        now = time.monotonic()
+        if members == expected or now >= end:
+            access.took(now - began, came=members == expected)
             return members
         run.pause(pause_s)
         pause_s = min(pause_s * 2, 0.2)

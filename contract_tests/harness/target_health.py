@@ -24,7 +24,7 @@ _CASE: Final = "ack.ok"
 def verify_target_alive(run: RunContext) -> None:
     """Return once the baseline is acknowledged; raises ``TargetLostError`` if it is not."""
     failed: Exchange | None = None
-    for pause_s in _PULSES_S * (2 if run.flaky.seen else 1):
+    for pause_s in _PULSES_S * (2 if run.flaky else 1):
         run.pause(pause_s)
         exchange = run.send(prepare(run, run.builder(_CASE), CallbackDraft()))
         run.count_valid(exchange)

@@ -40,6 +40,7 @@ Enter = Callable[[str, Sequence[str]], None]
 
 _TIMEOUT_S: Final = 10
 _AT_ONCE: Final = 8
+_SHORTEST_WAIT_S: Final = 0.4
 _PLACE: Final = "{RoomId}"
 
 
@@ -65,6 +66,10 @@ class RoomAccess:
     failure: str = ""
     proven: bool = False
     """Whether people have been brought in, and listed, before."""
+    by_list: bool = False
+    """Whether one enter may list several people."""
+    slowest_s: float = 0.0
+    """The longest that an effect has taken so far until it showed."""
     at_once: int = 1
     """How many rooms may be looked into at a time: a function of the user's need not be safe for threads."""
 
@@ -74,6 +79,16 @@ class RoomAccess:
         command = settings.enter_command
         entering = enter or (command_enter(command) if command else None)
         return cls(probe or _probe_of(settings), entering, at_once=1 if probe else _AT_ONCE)
+
+    @property
+    def usual_s(self) -> float:
+        """How long to wait at least for an effect that is as slow as those so far, with a wide margin."""
+        return _SHORTEST_WAIT_S + 4 * self.slowest_s
+
+    def took(self, seconds: float, *, came: bool) -> None:
+        """Note how long an effect has taken until it showed, if it *came*."""
+        if came:
+            self.slowest_s = max(self.slowest_s, seconds)
 
     def set_up_failed(self, why: str) -> None:
         """Note that the user's set-up is at fault, not the target: the run can't be a success."""

@@ -251,10 +251,10 @@ class _AsciiRooms(ReferenceBackend):
 
 @breaks("id.punctuation")
 class _CarefulRooms(ReferenceBackend):
-    """Takes only letters, digits, full stops and hyphens in RoomId."""
+    """Takes only letters, digits, emoji, full stops and hyphens in RoomId."""
 
     def leave(self, event: MemberEvent) -> None:
-        if re.search(r"[^\w.-]", event.room_id):
+        if re.search(r"[^\w.\-\U00010000-\U0010ffff]", event.room_id):
             raise RefusedCallback(5, "RoomId is not one of ours")
         super().leave(event)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
@@ -25,7 +26,7 @@ _GROUPS: Final = frozenset(
     ["type", "members", "count", "reason", "id", "operator", "time", "url", "http", "packet", "duplicate"]
 )
 """The groups whose cases send valid leaves, for a run in which none of them is selected."""
-_MOST_REPEATED: Final = 24
+_MOST_REPEATED: Final = 12
 """So many leaves without their effect are repeated alone to name the value; more tell nothing new."""
 _MANY: Final = 10
 _BY_TYPE: Final = {"Kicked": "effect.kicked", "Expired": "effect.expired"}
@@ -40,7 +41,6 @@ class _Sweep:
     """The leaves without their effect, by one look at all the rooms; None before it."""
 
     found: list[WatchedLeave] | None = None
-    confirmed: dict[int, _Missing | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,10 @@ def applied(case: Case) -> None:
             if one.group in _GROUPS:
                 case.judge(one)
     by_cause: dict[tuple[str, str], list[tuple[WatchedLeave, _Missing]]] = defaultdict(list)
-    for leave in _without_effect(case):
-        if (_level(leave) is Level.MUST) == (case.requirement.level is Level.MUST) and not _explained(case, leave):
-            missing = _confirmed(case, leave)
-            if missing is not None:
-                by_cause[missing.kind, load_register()[leave.requirement].group].append((leave, missing))
+    must = case.requirement.level is Level.MUST
+    suspects = [leave for leave in _without_effect(case) if (_level(leave) is Level.MUST) == must]
+    for leave, missing in _confirmed(case, [leave for leave in suspects if not _explained(case, leave)]):
+        by_cause[missing.kind, load_register()[leave.requirement].group].append((leave, missing))
     for found in by_cause.values():
         _blame(case, found)
 
@@ -150,17 +149,31 @@ def _listed(case: Case, leave: WatchedLeave) -> set[str]:
         raise NotJudgedError(str(error)) from None
 
 
-def _confirmed(case: Case, leave: WatchedLeave) -> _Missing | None:
-    """What goes wrong when *leave* is repeated alone, or what went wrong for good the first time; None if nothing."""
-    known = case.run.kept(_Sweep).confirmed
-    if id(leave) not in known:
-        if len(known) >= _MOST_REPEATED:
-            return None
-        known[id(leave)] = _repeated(case, leave) or _once(case, leave)
-    return known[id(leave)]
+def _confirmed(case: Case, suspects: Sequence[WatchedLeave]) -> Iterator[tuple[WatchedLeave, _Missing]]:
+    """What goes wrong when *suspects* are repeated alone, or what went wrong for good the first time."""
+    repeated = [(leave, _repeated(case, leave)) for leave in suspects[:_MOST_REPEATED]]
+    until = time.monotonic() + case.run.settings.settle_s
+    for leave, again in repeated:
+        missing = again if isinstance(again, _Missing) else None
+        if isinstance(again, _Again):
+            members = case.settled(again.room, set(leave.staying), until=until)
+            missing = None if _is_as_due(leave, members) else _missing(leave, again.room, members, again.exchange)
+        if missing is None and not case.judge(load_register()["effect.parallel-leaves"]).findings:
+            missing = _once(case, leave)  # else it was lost to another leave at the same moment
+        if missing is not None:
+            yield leave, missing
 
 
-def _repeated(case: Case, leave: WatchedLeave) -> _Missing | None:
+@dataclass(frozen=True)
+class _Again:
+    """A leave that was repeated alone, and whose effect is still to be looked for."""
+
+    room: str
+    exchange: Exchange
+
+
+def _repeated(case: Case, leave: WatchedLeave) -> _Again | _Missing | None:
+    """*leave* once more, of members who enter one by one; None if that tells nothing."""
     room = leave.room if leave.odd_room else case.room()
     draft = leave.draft.packet(RoomId=room)
     assert leave.exchange is not None
@@ -176,11 +189,9 @@ def _repeated(case: Case, leave: WatchedLeave) -> _Missing | None:
         text = f"the probe does not list {names} in {room}, who had entered before it"
         return _Missing("unlisted", text, f"{', '.join(sorted(leave.people))} in the room", listed, leave.exchange)
     try:
-        exchange = deliver(case, case.build(draft))
+        return _Again(room, deliver(case, case.build(draft)))
     except NotJudgedError:
         return None
-    members = case.settled(room, set(leave.staying))
-    return None if _is_as_due(leave, members) else _missing(leave, room, members, exchange)
 
 
 def _once(case: Case, leave: WatchedLeave) -> _Missing | None:

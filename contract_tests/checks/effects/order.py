@@ -188,8 +188,8 @@ def combined(case: Case) -> None:
 
 _BUILDS_ON: Final = {
     "effect.second-leave": ("effect.kicked",),
-    "effect.late-enter": ("effect.kicked", "effect.rejoin"),
-    "effect.repeated-account": ("effect.all-members",),
+    "effect.late-enter": ("effect.kicked", "effect.rejoin", "effect.second-leave"),
+    "effect.repeated-account": ("effect.all-members", "effect.duplicate", "effect.duplicate-parallel"),
     "effect.unknown-account": ("effect.all-members", "effect.rejoin"),
     "effect.kick-twenty": ("effect.all-members",),
 }
