@@ -74,7 +74,7 @@ def sink(pipe: Connection) -> None:
 @contextmanager
 def served(state: Path) -> Iterator[tuple[subprocess.Popen[str], MockRoomBackend]]:
     """``roomhook serve`` with its state there."""
-    command = [sys.executable, "-m", "roomhook", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
+    command = [sys.executable, "-m", "roomhook", "serve", "--quiet", "--listen", "127.0.0.1:0", "--state", str(state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         backend = MockRoomBackend(process.stdout.readline().strip(), wait=False)

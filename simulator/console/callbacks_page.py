@@ -38,7 +38,10 @@ class Explained(NamedTuple):
 class CallbackSource(Protocol):
     """Where callbacks come from."""
 
-    feed: Feed
+    @property
+    def feed(self) -> Feed:
+        """The callbacks, as they come."""
+        raise NotImplementedError
 
     async def resend(self, number: int, body: bytes | None = None, to: str = "") -> int:
         """Send a callback again, to the URL *to* where a page asks for one; returns the id of its new row."""

@@ -37,7 +37,7 @@ class ServiceConsole:
             runner,
             sdkappid=next(iter(service.apps)),
             check_url=service.state.rooms.check_callback_url,
-            changed=self._feed.feed.touch,
+            changed=self._feed.touch,
         )
         self._callbacks = CallbacksPage(self._site, self._feed, explain, title="Callbacks", received=False)
 
@@ -49,4 +49,4 @@ class ServiceConsole:
     def close(self) -> None:
         """End streams and simulated people."""
         self._rooms.close()
-        self._feed.feed.closed = True
+        self._feed.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,23 +18,57 @@ from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
 __all__ = ["ServiceFeed"]
 
-_LOADED: Final = 1000
-"""Callbacks of earlier runs that are shown."""
+_LOADED: Final = 10_000
+"""Callbacks of the store that are shown at first."""
+
+_KEPT_ASIDE: Final = 1000
+"""Attempts of which request and answer are kept before anybody looks."""
 
 _LONGEST_ANSWER: Final = 65_536
 
 
 class ServiceFeed:
-    """Fills ``feed`` with what *service* sends."""
+    """Gives ``feed`` with what *service* sends.
+
+    The feed is made when it is first asked for, i.e. when a browser opens a page. Until then only the last attempts are
+    kept aside, so that the console costs nothing while nobody looks.
+    """
 
     def __init__(self, service: Service) -> None:
-        self.feed = Feed()
         self._service = service
-        for row in service.store.latest(_LOADED):
-            attempts = [_entry(one, None) for one in service.store.attempts(row.id)]
-            self.feed.add(FeedRow(row.id, row.time_ms * 1000, row.command, row.body, row.state, attempts))
+        self._feed: Feed | None = None
+        self._aside: deque[DeliveryAttempt] = deque(maxlen=_KEPT_ASIDE)
         service.deliveries.listeners.append(self._ended)
         service.commit_listeners.append(self._committed)
+
+    @property
+    def feed(self) -> Feed:
+        """The callbacks; at first the last 10,000 of the store."""
+        if self._feed is None:
+            self._service.deliveries.writer.flush()
+            known = {(attempt.callback.id, attempt.number): attempt for attempt in self._aside}
+            self._aside.clear()
+            self._feed = Feed()
+            store = self._service.store
+            rows = store.latest(_LOADED)
+            ended: dict[int, list[FeedAttempt]] = {}
+            for one in store.attempts_since(rows[0].id) if rows else ():
+                ended.setdefault(one.callback, []).append(_entry(one, known.get((one.callback, one.number))))
+            for row in rows:
+                attempts = ended.get(row.id, [])
+                time_us = attempts[0].sent_us if attempts else row.time_ms * 1000
+                self._feed.add(FeedRow(row.id, time_us, row.command, row.body, row.state, attempts))
+        return self._feed
+
+    def touch(self) -> None:
+        """Say that something changed which is not a callback."""
+        if self._feed is not None:
+            self._feed.touch()
+
+    def close(self) -> None:
+        """End the streams of changes."""
+        if self._feed is not None:
+            self._feed.closed = True
 
     async def resend(self, number: int, body: bytes | None = None, to: str = "") -> int:
         """Send a callback again, with another *body* if given; returns the id of the new one.
@@ -52,15 +87,21 @@ class ServiceFeed:
         return self._service.send_now(PendingCallback(found.sdkappid, url, found.room, event))
 
     def _committed(self, callbacks: Sequence[tuple[int, PendingCallback]]) -> None:
+        if self._feed is None:
+            return
         now_us = time.time_ns() // 1000
         for number, pending in callbacks:
-            self.feed.add(FeedRow(number, now_us, pending.event.command, pending.event.body))
-        self.feed.rooms_version += 1
+            self._feed.add(FeedRow(number, now_us, pending.event.command, pending.event.body))
+        self._feed.rooms_version += 1
 
     def _ended(self, row: AttemptRow, attempt: DeliveryAttempt | None) -> None:
-        known = self.feed.row(row.callback)
+        if self._feed is None:
+            if attempt is not None and len(attempt.result.received) < _LONGEST_ANSWER:
+                self._aside.append(attempt)
+            return
+        known = self._feed.row(row.callback)
         if known is not None:
-            self.feed.add_attempt(known, _entry(row, attempt), row.final)
+            self._feed.add_attempt(known, _entry(row, attempt), row.final)
 
 
 def _entry(row: AttemptRow, attempt: DeliveryAttempt | None) -> FeedAttempt:

@@ -190,10 +190,11 @@ class Store:
         rows = self._connection.execute("SELECT * FROM callbacks ORDER BY id DESC LIMIT ?", (most,)).fetchall()
         return [CallbackRow(*row) for row in reversed(rows)]
 
-    def attempts(self, callback: int) -> list[AttemptRow]:
-        """The attempts of a callback, in order; their ``final`` is not known any more."""
-        rows = self._connection.execute("SELECT * FROM attempts WHERE callback = ? ORDER BY number", (callback,))
-        return [AttemptRow._make((*row, None)) for row in rows]
+    def attempts_since(self, callback: int) -> Iterator[AttemptRow]:
+        """The attempts of a callback and all later ones, in order; their ``final`` is not known any more."""
+        sql = "SELECT * FROM attempts WHERE callback >= ? ORDER BY callback, number"
+        for row in self._connection.execute(sql, (callback,)):
+            yield AttemptRow._make((*row, None))
 
     def outcomes(self, callback: int) -> list[str]:
         """How the attempts of a callback ended, in order."""

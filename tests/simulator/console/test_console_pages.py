@@ -281,3 +281,11 @@ def test_a_contract_run_shows_its_verdicts_its_report_and_what_changed(browser: 
         page.get_by_text("Runs of this session").wait_for()
         page.locator(".verdict-line.pass").wait_for(timeout=60_000)
         assert page.locator(".figures tbody tr").count() == 2
+
+
+def test_callbacks_from_before_the_first_look_are_there_with_their_answers(browser: Browser, run: ConsoleRun) -> None:
+    run.backend.room("early").enter("ann")
+    assert run.service.deliveries.waiting == 0
+    with new_page(browser, f"{run.url}/console/callbacks") as page:
+        page.locator("a.row", has_text="MemberEnter").click()
+        page.get_by_text('"ActionStatus":"OK"').wait_for()
