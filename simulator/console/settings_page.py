@@ -185,7 +185,7 @@ class SettingsPage:
         failed: bool = False,
         verdict: dict[str, object] | None = None,
     ) -> Response:
-        result = {"note": note, "curl_line": line, "failed": failed, "verdict": verdict}
+        result: dict[str, object] = {"note": note, "curl_line": line, "failed": failed, "verdict": verdict}
         if request.headers.get("hx-request") == "true":
             response = self._site.page(request, "settings_result.html", result)
             if not failed and verdict is None:

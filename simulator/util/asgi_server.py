@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, Literal
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from roomhook.errors import ConfigurationError
@@ -64,7 +65,7 @@ class AsgiServer(uvicorn.Server):
             http=protocol,
             ws="none",
             lifespan=lifespan,
-            log_config=None if quiet else uvicorn.config.LOGGING_CONFIG,
+            log_config=None if quiet else LOGGING_CONFIG,
             log_level=logging.CRITICAL + 1 if quiet else logging.ERROR,
             access_log=False,
             backlog=_BACKLOG,
