@@ -12,7 +12,7 @@ from roomhook.contract_tests.app_backends.reference.connection_info import WireP
 from roomhook.contract_tests.app_backends.site import CALLBACK, BackendRouter, callback_path
 from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
-from roomhook.simulator.util.stop_signals import handling_stop_signals
+from roomhook.simulator.util.signals import handling_stop_signals
 
 __all__ = ["BackendServer", "serve"]
 

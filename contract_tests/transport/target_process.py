@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from roomhook.errors import ConfigurationError, UnreachableError
-from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals, holding_back_interrupts
+from roomhook.simulator.util.signals import StopSignal, handling_stop_signals, holding_back_interrupts
 
 __all__ = ["TargetProcess", "free_port"]
 

@@ -20,7 +20,7 @@ from roomhook.errors import ConfigurationError, UnreachableError
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
-from roomhook.simulator.util.stop_signals import StopSignal, handling_stop_signals
+from roomhook.simulator.util.signals import StopSignal, handling_stop_signals
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.engine.suite import SuiteRun
