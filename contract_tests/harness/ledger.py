@@ -99,11 +99,11 @@ def watched(builder: CallbackBuilder, draft: CallbackDraft, room: str | None, re
     """*draft* with a room and members of its own, beside those who stay."""
     fields: dict[str, Any] = dict(draft.fields)
     odd_room = "RoomId" in fields
-    room = fields.setdefault("RoomId", room or builder.room())
+    own: str = fields.setdefault("RoomId", room or builder.room())
     members = list(dict.fromkeys(fields.setdefault("MemberList_Account", [builder.account()])))
     fields.setdefault("Operator_Account", members[0])
     staying = (near_twin(members[0], members), builder.account())
-    return WatchedLeave(requirement, "", replace(draft, fields=fields), room, tuple(members), staying, odd_room)
+    return WatchedLeave(requirement, "", replace(draft, fields=fields), own, tuple(members), staying, odd_room)
 
 
 def entered_ms(draft: CallbackDraft, now_ms: int) -> int:

@@ -186,11 +186,13 @@ def _leave_beside_a_like_key(case: Case, base: str, separator: str) -> None:
         return
     (room, leaver), (other_room, other) = pairs
     exchange = case.send_valid(case.build(leave_draft(case, room, [leaver])))
-    members = case.settled(other_room, {other})
-    if exchange.acknowledged and other not in members and not case.settled(room, set()):
+    members = case.settled(other_room, {other}, among={leaver, other})
+    if exchange.acknowledged and other not in members and not case.settled(room, set(), among={leaver, other}):
         joined = f"joined by {separator!r}" if separator else "joined without a separator"
         when = f"after {leaver!r} left {room!r} (are RoomId and account {joined} into one key?)"
-        if case.bring_in([other], other_room) is None and other in case.settled(other_room, {other}):
+        if case.bring_in([other], other_room) is None and other in case.settled(
+            other_room, {other}, among={leaver, other}
+        ):
             blame_state(case, other_room, exchange, {other}, members, when)
 
 

@@ -13,6 +13,7 @@ from roomhook.contract_tests.app_backends.reference.backend import IncomingCallb
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import Finding, RunFinished, RunOutcome, Verdict
+from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
 pytestmark = pytest.mark.long
@@ -145,3 +146,18 @@ def test_asked_for_alone_it_sends_the_leaves_of_all_other_cases(only: tuple[str,
     finished = against(Web(), only=only)
     assert "OptPlatform=Web" in findings(finished)["effect.applied"].message
     assert {case.requirement.id for case in finished.cases} == set(only)
+
+
+def test_a_probe_that_can_not_ask_for_an_unusual_room_fails_nothing() -> None:
+    variant = Variant()
+
+    def probe(room: str) -> set[str]:
+        if "/" in room or "\\" in room:
+            raise SetupError("the probe answers HTTP 301")
+        return set(variant.members(room))
+
+    with listening(variant) as url:
+        settings = Settings(url, SDKAPPID, only=("effect.rooms-apart",), settle_s=0.2)
+        *_, last = SuiteRun(settings, probe=probe).events()
+    assert isinstance(last, RunFinished)
+    assert last.summary.outcome is RunOutcome.CONFORMS
