@@ -122,8 +122,8 @@ def packet(case: Case) -> None:
     breaches = [one for one in exchange.judgement.breaches if one.requirement != "ack.ok"]
     if breaches:
         kind = header(exchange.answer, "Content-Type") if exchange.answer else None
-        shown = (
-            f"HTTP {exchange.status}, {kind or 'no Content-Type'}" if exchange.answer else exchange.outcome.explained
-        )
+        body = "" if exchange.answer is None or exchange.answer.body else ", an empty body"
+        answered = f"HTTP {exchange.status}, {kind or 'no Content-Type'}{body}"
+        shown = answered if exchange.answer else exchange.outcome.explained
         expected = "a response packet with ActionStatus FAIL"
         case.blame(exchange, "a refusal is no response packet", Violation("", expected, shown))

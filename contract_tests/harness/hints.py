@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final
 
 from roomhook.contract_tests.model.exchange import Exchange
@@ -18,6 +19,7 @@ _FOR_ONE: Final = {
     413: "A callback is a few hundred bytes: look for a body limit in front of your backend.",
     415: "Accept application/json.",
     422: "The callback is valid: look which field your validation dislikes, and declare unknown fields as allowed.",
+    500: "Your handler crashed: look at your app's log.",
     429: "Callbacks come in bursts when a room ends: exempt this path from rate limiting.",
 }
 """What a status tells, whichever callback it answers."""
@@ -30,6 +32,9 @@ _FOR_ALL: Final = {
 }
 """What a status tells that answers every callback."""
 
+
+_OF_THE_LABEL: Final = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY}
+_UNLABELLED: Final = "This callback is not labelled application/json: read the raw body, whatever its Content-Type."
 
 _WITHOUT_ANSWER: Final = {
     DeliveryOutcome.TIMEOUT: "Answer first and process afterwards. If the target is slow to start, add --wait-for 30.",
@@ -51,6 +56,10 @@ def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
     if 300 <= answer.status < 400:
         location = header(answer, "Location") or "nowhere"
         return f"Give the final URL: it redirects to {location}, and no redirect is followed."
+    if answer.status in {HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY} and _is_unlabelled(
+        exchange
+    ):
+        return _UNLABELLED
     if answer.status in _FOR_ONE:
         return _FOR_ONE[answer.status]
     if answer.status == 200 and _is_cut(answer):
@@ -81,6 +90,11 @@ def _clock_ahead_s(exchange: Exchange) -> int:
         return int(parsedate_to_datetime(date).timestamp()) - int(sent[1]) if sent and date else 0
     except ValueError:
         return 0
+
+
+def _is_unlabelled(exchange: Exchange) -> bool:
+    kinds = [value for name, value in exchange.callback.headers if name.lower() == "content-type"]
+    return not any("json" in kind.lower() for kind in kinds)
 
 
 def _is_cut(answer: Response) -> bool:
