@@ -25,6 +25,7 @@ class Readable(Protocol):
 
     def recv(self, size: int, /) -> bytes:
         """Up to *size* bytes; none at the end of the connection. Raises ``OSError``."""
+        ...
 
 
 class AnswerReader:

@@ -94,12 +94,13 @@ class BoundedClients:
 
     def get_client(self, url: Any) -> HTTPClient:
         """The client for *url*."""
-        client = self._pool.get_client(url)
+        client: Any = self._pool.get_client(url)
         sockets: Any = client._connection_pool  # noqa: SLF001 (whose _create_socket is meant to be overridden)
         if "_create_socket" not in vars(sockets):
             create = sockets._create_socket  # noqa: SLF001
             sockets._create_socket = lambda: _AnswerSocket(create())  # noqa: SLF001
-        return client
+        found: HTTPClient = client
+        return found
 
     def close(self) -> None:
         """Close all connections."""
@@ -119,11 +120,11 @@ class _TlsConnection(HTTPSConnection):
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+    ConnectionCls: Any = _PlainConnection
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    ConnectionCls: Any = _TlsConnection
 
 
 def bound_session(session: Session) -> None:
