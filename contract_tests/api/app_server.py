@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
+from roomhook.simulator.http_server.asgi_server import AsgiServer, in_thread, listening_socket
 
 __all__ = ["reached", "served"]
 

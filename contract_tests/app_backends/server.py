@@ -10,7 +10,7 @@ from typing import Self
 
 from roomhook.contract_tests.app_backends.reference.connection_info import WireProtocol
 from roomhook.contract_tests.app_backends.site import CALLBACK, BackendRouter, callback_path
-from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket
+from roomhook.simulator.http_server.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.signals import handling_stop_signals
 

@@ -16,7 +16,7 @@ from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostE
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.hints import hint_for
-from roomhook.contract_tests.harness.ledger import EffectLedger
+from roomhook.contract_tests.harness.records.ledger import EffectLedger
 from roomhook.contract_tests.harness.room_setup import try_lists
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register, planned

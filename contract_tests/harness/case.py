@@ -11,7 +11,7 @@ from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.crash import CRASH_HINT, crash_of
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.hints import hint_for
-from roomhook.contract_tests.harness.observations import Observation
+from roomhook.contract_tests.harness.records.observations import Observation
 from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register

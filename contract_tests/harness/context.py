@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError, RunIds, TargetLostError
-from roomhook.contract_tests.harness.ledger import EffectLedger
-from roomhook.contract_tests.harness.observations import FlakyAnswers, Observations
-from roomhook.contract_tests.harness.trail import Trail
+from roomhook.contract_tests.harness.records.ledger import EffectLedger
+from roomhook.contract_tests.harness.records.observations import FlakyAnswers, Observations
+from roomhook.contract_tests.harness.records.trail import Trail
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import Finding, Summary

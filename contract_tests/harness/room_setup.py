@@ -9,7 +9,7 @@ from dataclasses import replace
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError
 from roomhook.contract_tests.harness.context import RunContext
 from roomhook.contract_tests.harness.drafts import CallbackDraft
-from roomhook.contract_tests.harness.ledger import (
+from roomhook.contract_tests.harness.records.ledger import (
     SHARED_BY,
     EffectLedger,
     WatchedLeave,

@@ -18,10 +18,10 @@ from roomhook.loadtests.results.progress import HEADERS
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.settings import LoadSettings
 from roomhook.loadtests.workload.shape_names import LoadShape
+from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, check_sdkappid, read_ids
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
-from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S, MOST, MOST_A_SECOND
 
 __all__ = ["settings_from", "submitted"]

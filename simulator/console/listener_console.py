@@ -16,13 +16,13 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.console.callbacks_page import CallbacksPage, Explained
 from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedRow
 from roomhook.simulator.console.site import Site
+from roomhook.simulator.http_server.http_guard import is_loopback_name
 from roomhook.simulator.journal.received import ReceivedCallback
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.transport.recorded import recorded_query
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
-from roomhook.simulator.util.http_guard import is_loopback_name
 
 __all__ = ["ListenerConsole"]
 

@@ -10,9 +10,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from roomhook.simulator.util.asgi_server import AsgiServer, listening_socket, url_of
-from roomhook.simulator.util.http_guard import GuardRules, HttpGuard
-from roomhook.simulator.util.http_protocol import LimitedHttpProtocol
+from roomhook.simulator.http_server.asgi_server import AsgiServer, listening_socket, url_of
+from roomhook.simulator.http_server.http_guard import GuardRules, HttpGuard
+from roomhook.simulator.http_server.http_protocol import LimitedHttpProtocol
 
 __all__ = ["console_served"]
 

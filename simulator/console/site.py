@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from roomhook.pages.rendering import environment
-from roomhook.simulator.util.http_guard import COOKIE, cookie_value
+from roomhook.simulator.http_server.http_guard import COOKIE, cookie_value
 
 __all__ = ["Fields", "Site"]
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
-from roomhook.simulator.util.upgrade_filter import UpgradeFilter
+from roomhook.simulator.http_server.upgrade_filter import UpgradeFilter
 
 __all__ = ["ArrivedRequest", "ListenerConnection", "RequestHandler"]
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from roomhook.simulator.http_server.asgi_server import listening_socket
 from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import CannedAnswer, error_answer, refusal
 from roomhook.simulator.listener.connection import ArrivedRequest, ListenerConnection
 from roomhook.simulator.listener.forward import Forwarder
 from roomhook.simulator.protocol.request_check import CallbackValidator, ValidationResult
-from roomhook.simulator.util.asgi_server import listening_socket
 
 __all__ = ["Listener"]
 

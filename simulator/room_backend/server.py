@@ -11,12 +11,12 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from roomhook.simulator.http_server.asgi_server import AsgiServer, in_thread, listening_socket, url_of
+from roomhook.simulator.http_server.http_guard import GuardRules
+from roomhook.simulator.http_server.http_protocol import LimitedHttpProtocol
 from roomhook.simulator.room_backend.api.app import application
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.transport.sender import run_loop
-from roomhook.simulator.util.asgi_server import AsgiServer, in_thread, listening_socket, url_of
-from roomhook.simulator.util.http_guard import GuardRules
-from roomhook.simulator.util.http_protocol import LimitedHttpProtocol
 
 __all__ = ["running", "serve_until_stopped"]
 

@@ -29,7 +29,7 @@ PURE = (
     "simulator/protocol/callback_request.py",
     "simulator/util/random_stream.py",
     "simulator/protocol/response_check.py",
-    "simulator/protocol/packet_edits.py",
+    "simulator/rooms/packet_edits.py",
     "simulator/protocol/callback_event.py",
     "simulator/protocol/room_packets.py",
     "simulator/rooms/sample_callback.py",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from roomhook.simulator.util.http_protocol import HttpProtocol
+from roomhook.simulator.http_server.http_protocol import HttpProtocol
 
 __all__ = ["ConnectionInfo", "WireProtocol", "wire"]
 

@@ -14,7 +14,7 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.effects import deliver
-from roomhook.contract_tests.harness.ledger import WatchedLeave, entered_ms
+from roomhook.contract_tests.harness.records.ledger import WatchedLeave, entered_ms
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.transport.probe import SetupError

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from roomhook.simulator.http_server.http_guard import GuardRules, HttpGuard
 from roomhook.simulator.room_backend.api.control import ControlApi
 from roomhook.simulator.room_backend.api.http_messages import (
     BodyTooLargeError,
@@ -26,7 +27,6 @@ from roomhook.simulator.room_backend.api.rest import Rest
 from roomhook.simulator.room_backend.runtime.activity import CallListener
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.state.error_codes import BackendError
-from roomhook.simulator.util.http_guard import GuardRules, HttpGuard
 
 __all__ = ["application"]
 

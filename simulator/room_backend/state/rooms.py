@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.http_server.http_guard import is_loopback_name
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND, LeavePacket
@@ -27,7 +28,6 @@ from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
 from roomhook.simulator.room_backend.state.room_record import Actor, Origin, RoomEntry, RoomKey, RoomRecord
 from roomhook.simulator.rooms.room import SYSTEM_ACCOUNT
-from roomhook.simulator.util.http_guard import is_loopback_name
 
 __all__ = ["CallbackConfig", "NewRoom", "RoomService"]
 

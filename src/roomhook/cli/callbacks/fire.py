@@ -31,11 +31,11 @@ from roomhook.cli.shared.options import (
     parse_token,
 )
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.protocol.packet_edits import Edits
+from roomhook.simulator.rooms.packet_edits import Edits
 from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
 from roomhook.simulator.util.defaults import SDKAPPID
-from roomhook.simulator.util.headers import parse_headers
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.model.exchange import Exchange

@@ -29,10 +29,10 @@ from roomhook.cli.shared.options import (
     parse_token,
 )
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.callback_request import masked_url
 from roomhook.simulator.transport.retry_policy import RetryProfile
 from roomhook.simulator.util.defaults import SDKAPPID
-from roomhook.simulator.util.headers import parse_headers
 
 if TYPE_CHECKING:
     from roomhook.simulator.sending.session import EventSource, JobResult, SendJob

@@ -17,8 +17,8 @@ from roomhook.cli.contract.selection import refuse_unknown
 from roomhook.cli.shared import options
 from roomhook.contract_tests.model.settings import RefusalStyle, Settings
 from roomhook.errors import ConfigurationError, UnreachableError
+from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.util.defaults import SDKAPPID
-from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 from roomhook.simulator.util.signals import StopSignal, handling_stop_signals
 

@@ -15,10 +15,10 @@ from roomhook.cli.shared import options
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.shape_names import LoadShape
+from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.identifiers import LONGEST_ROOM_ID, read_ids
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import SDKAPPID
-from roomhook.simulator.util.headers import parse_headers
 from roomhook.simulator.util.limits import MOST, MOST_USERS
 
 if TYPE_CHECKING:

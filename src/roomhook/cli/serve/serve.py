@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from roomhook.simulator.http_server.http_guard import GuardRules
     from roomhook.simulator.room_backend.runtime.service import Service
     from roomhook.simulator.room_backend.state.options import AppSettings
-    from roomhook.simulator.util.http_guard import GuardRules
 
 __all__ = ["app"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.util.http_guard import GuardRules, is_loopback_name
+from roomhook.simulator.http_server.http_guard import GuardRules, is_loopback_name
 
 __all__ = ["guard_rules"]
 

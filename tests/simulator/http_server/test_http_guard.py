@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomhook.simulator.util.http_guard import COOKIE, GuardRules, cookie_value, is_loopback_name
+from roomhook.simulator.http_server.http_guard import COOKIE, GuardRules, cookie_value, is_loopback_name
 
 RULES = GuardRules(hosts=("backend.test",), json_only=("/sim/",))
 SECRET = GuardRules(token="s3cret", without_token=("/v4/",), login="/console/login", json_only=("/sim/",))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from roomhook.simulator.util.upgrade_filter import UpgradeFilter
+from roomhook.simulator.http_server.upgrade_filter import UpgradeFilter
 
 __all__ = ["LARGEST_HEAD", "HttpProtocol", "LimitedHttpProtocol"]
 

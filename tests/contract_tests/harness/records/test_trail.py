@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roomhook.contract_tests.harness.trail import Trail
+from roomhook.contract_tests.harness.records.trail import Trail
 
 
 class Clock:
