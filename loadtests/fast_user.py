@@ -21,7 +21,7 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from roomhook.loadtests import shapes  # noqa: F401 (makes --shape and the hooks available)
+from roomhook.loadtests import shapes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # registers --shape
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.settings import LoadSettings

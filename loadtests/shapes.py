@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from locust import LoadTestShape
 
-from roomhook.loadtests import hooks  # noqa: F401 (connects a load test to locust)
+from roomhook.loadtests import hooks  # noqa: F401  # pyright: ignore[reportUnusedImport]  # connects us to locust
 from roomhook.loadtests.results.thresholds import judged, rate_of
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.session.shape_selection import register_shape

@@ -16,7 +16,7 @@ from locust import FastHttpUser, HttpUser, User, task
 from locust.contrib.fasthttp import FastResponse
 from locust.exception import CatchResponseError
 
-from roomhook.loadtests import shapes  # noqa: F401 (makes --shape and the hooks available)
+from roomhook.loadtests import shapes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # registers --shape
 from roomhook.loadtests.http_clients.answer_socket import BoundedClients, bound_session, reading
 from roomhook.loadtests.results.stats import failure_text
 from roomhook.loadtests.session.session import LoadSession, session_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from locust import LoadTestShape
 
@@ -13,14 +13,9 @@ from roomhook.loadtests.session.session import LoadSession
 __all__ = ["register_shape", "select_shape"]
 
 
-class _Shape(Protocol):
-    """A load shape, as far as its selection needs it; ``shortest`` is its minimum duration in s."""
-
-    shortest: ClassVar[float]
-
-
-_ShapeClass = TypeVar("_ShapeClass", bound=type[_Shape])
-_shapes: dict[str, type[_Shape]] = {}
+_ShapeClass = TypeVar("_ShapeClass", bound=type[LoadTestShape])
+_shapes: dict[str, Any] = {}
+"""Classes of shapes by name; ``shortest`` of each is its minimum duration in s."""
 
 
 def register_shape(name: str) -> Callable[[_ShapeClass], _ShapeClass]:
