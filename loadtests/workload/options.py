@@ -181,7 +181,7 @@ def _whole(option: str, number: int | str) -> int:
 
 def _count(text: str) -> int:
     if not 1 <= int(text) <= MOST:
-        raise ConfigurationError(f"--rooms {text} is no number of rooms from 1 to {MOST:,}; write it as 50")
+        raise ConfigurationError(f"--rooms {text} is not a number of rooms from 1 to {MOST:,}; write it as 50")
     return int(text)
 
 

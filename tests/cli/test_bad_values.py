@@ -64,6 +64,7 @@ TEXTS: Final[dict[str, tuple[str, ...]]] = {
     "answer": ("", "nonsense", "status:9", "delay:x"),
     "broken": ("", "zzz"),
     "callback": ("", "nonsense"),
+    "forward": ("", "nonsense"),
     "commands": ("", "nonsense"),
     "outcome": ("", "nonsense"),
     "requirement": ("", "zzz"),

@@ -61,10 +61,10 @@ def judged(verdict: Verdict, requirement: str = "reason.unicode") -> CaseJudged:
 
 class TestFile:
     def test_holds_entries_with_their_lines(self, write: Callable[[str], Path]) -> None:
-        second = '# and\n\n [[ known ]]  # this\nid = "bad.deep"\nreason = "a proxy"\nuntil = "2027-01-02"\n'
+        second = '# and\n\n [[ known ]]  # this\nid = "bad.null"\nreason = "a proxy"\nuntil = "2027-01-02"\n'
         assert load_known(write(ENTRY + second)) == (
             KnownFailure("reason.unicode", "the old database is Latin-1", date(2099, 5, 31), "roomhook-known.toml", 1),
-            KnownFailure("bad.deep", "a proxy", date(2027, 1, 2), "roomhook-known.toml", 7),
+            KnownFailure("bad.null", "a proxy", date(2027, 1, 2), "roomhook-known.toml", 7),
         )
 
     def test_may_be_empty_once_the_last_entry_is_gone(self, write: Callable[[str], Path]) -> None:

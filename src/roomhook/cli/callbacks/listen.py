@@ -142,8 +142,11 @@ def _forward_target(url: str | None, hosts: Sequence[str]) -> CallbackUrl | None
 
     if url is None:
         return None
-    found = CallbackUrl.parse(url)
-    require_allowed(found, hosts)
+    try:
+        found = CallbackUrl.parse(url)
+        require_allowed(found, hosts)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--forward: {error}") from None
     return found
 
 
