@@ -23,7 +23,7 @@ check: format-check lint types layers fast  ## the inner loop: static checks and
 
 test: format-check lint types layers tests  ## static checks and all tests, in four minutes on two cores
 
-test-all: format-check lint types layers exhaustive  ## what CI does: test, and what takes minutes more
+test-all: format-check lint types layers exhaustive  ## test, and what takes minutes more
 
 format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
 	$(BIN)/ruff check --quiet --fix-only .
