@@ -28,7 +28,7 @@ def steady(case: Case) -> None:
         for one in run.findings()
         if one.requirement.level is not Level.INFO and one.exchange is not None and not one.exchange.acknowledged
     }
-    failed = [one for one in run.unacknowledged if _kind(one) not in told]
+    failed = [one for one in run.unacknowledged if _kind(one) not in told and not _closed_when_idle(one)]
     if not failed:
         return
     kinds = Counter(one.judgement.breaches[0].requirement for one in failed)
@@ -39,6 +39,11 @@ def steady(case: Case) -> None:
     message = f"{len(failed)} of {run.summary.sent} valid callbacks failed, and others like them did not"
     hint = f"{hint_for(failed[0], run.settings, every=False)} {_HINT}".strip()
     case.blame(failed[0], message, breach, hint=hint)
+
+
+def _closed_when_idle(exchange: Exchange) -> bool:
+    """Whether a server ended an idle connection by 408 (RFC 9110, 15.5.9), and the callback came too late for it."""
+    return exchange.status == 408 and exchange.reused
 
 
 def _kind(exchange: Exchange) -> str:

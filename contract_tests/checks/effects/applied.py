@@ -7,14 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.effects import deliver
-from roomhook.contract_tests.harness.records.ledger import WatchedLeave, entered_ms
+from roomhook.contract_tests.harness.records.ledger import WatchedLeave, entered_ms, near_twin
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.transport.probe import SetupError
@@ -151,13 +151,14 @@ def _listed(case: Case, leave: WatchedLeave) -> set[str]:
 
 def _confirmed(case: Case, suspects: Sequence[WatchedLeave]) -> Iterator[tuple[WatchedLeave, _Missing]]:
     """What goes wrong when *suspects* are repeated alone, or what went wrong for good the first time."""
-    repeated = [(leave, _repeated(case, leave)) for leave in suspects[:_MOST_REPEATED]]
+    copies = [(leave, _of_new_people(case, leave)) for leave in suspects[:_MOST_REPEATED]]
+    repeated = [(leave, copy, _repeated(case, copy)) for leave, copy in copies]
     until = time.monotonic() + case.run.settings.settle_s
-    for leave, again in repeated:
+    for leave, copy, again in repeated:
         missing = again if isinstance(again, _Missing) else None
         if isinstance(again, _Again):
-            members = case.settled(again.room, set(leave.staying), until=until)
-            missing = None if _is_as_due(leave, members) else _missing(leave, again.room, members, again.exchange)
+            members = case.settled(again.room, set(copy.staying), until=until)
+            missing = None if _is_as_due(copy, members) else _missing(copy, again.room, members, again.exchange)
         if missing is None and not case.judge(load_register()["effect.parallel-leaves"]).findings:
             missing = _once(case, leave)  # else it was lost to another leave at the same moment
         if missing is not None:
@@ -170,6 +171,24 @@ class _Again:
 
     room: str
     exchange: Exchange
+
+
+def _of_new_people(case: Case, leave: WatchedLeave) -> WatchedLeave:
+    """*leave* with people who are in no other room, since a person may be in one room at a time.
+
+    Accounts that the case has chosen stay as they are.
+    """
+    bystander = case.account()
+    if not all(_USUAL.fullmatch(one) for one in leave.leaving):
+        return replace(leave, staying=(leave.staying[0], bystander))
+    new = {one: case.account() for one in leave.leaving}
+    fields = dict(leave.draft.fields)
+    fields["MemberList_Account"] = [new.get(one, one) for one in fields.get("MemberList_Account", leave.leaving)]
+    if fields.get("Operator_Account") in new:
+        fields["Operator_Account"] = new[fields["Operator_Account"]]
+    people = tuple(new.values())
+    staying = (near_twin(people[0], people), bystander)
+    return replace(leave, draft=replace(leave.draft, fields=fields), leaving=people, staying=staying)
 
 
 def _repeated(case: Case, leave: WatchedLeave) -> _Again | _Missing | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from string import digits
 from typing import Any, Final
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder
@@ -16,6 +17,7 @@ __all__ = ["SHARED_BY", "EffectLedger", "WatchedLeave", "entered_ms", "is_plain"
 
 SHARED_BY: Final = 8
 """How many leaves share a room."""
+_TWIN_ENDS: Final = "qrstvwxyzk"
 _LONGEST_ACCOUNT: Final = 32
 _ENTERED_BEFORE_MS: Final = 1000
 """How long before a leave with an EventTime of its own its members have entered."""
@@ -116,10 +118,12 @@ def near_twin(account: str, others: Sequence[str] = ()) -> str:
     """An account that differs from *account* as little as can be and lawfully means somebody else."""
     last = account[-1]
     if account.isdigit():
-        ends = [digit for digit in "0123456789" if abs(int(digit) - int(last)) == 1]
-        candidates = [account[:-1] + end for end in ends]
+        endings = [digit for digit in "0123456789" if abs(int(digit) - int(last)) == 1]
+        candidates = [account[:-1] + end for end in endings]
     else:
-        candidates = [account[:-1] + end for end in "qz7" if end != last.lower()]
+        # An end of its own for each digit, so that consecutive accounts have different twins.
+        endings = f"{_TWIN_ENDS[int(last)]}qz7" if last in digits else "qz7"
+        candidates = [account[:-1] + end for end in endings if end != last.lower()]
         if len(account.encode()) < _LONGEST_ACCOUNT and account.isascii() and len(account) % 2:
             candidates.insert(0, f"{account}x")
     return next(one for one in candidates if one not in others)
