@@ -135,10 +135,10 @@ class _Zipped(ReferenceBackend):
 
 @breaks("ack.margin")
 class _OneQueryEach(ReferenceBackend):
-    """Looks up every member beyond the first with a query of its own, 60 ms each."""
+    """Looks up each of the first twenty members with a query of its own, 60 ms each."""
 
     async def apply(self, event: MemberEvent) -> None:
-        for _ in event.member_list_account[1:]:
+        for _ in event.member_list_account[1:20]:
             await asyncio.sleep(0.06)
         await super().apply(event)
 

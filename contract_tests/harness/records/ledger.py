@@ -118,7 +118,7 @@ def near_twin(account: str, others: Sequence[str] = ()) -> str:
     """An account that differs from *account* as little as can be and lawfully means somebody else."""
     last = account[-1]
     if account.isdigit():
-        endings = [digit for digit in "0123456789" if abs(int(digit) - int(last)) == 1]
+        endings = "".join(digit for digit in digits if abs(int(digit) - int(last)) == 1)
         candidates = [account[:-1] + end for end in endings]
     else:
         # An end of its own for each digit, so that consecutive accounts have different twins.

@@ -109,7 +109,7 @@ def test_a_target_that_bad_input_kills_and_that_is_restarted_is_not_alive_either
     variant = GoesAway(lambda callback: callback.body == b"null", back_after_s=0.4)
     finished = against(variant, only=("ack", "bad.null", "bad.alive"))
     assert failed(finished) == {"bad.alive"}
-    assert variant.restarts == 2
+    assert variant.restarts >= 2
     assert message(finished, "bad.alive") == "the target was gone for a while after the body null"
 
 
