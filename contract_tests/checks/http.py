@@ -107,7 +107,7 @@ def judge_together(case: Case, make: Callable[[], Sequence[CallbackRequest]], wh
         if any(one.status == HTTPStatus.TOO_MANY_REQUESTS for one in worst):
             case.run.pause(_RATE_WINDOW_S)
     for exchange in exchanges:
-        case.run.count_valid(exchange)
+        case.run.count_valid(exchange, in_crowd=True)
     if worst:
         _unless_flaky(case, worst[0])
         case.blame_unacknowledged(

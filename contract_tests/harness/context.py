@@ -168,11 +168,14 @@ class RunContext:
             self.ledger.observe(exchange)
         self.observations.look_at(exchange)
 
-    def count_valid(self, exchange: Exchange) -> None:
-        """Count a valid callback into the two axes of the summary."""
+    def count_valid(self, exchange: Exchange, *, in_crowd: bool = False) -> None:
+        """Count a valid callback into the two axes of the summary.
+
+        One that is late *in_crowd*, beside many others at once, is the subject of the crowd's own requirements.
+        """
         with self._lock:
             self.summary.count_valid(exchange)
-            if not exchange.acknowledged:
+            if not exchange.acknowledged and not (in_crowd and exchange.late):
                 self.unacknowledged.append(exchange)
 
     def lose(self, exchange: Exchange, why: str) -> None:
