@@ -44,6 +44,7 @@ def open_run(run: RunContext, judge: Judge) -> Sequence[Finding]:
             run.ids.short_rooms = True
             run.ids.short_rooms = case.send(CallbackDraft()).acknowledged
             if run.ids.short_rooms:
+                run.unacknowledged.clear()  # they were refused for their RoomIds
                 case = Case(run, load_register()["ack.ok"], judge)
         if not case.findings:
             run.line.latency_ms = statistics.median(case.acknowledges(CallbackDraft()).elapsed_ms for _ in range(3))

@@ -131,7 +131,6 @@ class SuiteRun:
     def open(self) -> None:
         """Reach the target and send the baseline, on which everything else depends."""
         self._baseline = open_run(self.context, self.judge)
-        self.context.unacknowledged.clear()  # refusals that taught us which RoomIds the target takes
         probed = self.context.access.probe is not None and not self.settings.members and not self._baseline
         if probed and any(one.group == "effect" for one in self.wanted()):
             self._prepare_effects()

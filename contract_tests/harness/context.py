@@ -166,6 +166,7 @@ class RunContext:
             self.trail.acknowledged(exchange.elapsed_ms)
         if self.ledger is not None:
             self.ledger.observe(exchange)
+        self.flaky.look_at(exchange)
         self.observations.look_at(exchange)
 
     def count_valid(self, exchange: Exchange, *, in_crowd: bool = False) -> None:

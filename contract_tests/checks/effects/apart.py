@@ -185,6 +185,8 @@ def rooms_apart(case: Case) -> None:
             part()
         except NotJudgedError as error:  # the probe may not be able to ask for such a room
             unjudged.append(error)
+    if unjudged:
+        case.settled(case.room(), set())  # raises if the probe does not answer for an ordinary room either
     if parts and len(unjudged) == len(parts):
         raise unjudged[0]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -81,21 +83,33 @@ class Observations:
 class FlakyAnswers:
     """Valid callbacks that failed once and not again: ``seen`` holds what is worth a finding.
 
-    What failed while other cases ran beside is in ``in_company``: it proves nothing if the target can't bear company.
+    What failed while another case ran beside it is in ``in_company``: it proves nothing if the target cannot handle
+    several callbacks at once. ``clock`` gives s on a monotonic clock.
     """
 
     seen: list[Exchange] = field(default_factory=list)
     in_company: list[Exchange] = field(default_factory=list)
     _lost_connection: Exchange | None = None
+    clock: Callable[[], float] = time.monotonic
+    _beside: list[Exchange] = field(default_factory=list)
     _company: int = 0
+    _company_ended: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look_at(self, exchange: Exchange) -> None:
+        """Note whether *exchange*, which has just ended, failed in company: its repeat may well be alone."""
+        if exchange.acknowledged:
+            return
+        with self._lock:
+            if self._company or self.clock() - exchange.elapsed_ms / 1000 <= self._company_ended:
+                self._beside.append(exchange)
 
     def add(self, exchange: Exchange) -> None:
         """Keep *exchange*; a lone loss or delay proves nothing."""
         lost = exchange.answer is None and exchange.outcome is not DeliveryOutcome.INCOMPLETE
         with self._lock:
             if not exchange.late and not (lost and self._lost_connection is None):
-                (self.in_company if self._company else self.seen).append(exchange)
+                (self.in_company if any(one is exchange for one in self._beside) else self.seen).append(exchange)
             if lost:
                 self._lost_connection = exchange
 
@@ -109,6 +123,7 @@ class FlakyAnswers:
         finally:
             with self._lock:
                 self._company -= 1
+                self._company_ended = self.clock()
 
     def __bool__(self) -> bool:
         """Whether anything has failed once and not again."""
