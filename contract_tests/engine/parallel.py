@@ -42,12 +42,15 @@ Trial = Callable[[Requirement], CaseJudged | None]
 """Judges a requirement in company: gives its verdict if it passes, and None if it must be judged alone."""
 
 
-def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> None:
-    """Let those of *requirements* that wait on purpose do so in threads of their own, beside all the others."""
+def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> list[Thread]:
+    """Let those of *requirements* that wait on purpose do so beside all the others; the threads in which they do."""
+    threads: list[Thread] = []
     waiting = [one for one in requirements if one.id in _WAITING]
     if _may_share(run) and run.settings.deadline_ms >= _PATIENT_MS and len(waiting) < len(requirements):
-        for one in waiting:
-            Thread(target=trial, args=(one,), name=f"roomhook-{one.id}", daemon=True).start()
+        threads = [Thread(target=trial, args=(one,), name=f"roomhook-{one.id}", daemon=True) for one in waiting]
+        for thread in threads:
+            thread.start()
+    return threads
 
 
 def judged_in_lanes(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:

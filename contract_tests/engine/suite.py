@@ -53,6 +53,7 @@ _DEFERRED: Final = (
 """Judged last: what could weigh on the cases after it, and what sums up all the answers."""
 
 
+_ALONE_WITHIN_S: Final = 5.0
 _WATCHED: Final = frozenset({"effect.applied", "effect.applied.variants", "effect.burst"})
 """What needs all valid leaves of the run to be watched."""
 
@@ -87,6 +88,8 @@ class SuiteRun:
         self.context.findings = lambda: [one for judged in list(self._judged.values()) for one in judged.findings]
         self._company = threading.local()
         """Whether this thread's cases run beside others."""
+        self._waiting: list[threading.Thread] = []
+        """Where cases that wait on purpose do so."""
 
     @property
     def summary(self) -> Summary:
@@ -135,7 +138,7 @@ class SuiteRun:
         if probed and any(one.group == "effect" for one in self.wanted()):
             self._prepare_effects()
         if not self._baseline and self.summary.outcome is not RunOutcome.UNREACHABLE:
-            start_waiting(self.context, self._trial, self.wanted())
+            self._waiting = start_waiting(self.context, self._trial, self.wanted())
 
     def _prepare_effects(self) -> None:
         """Watch the effects of all valid leaves, if that is asked for and if leaves have effects at all."""
@@ -179,7 +182,18 @@ class SuiteRun:
             reason = "no check covers it in this version"
         if reason:
             return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason)
-        return self._run_case(requirement, checks[requirement.id])
+        beside = any(thread.is_alive() for thread in self._waiting)
+        judged = self._run_case(requirement, checks[requirement.id])
+        if judged.findings and beside and not getattr(self._company, "kept", False) and not self.context.lost:
+            self._wait_to_be_alone()
+            judged = self._run_case(requirement, checks[requirement.id])
+        return judged
+
+    def _wait_to_be_alone(self) -> None:
+        """Wait until the cases beside are over: a neighbour may be at fault for what failed."""
+        end = time.monotonic() + _ALONE_WITHIN_S
+        for thread in self._waiting:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _run_case(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
         case = Case(self.context, requirement, self.judge)

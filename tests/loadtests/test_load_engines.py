@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 import pytest
 from counting_target import counting_target
+from gevent.event import Event
 from locust_runs import locust
 from scripted_server import OK_ANSWER, OK_BODY, Peer, scripted
 
@@ -213,14 +214,17 @@ class TestCarriers:
         carriers = GracefulRequests()
         ended: list[int] = []
 
+        answered = Event()
+
         def request() -> None:
-            gevent.sleep(0.02)
+            answered.wait()
             ended.append(1)
 
         users = [gevent.spawn(carriers.carry, request) for _ in range(3)]
         gevent.sleep(0.005)
         gevent.killall(users)
         assert (carriers.under_way, ended) == (3, [])
+        answered.set()
         carriers.carry(request)
         assert (carriers.under_way, ended) == (0, [1] * 4)
 
