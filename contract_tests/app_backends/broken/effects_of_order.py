@@ -69,15 +69,16 @@ class _Seconds(ReferenceBackend):
 
 @breaks("effect.same-time")
 class _TimeIsTheKey(ReferenceBackend):
-    """Takes EventTime for the key of a leave, and a second leave with the same for a repeat."""
+    """Takes RoomId and EventTime for the key of a leave, and a second leave with the same for a repeat."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.times: set[int] = set()
+        self.times: set[tuple[str, int]] = set()
 
     def leave(self, event: MemberEvent) -> None:
-        if event.event_time not in self.times:
-            self.times.add(event.event_time)
+        key = event.room_id, event.event_time
+        if key not in self.times:
+            self.times.add(key)
             super().leave(event)
 
 
