@@ -7,9 +7,12 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
 
 __all__ = ["COOKIE", "GuardRules", "HttpGuard", "cookie_value", "is_loopback_name"]
 
@@ -63,7 +66,7 @@ class GuardRules:
 
 
 class HttpGuard:
-    """ASGI middleware that answers requests against the *rules* itself."""
+    """ASGI middleware that answers requests against the *rules* itself, and ends those whose sender is gone."""
 
     def __init__(self, app: _App, rules: GuardRules) -> None:
         self._app = app
@@ -81,7 +84,8 @@ class HttpGuard:
         except ValueError:  # a Host or Origin that can't be parsed
             refused = 403, "the Host or Origin is malformed"
         if refused is None:
-            await self._app(scope, receive, send)
+            with suppress(ClientDisconnect):  # nobody reads an answer
+                await self._app(scope, receive, send)
             return
         status, reason = refused
         fields = [(b"content-type", b"application/json"), (b"connection", b"close")]
