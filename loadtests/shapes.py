@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from locust import LoadTestShape
 
 from roomhook.loadtests import hooks  # noqa: F401  # pyright: ignore[reportUnusedImport]  # connects us to locust
-from roomhook.loadtests.results.thresholds import judged, rate_of
+from roomhook.loadtests.results.thresholds import check_thresholds, rate_of
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.session.shape_selection import register_shape
 
@@ -148,7 +148,7 @@ class Staircase(_Shape):
         """Did the step that has just ended keep to all thresholds?"""
         session = self.session
         figures = session.drain_stats()
-        session.run.verdicts = judged(session.thresholds, figures)
+        session.run.verdicts = check_thresholds(session.thresholds, figures)
         rate, broken = rate_of(figures), [one for one in session.run.verdicts if one.broken]
         if broken:
             last = "none" if self._good is None else f"{self._good:,.0f}/s"

@@ -17,8 +17,8 @@ from locust.contrib.fasthttp import FastResponse
 from locust.exception import CatchResponseError
 
 from roomhook.loadtests import shapes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # registers --shape
-from roomhook.loadtests.http_clients.answer_socket import BoundedClients, bound_session, reading
-from roomhook.loadtests.results.stats import failure_text
+from roomhook.loadtests.http_clients.answer_socket import BoundedClients, bound_session, reading_answer
+from roomhook.loadtests.results.stats import failure_line
 from roomhook.loadtests.session.session import LoadSession, session_of
 from roomhook.loadtests.workload.callback_stream import stamped
 from roomhook.simulator.protocol.callback_request import CallbackRequest
@@ -73,7 +73,7 @@ class _Caller:
         name = event.check_out
         callback = session.target.callback(event, int(now))
         begun = time.perf_counter()
-        with reading(session.settings.deadline_s) as answer:
+        with reading_answer(session.settings.deadline_s) as answer:
             try:
                 response = self._post(callback, name, session.settings.deadline_s, options)
             except Exception as failure:
@@ -97,7 +97,7 @@ class _Caller:
                 size=len(result.body),
             )
             if missed:
-                response.failure(CatchResponseError(failure_text(outcome, missed, result.status)))
+                response.failure(CatchResponseError(failure_line(outcome, missed, result.status)))
             else:
                 response.success()
 

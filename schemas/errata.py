@@ -12,9 +12,9 @@ from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import FOLDER
 from roomhook.suggestions import did_you_mean
 
-__all__ = ["Errata", "Erratum", "Kind", "Statement", "Touches", "load", "select"]
+__all__ = ["Errata", "Erratum", "ErratumKind", "Statement", "Touches", "load", "select"]
 
-Kind = Literal["contradiction", "unknown", "slip"]
+ErratumKind = Literal["contradiction", "unknown", "slip"]
 """Pages disagree, no page says, or a page errs on its face."""
 
 
@@ -37,7 +37,7 @@ class Erratum(msgspec.Struct, frozen=True):
 
     id: str
     title: str
-    kind: Kind
+    kind: ErratumKind
     area: str
     protocol: tuple[str, ...]
     statements: tuple[Statement, ...]

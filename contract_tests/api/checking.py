@@ -12,7 +12,7 @@ from roomhook.contract_tests.model.known_failures import KnownFailure
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunEvent, RunFinished, RunStarted
 from roomhook.contract_tests.reports.run_report import RunReport, report_of
-from roomhook.contract_tests.transport.probe import Enter, Probe
+from roomhook.contract_tests.transport.probe import EnterMembers, Probe
 
 __all__ = ["CheckOptions", "check"]
 
@@ -52,7 +52,7 @@ def check(
     path: str = "/",
     interface: str = "auto",
     probe: str | Probe | None = None,
-    enter: Enter | None = None,
+    enter: EnterMembers | None = None,
     on_event: Callable[[RunEvent], object] | None = None,
     **options: Unpack[CheckOptions],
 ) -> RunReport:

@@ -33,7 +33,7 @@ from roomhook.contract_tests.model.verdicts import (
     apply_known_failures,
     group_findings,
 )
-from roomhook.contract_tests.transport.probe import Enter, Probe
+from roomhook.contract_tests.transport.probe import EnterMembers, Probe
 from roomhook.simulator.protocol.response_check import ACK_MUST
 
 __all__ = ["SuiteRun", "run_suite"]
@@ -74,7 +74,7 @@ class SuiteRun:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
-        enter: Enter | None = None,
+        enter: EnterMembers | None = None,
         on_exchange: Callable[[Exchange], object] = lambda _: None,
     ) -> None:
         self.settings = settings

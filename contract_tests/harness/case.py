@@ -16,7 +16,7 @@ from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level, Requirement, load_register
 from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Verdict
-from roomhook.contract_tests.transport.client import Connection
+from roomhook.contract_tests.transport.client import KeptConnection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.response_check import Violation, check_response
 
@@ -70,14 +70,8 @@ class Case:
         self, draft: CallbackDraft | None = None, *, room: str | None = None, note: str = ""
     ) -> CallbackRequest:
         """As ``prepare``, for a valid leave (the baseline, if none is given), whose effect is watched."""
-        return room_setup.prepare_watched(
-            self.run,
-            self._builder,
-            draft or self.leave(),
-            room=room,
-            requirement=self.requirement.id,
-            what=note,
-        )
+        draft, requirement = draft or self.leave(), self.requirement.id
+        return room_setup.prepare_watched(self.run, self._builder, draft, room=room, requirement=requirement, what=note)
 
     # Sending
 
@@ -85,7 +79,7 @@ class Case:
         self,
         what: CallbackDraft | CallbackRequest,
         *,
-        connection: Connection | None = None,
+        connection: KeptConnection | None = None,
         patience_ms: float | None = None,
         room: str | None = None,
     ) -> Exchange:
@@ -94,7 +88,7 @@ class Case:
         return self.run.send(callback, connection=connection, patience_ms=patience_ms)
 
     def send_valid(
-        self, what: CallbackDraft | CallbackRequest, *, connection: Connection | None = None, note: str = ""
+        self, what: CallbackDraft | CallbackRequest, *, connection: KeptConnection | None = None, note: str = ""
     ) -> Exchange:
         """As ``send``, for a callback that counts into the summary of valid ones, and whose effect is watched."""
         callback = self.prepare_valid(what, note=note) if isinstance(what, CallbackDraft) else what
@@ -146,9 +140,11 @@ class Case:
         if judged.findings and judged.verdict is not Verdict.INFO:
             raise NotJudgedError(f"{requirement} comes first")
 
-    def acknowledges(self, draft: CallbackDraft, *, connection: Connection | None = None, note: str = "") -> Exchange:
+    def acknowledges(
+        self, draft: CallbackDraft, *, connection: KeptConnection | None = None, note: str = ""
+    ) -> Exchange:
         """A valid callback must be acknowledged; what fails once only is blamed on the answer, not on this case."""
-        self._refuse_strangers(draft)
+        room_setup.refuse_strangers(self.run.settings, draft)
         exchange = self.send_valid(draft, connection=connection, note=note)
         if exchange.acknowledged:
             self._watch_margin(draft, exchange)
@@ -248,15 +244,6 @@ class Case:
         """Add a finding that no exchange shows."""
         self.blame(None, message, Violation("", expected, actual))
 
-    def _refuse_strangers(self, draft: CallbackDraft) -> None:
-        """With --room or --member, the target knows only these: another room or member would prove nothing."""
-        settings = self.run.settings
-        if settings.room and "RoomId" in draft.fields and not settings.enter_first:
-            raise NotJudgedError("--room fixes the room, and this needs one of its own")
-        listed = draft.fields.get("MemberList_Account", ())
-        if settings.members and not settings.enter_first and not set(listed) <= set(settings.members):
-            raise NotJudgedError("--member fixes the members, and this needs others")
-
     def _watch_margin(self, draft: CallbackDraft, exchange: Exchange) -> None:
         """Note an answer that took over half the deadline, if it does so three times alone."""
         margin_ms = self.run.settings.deadline_ms / 2
@@ -265,12 +252,8 @@ class Case:
         for _ in range(2):
             if self.send_valid(draft).elapsed_ms <= margin_ms:
                 return
-        seen = Observation(
-            "an answer takes over half the deadline",
-            f"within {margin_ms:g} ms",
-            f"{exchange.elapsed_ms:.0f} ms",
-            exchange,
-        )
+        within, took = f"within {margin_ms:g} ms", f"{exchange.elapsed_ms:.0f} ms"
+        seen = Observation("an answer takes over half the deadline", within, took, exchange)
         self.run.observations.add("ack.margin", seen)
 
     def _patiently(self, draft: CallbackDraft, *, watched: str = "") -> Exchange:

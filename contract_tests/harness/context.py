@@ -15,10 +15,10 @@ from roomhook.contract_tests.harness.records.trail import Trail
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import Finding, Summary
-from roomhook.contract_tests.transport.client import Connection
+from roomhook.contract_tests.transport.client import KeptConnection
 from roomhook.contract_tests.transport.concurrent import send_by_threads, send_together
 from roomhook.contract_tests.transport.patient_client import PatientClient
-from roomhook.contract_tests.transport.probe import Enter, Probe, RoomAccess
+from roomhook.contract_tests.transport.probe import EnterMembers, Probe, RoomAccess
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 
@@ -60,7 +60,7 @@ class RunContext:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
         probe: Probe | None = None,
-        enter: Enter | None = None,
+        enter: EnterMembers | None = None,
         on_exchange: Callable[[Exchange], object] = lambda _: None,
     ) -> None:
         self.settings = settings
@@ -132,7 +132,7 @@ class RunContext:
     # Sending
 
     def send(
-        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: KeptConnection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send *callback* and look at its answer; raises ``TargetLostError`` when nothing more can be judged."""
         if self.loss:

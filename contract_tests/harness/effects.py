@@ -16,7 +16,7 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation
 
-__all__ = ["MOST_REPEATED", "Enter", "Episode", "Leave", "act", "blame_state", "deliver", "leave_draft", "play"]
+__all__ = ["MOST_REPEATED", "Enter", "Episode", "Leave", "blame_state", "deliver", "leave_draft", "play", "send_event"]
 
 
 MOST_REPEATED: Final = 4
@@ -87,7 +87,7 @@ def leave_draft(case: Case, room: str, accounts: Sequence[str], **fields: Any) -
     )
 
 
-def act(case: Case, room: str, event: Enter | Leave, people: dict[str, str], began_ms: int) -> Exchange | None:
+def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, str], began_ms: int) -> Exchange | None:
     """Let *event* happen in *room*; *people* gives the account behind each name. Gives the exchange of a leave."""
     accounts = [people[one] for one in event.who]
     at = began_ms + event.at
@@ -110,7 +110,7 @@ def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_m
     began = case.run.ids.next_event_time() - ago_ms if began_ms is None else began_ms
     for number, (episode, people) in enumerate(zip(episodes, parts, strict=True)):
         for event in episode.events:
-            act(case, room, event, people, began + _APART_MS * number)
+            send_event(case, room, event, people, began + _APART_MS * number)
     expected = {people[one] for episode, people in zip(episodes, parts, strict=True) for one in episode.inside}
     members = case.settled(room, expected, quick=True)
     wrong = [
@@ -131,7 +131,7 @@ def _play_alone(case: Case, episodes: Sequence[Episode], began_ms: int) -> None:
             continue
         shown: Exchange | None = None
         for event in episode.events:
-            shown = act(case, room, event, people, began_ms) or shown
+            shown = send_event(case, room, event, people, began_ms) or shown
         played.append((episode, room, shown, {bystander, *(people[one] for one in episode.inside)}))
     until = time.monotonic() + case.run.settings.settle_s
     for episode, room, shown, expected in played:

@@ -20,11 +20,21 @@ from roomhook.contract_tests.harness.records.ledger import (
     watched,
 )
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 
-__all__ = ["NotEnteredError", "bring_in", "populated_room", "prepare", "prepare_watched", "settled", "try_lists"]
+__all__ = [
+    "NotEnteredError",
+    "bring_in",
+    "populated_room",
+    "prepare",
+    "prepare_watched",
+    "refuse_strangers",
+    "settled",
+    "try_lists",
+]
 
 
 class NotEnteredError(Exception):
@@ -33,6 +43,18 @@ class NotEnteredError(Exception):
     def __init__(self, text: str, members: set[str]) -> None:
         super().__init__(text)
         self.members = members
+
+
+def refuse_strangers(settings: Settings, draft: CallbackDraft) -> None:
+    """With --room or --member, the target knows only these: another room or member would prove nothing.
+
+    Raises ``NotJudgedError`` if *draft* needs another one.
+    """
+    if settings.room and "RoomId" in draft.fields and not settings.enter_first:
+        raise NotJudgedError("--room fixes the room, and this needs one of its own")
+    listed = draft.fields.get("MemberList_Account", ())
+    if settings.members and not settings.enter_first and not set(listed) <= set(settings.members):
+        raise NotJudgedError("--member fixes the members, and this needs others")
 
 
 def bring_in(

@@ -37,7 +37,7 @@ from roomhook.simulator.protocol.response_check import (
 from roomhook.simulator.util.defaults import LARGEST_ANSWER
 from roomhook.simulator.util.tls import client_context
 
-__all__ = ["Client", "Connection", "FinalResponse", "uncompressed", "user_agent"]
+__all__ = ["Client", "FinalResponse", "KeptConnection", "uncompressed", "user_agent"]
 
 _PIECE: Final = 65536
 """Bytes that are read at once."""
@@ -82,12 +82,12 @@ class Client:
         finally:
             connection.hang_up()
 
-    def connection(self) -> Connection:
+    def connection(self) -> KeptConnection:
         """A connection that is kept open between callbacks for as long as the target keeps it."""
-        return Connection(self)
+        return KeptConnection(self)
 
 
-class Connection:
+class KeptConnection:
     """One keep-alive connection; a closed one is opened again, which ``Exchange.reused`` tells."""
 
     def __init__(self, client: Client) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.client import Client, Connection
+from roomhook.contract_tests.transport.client import Client, KeptConnection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
@@ -24,6 +25,15 @@ _BACK_OFF_S: Final = 1.0
 _MOST_BACK_OFFS: Final = 10
 _SHORTEST_GAP_S: Final = 0.005
 _LONGEST_GAP_S: Final = 0.1
+
+
+@dataclass
+class _RateLimit:
+    """The rate that a target allows, as learned from its 429s: ``gap_s`` between callbacks, the next at ``next_at``."""
+
+    back_offs: int = 0
+    gap_s: float = 0.0
+    next_at: float = 0.0
 
 
 class PatientClient:
@@ -59,12 +69,10 @@ class PatientClient:
         self._clock = clock
         self._lock = threading.Lock()
         self._hangs: list[float] = []
-        self._back_offs = 0
-        self._gap_s = 0.0
-        self._next_at = 0.0
+        self._rate = _RateLimit()
 
     def send(
-        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: KeptConnection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send *callback*, again where that is due, and return the last exchange; it may break the line."""
         exchange = self.attempt(callback, connection=connection, patience_ms=patience_ms)
@@ -76,7 +84,7 @@ class PatientClient:
         return exchange
 
     def attempt(
-        self, callback: CallbackRequest, *, connection: Connection | None = None, patience_ms: float | None = None
+        self, callback: CallbackRequest, *, connection: KeptConnection | None = None, patience_ms: float | None = None
     ) -> Exchange:
         """Send *callback* once."""
         self._wait_for_turn()
@@ -115,8 +123,8 @@ class PatientClient:
         """Keep callbacks as far apart as a target wants that limits the rate."""
         with self._lock:
             now = time.monotonic()
-            wait_s = max(0.0, self._next_at - now)
-            self._next_at = now + wait_s + self._gap_s
+            wait_s = max(0.0, self._rate.next_at - now)
+            self._rate.next_at = now + wait_s + self._rate.gap_s
         self.pause(wait_s)
 
     def _after_comeback(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
@@ -134,10 +142,10 @@ class PatientClient:
 
     def _more_slowly(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The answer of a target that limits the rate: nothing promises that it gets hundreds of callbacks a second."""
-        while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._back_offs < _MOST_BACK_OFFS:
+        while exchange.status == HTTPStatus.TOO_MANY_REQUESTS and self._rate.back_offs < _MOST_BACK_OFFS:
             with self._lock:
-                self._back_offs += 1
-                self._gap_s = min(max(2 * self._gap_s, _SHORTEST_GAP_S), _LONGEST_GAP_S)
+                self._rate.back_offs += 1
+                self._rate.gap_s = min(max(2 * self._rate.gap_s, _SHORTEST_GAP_S), _LONGEST_GAP_S)
             self.pause(_BACK_OFF_S)
             exchange = self.attempt(callback)
         return exchange

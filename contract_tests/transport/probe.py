@@ -21,7 +21,7 @@ from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.util.tls import client_context
 
 __all__ = [
-    "Enter",
+    "EnterMembers",
     "Listing",
     "Probe",
     "RoomAccess",
@@ -35,7 +35,7 @@ __all__ = [
 Probe = Callable[[str], set[str]]
 """RoomId to the accounts that are in the room; raises ``SetupError`` if it can't tell."""
 
-Enter = Callable[[str, Sequence[str]], None]
+EnterMembers = Callable[[str, Sequence[str]], None]
 """Brings accounts into a room."""
 
 _TIMEOUT_S: Final = 10
@@ -62,7 +62,7 @@ class RoomAccess:
     """How a run looks into rooms and brings people in; ``failure`` says that the user's set-up does not work."""
 
     probe: Probe | None = None
-    enter: Enter | None = None
+    enter: EnterMembers | None = None
     failure: str = ""
     proven: bool = False
     """Whether people have been brought in, and listed, before."""
@@ -74,7 +74,7 @@ class RoomAccess:
     """How many rooms may be looked into at a time: a function of the user's need not be safe for threads."""
 
     @classmethod
-    def of(cls, settings: Settings, *, probe: Probe | None = None, enter: Enter | None = None) -> RoomAccess:
+    def of(cls, settings: Settings, *, probe: Probe | None = None, enter: EnterMembers | None = None) -> RoomAccess:
         """As *settings* say, unless *probe* or *enter* is given."""
         command = settings.enter_command
         entering = enter or (command_enter(command) if command else None)
@@ -153,7 +153,7 @@ def command_probe(command: str, *, pointer: str = "") -> Probe:
     return members
 
 
-def command_enter(command: str) -> Enter:
+def command_enter(command: str) -> EnterMembers:
     """Run *command* once for each account, with ``{RoomId}`` and ``{Account}`` (quoted) in it."""
     if _PLACE not in command or "{Account}" not in command:
         raise ConfigurationError(f"--enter-command {command!r} lacks {_PLACE} or {{Account}}")

@@ -22,14 +22,14 @@ from roomhook.loadtests.http_clients.answer_reader import AnswerReader
 from roomhook.simulator.transport.result_cache import ResultCache
 from roomhook.simulator.util.defaults import DEADLINE_MS
 
-__all__ = ["BoundedClients", "bound_session", "reading"]
+__all__ = ["BoundedClients", "bound_session", "reading_answer"]
 
 _results: Final = ResultCache(DEADLINE_MS)
 """What answers come to; depends on their bytes only, and is bounded."""
 
 
 @contextmanager
-def reading(deadline_s: float) -> Iterator[AnswerReader]:
+def reading_answer(deadline_s: float) -> Iterator[AnswerReader]:
     """The reader of the next answer to a request of this greenlet, which has *deadline_s* from now."""
     greenlet: Any = gevent.getcurrent()
     reader = AnswerReader(_results, time.monotonic() + deadline_s, time.monotonic, gevent.sleep)
@@ -45,7 +45,7 @@ def _current() -> AnswerReader | None:
 
 
 class _AnswerSocket:
-    """A connected socket. Outside ``reading``, it is the *plain* one."""
+    """A connected socket. Outside ``reading_answer``, it is the *plain* one."""
 
     __slots__ = ("_plain", "_reader", "_unread", "fileno", "sendall")
 

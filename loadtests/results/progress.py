@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["HEADERS", "INTERRUPTED", "PROGRESS_FD", "Progress"]
+__all__ = ["HEADERS", "INTERRUPTED", "PROGRESS_FD", "LoadProgress"]
 
 PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
-"""The environment variable with a file descriptor for lines of JSON: a ``Progress`` each second; the last one has
+"""The environment variable with a file descriptor for lines of JSON: a ``LoadProgress`` each second; the last one has
 the table."""
 
 HEADERS: Final = "ROOMHOOK_LOAD_HEADERS"
@@ -19,7 +19,7 @@ INTERRUPTED: Final = 130
 """The exit code of a test that Ctrl-C has ended."""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How it goes: ``asked`` and ``rate`` are callbacks/s, asked None in the closed loop; ``table`` is the last word.
 
     ``connections`` is what may be in flight at once; ``outcomes`` and ``requirements`` count as in ``Figures``.

@@ -10,10 +10,10 @@ from typing import Any, Self
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["LoadStats", "Series", "failure_text"]
+__all__ = ["LoadStats", "Series", "failure_line"]
 
 
-def failure_text(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> str:
+def failure_line(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> str:
     """What stands in the table of failures: the ids of the requirements, and what happened, in few different texts."""
     if outcome is DeliveryOutcome.HTTP_STATUS:
         what = f"answered HTTP {status}"
@@ -151,7 +151,7 @@ class LoadStats:
         series.failures += 1
         series.seconds[second][1] += 1
         self.requirements.update(breaches)
-        self.errors[name, failure_text(outcome, breaches, status)] += 1
+        self.errors[name, failure_line(outcome, breaches, status)] += 1
 
     def add(self, other: LoadStats) -> None:
         """Count all that *other* has counted."""

@@ -21,7 +21,7 @@ from roomhook.errors import ConfigurationError
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.simulator.protocol.response_check import ACK_MUST
 
-__all__ = ["Threshold", "ThresholdResult", "judged", "parse_threshold", "rate_of"]
+__all__ = ["Threshold", "ThresholdResult", "check_thresholds", "parse_threshold", "rate_of"]
 
 _FORM: Final = re.compile(
     r"\s*(?P<metric>[a-z][a-z0-9.\-]*)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|%|/s)?\s*"
@@ -87,7 +87,7 @@ def parse_threshold(text: str) -> Threshold:
     return Threshold(text.strip(), metric, match["sign"], limit, unit)
 
 
-def judged(thresholds: Iterable[Threshold], figures: LoadStats) -> tuple[ThresholdResult, ...]:
+def check_thresholds(thresholds: Iterable[Threshold], figures: LoadStats) -> tuple[ThresholdResult, ...]:
     """*thresholds* held against *figures*."""
     return tuple(_judged(one, figures) for one in thresholds)
 

@@ -15,10 +15,10 @@ from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from roomhook.loadtests.results.html_section import insert_section
-from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
+from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, LoadProgress
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.results.summary import LoadSummary, document, junit, table
-from roomhook.loadtests.results.thresholds import judged
+from roomhook.loadtests.results.thresholds import check_thresholds
 from roomhook.loadtests.session.progress_reporter import tell, tell_progress
 from roomhook.loadtests.session.session import LoadSession
 from roomhook.loadtests.workload.settings import LoadSettings
@@ -60,7 +60,7 @@ def conclude(session: LoadSession) -> None:
             _extend_file(session, concluded[-1])
             if descriptor is not None:
                 with suppress(BrokenPipeError):
-                    tell(descriptor, Progress(table=text))
+                    tell(descriptor, LoadProgress(table=text))
 
     events: Any = session.environment.events
     events.quitting.add_listener(quitting)
@@ -72,7 +72,7 @@ def conclude(session: LoadSession) -> None:
 def _conclusion_of(session: LoadSession) -> LoadSummary:
     """What *session* has come to so far."""
     figures = session.total()
-    verdicts = judged(session.thresholds, figures) if session.run.verdicts is None else session.run.verdicts
+    verdicts = check_thresholds(session.thresholds, figures) if session.run.verdicts is None else session.run.verdicts
     code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
     if session.run.interrupted and PROGRESS_FD in os.environ:
         code = INTERRUPTED

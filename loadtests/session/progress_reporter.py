@@ -13,7 +13,7 @@ import gevent
 import msgspec
 from locust.runners import MasterRunner
 
-from roomhook.loadtests.results.progress import Progress
+from roomhook.loadtests.results.progress import LoadProgress
 from roomhook.loadtests.session.session import LoadSession
 
 __all__ = ["tell", "tell_progress"]
@@ -40,18 +40,18 @@ def tell_progress(session: LoadSession, descriptor: int) -> None:
             return
 
 
-def tell(descriptor: int, line: Progress) -> None:
+def tell(descriptor: int, line: LoadProgress) -> None:
     """Write one line; raises ``BrokenPipeError`` if nobody will ever read it."""
     with suppress(BlockingIOError):  # whoever reads is slow, or stopped by Ctrl-Z
         os.write(descriptor, msgspec.json.encode(line) + b"\n")
 
 
-def _progress(session: LoadSession, runner: Any) -> Progress:
+def _progress(session: LoadSession, runner: Any) -> LoadProgress:
     figures, options = session.total(), session.options
     latency = figures.latency
     workers = max(1, runner.worker_count) if isinstance(runner, MasterRunner) else 1
     rate = options.callback_rate
-    return Progress(
+    return LoadProgress(
         elapsed_s=session.elapsed_s,
         users=runner.user_count,
         workers=workers,

@@ -51,11 +51,9 @@ class ActivePhase:
         self.end = _FOREVER if phase.duration is None else start + phase.duration
         self.every = min(phase.every, self.end - start)
         self._curve: DayCurve | None = EVENING if phase.profile is Profile.EVENING else None
-        self._offset = context.offset
+        self._context = context
         self.is_even = self._curve is None
-        self.has_waves = phase.profile in _WAVES
-        self._aftermath = context.heartbeat_ms if phase.profile is Profile.OUTAGE else phase.sweep
-        self._seed, self._stream = context.seed, f"stage/{number}"
+        self._stream = f"stage/{number}"
         self._check()
         self.kick_by = weighted(msgspec.structs.asdict(phase.kick_by), QUANTILES)
         self.visits = draw_visits(phase, RandomStream(context.seed, f"{self._stream}/lots"))
@@ -68,7 +66,7 @@ class ActivePhase:
     def goal(self, room: int, now: int) -> int:
         """How many people should be in the room at *now* (ms)."""
         size = self.size(room)
-        return size if self._curve is None else round(size * self._curve.weight(now + self._offset))
+        return size if self._curve is None else round(size * self._curve.weight(now + self._context.offset))
 
     def capacity(self, room: int) -> int:
         """The maximum number of people in the room."""
@@ -84,12 +82,22 @@ class ActivePhase:
         """How long people stay on average."""
         return self.phase.stay * math.exp(self.phase.stay_sigma**2 / 2)
 
+    @property
+    def has_waves(self) -> bool:
+        """Whether everybody leaves at once, once each period."""
+        return self.phase.profile in _WAVES
+
+    @property
+    def _aftermath(self) -> int:
+        """How long (ms) a wave lasts at most."""
+        return self._context.heartbeat_ms if self.phase.profile is Profile.OUTAGE else self.phase.sweep
+
     def after(self, now: int, wait: float) -> int:
         """When, from *now* on, *wait* ms of the busiest hour have passed; quiet hours count for less."""
         if self._curve is None:
             return now + int(wait)
-        local = now + self._offset
-        return max(now, self._curve.local(self._curve.operational(local) + wait) - self._offset)
+        offset = self._context.offset
+        return max(now, self._curve.local(self._curve.operational(now + offset) + wait) - offset)
 
     def shock(self, period: int, random: RandomStream) -> int:
         """When (ms) the wave begins in the period that begins at *period*: an outage hits all rooms at one moment.
@@ -97,7 +105,7 @@ class ActivePhase:
         By then the rooms are full, and the wave ends within the period.
         """
         if self.phase.profile is Profile.OUTAGE:
-            random = RandomStream(self._seed, f"{self._stream}/{period - self.start}")
+            random = RandomStream(self._context.seed, f"{self._stream}/{period - self.start}")
         return random.between(period + self.phase.fill, period + self.every - self._aftermath)
 
     def in_region(self, client_ip: str, now: int) -> bool:

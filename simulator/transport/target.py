@@ -79,12 +79,8 @@ class Target:
                 ]
         return [self.request(event, request_time) for event in events]
 
-    def request_with(self, event: CallbackEvent, signature: str) -> bytes:
-        """The request that was once signed with *signature* (``&Sign=…&RequestTime=…``, or nothing)."""
-        return self.request_of(self.query_with(event, signature), event.body)
-
     def query_with(self, event: CallbackEvent, signature: str) -> str:
-        """The URL parameters of *event*, from SdkAppid on, with *signature* at their end."""
+        """The URL parameters of *event*, from SdkAppid on, ending with *signature* (``&Sign=…&RequestTime=…``)."""
         address = quote(event.client_ip, safe="")
         return f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
 

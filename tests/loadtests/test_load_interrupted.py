@@ -20,7 +20,7 @@ from locust_runs import ENVIRONMENT, wait_for
 from rich.console import Console
 
 from roomhook.cli.load.live_panel import panel
-from roomhook.loadtests.results.progress import Progress
+from roomhook.loadtests.results.progress import LoadProgress
 
 pytestmark = pytest.mark.long
 
@@ -152,7 +152,7 @@ def test_a_terminal_shows_a_panel(target: CountingTarget, tmp_path: Path) -> Non
 
 def test_the_panel_says_what_is_broken_and_fits_the_terminal() -> None:
     broken = {"ack.json": 1, "ack.status": 2, "ack.close": 3, "ack.deadline": 4, "ack.complete": 5}
-    now = Progress(
+    now = LoadProgress(
         elapsed_s=12.2, users=100, workers=2, connections=1024, asked=200, rate=197.6, requests=1234, noncompliant=15,
         unsent=3, outcomes={"delivered": 1230, "timeout": 4}, requirements=broken, p50_ms=0.42, p99_ms=812.5,
     )  # fmt: skip

@@ -12,9 +12,9 @@ from roomhook.errors import ConfigurationError
 from roomhook.loadtests.fast_sender.rate_schedule import RateSchedule
 from roomhook.loadtests.fast_sender.request_cache import RequestCache
 from roomhook.loadtests.results.html_section import insert_section
-from roomhook.loadtests.results.stats import LoadStats, failure_text
+from roomhook.loadtests.results.stats import LoadStats, failure_line
 from roomhook.loadtests.results.summary import LoadSummary, document, junit, table
-from roomhook.loadtests.results.thresholds import judged, parse_threshold, rate_of
+from roomhook.loadtests.results.thresholds import check_thresholds, parse_threshold, rate_of
 from roomhook.loadtests.workload.callback_stream import callbacks, stamped
 from roomhook.loadtests.workload.settings import LoadSettings
 from roomhook.loadtests.workload.worker_rooms import RoomShare, RoomShareAllocator
@@ -65,7 +65,7 @@ class TestAThreshold:
         ],
     )
     def test_decides(self, text: str, broken: bool) -> None:
-        (verdict,) = judged([parse_threshold(text)], figures())
+        (verdict,) = check_thresholds([parse_threshold(text)], figures())
         assert verdict.broken is broken, verdict
 
     @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ class TestAThreshold:
 
     @pytest.mark.parametrize("text", ["p99>5s", "delivered<1%", "max>1s"])
     def test_is_broken_where_nothing_was_answered(self, text: str) -> None:
-        (verdict,) = judged([parse_threshold(text)], LoadStats())
+        (verdict,) = check_thresholds([parse_threshold(text)], LoadStats())
         assert verdict.broken
         assert verdict.shown == "nothing was answered"
 
     def test_holds_what_was_due_and_never_left_against_the_share_that_was_delivered(self) -> None:
-        (share, count) = judged(
+        (share, count) = check_thresholds(
             [parse_threshold("delivered<99%"), parse_threshold("delivered<99")], figures(unsent=100)
         )
         assert (share.value, share.broken) == (49.5, True)
@@ -102,14 +102,14 @@ class TestAThreshold:
     def test_takes_the_lateness_of_half_of_all(self) -> None:
         found = figures()
         found.lateness.record_all([1_000] * 60 + [900_000] * 40)
-        (verdict,) = judged([parse_threshold("lateness>500ms")], found)
+        (verdict,) = check_thresholds([parse_threshold("lateness>500ms")], found)
         assert not verdict.broken
         found.lateness.record_all([900_000] * 40)
-        (verdict,) = judged([parse_threshold("lateness>500ms")], found)
+        (verdict,) = check_thresholds([parse_threshold("lateness>500ms")], found)
         assert verdict.broken
 
     def test_knows_no_lateness_in_a_closed_loop(self) -> None:
-        assert not judged([parse_threshold("lateness>500ms")], figures())[0].broken
+        assert not check_thresholds([parse_threshold("lateness>500ms")], figures())[0].broken
 
     def test_counts_the_rate_from_the_first_to_the_last(self) -> None:
         found = figures()
@@ -139,16 +139,16 @@ class TestFigures:
         assert both.latency.total == 203
 
     def test_name_a_failure_by_its_requirements(self) -> None:
-        assert failure_text(DeliveryOutcome.HTTP_STATUS, ("ack.status",), 503) == "ack.status: answered HTTP 503"
+        assert failure_line(DeliveryOutcome.HTTP_STATUS, ("ack.status",), 503) == "ack.status: answered HTTP 503"
         assert (
-            failure_text(DeliveryOutcome.TIMEOUT, ("ack.deadline",), 0) == "ack.deadline: gave no whole answer in time"
+            failure_line(DeliveryOutcome.TIMEOUT, ("ack.deadline",), 0) == "ack.deadline: gave no whole answer in time"
         )
 
 
 class TestReports:
     conclusion = LoadSummary(
         figures(unsent=7),
-        judged([parse_threshold("noncompliant>0"), parse_threshold("p50>1s")], figures()),
+        check_thresholds([parse_threshold("noncompliant>0"), parse_threshold("p50>1s")], figures()),
         1,
         asked={1003: 12.0},
         lost=("worker w1 is gone",),

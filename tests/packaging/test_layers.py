@@ -54,6 +54,13 @@ PURE = (
 )
 """Modules that need no clock, no global randomness, no environment and no network: they are passed in."""
 IMPURE = {"asyncio", "datetime", "os", "random", "secrets", "subprocess", "threading", "time", "uuid"}
+OF_ONE_KIND = {"contract_tests/checks", "contract_tests/reports"}
+HOT_PATH = next(
+    paragraph
+    for paragraph in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n- ")
+    if paragraph.startswith("**The hot path may have large classes.**")
+)
+"""The paragraph that names the classes with more than twelve attributes, and says why."""
 STATEMENTS_OF_AN_INIT = (ast.Expr, ast.ImportFrom, ast.Import)
 
 
@@ -127,7 +134,20 @@ class TestEveryModule:
         assert public <= set(names), "public, yet not in __all__"
 
     def test_stays_readable(self, path: Path) -> None:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+    def test_keeps_its_classes_small(self, path: Path) -> None:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef):
+                assert (node.end_lineno or 0) - node.lineno < 250, node.name
+                exempt = f"`{node.name}`" in HOT_PATH
+                assert exempt or len(_attributes(node)) <= 12, f"{node.name} sets {sorted(_attributes(node))}"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=named)
+def test_a_folder_holds_at_most_twelve_modules_or_sixteen_of_one_kind(folder: Path) -> None:
+    most = 16 if named(folder) in OF_ONE_KIND else 12
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= most
 
 
 LAZY = ROOT / "src" / "roomhook" / "__init__.py"
@@ -196,6 +216,20 @@ def _registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> 
     """Whether a decorator hands it to a register, from where it is found."""
     names = {ast.unparse(one).partition("(")[0] for one in node.decorator_list}
     return bool(names & {"app.command", "breaks", "check", "pytest.fixture"})
+
+
+def _attributes(node: ast.ClassDef) -> set[str]:
+    """The attributes that ``__init__`` sets."""
+    return {
+        one.attr
+        for function in node.body
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__"
+        for one in ast.walk(function)
+        if isinstance(one, ast.Attribute)
+        and isinstance(one.ctx, ast.Store)
+        and isinstance(one.value, ast.Name)
+        and one.value.id == "self"
+    }
 
 
 def _walk(folder: Path) -> list[Path]:

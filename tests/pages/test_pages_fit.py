@@ -12,7 +12,7 @@ from chromium import Page, browser
 from roomhook.loadtests.results.html_section import insert_section
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.results.summary import LoadSummary
-from roomhook.loadtests.results.thresholds import judged, parse_threshold
+from roomhook.loadtests.results.thresholds import check_thresholds, parse_threshold
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.sending.report import html
@@ -56,7 +56,7 @@ def load_report() -> str:
             status=0,
             size=0,
         )
-    thresholds = judged([parse_threshold("p99>5ms"), parse_threshold("requests<1")], stats)
+    thresholds = check_thresholds([parse_threshold("p99>5ms"), parse_threshold("requests<1")], stats)
     facts = {"target": f"http://127.0.0.1/{LONG}", "profile": "steady", "shape": "ramp", "seed": 1}
     asked = {10**9 + second: 12.0 for second in range(4)}
     return insert_section(

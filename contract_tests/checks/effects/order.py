@@ -9,7 +9,16 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT
-from roomhook.contract_tests.harness.effects import Enter, Episode, Leave, act, blame_state, deliver, leave_draft, play
+from roomhook.contract_tests.harness.effects import (
+    Enter,
+    Episode,
+    Leave,
+    blame_state,
+    deliver,
+    leave_draft,
+    play,
+    send_event,
+)
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.verdicts import Verdict
 
@@ -260,10 +269,10 @@ def two_rooms(case: Case) -> None:
         rooms = [case.room(), case.room()]
         began = case.run.ids.next_event_time() - 8000
         for number, room in enumerate(rooms):
-            act(case, room, Enter(number * 1000), {"a": account}, began)
+            send_event(case, room, Enter(number * 1000), {"a": account}, began)
         if case.settled(rooms[0], {account}) != {account} and case.settled(rooms[1], {account}) == {account}:
             raise NotJudgedError("the target keeps a person in one room at a time, which no page forbids")
-        shown = act(case, rooms[left], Leave(3000), {"a": account}, began)
+        shown = send_event(case, rooms[left], Leave(3000), {"a": account}, began)
         for number, room in enumerate(rooms):
             expected = set() if number == left else {account}
             members = case.settled(room, expected)
@@ -279,7 +288,7 @@ def _listed_once(case: Case) -> None:
     account, room = case.account(), case.room()
     began = case.run.ids.next_event_time() - 8000
     for at in (0, 1000):
-        act(case, room, Enter(at), {"a": account}, began)
+        send_event(case, room, Enter(at), {"a": account}, began)
     members = case.settled(room, {account})
     if getattr(members, "repeated", None):
         blame_state(case, room, None, [account], [account, account], f"after {account} entered twice")
@@ -292,8 +301,8 @@ def _same_time_in_two_rooms(case: Case) -> None:
     began, rooms = case.run.ids.next_event_time() - 8000, [case.room(), case.room()]
     both, first, second = case.accounts(3)
     for room, one in zip(rooms, (first, second), strict=True):
-        act(case, room, Enter(0, ("a",)), {"a": both}, began)
-        act(case, room, Enter(1, ("a",)), {"a": one}, began)
+        send_event(case, room, Enter(0, ("a",)), {"a": both}, began)
+        send_event(case, room, Enter(1, ("a",)), {"a": one}, began)
     for room, one in zip(rooms, (first, second), strict=True):
         for account in (both, one):
             shown = deliver(case, case.build(leave_draft(case, room, [account], EventTime=began + 2000)))

@@ -21,9 +21,9 @@ __all__ = [
     "ChangeSeat",
     "ClientRoom",
     "DestroyRoom",
-    "Enter",
+    "EnterRoom",
     "Kick",
-    "Leave",
+    "LeaveRoom",
     "LeaveSeat",
     "OfMember",
     "PlannedAction",
@@ -66,7 +66,7 @@ class DestroyRoom(_RoomAction, kw_only=True, forbid_unknown_fields=True):
     operator: _Operator = ""
 
 
-class Enter(_RoomAction, kw_only=True, forbid_unknown_fields=True):
+class EnterRoom(_RoomAction, kw_only=True, forbid_unknown_fields=True):
     """A member enters; one with a lost heartbeat recovers."""
 
     account: Account
@@ -75,7 +75,7 @@ class Enter(_RoomAction, kw_only=True, forbid_unknown_fields=True):
     platform: _Platform = "Unknown"
 
 
-class Leave(_RoomAction, kw_only=True, forbid_unknown_fields=True):
+class LeaveRoom(_RoomAction, kw_only=True, forbid_unknown_fields=True):
     """A member leaves."""
 
     account: Account
@@ -172,11 +172,11 @@ def _destroy_room(state: BackendState, key: RoomKey, packet: DestroyRoom, now: i
     state.rooms.destroy_room(key, _actor(state, key, packet.operator, now))
 
 
-def _enter(state: BackendState, key: RoomKey, packet: Enter, now: int) -> None:
+def _enter(state: BackendState, key: RoomKey, packet: EnterRoom, now: int) -> None:
     state.members.enter(key, packet.account, Origin(packet.client_ip, packet.platform), now, packet.name_card)
 
 
-def _leave(state: BackendState, key: RoomKey, packet: Leave, now: int) -> None:
+def _leave(state: BackendState, key: RoomKey, packet: LeaveRoom, now: int) -> None:
     state.members.leave(key, packet.account, packet.reason, None, now)
 
 
@@ -230,8 +230,8 @@ def _set_owner(state: BackendState, key: RoomKey, packet: OfMember, now: int) ->
 ACTIONS: Final[dict[str, Action]] = {
     "create-room": Action(ClientRoom, _create_room, "A client creates a room."),
     "destroy-room": Action(DestroyRoom, _destroy_room, "A client destroys a room."),
-    "enter": Action(Enter, _enter, "A member enters a room."),
-    "leave": Action(Leave, _leave, "A member leaves."),
+    "enter": Action(EnterRoom, _enter, "A member enters a room."),
+    "leave": Action(LeaveRoom, _leave, "A member leaves."),
     "kick": Action(Kick, _kick, "A client kicks members out."),
     "heartbeat": Action(OfMember, _heartbeat, "A heartbeat arrives; the time until expiry starts again."),
     "lose-heartbeat": Action(OfMember, _lose_heartbeat, "A member's heartbeat stops."),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from random import Random
 from typing import Final, NamedTuple
 
-from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.room_backend.runtime.delivery_queue import DeliveryAttempt, DeliveryQueue, QueuedCallback
 from roomhook.simulator.room_backend.runtime.faults import FaultInjector, Faults
 from roomhook.simulator.room_backend.runtime.outcome_writer import OutcomeWriter
 from roomhook.simulator.room_backend.runtime.store import AttemptRow, Store
-from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
+from roomhook.simulator.room_backend.state.options import BackendOptions
 from roomhook.simulator.transport.retry_policy import RetryPolicy
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.transport.target import Target
@@ -35,41 +33,39 @@ class DeliveryTarget(NamedTuple):
 
 
 class Deliveries:
-    """Delivers callbacks of *apps*, each to its URL, and stores how every attempt ended.
+    """Delivers the callbacks of all apps, each to its URL, and stores how every attempt ended.
 
-    ``listeners`` are called with every ended attempt. *tls* makes the context of https URLs; *is_current* says whether
-    an app still sends to a URL: the connections to others are closed once nothing waits for them.
+    ``listeners`` are called with every ended attempt; ``retry`` is the policy that applies now. *target_of* says how to
+    reach a URL; *is_current*, whether an app still sends to it: the connections to others are closed once nothing waits
+    for them.
     """
 
     def __init__(
         self,
-        apps: Mapping[int, AppSettings],
         options: BackendOptions,
         store: Store,
         *,
         call_later: Callable[[int, Callable[[], object]], object],
         is_current: Callable[[DeliveryTarget], bool],
-        tls: Callable[[], ssl.SSLContext],
+        target_of: Callable[[DeliveryTarget], Target],
     ) -> None:
         self.writer = OutcomeWriter(store)
         self.listeners: list[OnAttempt] = []
-        self._apps = apps
         self._options = options
-        self._retry = options.retry
-        self._store = store
+        self.retry = options.retry
         self._call_later = call_later
         self._is_current = is_current
-        self._tls = tls
+        self._target_of = target_of
         self._queues: dict[DeliveryTarget, DeliveryQueue] = {}
-        self._overflow = _Overflow()
+        self._overflow = _Overflow(store)
         self._faults: dict[int, Faults] = {}
         self._idle = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def resume(self) -> None:
-        """Continue with what an earlier run did not deliver."""
-        for sdkappid, url in self._store.pending_targets():
-            if sdkappid in self._apps:
+    def resume(self, apps: Container[int]) -> None:
+        """Continue with what an earlier run did not deliver for *apps* (SDKAppIDs)."""
+        for sdkappid, url in self._overflow.store.pending_targets():
+            if sdkappid in apps:
                 target = DeliveryTarget(sdkappid, url)
                 self._overflow.targets.add(target)
                 self._refill(target)
@@ -99,26 +95,21 @@ class Deliveries:
 
     def use_retry(self, policy: RetryPolicy) -> None:
         """Retry undelivered callbacks by *policy* from now on."""
-        self._retry = policy
+        self.retry = policy
         for queue in self._queues.values():
             queue.retry = policy
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """The policy that applies now."""
-        return self._retry
 
     def renew_targets(self, sdkappid: int) -> None:
         """Use the app's current token for its next callbacks."""
         for target, queue in self._queues.items():
             if target.sdkappid == sdkappid:
-                queue.retarget(self._target(target))
+                queue.retarget(self._target_of(target))
 
     @property
     def waiting(self) -> int:
         """The number of callbacks without a final outcome."""
         if self._overflow.targets:
-            return self._store.pending_count()
+            return self._overflow.store.pending_count()
         return sum(queue.waiting for queue in self._queues.values())
 
     async def settle(self, timeout_s: float) -> bool:
@@ -168,25 +159,20 @@ class Deliveries:
         if found is not None:
             return found
         sender = Sender(
-            self._target(target),
+            self._target_of(target),
             deadline_ms=self._options.deadline_ms,
             connections=self._options.in_flight,
         )
         random = Random(f"{self._options.seed} {target.sdkappid} faults")
         found = self._queues[target] = DeliveryQueue(
             sender,
-            self._retry,
+            self.retry,
             FaultInjector(random, self.faults(target.sdkappid)),
             on_attempt=self._ended,
             call_later=self._call_later,
             on_idle=self._note_idle,
         )
         return found
-
-    def _target(self, target: DeliveryTarget) -> Target:
-        url = CallbackUrl.parse(target.url)
-        tls = self._tls() if url.scheme == "https" else None
-        return Target(url, target.sdkappid, self._apps[target.sdkappid].token, tls=tls)
 
     def _ended(self, row: AttemptRow, attempt: DeliveryAttempt | None) -> None:
         self.writer.add(row)
@@ -199,7 +185,7 @@ class Deliveries:
     def _refill(self, target: DeliveryTarget) -> None:
         """Load the next callbacks of *target* from the store."""
         queue = self._queue(target)
-        rows = self._store.pending(*target, self._overflow.loaded.get(target, 0), _MOST_QUEUED // 2)
+        rows = self._overflow.store.pending(*target, self._overflow.loaded.get(target, 0), _MOST_QUEUED // 2)
         if len(rows) < _MOST_QUEUED // 2:
             self._overflow.targets.discard(target)
         for row in rows:
@@ -227,9 +213,10 @@ class Deliveries:
 
 
 class _Overflow:
-    """Targets with callbacks that wait in the store, and the last callback loaded for each target."""
+    """Targets with callbacks that wait in *store*, and the last callback loaded for each target."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.targets: set[DeliveryTarget] = set()
         self.loaded: dict[DeliveryTarget, int] = {}
         self.refilling = False

@@ -6,12 +6,14 @@ import asyncio
 import dataclasses
 import sqlite3
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.room_backend.runtime.activity import CallListener, CommitListener
 from roomhook.simulator.room_backend.runtime.clock import Clock, VirtualClock
 from roomhook.simulator.room_backend.runtime.deliveries import Deliveries, DeliveryTarget
@@ -22,6 +24,7 @@ from roomhook.simulator.room_backend.state.changes import PendingCallback, State
 from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
+from roomhook.simulator.transport.target import Target
 
 __all__ = ["Service", "parse_apps"]
 
@@ -56,7 +59,11 @@ class Service:
             raise ConfigurationError(f"the state can't be read ({error!r}); choose another --state") from None
         self._timer = DueTimer(clock, self.state.next_due, self._run_state)
         self.deliveries = Deliveries(
-            self.apps, options, store, call_later=self._timer.call_later, is_current=self._is_current, tls=tls
+            options,
+            store,
+            call_later=self._timer.call_later,
+            is_current=self._is_current,
+            target_of=partial(_target_of, self.apps, tls),
         )
         self.call_listeners: list[CallListener] = []
         self.commit_listeners: list[CommitListener] = []
@@ -68,7 +75,7 @@ class Service:
         """Continue where an earlier run stopped, and store what was configured since."""
         if isinstance(self.clock, VirtualClock):
             self.clock.go_to(self.store.clock_ms() or 0)
-        self.deliveries.resume()
+        self.deliveries.resume(self.apps)
         self._commit()
         self._timer.set()
 
@@ -200,6 +207,12 @@ class Service:
     def _is_current(self, target: DeliveryTarget) -> bool:
         config = self.state.rooms.configs.get(target.sdkappid)
         return config is not None and config.url == target.url
+
+
+def _target_of(apps: Mapping[int, AppSettings], tls: Callable[[], ssl.SSLContext], target: DeliveryTarget) -> Target:
+    url = CallbackUrl.parse(target.url)
+    context = tls() if url.scheme == "https" else None
+    return Target(url, target.sdkappid, apps[target.sdkappid].token, tls=context)
 
 
 def parse_apps(sdkappids: Sequence[int], keys: Sequence[str], tokens: Sequence[str]) -> list[AppSettings]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from roomhook.cli.callbacks.sending_options import SendingOptions, send, with_sending_options
+from roomhook.cli.callbacks.sending_options import SendingOptions, with_sending_options
 from roomhook.cli.shared.options import Seed, Url, chosen_seed
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_event import CallbackEvent, read_lines
@@ -53,6 +53,7 @@ def replay(
     A recorded Sign travels as it was, however old; --refresh, or --token or --sdkappid on the command line, renew what
     stands in the URL. Exit code: 0 all delivered and acknowledged, 1 not, 2 bad option, 3 target unreachable.
     """
+    from roomhook.cli.callbacks.sending_run import send
     from roomhook.simulator.sending.pacing import parse_speed
 
     factor = parse_speed(speed)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -28,26 +26,25 @@ from roomhook.cli.shared.options import (
     Token,
     parse_token,
 )
-from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.errors import ConfigurationError
 from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.callback_request import masked_url
 from roomhook.simulator.transport.retry_policy import RetryProfile
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
-    from roomhook.simulator.sending.session import EventSource, JobResult, SendJob
+    from roomhook.simulator.sending.session import SendJob
 
-__all__ = ["Arrivals", "SendingOptions", "SendingReport", "first_given", "send", "with_sending_options"]
+__all__ = ["SendingOptions", "SendingReport", "Spacing", "first_given", "with_sending_options"]
 
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
-_INTERRUPTED: Final = 130
 _SECRET: Final = frozenset({"token", "header"})
 _FREE_ON_RESUME: Final = frozenset({"url", "resume", "journal", "report", "report_dir", "format_"})
 _MOST_PROCESSES: Final = 64
 
 
-class Arrivals(StrEnum):
+class Spacing(StrEnum):
     """How callbacks at a --rate are spaced."""
 
     CONSTANT = "constant"
@@ -83,8 +80,8 @@ class SendingOptions:
         typer.Option("--rate", metavar="RATE", help="Open loop at e.g. 2000/s or 90/min; max is the closed loop."),
     ] = None
     arrivals: Annotated[
-        Arrivals, typer.Option("--arrivals", help="Space callbacks at a --rate evenly, or as independent people would.")
-    ] = Arrivals.CONSTANT
+        Spacing, typer.Option("--arrivals", help="Space callbacks at a --rate evenly, or as independent people would.")
+    ] = Spacing.CONSTANT
     connections: Annotated[
         int | None,
         typer.Option(
@@ -160,12 +157,12 @@ class SendingOptions:
         rate = parse_rate(self.rate) if self.rate is not None else None
         closed = self.rate == "max" or (rate is None and speed is None)
         delay_ms = _range_ms(self.delay)
-        if closed and (delay_ms[1] or self.max_late or self.arrivals is Arrivals.POISSON):
+        if closed and (delay_ms[1] or self.max_late or self.arrivals is Spacing.POISSON):
             option = "--delay" if delay_ms[1] else "--max-late" if self.max_late else "--arrivals"
             raise ConfigurationError(
                 f"{option} needs callbacks that have a time: give a --rate such as 2000/s, or a --speed"
             )
-        if self.arrivals is Arrivals.POISSON and rate is None:
+        if self.arrivals is Spacing.POISSON and rate is None:
             raise ConfigurationError(
                 "--arrivals poisson needs a --rate such as 2000/s: at a --speed, callbacks keep their times"
             )
@@ -181,7 +178,7 @@ class SendingOptions:
             deadline_ms=self.deadline * 1000,
             connections=self.connections or _connections(closed=closed),
             rate=rate,
-            poisson=self.arrivals is Arrivals.POISSON,
+            poisson=self.arrivals is Spacing.POISSON,
             speed=None if closed else speed,
             told_speed=told_speed,
             retry=self.retry.value,
@@ -251,68 +248,6 @@ def first_given(context: typer.Context, *, but: Collection[str] = ()) -> str | N
         if one.name not in ("output", *but) and source is not None and source.name == "COMMANDLINE":
             return f"--{one.name.replace('_', '-')}"
     return None
-
-
-def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions) -> int:
-    """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
-    from roomhook.cli.callbacks.finish_journals import finish_journals
-    from roomhook.cli.callbacks.sending_output import SendingOutput, progress
-    from roomhook.simulator.journal.part_names import journals_of
-    from roomhook.simulator.sending.processes import carry_out_together
-    from roomhook.simulator.sending.session import carry_out, seldom_collecting
-    from roomhook.simulator.transport.sender import run_loop
-
-    journals = journals_of(order.journal, len(sources)) if order.journal else []
-    outcome = SendingOutput(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
-    outcome.check_writable()
-    ended: JobResult | None = None
-    try:
-        with progress() as watch, seldom_collecting():
-            if len(sources) == 1:
-                ended = run_loop(carry_out(order, sources[0], watch))
-            else:
-                ended = carry_out_together(order, list(sources), watch)
-        finish_journals(journals)
-    except RoomhookError:
-        with contextlib.suppress(RoomhookError):  # the first error is the one to tell
-            finish_journals(journals)
-        raise
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        if ended is not None:
-            outcome.show(ended.tally)
-            typer.echo(f"roomhook: interrupted; {_how_to_finish(journals)}", err=True)
-            return _INTERRUPTED
-        typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
-        return _INTERRUPTED
-    tally = ended.tally
-    if not tally.scheduled and not ended.interrupted and ended.error is None:
-        return _nothing_to_send(order, only_failed=bool(sending.given.get("only_failed")))
-    outcome.show(tally)
-    if ended.error is not None:
-        raise ended.error
-    if ended.interrupted:
-        typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
-        return _INTERRUPTED
-    return 0 if tally.all_well else 1
-
-
-def _how_to_finish(journals: Sequence[Path]) -> str:
-    return f"`roomhook journal {' '.join(map(str, journals))}` writes the tables that are still missing"
-
-
-def _how_to_go_on(order: SendJob) -> str:
-    return f"; the same command with --resume --journal {order.journal} goes on" if order.journal else ""
-
-
-def _nothing_to_send(order: SendJob, *, only_failed: bool) -> int:
-    """A run that sent nothing has shown nothing, unless there was nothing left to do."""
-    if order.resume:
-        typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)
-    elif only_failed:
-        typer.echo("nothing was to be sent: nothing had failed", err=True)
-    else:
-        raise ConfigurationError("there was no callback to send; is the input empty, or the time too short for one?")
-    return 0
 
 
 def _resumed(

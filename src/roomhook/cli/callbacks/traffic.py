@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomhook.cli.callbacks.sending_options import (
-    SendingOptions,
-    SendingReport,
-    first_given,
-    send,
-    with_sending_options,
-)
+from roomhook.cli.callbacks.sending_options import SendingOptions, SendingReport, first_given, with_sending_options
 from roomhook.cli.shared.options import OutputFormat, Seed, chosen_seed
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
@@ -243,6 +237,7 @@ def _send(
     *,
     hints: Sequence[str],
 ) -> int:
+    from roomhook.cli.callbacks.sending_run import send
     from roomhook.simulator.traffic.generator import TrafficSource
 
     moment = datetime.fromtimestamp(wanted.start_ms / 1000, timezone(timedelta(milliseconds=wanted.offset_ms)))

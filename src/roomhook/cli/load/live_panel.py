@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from roomhook.loadtests.results.progress import Progress
+    from roomhook.loadtests.results.progress import LoadProgress
 
 __all__ = ["panel"]
 
@@ -22,7 +22,7 @@ _BAR = 30
 _MOST_REQUIREMENTS = 4
 
 
-def panel(now: Progress, title: str, seconds: float, width: int) -> Panel:
+def panel(now: LoadProgress, title: str, seconds: float, width: int) -> Panel:
     """*now* of a test that takes so many *seconds*, at most *width* columns wide."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold")
@@ -36,7 +36,7 @@ def panel(now: Progress, title: str, seconds: float, width: int) -> Panel:
     return Panel(rows, title=Text(title), title_align="left", box=ROUNDED, width=min(width, _WIDEST))
 
 
-def _time(now: Progress, seconds: float) -> Table:
+def _time(now: LoadProgress, seconds: float) -> Table:
     elapsed = min(now.elapsed_s, seconds)
     line = Table.grid(padding=(0, 2))
     left = f"{seconds - elapsed:.0f} s left" if elapsed < seconds else "waiting for the last answers"
@@ -46,12 +46,12 @@ def _time(now: Progress, seconds: float) -> Table:
     return line
 
 
-def _rate(now: Progress) -> Text:
+def _rate(now: LoadProgress) -> Text:
     asked = "as fast as answers come" if now.asked is None else f"{now.asked:,.0f}/s asked"
     return Text(f"{asked}   {now.rate:,.0f}/s reached")
 
 
-def _users(now: Progress) -> Text:
+def _users(now: LoadProgress) -> Text:
     workers = f"   {now.workers} workers" if now.workers > 1 else ""
     return Text(f"{now.users:,}   at most {now.connections:,} in flight{workers}")
 

@@ -21,7 +21,7 @@ import msgspec
 from roomhook.cli.load.live_panel import panel
 from roomhook.cli.shared.terminal import live_panel
 from roomhook.errors import ConfigurationError, RoomhookError
-from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, Progress
+from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, LoadProgress
 
 __all__ = ["LoadResult", "LocustRun"]
 
@@ -119,7 +119,7 @@ class LocustRun:
         table = ""
         with live_panel() as show:
             for line in self._until_it_ends(lines):
-                now = msgspec.json.decode(line, type=Progress)
+                now = msgspec.json.decode(line, type=LoadProgress)
                 table = now.table or table
                 if not now.table:
                     title = "ending in order; Ctrl-C again ends at once" if self._interrupted else self.title

@@ -1,33 +1,97 @@
-"""How a sending run goes and what came of it: a live line, a closing table, files."""
+"""Carries out a run of ``traffic URL`` or ``replay``: a live line, a closing table, files, the exit code."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from roomhook.cli.callbacks.finish_journals import finish_journals
+from roomhook.cli.callbacks.sending_options import SendingOptions
 from roomhook.cli.shared.options import OutputFormat
 from roomhook.cli.shared.terminal import progress_line
-from roomhook.errors import ConfigurationError
+from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.sending.report import document, html
 
 if TYPE_CHECKING:
-    from roomhook.simulator.sending.session import ProgressSnapshot, SendJob
+    from roomhook.simulator.sending.session import EventSource, JobResult, ProgressSnapshot, SendJob
     from roomhook.simulator.sending.stats import SendStats
     from roomhook.simulator.util.histogram import Histogram
 
-__all__ = ["SendingOutput", "progress"]
+__all__ = ["send"]
 
+_INTERRUPTED: Final = 130
 _FILES: Final = {"json": "roomhook-sending.json", "html": "roomhook-sending.html"}
 
 
+def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions) -> int:
+    """Carry out *order* with a process for each of *sources*, show how it goes and what came of it; the exit code."""
+    from roomhook.simulator.journal.part_names import journals_of
+    from roomhook.simulator.sending.processes import carry_out_together
+    from roomhook.simulator.sending.session import carry_out, seldom_collecting
+    from roomhook.simulator.transport.sender import run_loop
+
+    journals = journals_of(order.journal, len(sources)) if order.journal else []
+    outcome = _Output(order, tuple(sending.report or ()), sending.report_dir, sending.output, journals)
+    outcome.check_writable()
+    ended: JobResult | None = None
+    try:
+        with _progress() as watch, seldom_collecting():
+            if len(sources) == 1:
+                ended = run_loop(carry_out(order, sources[0], watch))
+            else:
+                ended = carry_out_together(order, list(sources), watch)
+        finish_journals(journals)
+    except RoomhookError:
+        with suppress(RoomhookError):  # the first error is the one to tell
+            finish_journals(journals)
+        raise
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if ended is not None:
+            outcome.show(ended.tally)
+            typer.echo(f"roomhook: interrupted; {_how_to_finish(journals)}", err=True)
+            return _INTERRUPTED
+        typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
+        return _INTERRUPTED
+    tally = ended.tally
+    if not tally.scheduled and not ended.interrupted and ended.error is None:
+        return _nothing_to_send(order, only_failed=bool(sending.given.get("only_failed")))
+    outcome.show(tally)
+    if ended.error is not None:
+        raise ended.error
+    if ended.interrupted:
+        typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
+        return _INTERRUPTED
+    return 0 if tally.all_well else 1
+
+
+def _how_to_finish(journals: Sequence[Path]) -> str:
+    return f"`roomhook journal {' '.join(map(str, journals))}` writes the tables that are still missing"
+
+
+def _how_to_go_on(order: SendJob) -> str:
+    return f"; the same command with --resume --journal {order.journal} goes on" if order.journal else ""
+
+
+def _nothing_to_send(order: SendJob, *, only_failed: bool) -> int:
+    """A run that sent nothing has shown nothing, unless there was nothing left to do."""
+    if order.resume:
+        typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)
+    elif only_failed:
+        typer.echo("nothing was to be sent: nothing had failed", err=True)
+    else:
+        raise ConfigurationError("there was no callback to send; is the input empty, or the time too short for one?")
+    return 0
+
+
 @contextmanager
-def progress() -> Generator[Callable[[ProgressSnapshot], object] | None]:
+def _progress() -> Generator[Callable[[ProgressSnapshot], object] | None]:
     """What shows a run's progress on stderr, or None where nobody looks on."""
     with progress_line() as show:
         yield lambda watch: show(_line(watch))
@@ -51,7 +115,7 @@ def _line(watch: ProgressSnapshot) -> str:
 
 
 @dataclass(frozen=True)
-class SendingOutput:
+class _Output:
     """Where the results of one run go."""
 
     order: SendJob
