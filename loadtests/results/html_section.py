@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from roomhook.loadtests.results.summary import LoadSummary
 from roomhook.loadtests.results.thresholds import rate_of
 from roomhook.pages.charts import BarChart, histogram, timeline
 from roomhook.pages.rendering import render
+from roomhook.simulator.protocol.callback_request import masked_url
 from roomhook.simulator.util.histogram import Histogram
 
 __all__ = ["insert_section"]
@@ -20,15 +22,24 @@ _BODY: Final = re.compile(r"(?:</head>|\A)\s*<body[^>]*>")
 _THEME: Final = 'window.theme = "light"'
 """How locust fixes its colours; without it the page follows the reader's system, as ours does."""
 
+_HOST: Final = re.compile(r'(?<="host": )"(?:[^"\\]|\\.)*"')
+"""The target's URL, in JSON that is safe inside a script."""
+
 _TIMES: Final = ("p50 ms", "p99 ms", "p99.9 ms", "max ms")
 
 
 def insert_section(page: str, conclusion: LoadSummary) -> str:
-    """*page*, locust's report, below our section and in the colours that the reader's system prefers."""
+    """*page*, locust's report, below our section: its URL without secrets, in the colours that the system prefers."""
+    page = _HOST.sub(_without_secrets, page)
     start = _BODY.search(page)
     place = start.end() if start else 0
     rest = 'window.theme = ""'.join(page[place:].rsplit(_THEME, 1))
     return f"{page[:place]}\n{_section(conclusion)}{rest}"
+
+
+def _without_secrets(host: re.Match[str]) -> str:
+    shown = json.dumps(masked_url(json.loads(host[0])))
+    return re.sub("[<>&']", lambda letter: f"\\u{ord(letter[0]):04x}", shown)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from roomhook.errors import ConfigurationError
 
 __all__ = ["parse_headers"]
 
-_LINE: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE: Final = re.compile(rf"({_NAME.pattern}):[ \t]*([^\r\n\0]*)")
 
 
 def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
@@ -23,7 +24,8 @@ def parse_headers(lines: Iterable[str] | None) -> tuple[tuple[str, str], ...]:
         match = _LINE.fullmatch(line.strip())
         if match is None:
             name = line.partition(":")[0].strip() if ":" in line else ""
-            raise ConfigurationError(f"--header {name!r}: write it as 'Name: value', as in 'X-Api-Key: abc'")
+            shown = repr(name) if _NAME.fullmatch(name) else "(not shown)"
+            raise ConfigurationError(f"--header {shown}: write it as 'Name: value', as in 'X-Api-Key: abc'")
         if match[2].isdigit() and line.strip()[len(match[1]) + 1 :] == match[2]:
             raise ConfigurationError(f"--header {match[1]!r}: put a blank after the colon; this looks like HOST:PORT")
         try:

@@ -5,14 +5,41 @@ from __future__ import annotations
 import re
 import shlex
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import unquote
 
-__all__ = ["JSON_CONTENT", "CallbackRequest", "curl", "masked", "masked_url", "printable"]
+__all__ = ["JSON_CONTENT", "CallbackRequest", "curl", "masked", "masked_answer", "masked_url", "printable"]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
-_SECRET = re.compile(r"(?i)authorization|cookie|token|secret|password|api-?key")
+_SECRET = re.compile(
+    r"(?i)authorization|cookie|token|secret|passw|pwd|credential|session|signature|(?:api|access|auth)[-_]?key|^(?:key|auth|sig|code)$"
+)
+_PUBLIC: Final = frozenset(
+    [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+    ]
+)
+"""Request headers that hold no secret; any other may, whatever its name."""
+
 _HARMLESS: Final = "\t\u200c\u200d"
 """Unprintable in name only: the tab, and the two joiners that emoji and several scripts need."""
 _LONGEST_BODY: Final = 4096
@@ -91,9 +118,14 @@ def _octal(body: bytes) -> str:
 
 
 def masked(callback: CallbackRequest) -> CallbackRequest:
-    """*callback* as it may be shown: the values of secret headers and of secret URL parameters are gone."""
-    headers = tuple((name, "***" if _SECRET.search(name) else value) for name, value in callback.headers)
+    """*callback* as it may be shown: without secret URL parameters, and with the values of public headers only."""
+    headers = tuple((name, value if name.lower() in _PUBLIC else "***") for name, value in callback.headers)
     return replace(callback, url=masked_url(callback.url), headers=headers)
+
+
+def masked_answer(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The *headers* of a response as they may be shown: cookies and the like are gone."""
+    return tuple((name, "***" if _SECRET.search(name) else value) for name, value in headers)
 
 
 def masked_url(url: str) -> str:
@@ -104,7 +136,7 @@ def masked_url(url: str) -> str:
 
 def _masked_parameter(parameter: str) -> str:
     name, equals, value = parameter.partition("=")
-    return f"{name}{equals}***" if value and _SECRET.search(name) else parameter
+    return f"{name}{equals}***" if value and _SECRET.search(unquote(name)) else parameter
 
 
 def printable(text: str) -> str:

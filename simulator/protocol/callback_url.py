@@ -73,7 +73,7 @@ class CallbackUrl:
         """Take *text* apart; raises ``ConfigurationError`` that says what is wrong with it."""
         parts = _split(text)
         if parts.scheme not in {"http", "https"}:
-            hint = f"http://{text}" if "://" not in text else "http://127.0.0.1:8000/callback"
+            hint = f"http://{masked_url(text)}" if "://" not in text else "http://127.0.0.1:8000/callback"
             raise _malformed(text, f"it must start with http:// or https://, as in {hint}")
         try:
             port = parts.port

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Self, TextIO
 from urllib.parse import parse_qsl, urlsplit
 
-from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
+from roomhook.simulator.protocol.callback_request import CallbackRequest, masked, masked_answer
 from roomhook.simulator.protocol.response_check import Response, header
 
 __all__ = ["HarWriter", "har_entry"]
@@ -82,7 +82,7 @@ def _request(shown: CallbackRequest) -> dict[str, Any]:
 
 
 def _response(response: Response | None) -> dict[str, Any]:
-    headers = () if response is None else masked(CallbackRequest("", None, response.headers)).headers
+    headers = () if response is None else masked_answer(response.headers)
     body = b"" if response is None else response.body
     return {
         "status": 0 if response is None else response.status,

@@ -185,8 +185,10 @@ def test_a_crash_is_one_line_and_the_traceback_is_there_on_request(
     assert "our own error: KeyError" in err
     assert "ROOMHOOK_DEBUG=1" in err
     monkeypatch.setenv("ROOMHOOK_DEBUG", "1")
-    with pytest.raises(KeyError):
-        main(["probe"])
+    assert main(["probe"]) == 4
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last):")
+    assert "our own error: KeyError" in err.splitlines()[-1]
 
 
 def test_an_interrupted_command_ends_as_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -17,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from roomhook.cli.shared import config
 from roomhook.cli.shared.command import RoomhookCommand, adopt
+from roomhook.cli.shared.secrets import without_secrets
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.signals import ignore_signals, treat_as_interrupt
 from roomhook.suggestions import did_you_mean
@@ -176,18 +178,19 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _usage_error(error, arguments)
     except RoomhookError as error:
-        _say(f"roomhook: {error}")
+        _say(without_secrets(f"roomhook: {error}", arguments, os.environ))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         _say("roomhook: interrupted")
         return _INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (told in one line)
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             return _unwritable(error)
-        if os.environ.get("ROOMHOOK_DEBUG"):
-            raise
+        debug = bool(os.environ.get("ROOMHOOK_DEBUG"))
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        _say(f"roomhook: our own error: {what} (ROOMHOOK_DEBUG=1 shows where; please report it)")
+        hint = "please report it" if debug else "ROOMHOOK_DEBUG=1 shows where; please report it"
+        where = traceback.format_exc() if debug else ""
+        _say(without_secrets(f"{where}roomhook: our own error: {what} ({hint})", arguments, os.environ))
         return _OUR_OWN_ERROR
     return result if isinstance(result, int) else 0
 
@@ -200,7 +203,8 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     command = f"roomhook {arguments[0]}" if arguments and arguments[0] in COMMANDS else "roomhook"
     message = " ".join(error.format_message().split()).rstrip(".")
     source = config.source_of(getattr(error, "param", None), getattr(error, "ctx", None))
-    _say(f"roomhook: {message}{source}. See '{command} --help'.")
+    line = f"roomhook: {message}{source}. See '{command} --help'."
+    _say(without_secrets(line, arguments, os.environ))
     return ConfigurationError.exit_code
 
 

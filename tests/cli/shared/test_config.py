@@ -103,8 +103,8 @@ def test_a_repeatable_option_stands_one_a_line_in_the_environment(
 ) -> None:
     monkeypatch.setenv("ROOMHOOK_HEADER", "X-First: one and two\nX-Second: 2\n")
     assert [pair for pair in fired(capsys)["headers"] if pair[0].startswith("X-")] == [
-        ["X-First", "one and two"],
-        ["X-Second", "2"],
+        ["X-First", "***"],
+        ["X-Second", "***"],
     ]
 
 

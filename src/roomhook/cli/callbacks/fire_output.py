@@ -178,11 +178,12 @@ def _yes(truth: bool) -> str:
 
 
 def _request_json(callback: CallbackRequest) -> dict[str, Any]:
+    shown = masked(callback)
     return {
-        "method": callback.method,
-        "url": callback.url,
-        "headers": [list(pair) for pair in masked(callback).headers],
-        **_body_json(callback.body or b""),
+        "method": shown.method,
+        "url": shown.url,
+        "headers": [list(pair) for pair in shown.headers],
+        **_body_json(shown.body or b""),
     }
 
 

@@ -137,7 +137,7 @@ def load(
     chosen = options.chosen_seed(seed)
     _check_reachable(url, sdkappid, cacert, cert, insecure=insecure)
     arguments = [
-        *("--host", url, "--headless", "--only-summary", "--users", str(loop.users), "--spawn-rate", str(loop.users)),
+        *("--headless", "--only-summary", "--users", str(loop.users), "--spawn-rate", str(loop.users)),
         *("--run-time", str(seconds)),
         *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
         *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
@@ -154,7 +154,7 @@ def load(
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
     title = f"{shape} to {rate} at {masked_url(url)}"
-    run = LocustRun(arguments, folder, secrets=_secrets(token, header), seconds=seconds, title=title)
+    run = LocustRun(arguments, folder, secrets=_secrets(url, token, header), seconds=seconds, title=title)
     result = run.finish()
     if result.document is None:
         typer.echo(f"roomhook: {result.table}", err=True)
@@ -246,13 +246,13 @@ def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | 
     run_loop(check())
 
 
-def _secrets(token: str | None, headers: list[str] | None) -> dict[str, str]:
+def _secrets(url: str, token: str | None, headers: list[str] | None) -> dict[str, str]:
     """What must not stand where `ps` shows it, as environment variables."""
     import msgspec
 
     from roomhook.loadtests.results.progress import HEADERS
 
-    found = {HEADERS: msgspec.json.encode(headers or []).decode()}
+    found = {HEADERS: msgspec.json.encode(headers or []).decode(), "LOCUST_HOST": url}
     if options.parse_token(token) is not None:
         found["ROOMHOOK_TOKEN"] = str(token)
     return found

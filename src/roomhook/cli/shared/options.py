@@ -173,5 +173,5 @@ def parse_proxy(url: str | None) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigurationError(f"--proxy {url!r} is not an HTTP proxy; write it as http://127.0.0.1:3128")
+        raise ConfigurationError("--proxy is not the URL of an HTTP proxy; write it as http://127.0.0.1:3128")
     return url
