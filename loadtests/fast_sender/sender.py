@@ -14,6 +14,7 @@ from roomhook.loadtests.results.stats import LoadStats, Series
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.transport.attempt import Attempt
+from roomhook.simulator.transport.delivery import NO_DELIVERY
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.util.clock import WallClock
 from roomhook.simulator.util.precise_timer import PreciseTimer
@@ -102,7 +103,10 @@ class FastSender:
             take, wall_now = self._prepared.take, self._clock.at(now)
             callbacks = [take(wall_now) for _ in times]
             self._sender.start(
-                [Attempt(request, due, name) for due, (request, name) in zip(times, callbacks, strict=True)]
+                [
+                    Attempt(request, due, name, NO_DELIVERY)
+                    for due, (request, name) in zip(times, callbacks, strict=True)
+                ]
             )
 
     def _due(self, now: int, most: int) -> list[int]:

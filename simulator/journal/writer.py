@@ -27,8 +27,8 @@ from roomhook.simulator.journal.schema import (
     EndCode,
 )
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
-from roomhook.simulator.transport.attempt import AttemptResult
-from roomhook.simulator.transport.delivery import Delivery, SentAttempt, blocks
+from roomhook.simulator.transport.attempt import Attempt, AttemptResult
+from roomhook.simulator.transport.delivery import Delivery, blocks
 from roomhook.simulator.transport.recorded import as_recorded
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.clock import WallClock
@@ -130,16 +130,16 @@ class Journal:
         row = self.file.connection.execute(sql).fetchone()
         return _event(row) if row else None
 
-    def begin(self, attempts: Sequence[SentAttempt]) -> None:
-        """Note that *attempts* begin, all signed at the same second, and write that down."""
+    def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
+        """Note that *attempts* begin, all signed at *request_time* (s since the epoch), and write that down."""
         now_ns = time.monotonic_ns()
         self._begun += [
             (one.delivery.id << NUMBER_BITS | one.number, _KINDS[one.kind], one.intended_ns or now_ns)
             for one in attempts
         ]
-        self._write(attempts[0].request_time)
+        self._write(request_time)
 
-    def end(self, attempts: Sequence[SentAttempt]) -> None:
+    def end(self, attempts: Sequence[Attempt]) -> None:
         """Note how *attempts* ended."""
         known = self._known.get
         self._ended += [

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, cast
+from typing import Final, Protocol
 
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.sending.network_faults import NetworkFaults
@@ -18,17 +18,33 @@ from roomhook.simulator.sending.pacing import Pacing
 from roomhook.simulator.sending.schedule import Due, Schedule
 from roomhook.simulator.sending.stats import SendStats
 from roomhook.simulator.transport.attempt import Attempt
-from roomhook.simulator.transport.delivery import Delivery, JournalSink, SentAttempt
+from roomhook.simulator.transport.delivery import Delivery
 from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 from roomhook.simulator.transport.sender import Sender
 from roomhook.simulator.util.precise_timer import PreciseTimer
 
-__all__ = ["Dispatcher", "SendPlan"]
+__all__ = ["Dispatcher", "JournalSink", "SendPlan"]
 
 _BATCH: Final = 128
 """Ended attempts that are counted and written down together."""
 
 _DELIVERED: Final = DeliveryOutcome.DELIVERED
+
+
+class JournalSink(Protocol):
+    """What a journal does for a run."""
+
+    def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
+        """Write down, before their first bytes leave, that *attempts* begin, and all else that is noted.
+
+        They are signed at *request_time* (s since the epoch).
+        """
+
+    def end(self, attempts: Sequence[Attempt]) -> None:
+        """Note that they have their outcomes."""
+
+    def write(self) -> None:
+        """Write down what is noted."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Dispatcher:
         self._journal = journal
         max_late_ns = float("inf") if plan.max_late_ms is None else plan.max_late_ms * 1e6
         self._schedule = Schedule(deliveries, plan.pace, plan.disorder, random, max_late_ns)
-        self._ended: list[SentAttempt] = []
+        self._ended: list[Attempt] = []
         self._stopping = self._broken = False
         self._start_ns = 0
 
@@ -150,31 +166,23 @@ class Dispatcher:
         due = self._schedule.due(time.monotonic_ns(), room)
         self.tally.scheduled = self._schedule.taken
         if due:
-            attempts = self._attempts(due)
+            request_time = int(time.time())  # asked each time, since the clock may be set during a run
+            attempts = self._attempts(due, request_time)
             if self._journal is not None:
-                self._journal.begin(attempts)
+                self._journal.begin(attempts, request_time)
             self._sender.start(attempts)
         if len(due) < room:  # else whoever ends next pumps again
             self._wait_for_next()
 
-    def _attempts(self, due: list[Due]) -> list[SentAttempt]:
-        """An attempt for each of *due*, signed now."""
-        request_time = int(time.time())  # asked each time, since the clock may be set during a run
-        requests = self._sender.target.requests([delivery.event for delivery, _, _ in due], request_time)
-        attempts: list[SentAttempt] = []
-        for request, (delivery, kind, intended_ns) in zip(requests, due, strict=True):
+    def _attempts(self, due: list[Due], request_time: int) -> list[Attempt]:
+        """An attempt for each of *due*, signed at *request_time* (s since the epoch)."""
+        events = [delivery.event for delivery, _, _ in due]
+        attempts: list[Attempt] = []
+        for request, event, (delivery, kind, intended_ns) in zip(
+            self._sender.target.requests(events, request_time), events, due, strict=True
+        ):
             delivery.number = number = delivery.number + 1
-            attempts.append(
-                SentAttempt(
-                    request,
-                    intended_ns,
-                    delivery.event.check_out,
-                    delivery=delivery,
-                    kind=kind,
-                    number=number,
-                    request_time=request_time,
-                )
-            )
+            attempts.append(Attempt(request, intended_ns, event.check_out, delivery, kind, number))
         return attempts
 
     def _wait_for_next(self) -> None:
@@ -185,8 +193,7 @@ class Dispatcher:
         elif not self._sender.in_flight and self._schedule.exhausted and not self._finished.done():
             self._finished.set_result(None)
 
-    def _done(self, ended: list[Attempt]) -> None:
-        attempts = cast("list[SentAttempt]", ended)  # we start nothing else
+    def _done(self, attempts: list[Attempt]) -> None:
         try:
             self._settle(attempts)
             if self._journal is not None:
@@ -200,7 +207,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (as in _pump)
             self.break_off(error)
 
-    def _settle(self, attempts: list[SentAttempt]) -> None:
+    def _settle(self, attempts: list[Attempt]) -> None:
         """Count what has become of their deliveries, and plan retries."""
         if self._schedule.only_firsts and all(
             result.outcome is _DELIVERED for result in {one.result for one in attempts}
@@ -215,7 +222,7 @@ class Dispatcher:
             elif one.kind != "copy":
                 one.final = self._give_up(one)
 
-    def _count_delivered(self, attempt: SentAttempt) -> None:
+    def _count_delivered(self, attempt: Attempt) -> None:
         delivery = attempt.delivery
         if delivery.delivered:
             return
@@ -225,7 +232,7 @@ class Dispatcher:
         if attempt.kind == "retry":
             self.tally.recovery.record((attempt.done_ns - delivery.first_ns) // 1000)
 
-    def _give_up(self, attempt: SentAttempt) -> bool:
+    def _give_up(self, attempt: Attempt) -> bool:
         """Plan a retry; True if there is none and the delivery has failed."""
         delivery = attempt.delivery
         delivery.first_ns = delivery.first_ns or attempt.sent_ns

@@ -117,13 +117,13 @@ class SendStats:
         if check_outs.pop("", 0):
             check_outs.update(check_out_in(one.request) for one in attempts if not one.check_out)
         self.check_outs.update(check_outs)
-        kinds = Counter([one.result for one in attempts])
-        troubles = {one for one in kinds if one.breaches or one.outcome is not _DELIVERED}
-        self.acknowledged += sum(count for one, count in kinds.items() if one not in troubles)
-        for attempt in attempts if troubles else ():
-            if attempt.result in troubles:
-                self._record_trouble(attempt)
-        self.resent += sum([one.resent for one in attempts])
+        results = {one.result for one in attempts}
+        troubles = {one for one in results if one.breaches or one.outcome is not _DELIVERED}
+        troubled = [one for one in attempts if one.result in troubles] if troubles else []
+        self.acknowledged += len(attempts) - len(troubled)
+        for attempt in troubled:
+            self._record_trouble(attempt)
+        self.resent += len([one for one in attempts if one.resent])
         if max(latencies, default=0) > self._slow_us:
             for attempt, latency in zip(attempts, latencies, strict=True):
                 if latency > self._slow_us:

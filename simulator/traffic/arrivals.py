@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, cycle, repeat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, repeat
+from typing import Final
 
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
@@ -16,6 +17,9 @@ from roomhook.simulator.traffic.visits import ActionKind, VisitTemplate
 from roomhook.simulator.util.random_stream import INDEX_RANGE
 
 __all__ = ["Arrivals"]
+
+_VISIT_NUMBERS: Final = [person * STRIDE % INDEX_RANGE for person in range(INDEX_RANGE)]
+_PERSON_OF_NUMBER: Final = {number: person for person, number in enumerate(_VISIT_NUMBERS)}
 
 
 class Arrivals:
@@ -28,12 +32,13 @@ class Arrivals:
     def __init__(self, group: RoomGroup) -> None:
         world = group.world
         self._group = group
-        self._event = world.event
+        self._event, self._plan_at, self._rooms = world.event, group.plan_at, group.rooms
+        self._with_enter = world.with_enter
         self._opened = [0] * len(group.numbers)
         self._next = group.placeholder(ActionKind.ARRIVE)
         first = group.random.below(INDEX_RANGE * len(group.texts.stems))
         self._accounts = world.population.accounts(group.number, group.texts.stems, first)
-        self._visit_numbers = cycle([(person * STRIDE + first) % INDEX_RANGE for person in range(1, INDEX_RANGE + 1)])
+        self._visit_numbers = _visit_numbers(first)
         self._newcomer: Callable[[], Participant | None] = self._draw_free
         self._bounds = array("q")
         self._filling = _Filling([], 0, 0.0)
@@ -103,7 +108,7 @@ class Arrivals:
         active, random = group.active, group.random
         visit = active.visits[random.index()]
         wait = visit.gap * group.gap_ms + visit.part
-        group.plan_at(following, now + int(wait) if active.is_even else active.after(now, wait))
+        self._plan_at(following, now + int(wait) if active.is_even else active.after(now, wait))
         slot = bisect_right(bounds, random.below(bounds[-1])) if len(bounds) > 1 else 0
         participant = self._newcomer()
         return NOTHING if participant is None else self._enter(participant, slot, visit, now, visit.stay)
@@ -122,21 +127,20 @@ class Arrivals:
     ) -> Sequence[CallbackEvent]:
         """The participant enters for *stay* ms."""
         participant.slot = slot
-        group = self._group
-        room = group.rooms[slot]
+        room = self._rooms[slot]
         if room is None:
-            room = group.rooms[slot] = self._open(slot, participant.account)
+            room = self._rooms[slot] = self._open(slot, participant.account)
         try:
             room.let_in(participant)
         except RefusedError:  # it is full, or about to close
-            group.release(participant)
+            self._group.release(participant)
             return NOTHING
         if visit.is_admin:
             room.promote(participant.account)
-        if group.gap_ms:
+        if self._group.gap_ms:
             participant.what = visit.ending
-            group.plan_at(participant, now + stay)
-        if group.world.with_enter:
+            self._plan_at(participant, now + stay)
+        if self._with_enter:
             return (self._event(ENTER_COMMAND, room.entered(participant.account, now), participant.visit),)
         return NOTHING
 
@@ -166,6 +170,12 @@ class Arrivals:
             visit = group.active.visits[group.random.index()]
             self._next.what = ActionKind.ARRIVE
             group.plan_at(self._next, group.active.after(now, visit.gap * group.gap_ms))
+
+
+def _visit_numbers(first: int) -> Iterator[int]:
+    """``(person * STRIDE + first) % INDEX_RANGE`` for person 1, 2, …; all groups share one table of them."""
+    begin = _PERSON_OF_NUMBER[first % INDEX_RANGE] + 1
+    return chain(_VISIT_NUMBERS[begin:], chain.from_iterable(repeat(_VISIT_NUMBERS)))
 
 
 class _Filling:

@@ -21,7 +21,8 @@ class Departures:
 
     def __init__(self, group: RoomGroup) -> None:
         self._group = group
-        self._event = group.world.event
+        self._event, self._rooms, self._free = group.world.event, group.rooms, group.free
+        self._goodbyes = group.texts.leave
         self._closed_by: dict[int, tuple[str, ClientLocation]] = {}
         self._awaited: dict[int, Participant] = {}
         self._to_kick: dict[int, tuple[int, int]] = {}
@@ -45,23 +46,23 @@ class Departures:
 
     def leave(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
         """The participant leaves; an owner either ends the room with that or hands it over."""
-        room = self._group.rooms[participant.slot]
+        room = self._rooms[participant.slot]
         assert room is not None
         account = participant.account
         visit = participant.visit
-        packet = room.check_out("Leave", account, account, self._group.texts.leave[visit.text], now)
+        packet = room.check_out("Leave", account, account, self._goodbyes[visit.text], now)
         if not room.members:
-            self._group.rooms[participant.slot] = None
+            self._rooms[participant.slot] = None
         elif account == room.owner:
             self._owner_left(room, participant, now)
-        if self._group.free is not None:
-            self._group.free.append(participant)
+        if self._free is not None:
+            self._free.append(participant)
         return (self._event(LEAVE_COMMAND, packet, visit),)
 
     def leave_and_return(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
         """The participant leaves and enters again soon."""
         room = self._group.room_of(participant)
-        packet = room.leave(participant.account, self._group.texts.leave[participant.visit.text], now)
+        packet = room.leave(participant.account, self._goodbyes[participant.visit.text], now)
         self._group.close_if_empty(room, participant.slot)
         self._group.plan_return(participant, now)
         return (self._event(LEAVE_COMMAND, packet, participant.visit),)

@@ -8,6 +8,7 @@ import msgspec
 
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.response_check import Response, ResponseVerdict, Violation, check_response
+from roomhook.simulator.transport.delivery import NO_DELIVERY, Delivery
 
 __all__ = ["Attempt", "AttemptResult", "Carrier", "head_of"]
 
@@ -80,20 +81,27 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
     """One POST of a callback. All times are ns on the monotonic clock.
 
     ``request`` are the bytes as they travelled, ``intended_ns`` is the moment at which they were meant to leave (0: at
-    no particular one) and ``check_out`` the packet's Type, where whoever made it knows that. The sender fills in the
-    rest as it goes: ``connection`` is what carried it last, ``fresh`` tells that this was a new one, ``resent`` that
-    the target had closed a kept-alive one before any byte of an answer and the request went out again.
+    no particular one) and ``check_out`` the packet's Type, where whoever made it knows that. In a run, it is attempt
+    ``number`` (from 1) of a ``delivery``, and ``kind`` is first, retry or copy.
+
+    The sender fills in the rest: ``connection`` is what carried it last, ``fresh`` tells that this was a new one,
+    ``resent`` that the target had closed a kept-alive one before any byte of an answer and the request went out again.
+    ``final`` says, once it has its result, that the delivery needs no further attempt.
     """
 
     request: bytes
     intended_ns: int = 0
     check_out: str = ""
+    delivery: Delivery = msgspec.field(default_factory=lambda: NO_DELIVERY)
+    kind: str = "first"
+    number: int = 1
     sent_ns: int = 0
     done_ns: int = 0
     result: AttemptResult = _NO_RESULT
     connection: Carrier | None = None
     fresh: bool = False
     resent: bool = False
+    final: bool = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.result.outcome} status={self.result.status} {self.elapsed_ms:.1f} ms>"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from os import write
+from time import monotonic_ns
 from typing import Final, Protocol, cast
 
 import httptools
@@ -58,7 +59,7 @@ class Connection(asyncio.BaseProtocol):
         "_begun",
         "_body",
         "_chunks",
-        "_ended_in_turn",
+        "_ended",
         "_finished",
         "_known",
         "_last",
@@ -75,7 +76,7 @@ class Connection(asyncio.BaseProtocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._ended_in_turn = owner.turn.ended
+        self._ended = owner.turn.ended
         self._known = owner.results.known.get
         self._last = _NO_ANSWER
         self._parser = httptools.HttpResponseParser(self)
@@ -115,7 +116,7 @@ class Connection(asyncio.BaseProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless it is an answer that is known."""
         attempt = self.attempt
-        if self._chunks or self._begun or attempt is None:
+        if self._chunks or attempt is None:
             self._parse(data)
             return
         result = self._last
@@ -125,8 +126,7 @@ class Connection(asyncio.BaseProtocol):
                 self._parse(data)
                 return
             result = self._last = known
-        self.attempt = None
-        self._ended_in_turn(attempt, result)
+        self._end(attempt, result)
 
     def eof_received(self) -> None:
         """Send nothing more; asyncio closes, and ``connection_lost`` follows."""
@@ -141,12 +141,11 @@ class Connection(asyncio.BaseProtocol):
             received, status, body = came
             if status and exc is None and ends_with_connection(received):
                 self._reset()
-                self.attempt = None
-                self._ended_in_turn(attempt, self._owner.results.result_of(received, status, body, reusable=False))
+                self._end(attempt, self._owner.results.result_of(received, status, body, reusable=False))
             else:
-                self._end(DeliveryOutcome.INCOMPLETE, str(exc or ""), came)
+                self._break_off(DeliveryOutcome.INCOMPLETE, str(exc or ""), came)
         elif attempt is not None:
-            self._end(DeliveryOutcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""), _NOTHING)
+            self._break_off(DeliveryOutcome.CLOSED if exc is None else outcome_of_error(exc), str(exc or ""), _NOTHING)
         if not self.gone.done():
             self.gone.set_result(None)
             self._owner.ended(self, None, DeliveryOutcome.CLOSED, "", _NOTHING)
@@ -211,8 +210,7 @@ class Connection(asyncio.BaseProtocol):
         reusable = whole and self.reusable
         result = self._owner.results.result_of(received, self._status, self._whole_body(received), reusable=reusable)
         self._reset()
-        self.attempt = None
-        self._ended_in_turn(attempt, result)
+        self._end(attempt, result)
 
     def _came(self) -> Came:
         """What has come so far."""
@@ -238,9 +236,19 @@ class Connection(asyncio.BaseProtocol):
         self.reusable = False
         if self._transport is not None:
             self._transport.abort()
-        self._end(outcome, note, came)
+        self._break_off(outcome, note, came)
 
-    def _end(self, outcome: DeliveryOutcome, note: str, came: Came) -> None:
+    def _end(self, attempt: Attempt, result: AttemptResult) -> None:
+        """The whole answer has come: look at it together with what else comes in this turn."""
+        self.attempt = None
+        attempt.result = result
+        attempt.done_ns = monotonic_ns()
+        ended = self._ended
+        if not ended:
+            self._owner.turn.begin()
+        ended.append(attempt)
+
+    def _break_off(self, outcome: DeliveryOutcome, note: str, came: Came) -> None:
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             self._reset()

@@ -1,17 +1,16 @@
-"""One event on its way to one callback URL, its attempts, and what a journal does for them."""
+"""One event on its way to one callback URL, and streams of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, count, islice
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from roomhook.simulator.protocol.callback_event import CallbackEvent
-from roomhook.simulator.transport.attempt import Attempt
 
-__all__ = ["Delivery", "JournalSink", "SentAttempt", "blocks", "numbered"]
+__all__ = ["NO_DELIVERY", "Delivery", "blocks", "numbered"]
 
 _BLOCK: Final = 64
 """Events that are taken from a stream together, in a fraction of a millisecond."""
@@ -31,30 +30,8 @@ class Delivery(msgspec.Struct, gc=False):
     failed: bool = False
 
 
-class SentAttempt(Attempt, kw_only=True):
-    """An attempt of a delivery, its *number* (from 1) signed at ``request_time`` (s); ``kind`` is first, retry or copy.
-
-    ``final`` says, once it has its result, that the delivery needs no further attempt.
-    """
-
-    delivery: Delivery
-    kind: str
-    number: int
-    request_time: int
-    final: bool = True
-
-
-class JournalSink(Protocol):
-    """What a journal does for a run."""
-
-    def begin(self, attempts: Sequence[SentAttempt]) -> None:
-        """Write down, before their first bytes leave, that *attempts* begin, and all else that is noted."""
-
-    def end(self, attempts: Sequence[SentAttempt]) -> None:
-        """Note that they have their outcomes."""
-
-    def write(self) -> None:
-        """Write down what is noted."""
+NO_DELIVERY: Final = Delivery(0, CallbackEvent(0, "", "", "", b""))
+"""Stands for the delivery of a request that is sent by itself."""
 
 
 def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Delivery]:

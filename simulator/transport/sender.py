@@ -221,7 +221,10 @@ class Sender:
         received, status, body = came
         result = AttemptResult(outcome, received=received, status=status, body=body, note=note)
         result.breaches = requirement_ids(result.judgement(attempt.elapsed_ms, self.deadline_ms).breaches)
-        self.turn.ended(attempt, result)
+        attempt.result = result
+        if not self.turn.ended:
+            self.turn.begin()
+        self.turn.ended.append(attempt)
 
     # Opening connections.
 

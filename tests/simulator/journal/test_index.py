@@ -23,8 +23,8 @@ from roomhook.simulator.journal.writer import Journal
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.transport.attempt import AttemptResult
-from roomhook.simulator.transport.delivery import Delivery, SentAttempt
+from roomhook.simulator.transport.attempt import Attempt, AttemptResult
+from roomhook.simulator.transport.delivery import Delivery
 from roomhook.simulator.transport.target import Target
 
 TARGET = Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1400000001)
@@ -40,14 +40,11 @@ def opened(path: Path, *, resume: bool = False) -> Journal:
     return Journal.open(path, TARGET, mode="test", options={}, resume=resume)
 
 
-def begun(deliveries: list[Delivery]) -> list[SentAttempt]:
-    return [
-        SentAttempt(b"", delivery=one, kind="first", number=one.number + 1, request_time=1, sent_ns=time.monotonic_ns())
-        for one in deliveries
-    ]
+def begun(deliveries: list[Delivery]) -> list[Attempt]:
+    return [Attempt(b"", delivery=one, number=one.number + 1, sent_ns=time.monotonic_ns()) for one in deliveries]
 
 
-def ended(attempts: list[SentAttempt], result: AttemptResult = OK) -> list[SentAttempt]:
+def ended(attempts: list[Attempt], result: AttemptResult = OK) -> list[Attempt]:
     for one in attempts:
         one.result, one.done_ns = result, time.monotonic_ns()
     return attempts
@@ -56,11 +53,11 @@ def ended(attempts: list[SentAttempt], result: AttemptResult = OK) -> list[SentA
 def carry_out(journal: Journal, count: int = 1000, turn: int = 10, result: AttemptResult = OK) -> None:
     """*count* events in turns: each notes the ends of the one before."""
     deliveries = journal.schedule(events(count))
-    before: list[SentAttempt] = []
+    before: list[Attempt] = []
     while block := list(islice(deliveries, turn)):
         journal.end(ended(before, result))
         before = begun(block)
-        journal.begin(before)
+        journal.begin(before, 1)
     journal.end(ended(before, result))
     journal.write()
 
@@ -131,7 +128,7 @@ def test_a_live_journal_shows_what_is_on_record_and_what_is_in_flight(tmp_path: 
     path = tmp_path / "run.db"
     journal = opened(path)
     deliveries = list(journal.schedule(events(10)))
-    journal.begin(attempts := begun(deliveries[:4]))
+    journal.begin(attempts := begun(deliveries[:4]), 1)
     found = summary(path)
     assert (found["live"], found["scheduled"], found["in_doubt"], found["unsent"]) == (True, 10, 4, 10)
     journal.end(ended(attempts))
@@ -163,7 +160,7 @@ def test_a_flipped_bit_is_told_and_a_resumed_run_sends_what_it_cost(tmp_path: Pa
     assert restored.body == b'{"n":1000}'
     owed = list(journal.unfinished())
     assert len(owed) == journal.owed() == found["unsent"]
-    journal.begin(attempts := begun(owed))
+    journal.begin(attempts := begun(owed), 1)
     journal.end(ended(attempts))
     journal.close()
     assert summary(path)["delivered"] == 1000
@@ -195,7 +192,7 @@ def test_large_answers_that_are_all_different_take_bounded_memory(
     path = tmp_path / "run.db"
     journal = opened(path)
     for number, delivery in enumerate(journal.schedule(events(100))):
-        journal.begin(attempts := begun([delivery]))
+        journal.begin(attempts := begun([delivery]), 1)
         answer = b"HTTP/1.1 500 No\r\n\r\n" + b"%d" % number * 50_000
         journal.end(ended(attempts, AttemptResult(DeliveryOutcome.HTTP_STATUS, ("ack.status",), received=answer)))
     journal.close()
@@ -219,7 +216,7 @@ def test_a_signed_run_keeps_the_second_of_each_signature(tmp_path: Path) -> None
     target = Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1400000001, token="s3cret")
     journal = Journal.open(path, target, mode="test", options={})
     for delivery in journal.schedule(events(3)):
-        journal.begin(attempts := begun([delivery]))
+        journal.begin(attempts := begun([delivery]), 1)
         journal.end(ended(attempts))
     journal.close()
     with reading(path) as reader:
@@ -249,7 +246,7 @@ def test_the_clock_may_be_set_between_begin_and_end(tmp_path: Path, monkeypatch:
     path = tmp_path / "run.db"
     journal = opened(path)
     (delivery,) = journal.schedule(events(1))
-    journal.begin(attempts := begun([delivery]))
+    journal.begin(attempts := begun([delivery]), 1)
     now = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: now() - 3_600_000_000_000)
     journal.end(ended(attempts))

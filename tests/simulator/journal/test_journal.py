@@ -26,8 +26,7 @@ from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.sending.dispatcher import Dispatcher, SendPlan
 from roomhook.simulator.sending.network_faults import NetworkFaults
-from roomhook.simulator.transport.attempt import AttemptResult
-from roomhook.simulator.transport.delivery import SentAttempt
+from roomhook.simulator.transport.attempt import Attempt, AttemptResult
 from roomhook.simulator.transport.retry_policy import PROFILES, RetryPolicy
 from roomhook.simulator.transport.sender import Sender, run_loop
 from roomhook.simulator.transport.target import Target
@@ -201,10 +200,8 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     target = Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1)
     journal = opened(path, target)
     deliveries = list(journal.schedule(events(5)))
-    sendings = [
-        SentAttempt(b"", 1, delivery=delivery, kind="first", number=1, request_time=1) for delivery in deliveries[:3]
-    ]
-    journal.begin(sendings)
+    sendings = [Attempt(b"", 1, delivery=delivery) for delivery in deliveries[:3]]
+    journal.begin(sendings, 1)
     ended = sendings[1]
     ended.result, ended.done_ns = AttemptResult(DeliveryOutcome.DELIVERED, status=200), time.monotonic_ns()
     journal.end([ended])
