@@ -214,7 +214,7 @@ def method(case: Case) -> None:
             case.blame(
                 exchange,
                 f"{name} was acknowledged",
-                Violation("", "anything but a clean OK, say HTTP 405", "a clean OK"),
+                Violation("", "any response but ActionStatus OK, e.g. HTTP 405", "HTTP 200 with ActionStatus OK"),
             )
 
 

@@ -138,7 +138,7 @@ class Case:
         if judged.verdict is Verdict.NOT_JUDGED:
             raise NotJudgedError(judged.reason)
         if judged.findings and judged.verdict is not Verdict.INFO:
-            raise NotJudgedError(f"{requirement} comes first")
+            raise NotJudgedError(f"skipped because {requirement} failed")
 
     def acknowledges(
         self, draft: CallbackDraft, *, connection: KeptConnection | None = None, note: str = ""
@@ -193,13 +193,13 @@ class Case:
         return exchange
 
     def rejects(self, draft: CallbackDraft, what: str) -> Exchange:
-        """*draft* is no valid callback: neither a clean OK nor a crash will do."""
+        """*draft* is no valid callback: both ActionStatus OK and a crash fail."""
         exchange = self._patiently(draft)
         if taken_as_valid(exchange):
             self.blame(
                 exchange,
                 f"{what} was acknowledged",
-                Violation("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
+                Violation("", "anything but ActionStatus OK and ErrorCode 0", "HTTP 200 with ActionStatus OK"),
             )
         else:
             self.blame_crash(exchange, what)
@@ -210,7 +210,7 @@ class Case:
         exchange = self.send(draft)
         if taken_as_valid(exchange):
             expected = "a refusal, or an acknowledgement that you mean"
-            self.blame(exchange, f"{what} was acknowledged", Violation("", expected, "a clean OK"))
+            self.blame(exchange, f"{what} was acknowledged", Violation("", expected, "HTTP 200 with ActionStatus OK"))
         return exchange
 
     def blame(
@@ -275,5 +275,5 @@ class Case:
 
 
 def taken_as_valid(exchange: Exchange) -> bool:
-    """Whether the answer is a clean OK, however late it came."""
+    """Whether the response is HTTP 200 with ActionStatus OK, on time or late."""
     return exchange.answer is not None and not check_response(exchange.answer, deadline_ms=float("inf")).refused

@@ -12,7 +12,7 @@ __all__ = ["need_explicit_refusal", "refuses", "refuses_known"]
 
 
 def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: bool = True) -> Exchange:
-    """*draft* must not get a clean OK; the documents do not say how to refuse, so every other answer will do."""
+    """*draft* must not get ActionStatus OK; the documents do not say how to refuse, so every other response passes."""
     silent = case.run.settings.refusal == "silent"
     exchange = _ignored(case, draft, what) if silent else case.send(draft)
     if exchange.hung:
@@ -21,7 +21,7 @@ def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: boo
         case.blame(
             exchange,
             f"{what} was acknowledged",
-            Violation("", "anything but HTTP 200 with ActionStatus OK and ErrorCode 0", "a clean OK"),
+            Violation("", "anything but ActionStatus OK and ErrorCode 0", "HTTP 200 with ActionStatus OK"),
             aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
         )
     elif not server_error_ok:

@@ -17,7 +17,7 @@ __all__ = ["RefusalStyle", "Settings"]
 
 
 class RefusalStyle(StrEnum):
-    """How the target refuses a callback that is not for it: without a clean OK, or by an OK after dropping it."""
+    """How the target refuses a foreign callback: by anything but ActionStatus OK, or by OK after dropping it."""
 
     EXPLICIT = "explicit"
     SILENT = "silent"
@@ -28,7 +28,7 @@ class Settings:
     """Everything a run depends on, apart from the clock.
 
     ``deadline_ms`` is the Room backend's time-out (2 s, OV-CHAT); ``refusal`` says how the target treats a callback
-    that is not for it: "explicit" (anything but a clean OK) or "silent" (it drops it and answers OK); ``clock_skew_s``
+    that is not for it: "explicit" (anything but OK) or "silent" (it drops it and answers OK); ``clock_skew_s``
     is how far the target's clock is ahead of ours; ``room`` and ``members`` are existing ones to use.
 
     ``probe`` (a URL with ``{RoomId}``) or ``probe_command`` tells who is in a room, ``enter_command`` brings people in,

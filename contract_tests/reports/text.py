@@ -157,7 +157,7 @@ def _noted(finding: FindingRecord) -> str:
 
 
 def _answer(finding: FindingRecord) -> str | None:
-    """The answer where it is no clean OK and says more than the finding does already."""
+    """The response where it is not ActionStatus OK and says more than the finding does already."""
     actual = finding.actual
     body = " ".join((actual.body or "").split())
     if actual.status is None or not body or body in actual.text or (finding.cause is None and actual.status == 200):
@@ -203,9 +203,14 @@ def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
             style(SYMBOLS[verdict] * len(list(run)), COLOURS[verdict])
             for verdict, run in groupby(members, key=lambda one: one.verdict)
         )
-        words = f"{'':{signs - len(members)}}  {about.get(name, '')}".rstrip()
-        fits = 2 + names + 2 + signs + 2 + len(about.get(name, "")) <= width
-        yield f"  {name:{names}}  {row}{words if fits else ''}"
+        words = about.get(name, "")
+        start = 2 + names + 2
+        gap = min(signs - len(members), width - start - len(members) - 2 - len(words))
+        if gap < 0:
+            yield f"  {name:{names}}  {row}"
+            yield from _wrapped(f"{'':{start}}{words}", width, start)
+        else:
+            yield f"  {name:{names}}  {row}{'':{gap + 2}}{words}".rstrip()
 
 
 def _known(report: RunReport, width: int) -> Iterator[str]:
@@ -249,20 +254,20 @@ def ids_in_short(ids: Sequence[str], sizes: dict[str, int] | None = None) -> str
 
 
 def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
-    verdict = style(OUTCOMES[report.verdict], OUTCOME_COLOURS[report.verdict])
     if report.delivery.sent:
-        yield _axes(report, style)
+        yield from _axes(report, style, width)
+    figures = f"{counts(report)} in {report.duration_s:.1f} s"
+    if report.verdict in {RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED}:
+        said = report.detail
+    elif report.verdict is RunOutcome.INTERRUPTED:
+        said = f"{figures}; {report.detail}"
+    else:
+        said = f"{figures}; the run ended early: {report.detail}" if report.detail else figures
+    yield from _styled(OUTCOMES[report.verdict], f"  {said}", style, OUTCOME_COLOURS[report.verdict], width)
     if report.verdict is RunOutcome.UNREACHABLE:
-        yield f"{verdict}  {report.detail}"
         if remedy(report):
             yield from _wrapped(f"hint: {remedy(report)}", width, _MARGIN)
-    elif report.verdict in {RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED}:
-        yield f"{verdict}  {report.detail}"
-    elif report.verdict is RunOutcome.INTERRUPTED:
-        yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s; {report.detail}"
-    else:
-        ended = f"; the run ended early: {report.detail}" if report.detail else ""
-        yield f"{verdict}  {counts(report)} in {report.duration_s:.1f} s{ended}"
+    elif report.verdict in {RunOutcome.CONFORMS, RunOutcome.VIOLATES}:
         yield from _hint(report, width)
 
 
@@ -275,18 +280,28 @@ def _hint(report: RunReport, width: int) -> Iterator[str]:
         yield from _wrapped(hint, width, _MARGIN)
 
 
-def _axes(report: RunReport, style: Style) -> str:
+def _axes(report: RunReport, style: Style, width: int) -> Iterator[str]:
+    """A line for the callbacks delivered, and one for the responses that are compliant."""
     delivery, compliance = report.delivery, report.compliance
     delivered, compliant = axes(report)
     lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
-    return (
-        f"{_axis('delivered', delivered, style)}, {delivery.delivered} of {delivery.sent} by the Room backend's count"
-        f"{f' ({lost})' if lost else ''}   "
-        f"{_axis('compliant', compliant, style)}, "
-        f"{f'{compliance.compliant} of {compliance.judged} answers' if compliance.judged else NO_ANSWERS}"
+    counted = (
+        f", {delivery.delivered} of {delivery.sent} as the Room backend would count it{f' ({lost})' if lost else ''}"
     )
+    judged = f"{compliance.compliant} of {compliance.judged} responses" if compliance.judged else NO_ANSWERS
+    yield from _axis("delivered", delivered, counted, style, width)
+    yield from _axis("compliant", compliant, f", {judged}", style, width)
 
 
-def _axis(name: str, holds: str, style: Style) -> str:
+def _axis(name: str, holds: str, rest: str, style: Style, width: int) -> Iterator[str]:
     colour = {"yes": "green", "no": "red"}.get(holds, "yellow")
-    return style(f"{name}: {'NO' if holds == 'no' else holds}", colour)
+    return _styled(f"{name}: {'NO' if holds == 'no' else holds}", rest, style, colour, width)
+
+
+def _styled(start: str, rest: str, style: Style, colour: str, width: int) -> Iterator[str]:
+    """*start* in *colour* and *rest*, in lines of at most *width* columns; lines within *rest* are kept."""
+    head, *tail = rest.split("\n")
+    first, *more = _wrapped(start + head, width, _MARGIN)
+    yield style(start, colour) + first.removeprefix(start)
+    yield from more
+    yield from tail

@@ -20,8 +20,12 @@ __all__ = ["TargetProcess", "free_port"]
 
 _STOP_S: Final = 5.0
 _LAST_LINES: Final = 20
-_ACCESS: Final = re.compile(r"\b(?:POST|GET|PUT|DELETE|HEAD|OPTIONS|PATCH) /\S*( HTTP/[0-9.]+\b|.* [1-5][0-9][0-9]\b)")
-"""A line of an access log."""
+_ACCESS: Final = re.compile(
+    r"\b(?:POST|GET|PUT|DELETE|HEAD|OPTIONS|PATCH) /\S*(?: HTTP/[0-9.]+\b|.* [1-5][0-9][0-9]\b)"
+    r"|\bcode [1-5][0-9][0-9], message "
+)
+"""A line of an access log, or what Python's http.server adds to it."""
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def free_port() -> int:
@@ -97,7 +101,7 @@ class TargetProcess:
     def last_lines(self) -> str:
         """The end of what the command has printed so far, without lines that only log a request."""
         self._output.seek(0)
-        text = self._output.read().decode(errors="backslashreplace")
+        text = _COLOUR.sub("", self._output.read().decode(errors="backslashreplace"))
         return "\n".join([line for line in text.splitlines() if not _ACCESS.search(line)][-_LAST_LINES:])
 
     @property

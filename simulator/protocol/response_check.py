@@ -76,7 +76,7 @@ class ResponseVerdict:
 
     @property
     def refused(self) -> bool:
-        """Anything that is no clean OK; an OK with a non-zero ErrorCode refuses an invalid callback."""
+        """Anything but HTTP 200 with ActionStatus OK; an OK with a non-zero ErrorCode refuses an invalid callback."""
         return bool(self.breaches) or self.error_code != 0
 
 

@@ -141,7 +141,7 @@ def test_a_terminal_shows_a_panel(target: CountingTarget, tmp_path: Path) -> Non
     shown = b""
     with loading(target.url, tmp_path, stderr=theirs) as process:
         os.close(theirs)
-        while b"/s reached" not in shown or b"delivered" not in shown:
+        while b"/s sent" not in shown or b"delivered" not in shown:
             shown += os.read(ours, 4096)
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=60)
@@ -162,6 +162,6 @@ def test_the_panel_says_what_is_broken_and_fits_the_terminal() -> None:
     text = " ".join(" ".join(line.strip("│ ") for line in lines).split())
     assert max(map(len, lines)) <= 80
     assert "12 of 30 s" in text
-    assert "200/s asked 198/s reached" in text
+    assert "200/s requested 198/s sent" in text
     assert "1,234 1,230 delivered 4 timeout 3 due but unsent" in text
     assert "15 not compliant: ack.complete 5, ack.deadline 4, ack.close 3, ack.status 2, and 1 more" in text

@@ -147,10 +147,10 @@ def test_users_that_are_there_to_be_subclassed_do_not_run(answers: dict[str, Any
     [
         ("--deadline inf", "'inf' is not a number"),
         ("--deadline nan", "'nan' is not a number"),
-        ("--duration 0s", "--duration 0s is too short: locust counts whole seconds; give 1s or more"),
+        ("--duration 0s", "--duration 0s is too short: use 1s or more (whole seconds)"),
         ("--rate 9999999/s", "more than 1,000,000/s"),
         ("--users 99999999999", "at most 10,000"),
-        ("--rate max --connections 20000", "there are 10,000 at most"),
+        ("--rate max --connections 20000", "use 10,000 at most"),
     ],
 )
 def test_the_command_refuses_before_it_looks_for_the_target(

@@ -145,8 +145,8 @@ def _findings(*, strict: bool) -> dict[str, CaseJudged]:
     scalar = Finding(
         SCALAR,
         "a body of one number was acknowledged",
-        "no clean OK",
-        "a clean OK",
+        "anything but HTTP 200 with ActionStatus OK",
+        "HTTP 200 with ActionStatus OK",
         exchange("", 200, "{}", sent=b"42"),
     )
     return {

@@ -53,13 +53,14 @@ def demo(seed: options.Seed = None) -> None:
 
 
 def _title(number: int, text: str) -> None:
-    from roomhook.cli.shared.terminal import style_for_stdout
+    from roomhook.cli.shared.terminal import fitted, style_for_stdout
 
-    typer.echo(f"\n{style_for_stdout()(f'{number}  {text}', 'cyan')}\n")
+    typer.echo(f"\n{style_for_stdout()(fitted(f'{number}  {text}', 3), 'cyan')}\n")
 
 
 def _evening(server: BackendServer, seed: int) -> bool:
     """Fire until enough have left; whether every callback was acknowledged."""
+    from roomhook.cli.shared.terminal import fitted
     from roomhook.contract_tests.transport.client import Client
     from roomhook.simulator.protocol.callback_url import CallbackUrl
     from roomhook.simulator.traffic.generator import TrafficRequest, events
@@ -82,11 +83,12 @@ def _evening(server: BackendServer, seed: int) -> bool:
         leaves = mix.total() - mix["Enter"]
         if leaves <= _SHOWN:
             answer = "OK" if exchange.acknowledged else "NOT acknowledged"
-            typer.echo(f"   {left[1]}  {answer} in {exchange.elapsed_ms:.0f} ms")
+            typer.echo(fitted(f"   {left[1]}  {answer} in {exchange.elapsed_ms:.0f} ms", 13))
         if leaves >= _LEAVES and len(mix) > 3:
             break
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
-    typer.echo(f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}")
+    counted = f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}"
+    typer.echo(fitted(counted, 5))
     return set(outcomes) == {"acknowledged"}
 
 
@@ -101,10 +103,8 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
     others = len(packet.member_list_account) - 1
     clock = time.strftime("%H:%M:%S", time.gmtime(packet.event_time / 1000))
     crowd = f" and {others} more" if others else ""
-    return (
-        packet.type,
-        f"{clock}  {packet.room_id:<14} {packet.type:<8} {who + crowd:<22} {packet.member_count:>3} inside",
-    )
+    inside = f"{packet.member_count:>3}\N{NO-BREAK SPACE}inside"
+    return packet.type, f"{clock}  {packet.room_id:<11} {packet.type:<7}  {who + crowd:<18} {inside}"
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:

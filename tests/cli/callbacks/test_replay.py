@@ -162,7 +162,7 @@ def test_only_what_failed_is_replayed_when_asked(backend: Backend, capsys: pytes
     assert main(["replay", "run.db", backend.url, "--speed", "max", "--journal", "good.db"]) == 0
     capsys.readouterr()
     assert main(["replay", "good.db", backend.url, "--only-failed"]) == 0
-    assert capsys.readouterr().err.endswith("nothing was to be sent: nothing had failed\n")
+    assert capsys.readouterr().err.endswith("nothing to replay: no failures\n")
 
 
 def test_a_run_that_sends_nothing_is_no_success_unless_it_had_been_finished(
@@ -229,7 +229,7 @@ def test_what_a_retry_has_delivered_is_well_and_the_time_it_took_is_told(
     out = capsys.readouterr().out
     assert "events        20 scheduled = 20 delivered + 0 failed + 0 unsent" in out
     assert "acknowledged  20 of 40" in out
-    assert re.search(r"recovered     20 by a retry: p50 [\d.]+ .*  \(from the first attempt\)", out)
+    assert re.search(r"recovered     20 by a retry: p50 [^(]*\(from the first attempt\)", out)
     page = Path("roomhook-report/roomhook-sending.html").read_text()
     assert "Every callback was delivered and acknowledged" in page
     assert "<title>20 callbacks to" in page

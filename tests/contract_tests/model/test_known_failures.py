@@ -152,7 +152,7 @@ class TestRun:
         assert finished.summary.outcome is RunOutcome.CONFORMS
         assert [one.requirement.id for one in finished.with_verdict(Verdict.KNOWN)] == ["reason.unicode"]
         assert {one.requirement.id: one.reason for one in finished.with_verdict(Verdict.NOT_JUDGED)} == {
-            "reason.escapes": "reason.unicode comes first"
+            "reason.escapes": "skipped because reason.unicode failed"
         }
 
     def test_takes_the_day_from_its_own_clock(self, server: BackendServer) -> None:

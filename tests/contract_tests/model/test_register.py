@@ -229,8 +229,9 @@ baseline callback: a valid leave that avoids everything disputed: Content-Type a
   contenttype=json, OptPlatform=iOS, a public IPv4 ClientIP, short ASCII ids, one member, Type
   Leave, a short ASCII Reason, EventTime now, a correct Sign when a token is given, on a fresh
   connection. Each case departs from it in one point.
-refused: anything that is no clean OK: another status, FAIL, a non-zero ErrorCode, an empty or
-  foreign body, a closed connection. The documents do not say how to refuse, so every form passes.
+refused: anything but HTTP 200 with ActionStatus OK: another status, FAIL, a non-zero ErrorCode, an
+  empty or foreign body, a closed connection. The documents do not say how to refuse, so every form
+  passes.
 """
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from roomhook.cli.shared.terminal import counts_text, fitted
 from roomhook.errors import ConfigurationError
 from roomhook.suggestions import did_you_mean
 
@@ -24,6 +25,8 @@ __all__ = ["ExportFormat", "JournalFormat", "app"]
 T = TypeVar("T")
 
 _FOLLOWED_EVERY_S: Final = 1.0
+_INDENT: Final = 13
+"""Where the second column of the summary begins."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -157,7 +160,11 @@ def _total(files: list[Path]) -> dict[str, Any]:
 
 def _summary(files: list[Path], *, as_json: bool) -> None:
     total = _total(files)
-    typer.echo(json.dumps(total, ensure_ascii=False, indent=2) if as_json else "\n".join(_text(total)))
+    typer.echo(
+        json.dumps(total, ensure_ascii=False, indent=2)
+        if as_json
+        else "\n".join(fitted(one, _INDENT) for one in _text(total))
+    )
 
 
 def _text(total: dict[str, Any]) -> list[str]:
@@ -177,14 +184,14 @@ def _text(total: dict[str, Any]) -> list[str]:
             f"received     {total['received']:,} = {total['distinct']:,} distinct"
             f" + {total['duplicates']:,} duplicates + {total['invalid']:,} invalid"
         )
-        lines.append(f"types        {_counts(total['types'])}")
+        lines.append(f"types        {counts_text(total['types'])}")
         return lines
     ends = " + ".join(f"{total[state]:,} {state}" for state in ("delivered", "failed", "unsent"))
     lines.append(f"events       {total['scheduled']:,} scheduled = {ends}")
-    lines.append(f"attempts     {total['attempts']:,}: {_counts(total['outcomes'])}")
+    lines.append(f"attempts     {total['attempts']:,}: {counts_text(total['outcomes'])}")
     extra = {name: total[name] for name in ("retries", "copies", "resent", "in_doubt") if total[name]}
-    lines += [f"of these     {_counts(extra)}"] if extra else []
-    lines += [f"breached     {_counts(total['requirements'])}"] if total["requirements"] else []
+    lines += [f"of these     {counts_text(extra)}"] if extra else []
+    lines += [f"breached     {counts_text(total['requirements'])}"] if total["requirements"] else []
     return lines
 
 
@@ -268,7 +275,3 @@ def _har(files: list[Path], filters: Filters) -> None:
     with HarWriter(sys.stdout, version=version("roomhook")) as log:
         for entry in _found(files, filters, har_entries):
             log.add(entry)
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

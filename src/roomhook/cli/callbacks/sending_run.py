@@ -15,7 +15,7 @@ import typer
 from roomhook.cli.callbacks.finish_journals import finish_journals
 from roomhook.cli.callbacks.sending_options import SendingOptions
 from roomhook.cli.shared.options import OutputFormat
-from roomhook.cli.shared.terminal import progress_line
+from roomhook.cli.shared.terminal import counts_text, fitted, progress_line
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.sending.report import document, html
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 _INTERRUPTED: Final = 130
+_INTENDED: Final = "(from the intended moment)".replace(" ", "\N{NO-BREAK SPACE}")
+_ACTUAL: Final = "(from the actual moment)".replace(" ", "\N{NO-BREAK SPACE}")
+_INDENT: Final = 14
+"""Where the second column of the closing table begins."""
 _FILES: Final = {"json": "roomhook-sending.json", "html": "roomhook-sending.html"}
 
 
@@ -84,7 +88,7 @@ def _nothing_to_send(order: SendJob, *, only_failed: bool) -> int:
     if order.resume:
         typer.echo(f"nothing was left to send: every callback in {order.journal} is finished", err=True)
     elif only_failed:
-        typer.echo("nothing was to be sent: nothing had failed", err=True)
+        typer.echo("nothing to replay: no failures", err=True)
     else:
         raise ConfigurationError("there was no callback to send; is the input empty, or the time too short for one?")
     return 0
@@ -146,7 +150,7 @@ class _Output:
         if self.output is OutputFormat.JSON:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         else:
-            typer.echo("\n".join(_table(found, tally)))
+            typer.echo("\n".join(fitted(line, _INDENT) for line in _table(found, tally)))
         for kind in dict.fromkeys(self.reports):
             path = self.folder / _FILES[kind]
             text = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
@@ -165,15 +169,15 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
         f"model         {tally.mode}",
         f"took          {tally.elapsed_s:.1f} s, {rate}",
         f"events        {tally.scheduled:,} scheduled = {ends}",
-        f"attempts      {tally.attempts:,}: {_counts(found['outcomes'])}",
+        f"attempts      {tally.attempts:,}: {counts_text(found['outcomes'])}",
     ]
     extra = {name: found[name] for name in ("retries", "copies", "resent") if found[name]}
-    lines += [f"of these      {_counts(extra)}"] if extra else []
+    lines += [f"of these      {counts_text(extra)}"] if extra else []
     lines.append(f"acknowledged  {tally.acknowledged:,} of {tally.attempts:,}")
-    lines += [f"breached      {_counts(found['requirements'])}"] if found["requirements"] else []
-    lines.append(f"latency       {_times(tally.latency)}{'  (from the intended moment)' if tally.open_loop else ''}")
+    lines += [f"breached      {counts_text(found['requirements'])}"] if found["requirements"] else []
+    lines.append(f"latency       {_times(tally.latency)}{f'  {_INTENDED}' if tally.open_loop else ''}")
     if tally.open_loop:
-        lines.append(f"service       {_times(tally.service)}  (from the actual moment)")
+        lines.append(f"service       {_times(tally.service)}  {_ACTUAL}")
         lines.append(f"left late     {_times(tally.lateness)}; {tally.late:,} by more than 2 ms")
     if tally.recovery.total:
         times = f"{_times(tally.recovery)}  (from the first attempt)"
@@ -182,10 +186,8 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
     return lines
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
-
-
 def _times(histogram: Histogram) -> str:
-    percentiles = "  ".join(f"p{percent:g} {histogram.percentile_ms(percent):.2f}" for percent in (50, 90, 99, 99.9))
-    return f"{percentiles}  max {histogram.longest_us / 1000:.2f} ms"
+    """Percentiles and the longest time (ms), each on one line."""
+    times = [(f"p{percent:g}", histogram.percentile_ms(percent)) for percent in (50, 90, 99, 99.9)]
+    shown = [f"{name}\N{NO-BREAK SPACE}{ms:.2f}" for name, ms in (*times, ("max", histogram.longest_us / 1000))]
+    return "  ".join(shown) + "\N{NO-BREAK SPACE}ms"

@@ -1,4 +1,4 @@
-"""The live panel of ``roomhook load``: how a load test goes, each second, for whoever is watching. Pure."""
+"""The live panel of ``roomhook load``: progress of a load test, redrawn each second. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_REQUIREMENTS = 4
 
 
 def panel(now: LoadProgress, title: str, seconds: float, width: int) -> Panel:
-    """*now* of a test that takes so many *seconds*, at most *width* columns wide."""
+    """The panel for *now*, a moment in a test of *seconds*, at most *width* columns wide."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold")
     rows.add_column()
@@ -32,14 +32,14 @@ def panel(now: LoadProgress, title: str, seconds: float, width: int) -> Panel:
     rows.add_row("users", _users(now))
     rows.add_row("callbacks", _counted(now.requests, now.outcomes, now.unsent))
     rows.add_row("latency", f"p50 {now.p50_ms:,.1f} ms   p99 {now.p99_ms:,.1f} ms" if now.requests else "-")
-    rows.add_row("broken", _broken(now.noncompliant, now.requirements))
+    rows.add_row("failures", _broken(now.noncompliant, now.requirements))
     return Panel(rows, title=Text(title), title_align="left", box=ROUNDED, width=min(width, _WIDEST))
 
 
 def _time(now: LoadProgress, seconds: float) -> Table:
     elapsed = min(now.elapsed_s, seconds)
     line = Table.grid(padding=(0, 2))
-    left = f"{seconds - elapsed:.0f} s left" if elapsed < seconds else "waiting for the last answers"
+    left = f"{seconds - elapsed:.0f} s left" if elapsed < seconds else "waiting for the last responses"
     line.add_row(
         f"{elapsed:.0f} of {seconds:.0f} s", ProgressBar(total=seconds, completed=elapsed, width=_BAR), Text(left)
     )
@@ -47,13 +47,13 @@ def _time(now: LoadProgress, seconds: float) -> Table:
 
 
 def _rate(now: LoadProgress) -> Text:
-    asked = "as fast as answers come" if now.asked is None else f"{now.asked:,.0f}/s asked"
-    return Text(f"{asked}   {now.rate:,.0f}/s reached")
+    asked = "closed loop" if now.asked is None else f"{now.asked:,.0f}/s requested"
+    return Text(f"{asked}   {now.rate:,.0f}/s sent")
 
 
 def _users(now: LoadProgress) -> Text:
     workers = f"   {now.workers} workers" if now.workers > 1 else ""
-    return Text(f"{now.users:,}   at most {now.connections:,} in flight{workers}")
+    return Text(f"{now.users:,}   at most {now.connections:,} at once{workers}")
 
 
 def _counted(requests: int, outcomes: Mapping[str, int], unsent: int) -> Text:
@@ -67,7 +67,7 @@ def _counted(requests: int, outcomes: Mapping[str, int], unsent: int) -> Text:
 
 def _broken(noncompliant: int, requirements: Mapping[str, int]) -> Text:
     if not noncompliant:
-        return Text("nothing", style="green")
+        return Text("none", style="green")
     most = sorted(requirements.items(), key=lambda one: -one[1])
     named = [f"{name} {count:,}" for name, count in most[:_MOST_REQUIREMENTS]]
     if len(most) > _MOST_REQUIREMENTS:

@@ -1,4 +1,4 @@
-"""``roomhook load``: locust over our users, shapes and thresholds, in one command with good defaults."""
+"""``roomhook load``: starts locust with our users, shapes and thresholds, and reports the verdict."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _DEFAULT_THRESHOLDS: Final = ("noncompliant>0", "delivered<99%")
 _OF_A_STAIRCASE: Final = "lateness>500ms"
-"""A step that can't be kept up with is no good one, whatever is answered."""
+"""A step of a staircase fails when callbacks leave this late (median), whatever the responses."""
 _MOST_USERS: Final = 100
 _CLOSED_LOOP_CONNECTIONS: Final = 64
 _OPEN_LOOP_CONNECTIONS: Final = 1024
 _CAREFUL_RATE: Final = 1000
+_LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """Users, callbacks/s of each (0: closed loop), and the bound of the fast lane's connections."""
+    """Number of users, callbacks/s of each (0: closed loop), and maximum connections of the fast sender."""
 
     users: int
     rate: float
@@ -57,60 +58,75 @@ def load(
     cacert: options.CaCert = None,
     insecure: options.Insecure = False,
     cert: options.Cert = None,
-    duration: Annotated[str, typer.Option(metavar="TIME", help="How long, e.g. 30s, 10m or 1h.")] = "30s",
+    duration: Annotated[str, typer.Option(metavar="TIME", help="Length of the test, e.g. 30s, 10m or 1h.")] = "30s",
     rate: Annotated[
-        str, typer.Option(metavar="RATE", help="The full rate, e.g. 2000/s; max sends as answers come (closed loop).")
+        str, typer.Option(metavar="RATE", help="Target rate, e.g. 2000/s; max sends after each response (closed loop).")
     ] = "200/s",
     connections: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=MOST, help="At most N in flight. [default: 64 at --rate max, else 1024]"),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MOST,
+            help="Send at most N at once, e.g. 256 (default: 64 at --rate max, else 1024).",
+        ),
     ] = None,
     users: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=MOST_USERS, help="Locust users that share the rate. [default: up to 100]"),
+        typer.Option(
+            metavar="N", min=1, max=MOST_USERS, help="Locust users that share the rate, e.g. 50 (default: up to 100)."
+        ),
     ] = None,
-    shape: Annotated[LoadShape, typer.Option(help="How the rate moves up to the full one.")] = LoadShape.RAMP,
+    shape: Annotated[
+        LoadShape, typer.Option(help="Course of the rate; staircase finds the highest that passes.")
+    ] = LoadShape.RAMP,
     engine: Annotated[
-        LoadEngine, typer.Option(help="The fast lane, locust's FastHttpUser, or locust's HttpUser (requests).")
+        LoadEngine, typer.Option(help="Sender: ours (fast), locust's FastHttpUser (gevent) or its HttpUser (requests).")
     ] = LoadEngine.FAST,
     processes: Annotated[
         int,
-        typer.Option(
-            metavar="N", min=1, max=256, help="Locust workers on this machine, each with a sender of its own."
-        ),
+        typer.Option(metavar="N", min=1, max=256, help="Locust workers on this machine, e.g. one per core."),
     ] = 1,
-    profile: Annotated[Profile, typer.Option(help="The traffic of the simulated rooms.")] = Profile.STEADY,
+    profile: Annotated[Profile, typer.Option(help="Kind of traffic in the simulated rooms.")] = Profile.STEADY,
     rooms: Annotated[
-        str | None, typer.Option(metavar="N|FILE", help="How many rooms, e.g. 50, or a file with their ids.")
+        str | None, typer.Option(metavar="N|FILE", help="Number of rooms, e.g. 50, or a file of RoomIds, one per line.")
     ] = None,
-    people: Annotated[Path | None, typer.Option(metavar="FILE", help="Existing accounts, one a line.")] = None,
-    with_enter: Annotated[
-        bool, typer.Option("--with-enter", help="Also call back Room.CallbackAfterMemberEnter.")
-    ] = False,
+    people: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File of existing accounts, one per line, e.g. users.txt.")
+    ] = None,
+    with_enter: Annotated[bool, typer.Option("--with-enter", help="Also send enter callbacks.")] = False,
     seed: options.Seed = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             metavar="THRESHOLD",
-            help="Exit with 1 if this holds, e.g. 'p99>500ms' or 'rate<1000/s'; repeatable. "
-            "'noncompliant>0' and 'delivered<99%' hold too, unless you give a limit of your own for either.",
+            help="Fail if this is true, e.g. 'p99>500ms' or 'rate<1000/s'; repeatable. 'noncompliant>0' and "
+            "'delivered<99%' apply too, unless you set your own limit for them.",
         ),
     ] = None,
     report_dir: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where load.html, load.json and load.xml (JUnit) go; made if missing.")
+        Path,
+        typer.Option(metavar="DIR", help="Folder for load.html, load.json and load.xml (JUnit); created if missing."),
     ] = Path("roomhook-report"),
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="A target outside this machine that you may flood; repeatable."),
+        typer.Option(metavar="HOST", help="Allow this remote target, e.g. staging.example.com; repeatable."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="More than 1,000/s to another machine is meant so.")] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Open locust's web UI with these options; press Start there.")
+    ] = False,
+    web_port: Annotated[
+        int, typer.Option(metavar="N", min=1, max=65535, help="Port of the web UI on 127.0.0.1, e.g. 8090.")
+    ] = 8089,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm more than 1,000/s to a remote host.")] = False,
     output: options.Format = options.OutputFormat.TEXT,
 ) -> None:
-    """Find out what an App backend takes: callbacks at a rate, every answer judged, thresholds that decide.
+    """Load-test your App backend: send callbacks at a rate, check every response, and apply thresholds.
 
     Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms'
     """
     from roomhook.cli.load.locust_process import LocustRun
+    from roomhook.cli.shared.terminal import fitted
     from roomhook.loadtests.results.thresholds import parse_threshold
     from roomhook.simulator.protocol.callback_request import masked_url
     from roomhook.simulator.protocol.callback_url import CallbackUrl
@@ -118,12 +134,16 @@ def load(
     from roomhook.simulator.transport.allowed_hosts import is_this_machine, require_allowed
 
     if importlib.util.find_spec("locust") is None:
-        raise ConfigurationError("roomhook load runs on locust: pip install 'roomhook[load]'")
+        raise ConfigurationError(
+            "roomhook load needs locust: install Roomhook with its load extra, pip install '.[load]' in its folder"
+        )
     target = CallbackUrl.parse(url)
     require_allowed(target, allow_host or ())
     full = parse_rate(rate)
     if (full is None or full > _CAREFUL_RATE) and not yes and not is_this_machine(target.host):
-        raise ConfigurationError(f"--rate {rate} to {target.host} is more than 1,000/s: add --yes if that is meant so")
+        raise ConfigurationError(
+            f"--rate {rate} to {target.host} is more than 1,000/s to a remote host: add --yes to confirm"
+        )
     thresholds = [parse_threshold(one) for one in fail_if or ()]
     given = {one.metric for one in thresholds}
     defaults = (*_DEFAULT_THRESHOLDS, *([_OF_A_STAIRCASE] if shape is LoadShape.STAIRCASE else []))
@@ -133,12 +153,13 @@ def load(
     places = ("--rooms", _path_or_number(rooms)) if rooms else ()
     parse_headers(header)
     loop = _loop(full, users, connections, processes)
+    page = _web_address(web_port) if web else None
     folder = _made(report_dir)
     chosen = options.chosen_seed(seed)
     _check_reachable(url, sdkappid, cacert, cert, insecure=insecure)
     arguments = [
-        *("--headless", "--only-summary", "--users", str(loop.users), "--spawn-rate", str(loop.users)),
-        *("--run-time", str(seconds)),
+        *("--users", str(loop.users), "--spawn-rate", str(loop.users), "--run-time", str(seconds)),
+        *(("--web-host", _LOOPBACK, "--web-port", str(web_port)) if web else ("--headless", "--only-summary")),
         *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
         *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
         *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
@@ -154,16 +175,25 @@ def load(
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
     title = f"{shape} to {rate} at {masked_url(url)}"
-    run = LocustRun(arguments, folder, secrets=_secrets(url, token, header), seconds=seconds, title=title)
+    hidden = _secrets(url, token, header)
+    run = LocustRun(arguments, folder, secrets=hidden, seconds=seconds, title=title, web=page)
     result = run.finish()
     if result.document is None:
         typer.echo(f"roomhook: {result.table}", err=True)
     elif output is options.OutputFormat.JSON:
         typer.echo(result.document, nl=False)
     else:
-        typer.echo(result.table.strip("\n"))
+        typer.echo("\n".join(fitted(line, 4) for line in result.table.strip("\n").split("\n")))
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
     raise typer.Exit(result.code)
+
+
+def _web_address(port: int) -> str:
+    """The address of locust's web UI; raises ``ConfigurationError`` if *port* is taken."""
+    from roomhook.simulator.http_server.asgi_server import listening_socket
+
+    listening_socket(_LOOPBACK, port, "choose another --web-port").close()
+    return f"http://{_LOOPBACK}:{port}"
 
 
 def _whole_seconds(duration: str) -> int:
@@ -172,27 +202,29 @@ def _whole_seconds(duration: str) -> int:
     with options.naming("--duration"):
         seconds, rest = divmod(parse_duration(duration), 1000)
     if not seconds:
-        raise ConfigurationError(f"--duration {duration} is too short: locust counts whole seconds; give 1s or more")
+        raise ConfigurationError(f"--duration {duration} is too short: use 1s or more (whole seconds)")
     if rest:
-        raise ConfigurationError(f"--duration {duration}: locust counts whole seconds; give {seconds + 1}s")
+        raise ConfigurationError(f"--duration {duration}: use whole seconds, e.g. {seconds + 1}s")
     return int(seconds)
 
 
 def _refuse_the_impossible(thresholds: list[Threshold], asked: str, full: float | None) -> None:
-    """A run that asks for less than it is to reach would fail whatever the target does."""
+    """Raise ``ConfigurationError`` for a threshold that requires a higher rate than the test sends."""
     for one in thresholds:
         if one.metric == "rate" and one.sign in {"<", "<="} and full is not None and one.limit > full:
-            raise ConfigurationError(f"--fail-if {one.text!r} can't be met at --rate {asked}: ask for a higher --rate")
+            raise ConfigurationError(f"--fail-if {one.text!r} can never pass at --rate {asked}: use a higher --rate")
 
 
 def _loop(rate: float | None, users: int | None, connections: int | None, processes: int) -> _Loop:
     if rate is None:
         if users is not None and connections is not None and users != connections:
-            raise ConfigurationError("at --rate max each user is one connection: give --users or --connections")
+            raise ConfigurationError(
+                "at --rate max each user is one connection: give --users or --connections, not both"
+            )
         count = users or connections or _CLOSED_LOOP_CONNECTIONS
         if count > MOST_USERS:
             raise ConfigurationError(
-                f"--connections {count}: at --rate max each is a locust user, of whom there are {MOST_USERS:,} at most"
+                f"--connections {count}: at --rate max each is a locust user: use {MOST_USERS:,} at most"
             )
         return _Loop(count, 0.0, count)
     count = users or max(min(_MOST_USERS, int(rate)), processes)
@@ -200,7 +232,7 @@ def _loop(rate: float | None, users: int | None, connections: int | None, proces
 
 
 def _workers(count: int) -> tuple[str, ...]:
-    """Master and workers that talk on loopback, by a port of their own: they tell each other the token."""
+    """Options for a master and *count* workers that talk on a free loopback port, since they exchange the token."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     master = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port)
@@ -211,22 +243,24 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--report-dir {folder} can't be made: {error.strerror}") from None
+        raise ConfigurationError(
+            f"--report-dir {folder} cannot be created: {error.strerror}; choose a writable folder"
+        ) from None
     return folder.resolve()
 
 
 def _path_or_number(rooms: str) -> str:
-    """*rooms* as locust gets it: it may start in another folder. Raises ``ConfigurationError``."""
+    """*rooms* for locust, a path made absolute since locust runs in another folder. Raises ``ConfigurationError``."""
     if not re.fullmatch("-?[0-9]+", rooms):
         read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID)
         return str(Path(rooms).resolve())
     if not 1 <= int(rooms) <= MOST:
-        raise ConfigurationError(f"--rooms {rooms} is not a number of rooms from 1 to {MOST:,}; write it as 50")
+        raise ConfigurationError(f"--rooms {rooms} is out of range: use 1 to {MOST:,} rooms, e.g. 50")
     return rooms
 
 
 def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | None, *, insecure: bool) -> None:
-    """Raise ``UnreachableError`` before anything is started, if nobody answers."""
+    """Raise ``UnreachableError`` before the test starts, if the target accepts no connection."""
     from roomhook.loadtests.workload.settings import LoadSettings
     from roomhook.simulator.transport.sender import Sender, run_loop
 
@@ -247,7 +281,7 @@ def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | 
 
 
 def _secrets(url: str, token: str | None, headers: list[str] | None) -> dict[str, str]:
-    """What must not stand where `ps` shows it, as environment variables."""
+    """Environment variables for the values that `ps` must not show."""
     import msgspec
 
     from roomhook.loadtests.results.progress import HEADERS

@@ -1,4 +1,4 @@
-"""Runs locust for ``roomhook load``, shows how it goes, and ends it in order when somebody presses Ctrl-C."""
+"""Runs locust for ``roomhook load``, shows its progress, and stops it in order on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
 import msgspec
+import typer
 
 from roomhook.cli.load.live_panel import panel
 from roomhook.cli.shared.terminal import live_panel
@@ -37,7 +38,7 @@ _REPORTS: Final = {"--html": "load.html", "--verdict-json": "load.json", "--verd
 
 @dataclass(frozen=True)
 class LoadResult:
-    """How a run ended: the exit code, the table of verdicts or why there is none, and ``load.json`` if there is one."""
+    """Exit code, table of verdicts (or why there is none), and the content of ``load.json``, if it was written."""
 
     code: int
     table: str
@@ -46,10 +47,10 @@ class LoadResult:
 
 @dataclass
 class LocustRun:
-    """One locust with *arguments* that takes so many *seconds* and leaves its reports and log in *folder*.
+    """One run of locust with *arguments*, *seconds* long; its reports and log end up in *folder*.
 
-    Until it has ended, all of them are in a folder that no other run writes to. Locust runs in a session of its own: of
-    the signals that a terminal sends to all its processes, locust gets only those that we pass on.
+    Until the end they are in a private folder, so that simultaneous runs stay apart. Locust runs in its own session and
+    gets only the signals that we forward. *web* is the address of locust's web UI, if it is open.
     """
 
     arguments: Sequence[str]
@@ -57,17 +58,18 @@ class LocustRun:
     secrets: Mapping[str, str] = field(repr=False)
     seconds: float
     title: str
+    web: str | None = None
     _process: subprocess.Popen[bytes] | None = None
     _interrupted: bool = False
     _twice: bool = False
 
     def finish(self) -> LoadResult:
-        """Run it to its end.
+        """Run locust until it ends.
 
-        Raises ``ConfigurationError`` or ``RoomhookError`` with what locust said if it failed.
+        Raises ``ConfigurationError`` or ``RoomhookError`` with locust's message if it failed.
         """
         for name in (*_REPORTS.values(), _LOG):
-            (self.folder / name).unlink(missing_ok=True)  # an earlier run's reports must not pass for this one's
+            (self.folder / name).unlink(missing_ok=True)  # old reports must not look like this run's
         with TemporaryDirectory(prefix=".load-", dir=self.folder, ignore_cleanup_errors=True) as made:
             private = Path(made)
             try:
@@ -94,7 +96,7 @@ class LocustRun:
 
     def _run(self, private: Path) -> str:
         reading, writing = os.pipe()
-        os.set_blocking(writing, False)  # locust must not wait for its reader
+        os.set_blocking(writing, False)  # locust must not block on its reader
         reports = [word for option, name in _REPORTS.items() for word in (option, str(private / name))]
         with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log:
             try:
@@ -111,13 +113,16 @@ class LocustRun:
             finally:
                 os.close(writing)
             if self._interrupted:
-                self._pass_on()  # it came while locust was being started
+                self._pass_on()  # the signal came during the start
             return self._follow(lines)
 
     def _follow(self, lines: IO[bytes]) -> str:
-        """Show each line of progress; the table, which is in the last one."""
+        """Show each line of progress; returns the table from the last one."""
+        if self.web is not None:
+            return self._follow_web(lines)
         table = ""
         with live_panel() as show:
+            show(lambda _: f"starting locust: {self.title}")
             for line in self._until_it_ends(lines):
                 now = msgspec.json.decode(line, type=LoadProgress)
                 table = now.table or table
@@ -126,8 +131,19 @@ class LocustRun:
                     show(partial(panel, now, title, self.seconds))
         return table
 
+    def _follow_web(self, lines: IO[bytes]) -> str:
+        """Say where the web UI is as soon as it is up; returns the table from the last line."""
+        table, told = "", False
+        for line in self._until_it_ends(lines):
+            if not told:
+                typer.echo(f"locust's web UI with your options: {self.web}  (press Start there)", err=True)
+                typer.echo("Ctrl-C here ends it and prints the verdict", err=True)
+                told = True
+            table = msgspec.json.decode(line, type=LoadProgress).table or table
+        return table
+
     def _until_it_ends(self, lines: IO[bytes]) -> Iterator[bytes]:
-        """Each line. A worker whose master has gone may hold the other end open: its end is not waited for."""
+        """Each line until locust ends; a worker that outlives its master may keep the pipe open."""
         assert self._process is not None
         rest = b""
         while True:
@@ -141,7 +157,7 @@ class LocustRun:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """A first signal ends locust in order, a second one at once; no process of it is left behind."""
+        """Stop locust in order on the first signal, at once on the second; leave none of its processes behind."""
         wanted = [each for each in _SIGNALS if each == signal.SIGINT or signal.getsignal(each) is not signal.SIG_IGN]
         before = {each: signal.signal(each, self._interrupt) for each in wanted}
         try:
@@ -165,7 +181,7 @@ class LocustRun:
             self._process.send_signal(signal.SIGINT)
 
     def _kill(self) -> None:
-        """End what is left of locust's processes: none, unless the end was not in order."""
+        """Kill locust's remaining processes; there are none after an orderly end."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -179,15 +195,15 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """What people have set for their own locust files is not meant for ours; neither are our options a second time."""
+    """The environment without LOCUST_* (meant for other locustfiles) and ROOMHOOK_* (passed as arguments)."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "ROOMHOOK_"))}
 
 
 def _explained(log: str, path: Path, code: int) -> RoomhookError:
-    """Locust ended without a verdict: what it said in its *log*, our own complaints as they are."""
+    """The error for a locust that ended without a verdict: our own message from its *log*, else its last lines."""
     lines = log.splitlines()
     for line in lines:
         if line.startswith("roomhook: "):
             return ConfigurationError(line.removeprefix("roomhook: "))
     tail = " | ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip())
-    return RoomhookError(f"locust ended with exit code {code} and no verdict: {tail} (all of it: {path})")
+    return RoomhookError(f"locust ended with exit code {code} and no verdict: {tail} (full log: {path})")

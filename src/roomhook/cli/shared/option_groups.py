@@ -11,7 +11,7 @@ OPTION_GROUPS: Final = {
         *("--sdkappid", "--secret-key", "--token", "--administrator", "--rest-ip", "--header", "--deadline"),
         *("--cacert", "--insecure", "--cert", "--proxy", "--allow-host", "--yes", "--clock-skew", "--refusal"),
     ),
-    "Your app": ("--exec", "--wait-for", "--watch"),
+    "Your app": ("--exec", "--wait-for", "--watch", "--watch-dir"),
     "What is judged": ("--only", "--exclude", "--list", "--strict", "--known", "--fuzz", "--fail-if"),
     "Proof of effects": (
         *("--probe", "--probe-pointer", "--probe-command", "--settle", "--enter-first", "--enter-command"),
@@ -34,10 +34,13 @@ OPTION_GROUPS: Final = {
         *("--expired-operator", "--member-count", "--bulk-kick", "--dissolution", "--destroy-order"),
         *("--empty-seat", "--room-type"),
     ),
-    "Server": ("--listen", "--callback", "--commands", "--state", "--memory", "--calls-per-second", "--lenient"),
+    "Server": (
+        *("--listen", "--callback", "--commands", "--state", "--memory", "--calls-per-second", "--lenient", "--auth"),
+        *("--answer", "--forward", "--console"),
+    ),
     "Output": (
         *("--journal", "--durable", "--resume", "--report", "--report-dir", "--har", "--dry-run", "--print"),
-        *("--format", "--quiet", "--web"),
+        *("--format", "--quiet", "--web", "--web-port"),
     ),
 }
 """Long options by heading. A command that has an option which is not listed shows it under "Other options"."""

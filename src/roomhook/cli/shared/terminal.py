@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LEVEL_STYLES",
     "console",
+    "counts_text",
+    "fitted",
     "live_panel",
     "page_width",
     "progress_line",
@@ -71,6 +73,23 @@ def wrapped(text: str, width: int, *, start: str = "", style: str = "bold", inde
     shown = Text("\n".join(lines))
     shown.stylize(style, 0, len(start))
     return shown
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """*counts* as ``delivered 9, failed 1``, for ``fitted``; "none" if there are none."""
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}{count:,}" for name, count in counts.items()) or "none"
+
+
+def fitted(line: str, indent: int) -> str:
+    """*line* for stdout, folded between words where the terminal is narrower, with *indent* blanks before the rest."""
+    folded = textwrap.wrap(
+        line,
+        max(text_width(), indent + _LEAST),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(folded).replace("\N{NO-BREAK SPACE}", " ") or line
 
 
 @contextmanager
