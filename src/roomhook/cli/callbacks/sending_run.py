@@ -29,6 +29,7 @@ __all__ = ["send"]
 _INTERRUPTED: Final = 130
 _INTENDED: Final = "(from the intended moment)".replace(" ", "\N{NO-BREAK SPACE}")
 _ACTUAL: Final = "(from the actual moment)".replace(" ", "\N{NO-BREAK SPACE}")
+_FIRST: Final = "(from the first attempt)".replace(" ", "\N{NO-BREAK SPACE}")
 _INDENT: Final = 14
 """Where the second column of the closing table begins."""
 _FILES: Final = {"json": "roomhook-sending.json", "html": "roomhook-sending.html"}
@@ -180,7 +181,7 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
         lines.append(f"service       {_times(tally.service)}  {_ACTUAL}")
         lines.append(f"left late     {_times(tally.lateness)}; {tally.late:,} by more than 2 ms")
     if tally.recovery.total:
-        times = f"{_times(tally.recovery)}  (from the first attempt)"
+        times = f"{_times(tally.recovery)}  {_FIRST}"
         lines.append(f"recovered     {tally.recovery.total:,} by a retry: {times}")
     lines += [f"journal       {path}" for path in found["journals"]]
     return lines
