@@ -7,7 +7,9 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
@@ -16,8 +18,9 @@ from starlette.routing import Route
 
 from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedRow, settled_row
 from roomhook.simulator.console.site import Fields, Site
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, recorded_request
 from roomhook.simulator.room_backend.state.error_codes import BackendError
+from roomhook.simulator.transport.recorded import recorded_query
 
 __all__ = ["CallbackSource", "CallbacksPage", "Explained"]
 
@@ -25,7 +28,8 @@ _FIRST_ROWS: Final = 200
 _MOST_ROWS: Final = 200
 _PAUSE_S: Final = 0.25
 _PATIENCE_S: Final = 3.0
-_SECRET_QUERY: Final = re.compile(r"(Sign=)[0-9a-f]{16,}")
+_SIGNATURE: Final = re.compile(r"(?<=[?&]Sign=)[^&]+")
+_OF_THE_CONNECTION: Final = frozenset({"host", "content-length", "connection", "user-agent", "accept-encoding"})
 
 
 class Explained(NamedTuple):
@@ -121,18 +125,17 @@ class CallbacksPage:
             "attempts": attempts,
             "pretty": _pretty(row.body),
             "raw": row.body.decode(errors="backslashreplace"),
-            "curl_line": "" if last is None or not last.request else curl(_as_request(last.request)),
+            "curl_line": "" if last is None or not last.request else curl(_repeatable(last.request, row.origin)),
             "pytest_case": _pytest_case(row),
             "clock": _clock,
         }
         return self._site.page(request, "callback.html", content)
 
     def _described(self, attempt: FeedAttempt) -> dict[str, Any]:
-        head, _, _ = attempt.request.partition(b"\r\n\r\n")
         answer_head, _, answer_body = attempt.answer.partition(b"\r\n\r\n")
         return {
             "attempt": attempt,
-            "head": _SECRET_QUERY.sub(r"\1…", head.decode(errors="backslashreplace")),
+            "head": _shown_head(attempt.request),
             "answer_head": answer_head.decode(errors="backslashreplace"),
             "answer_body": answer_body.decode(errors="backslashreplace"),
             "findings": [(one, self._explain(one)) for one in attempt.breaches],
@@ -184,29 +187,43 @@ def _pretty(body: bytes) -> str:
         return body.decode(errors="backslashreplace")
 
 
-def _as_request(raw: bytes) -> CallbackRequest:
-    """Recorded bytes as a request that curl can repeat."""
-    head, _, body = raw.partition(b"\r\n\r\n")
-    line, *lines = head.decode("latin-1").split("\r\n")
-    method, target, _ = (*line.split(" ", 2), "", "")[:3]
-    pairs = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines)]
-    host = next((value for name, value in pairs if name.lower() == "host"), "127.0.0.1")
-    kept = tuple((name, value) for name, value in pairs if name.lower() in {"content-type", "x-api-key"})
-    return CallbackRequest(f"http://{host}{target}", body, kept, method=method or "POST", signed="&Sign=" in target)
+def _shown_head(data: bytes) -> str:
+    """Request line and headers as they travelled, without secrets."""
+    if not data:
+        return ""
+    shown = masked(recorded_request(data, "origin"))
+    line = f"{shown.method} {_SIGNATURE.sub('***', shown.url.removeprefix('origin'))} HTTP/1.1"
+    return "\n".join([line, *(f"{name}: {value}" for name, value in shown.headers)])
+
+
+def _repeatable(data: bytes, origin: str) -> CallbackRequest:
+    """Recorded bytes as a request that curl can repeat: signed anew, without what curl adds itself."""
+    found = recorded_request(data, origin)
+    kept = tuple((name, value) for name, value in found.headers if name.lower() not in _OF_THE_CONNECTION)
+    return replace(found, headers=kept, signed=_SIGNATURE.search(found.url) is not None)
 
 
 def _pytest_case(row: FeedRow) -> str:
     """A test that sends the same packet to an App backend."""
-    packet = json.dumps(row.body.decode(errors="replace"), ensure_ascii=False)
+    url = recorded_request(row.attempts[0].request if row.attempts else b"").url
+    query = {
+        name: value
+        for name, value in parse_qsl(recorded_query(url.encode("latin-1")), keep_blank_values=True)
+        if name not in {"Sign", "RequestTime"}
+    }
+    given = "".join(f"        {name!r}: {value!r},\n" for name, value in query.items())
+    try:
+        packet = f"{row.body.decode()!r}.encode()"
+    except UnicodeDecodeError:
+        packet = repr(row.body)
     return (
         "import requests\n\n"
         'URL = "http://127.0.0.1:8000/callback"\n\n\n'
         f"def test_callback_{row.id}_is_acknowledged():\n"
         f"    packet = {packet}\n"
-        f'    query = {{"SdkAppid": "1400000001", "CallbackCommand": {json.dumps(row.command)},\n'
-        '             "contenttype": "json", "ClientIP": "203.0.113.7", "OptPlatform": "iOS"}\n'
+        f"    query = {{\n{given}    }}\n"
         '    headers = {"Content-Type": "application/json"}\n'
-        "    answer = requests.post(URL, params=query, data=packet.encode(), headers=headers, timeout=2)\n"
+        "    answer = requests.post(URL, params=query, data=packet, headers=headers, timeout=2)\n"
         "    assert answer.status_code == 200\n"
         '    assert answer.json()["ActionStatus"] == "OK"\n'
     )

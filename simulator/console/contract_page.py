@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -15,12 +17,21 @@ from starlette.routing import Route
 
 from roomhook.errors import RoomhookError
 from roomhook.simulator.console.site import Fields, Site
-from roomhook.simulator.room_backend.state.error_codes import BackendError
+from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
 __all__ = ["CaseVerdict", "ContractOptions", "ContractPage", "ContractReport", "ContractRunner"]
 
 _MOST_RUNS: Final = 20
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+_SECONDS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
+_SEED: Final = re.compile(r"[0-9]{1,9}")
+_LONGEST_DEADLINE_S: Final = 60
+_REPORT_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+"""Beside the policy that the report brings."""
 
 
 class ContractOptions(NamedTuple):
@@ -31,7 +42,10 @@ class ContractOptions(NamedTuple):
     probe: str = ""
     token: str = ""
     only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     strict: bool = False
+    deadline_s: float = 2.0
+    seed: int | None = None
 
 
 class CaseVerdict(NamedTuple):
@@ -60,7 +74,6 @@ ContractRunner = Callable[[ContractOptions, Callable[[CaseVerdict], None]], Cont
 class _Run:
     number: int
     options: ContractOptions
-    began: float
     cases: list[CaseVerdict] = field(default_factory=list)
     report: ContractReport | None = None
     problem: str = ""
@@ -77,18 +90,28 @@ class _Run:
             found.setdefault(case.group, []).append(case)
         return found
 
+    def end(self, report: ContractReport | None, problem: str, seconds: float) -> None:
+        """Note how it ended."""
+        self.report, self.problem, self.seconds = report, problem, seconds
+
     def count(self, verdict: str) -> int:
         return sum(case.verdict == verdict for case in self.cases)
 
     @property
-    def failed(self) -> set[str]:
-        return {case.id for case in self.cases if case.verdict == "fail"}
+    def failed(self) -> list[str]:
+        return [case.id for case in self.cases if case.verdict == "fail"]
+
+    def failed_unlike(self, other: _Run) -> list[str]:
+        """What fails here and was judged in *other* without failing."""
+        judged = {case.id for case in other.cases if case.verdict in {"pass", "fail", "warn", "info", "known"}}
+        return [one for one in self.failed if one in judged and one not in other.failed]
 
 
 class ContractPage:
     """Runs the contract suite by *runner*, one run at a time, under ``/console/run``.
 
-    *check_url* raises ``BackendError`` for a target that may not be tested, *changed* tells that there is news.
+    *suggested* fills the first form, *check_url* raises ``BackendError`` for a target that may not be tested, *changed*
+    tells that there is news.
     """
 
     def __init__(
@@ -96,17 +119,16 @@ class ContractPage:
         site: Site,
         runner: ContractRunner,
         *,
-        sdkappid: int,
+        suggested: Callable[[], ContractOptions],
         check_url: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
         self._site = site
         self._runner = runner
-        self._sdkappid = sdkappid
+        self._suggested = suggested
         self._check_url = check_url
         self._changed = changed
         self._runs: list[_Run] = []
-        self._task: asyncio.Task[None] | None = None
 
     def routes(self) -> list[Route]:
         """The page, its progress, and the reports."""
@@ -124,64 +146,63 @@ class ContractPage:
         return self._site.page(request, "run_progress.html", self._content())
 
     def _shown(self, request: Request, problem: str) -> Response:
-        content = {"problem": problem, "sdkappid": self._sdkappid}
+        content = {"problem": problem, "filled": self._runs[-1].options if self._runs else self._suggested()}
         return self._site.page(request, "run.html", self._content() | content)
 
     def _content(self) -> dict[str, object]:
         runs = list(reversed(self._runs))
         rows = [(run, runs[place] if place < len(runs) else None) for place, run in enumerate(runs, 1)]
-        return {"run": runs[0] if runs else None, "runs": rows, "last": runs[0].options if runs else None}
+        return {"run": runs[0] if runs else None, "runs": rows}
 
     async def _start(self, request: Request, fields: Fields) -> Response:
-        one = {name: values[-1].strip() for name, values in fields.items()}
-        number = one.get("sdkappid", "")
         problem = ""
-        if self._runs and self._runs[-1].running:
-            problem = "a run is under way"
-        elif not _NUMBER.fullmatch(number):
-            problem = "the SDKAppID is a number, e.g. 1400000001"
-        options = ContractOptions(
-            one.get("target", ""),
-            int(number) if _NUMBER.fullmatch(number) else 0,
-            one.get("probe", ""),
-            one.get("token", ""),
-            tuple(part.strip() for part in one.get("only", "").split(",") if part.strip()),
-            "strict" in one,
-        )
         try:
-            for url in (options.target, options.probe.replace("{RoomId}", "r")):
-                if url or url is options.target:
-                    self._check_url(url)
+            self._begin(_options({name: values[-1].strip() for name, values in fields.items()}))
         except BackendError as error:
-            problem = problem or error.info
-        if not problem:
-            run = _Run(len(self._runs) + 1, options, time.time())
-            self._runs.append(run)
-            self._task = asyncio.get_running_loop().create_task(self._play(run))
+            problem = error.info
         if request.headers.get("hx-request") != "true":
             return self._shown(request, problem)
         self._changed()
         note = problem or f"Run {len(self._runs)} has started."
         return self._site.page(request, "result.html", {"note": note, "curl_line": "", "failed": bool(problem)})
 
-    async def _play(self, run: _Run) -> None:
+    def _begin(self, options: ContractOptions) -> None:
+        """Run with *options*; raises ``BackendError`` if a run is under way or a URL may not be tested."""
+        if self._runs and self._runs[-1].running:
+            raise BackendError(Code.CONFLICT, "a run is under way: start the next one when it has ended")
+        self._check_url(options.target)
+        if options.probe:
+            self._check_url(options.probe.replace("{RoomId}", "r"))
+        run = _Run(len(self._runs) + 1, options)
+        self._runs.append(run)
         loop = asyncio.get_running_loop()
+        # A thread that the end of the process does not wait for.
+        threading.Thread(target=self._play, args=(run, loop), name="roomhook-contract-run", daemon=True).start()
+
+    def _play(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the suite, in a thread of its own."""
         began = time.monotonic()
-
-        def judged(case: CaseVerdict) -> None:
-            run.cases.append(case)
-            loop.call_soon_threadsafe(self._changed)
-
+        report: ContractReport | None = None
+        problem = ""
         try:
-            run.report = await asyncio.to_thread(self._runner, run.options, judged)
+            report = self._runner(run.options, lambda case: self._tell(loop, run.cases.append, case))
         except RoomhookError as error:
-            run.problem = str(error)
+            problem = str(error)
         except Exception as error:  # noqa: BLE001 (a run's end is shown, whatever it is)
-            run.problem = f"the run broke off: {type(error).__name__}: {error}"
-        run.seconds = time.monotonic() - began
-        for old in self._runs[:-_MOST_RUNS]:
-            old.report = None if old.report is None else old.report._replace(html="")
-        self._changed()
+            problem = f"the run broke off: {type(error).__name__}: {error}"
+        self._tell(loop, run.end, report, problem, time.monotonic() - began)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, change: Callable[..., object], *values: object) -> None:
+        """Call *change* on *loop*, and show what it changed."""
+
+        def changed() -> None:
+            change(*values)
+            for old in self._runs[:-_MOST_RUNS]:
+                old.report = None if old.report is None else old.report._replace(html="")
+            self._changed()
+
+        with suppress(RuntimeError):  # the server has stopped meanwhile
+            loop.call_soon_threadsafe(changed)
 
     async def _report(self, request: Request) -> Response:
         """The HTML report, which brings its own policy."""
@@ -191,4 +212,30 @@ class ContractPage:
             return PlainTextResponse("There is no such report in this session.", 404)
         name = f'attachment; filename="roomhook-{number}.html"'
         headers = {"Content-Disposition": name} if "download" in request.query_params else {}
-        return HTMLResponse(run.report.html, headers={**headers, "Cache-Control": "no-store"})
+        return HTMLResponse(run.report.html, headers={**headers, **_REPORT_HEADERS})
+
+
+def _options(given: Mapping[str, str]) -> ContractOptions:
+    """The options in a form; raises ``BackendError``."""
+    number, deadline, seed = (given.get(name, "") for name in ("sdkappid", "deadline", "seed"))
+    if not _NUMBER.fullmatch(number):
+        raise BackendError(Code.BAD_PARAMETER, "the SDKAppID is a number, e.g. 1400000001")
+    if deadline and not (_SECONDS.fullmatch(deadline) and 0 < float(deadline) <= _LONGEST_DEADLINE_S):
+        raise BackendError(Code.BAD_PARAMETER, f"the deadline is a number of seconds up to {_LONGEST_DEADLINE_S}")
+    if seed and not _SEED.fullmatch(seed):
+        raise BackendError(Code.BAD_PARAMETER, "the seed is a whole number, e.g. 7")
+    return ContractOptions(
+        given.get("target", ""),
+        int(number),
+        given.get("probe", ""),
+        given.get("token", ""),
+        _listed(given.get("only", "")),
+        _listed(given.get("exclude", "")),
+        "strict" in given,
+        float(deadline or 2),
+        int(seed) if seed else None,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

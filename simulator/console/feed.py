@@ -35,7 +35,10 @@ class FeedAttempt(NamedTuple):
 
 @dataclass
 class FeedRow:
-    """A callback; ``state`` is pending, delivered, failed or dropped, of a received one ok or refused."""
+    """A callback; ``state`` is pending, delivered, failed or dropped, of a received one ok or refused.
+
+    ``origin`` is the scheme, host and port that it was sent to.
+    """
 
     id: int
     time_us: int
@@ -43,6 +46,7 @@ class FeedRow:
     body: bytes
     state: str = "pending"
     attempts: list[FeedAttempt] = field(default_factory=list)
+    origin: str = ""
 
     @cached_property
     def packet(self) -> Mapping[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from roomhook.simulator.console.room_traffic import PROFILES, RoomTraffic
+from roomhook.simulator.console.room_traffic import EVENING, PROFILES, RoomTraffic
+from roomhook.simulator.console.running_clock import FASTEST, RunningClock
 from roomhook.simulator.console.site import Fields, Site
 from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS, PlannedAction, act
@@ -30,12 +34,14 @@ _FASTEST: Final = 1000.0
 
 
 class RoomsPage:
-    """Shows the rooms of *service* under ``/console`` and changes them."""
+    """Shows the rooms of *service* under ``/console`` and changes them; *changed* tells that there is news."""
 
-    def __init__(self, site: Site, service: Service) -> None:
+    def __init__(self, site: Site, service: Service, changed: Callable[[], object]) -> None:
         self._site = site
         self._service = service
+        self._changed = changed
         self._traffic = RoomTraffic(service, service.options.seed)
+        self._clock = RunningClock(service)
 
     def routes(self) -> list[Route]:
         """The page, its list, and what its buttons do."""
@@ -45,12 +51,19 @@ class RoomsPage:
             Route("/console/rooms", self._list),
             Route("/console/do/{name}", self._site.writing(self._do), methods=["POST"]),
             Route("/console/advance", self._site.writing(self._advance), methods=["POST"]),
+            Route("/console/clock", self._site.writing(self._run_clock), methods=["POST"]),
             Route("/console/traffic", self._site.writing(self._play), methods=["POST"]),
         ]
 
+    def play_evening(self, rate: float, rooms: int, speed: float) -> None:
+        """Let an evening pass at *speed* times real time, with *rate* actions/s in its busiest hour."""
+        self._clock.start(speed)
+        self._traffic.start(next(iter(self._service.apps)), EVENING, rate, rooms)
+
     def close(self) -> None:
-        """Stop simulated people."""
+        """Stop simulated people, and the clock."""
         self._traffic.stop()
+        self._clock.stop()
 
     async def _page(self, request: Request) -> Response:
         return self._shown(request, "")
@@ -74,8 +87,11 @@ class RoomsPage:
             "rooms": [self._described(entry, now) for entry in found[:_MOST_ROOMS]],
             "room_count": len(found),
             "most_rooms": _MOST_ROOMS,
+            "people": sum(len(entry.room.members) for entry in found),
+            "silent": sum(len(entry.room.lost) for entry in found),
             "virtual": service.clock.virtual,
-            "now_ms": now,
+            "time_of_day": time.strftime("%H:%M:%S", time.localtime(now / 1000)),
+            "clock_speed": self._clock.speed,
             "next_due_s": None if due is None else max(0, due - now) / 1000,
             "waiting": service.waiting,
             "traffic": self._traffic,
@@ -91,6 +107,7 @@ class RoomsPage:
                 "platform": member.platform,
                 "client_ip": member.client_ip,
                 "silent_s": (now - room.lost[account]) / 1000 if account in room.lost else None,
+                "expires_s": max(0, member.due - now) / 1000,
                 "seat": entry.seat_of(account) if entry.seats else None,
             }
             for account, member in list(room.members.items())[:_MOST_MEMBERS]
@@ -145,6 +162,18 @@ class RoomsPage:
             return self._answered(request, text, "", failed=True)
         return self._answered(request, f"the clock advanced by {seconds:g} s", line, failed=False)
 
+    async def _run_clock(self, request: Request, fields: Fields) -> Response:
+        """Let the virtual clock run by itself, or stand still at speed 0."""
+        speed = _number("".join(fields.get("speed", [])))
+        if not 0 <= speed <= FASTEST:
+            return self._answered(request, f"choose a speed up to {FASTEST:g}", "", failed=True)
+        try:
+            self._clock.start(speed)
+        except BackendError as error:
+            return self._answered(request, error.info, "", failed=True)
+        said = f"the clock runs at {speed:g} times real time" if speed else "the clock stands still"
+        return self._answered(request, said, "", failed=False)
+
     async def _play(self, request: Request, fields: Fields) -> Response:
         """Start or stop simulated people."""
         if "stop" in fields:
@@ -169,6 +198,7 @@ class RoomsPage:
         return self._answered(request, f"{profile}: {rate:g} actions/s in {rooms} rooms", "", failed=False)
 
     def _answered(self, request: Request, note: str, line: str, *, failed: bool) -> Response:
+        self._changed()
         if request.headers.get("hx-request") == "true":
             return self._site.page(request, "result.html", {"note": note, "curl_line": line, "failed": failed})
         return self._shown(request, note, curl_line=line, failed=failed)
@@ -181,6 +211,14 @@ class RoomsPage:
 async def _to_console(request: Request) -> Response:
     query = urlencode(request.query_params.multi_items())
     return RedirectResponse(f"/console{'?' if query else ''}{query}", 307)
+
+
+def _number(text: str) -> float:
+    """The number in *text*, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _act(planned: PlannedAction, state: BackendState, now: int) -> dict[str, Any]:

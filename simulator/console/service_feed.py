@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,13 +59,18 @@ class ServiceFeed:
             for row in rows:
                 attempts = ended.get(row.id, [])
                 time_us = attempts[0].sent_us if attempts else row.time_ms * 1000
-                self._feed.add(FeedRow(row.id, time_us, row.command, row.body, row.state, attempts))
+                self._feed.add(FeedRow(row.id, time_us, row.command, row.body, row.state, attempts, _origin(row.url)))
         return self._feed
 
     def touch(self) -> None:
         """Say that something changed which is not a callback."""
         if self._feed is not None:
             self._feed.touch()
+
+    def touch_rooms(self) -> None:
+        """Say that something changed around the rooms: their clock, or the traffic in them."""
+        if self._feed is not None:
+            self._feed.rooms_version += 1
 
     def close(self) -> None:
         """End the streams of changes."""
@@ -91,7 +98,8 @@ class ServiceFeed:
             return
         now_us = time.time_ns() // 1000
         for number, pending in callbacks:
-            self._feed.add(FeedRow(number, now_us, pending.event.command, pending.event.body))
+            event, origin = pending.event, _origin(pending.url)
+            self._feed.add(FeedRow(number, now_us, event.command, event.body, origin=origin))
         self._feed.rooms_version += 1
 
     def _ended(self, row: AttemptRow, attempt: DeliveryAttempt | None) -> None:
@@ -102,6 +110,12 @@ class ServiceFeed:
         known = self._feed.row(row.callback)
         if known is not None:
             self._feed.add_attempt(known, _entry(row, attempt), row.final)
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _entry(row: AttemptRow, attempt: DeliveryAttempt | None) -> FeedAttempt:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from roomhook.schemas import errata
 from roomhook.simulator.console.callbacks_page import Explained
 from roomhook.simulator.console.feed import settled_row
+from roomhook.simulator.console.option_errata import errata_beside, fixed_options
 from roomhook.simulator.console.service_feed import ServiceFeed
 from roomhook.simulator.console.site import Fields, Site
 from roomhook.simulator.protocol.callback_event import CallbackEvent
@@ -33,7 +33,6 @@ from roomhook.simulator.transport.retry_policy import PROFILES
 __all__ = ["SettingsPage"]
 
 _PATIENCE_S: Final = 5.0
-_OPTIONS: Final = {"retry": "roomhook serve --retry", "heartbeat": "roomhook serve --heartbeat"}
 
 
 class SettingsPage:
@@ -84,7 +83,8 @@ class SettingsPage:
             "all_commands": COMMANDS,
             "profiles": [str(name) for name in PROFILES],
             "retry": str(chosen),
-            "errata": {name: _erratum(option) for name, option in _OPTIONS.items()},
+            "errata": errata_beside(),
+            "fixed": fixed_options(service.options),
             "kinds": [kind.value for kind in Kind],
             "deadline_ms": service.options.deadline_ms,
         }
@@ -200,9 +200,3 @@ class SettingsPage:
 
 def _one(fields: Fields, name: str) -> str:
     return fields.get(name, [""])[-1]
-
-
-def _erratum(option: str) -> dict[str, str] | None:
-    """The entry of the errata that touches *option*."""
-    found = next((one for one in errata.load().errata if option in one.touches.options), None)
-    return None if found is None else {"id": found.id, "title": found.title, "chosen": found.chosen}

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from roomhook.simulator.journal.reader import Filters, Reader
-from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.callback_request import recorded_request
 from roomhook.simulator.protocol.har import har_entry
 from roomhook.simulator.protocol.response_check import Response
 
@@ -29,7 +29,7 @@ def har_entries(reader: Reader, filters: Filters) -> Iterator[dict[str, Any]]:
         elapsed_ms = max(0, (row.get("done_us") or started_us) - started_us) / 1000
         told = (row.get("outcome"), row.get("problem"), *row.get("requirements", ()), row.get("note"))
         yield har_entry(
-            _request(_bytes_of(row, "request"), origins.get(row["run"], "")),
+            recorded_request(_bytes_of(row, "request"), origins.get(row["run"], "")),
             _response(_bytes_of(row, "answer"), elapsed_ms),
             started_s=started_us / 1e6,
             elapsed_ms=elapsed_ms,
@@ -44,15 +44,6 @@ def _origin(url: str | None) -> str:
 
 def _bytes_of(row: dict[str, Any], name: str) -> bytes:
     return base64.b64decode(row[f"{name}_base64"]) if f"{name}_base64" in row else str(row.get(name, "")).encode()
-
-
-def _request(data: bytes, origin: str) -> CallbackRequest:
-    head, _, body = data.partition(b"\r\n\r\n")
-    line, *lines = head.decode("latin-1").split("\r\n")
-    method, target = (*line.split(" "), "", "")[:2]
-    pairs = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines)]
-    host = next((value for name, value in pairs if name.lower() == "host"), "localhost")
-    return CallbackRequest((origin or f"http://{host}") + target, body, tuple(pairs), method or "POST")
 
 
 def _response(data: bytes, elapsed_ms: float) -> Response | None:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["JSON_CONTENT", "CallbackRequest", "curl", "masked", "masked_answer", "masked_url", "printable"]
+__all__ = [
+    "JSON_CONTENT",
+    "CallbackRequest",
+    "curl",
+    "masked",
+    "masked_answer",
+    "masked_url",
+    "printable",
+    "recorded_request",
+]
 
 JSON_CONTENT: Final = (("Content-Type", "application/json"),)
 
@@ -58,6 +67,17 @@ class CallbackRequest:
     headers: tuple[tuple[str, str], ...] = JSON_CONTENT
     method: str = "POST"
     signed: bool = False
+
+
+def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
+    """The request that recorded bytes hold; *origin* (``http://host:port``), if given, replaces its Host."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
+    method, _, rest = line.partition(" ")
+    target = rest.partition(" HTTP/")[0]
+    pairs = tuple((name, value.strip()) for name, _, value in (one.partition(":") for one in lines))
+    host = next((value for name, value in pairs if name.lower() == "host"), "localhost")
+    return CallbackRequest((origin or f"http://{host}") + target, body, pairs, method or "POST")
 
 
 def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Final
 
 from roomhook.pages.charts import histogram, timeline
 from roomhook.pages.rendering import render
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked_url
+from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked_url, recorded_request
 from roomhook.simulator.sending.session import SendJob
 from roomhook.simulator.sending.stats import LATE_MS, SampleExchange, SendStats, StatsInterval
 
@@ -130,10 +130,6 @@ def _specimen(specimen: SampleExchange, order: SendJob) -> dict[str, Any]:
 
 def _callback(request: bytes, order: SendJob) -> CallbackRequest:
     """The *request* as it travelled, as a value that a curl line can be made of."""
-    head, _, body = request.partition(b"\r\n\r\n")
-    line, *lines = head.decode("latin-1").split("\r\n")
-    target = re.sub(r"^\S+ (.*) HTTP/\S+$", r"\1", line)
-    pairs = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines)]
-    headers = tuple((name, value) for name, value in pairs if name.lower() not in _SHOWN_HEADERS)
-    url = f"{order.url.scheme}://{order.url.netloc}{target}"
-    return CallbackRequest(url, body, headers, signed=order.token is not None)
+    found = recorded_request(request, f"{order.url.scheme}://{order.url.netloc}")
+    headers = tuple((name, value) for name, value in found.headers if name.lower() not in _SHOWN_HEADERS)
+    return replace(found, headers=headers, signed=order.token is not None)

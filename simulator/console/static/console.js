@@ -4,6 +4,7 @@
   const byId = (id) => document.getElementById(id);
   const list = byId("list"), detail = byId("detail"), live = byId("live"), help = byId("help");
 
+  document.documentElement.classList.add("js");
   document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-Form-Token"] = token; });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400 && event.detail.xhr.status < 500) event.detail.shouldSwap = true;
@@ -19,18 +20,28 @@
     if (missed) event.detail.shouldSwap = false;
     focused = missed ? null : active?.getAttribute("aria-label");
   }
+  // A page of many members takes long to make: the next one waits for a multiple of that.
+  let timer = 0, wait = 100;
+  function renew() {
+    timer ||= setTimeout(() => {
+      const began = performance.now();
+      roomList.addEventListener("htmx:afterRequest", () => { timer = 0; wait = Math.max(100, 4 * (performance.now() - began)); }, { once: true });
+      htmx.trigger(roomList, "refresh");
+    }, wait);
+  }
   if (roomList) {
     roomList.addEventListener("htmx:afterSettle", () => {
       if (focused) roomList.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     });
-    const again = () => { if (missed) setTimeout(() => htmx.trigger("#rooms", "refresh"), 50); };
+    const again = () => { if (missed) renew(); };
     roomList.addEventListener("change", again);
     roomList.addEventListener("focusout", again);
     roomList.addEventListener("htmx:afterRequest", (event) => {
       if (event.target === roomList || !event.detail.successful) return;
       (event.target.form ?? event.target.closest("form"))?.reset();
-      htmx.trigger("#rooms", "refresh");
+      renew();
     });
+    setInterval(() => { if (!document.hidden && document.querySelector(".ticks")) renew(); }, 1000);
   }
 
   // The windowed list: only the rows in view exist, those above and below are space.
@@ -147,7 +158,7 @@
       if (event.target.closest(".close")) { event.preventDefault(); close(); }
     });
     detail.addEventListener("htmx:afterSwap", mark);
-    let timer = 0;
+    let typing = 0;
     const apply = () => {
       const query = new URLSearchParams([...new FormData(byId("filters"))].filter(([, value]) => value));
       history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
@@ -155,7 +166,7 @@
       view.asOf = view.newest;
       load(true);
     };
-    byId("filters").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(apply, 150); });
+    byId("filters").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(apply, 150); });
     byId("filters").addEventListener("submit", (event) => { event.preventDefault(); apply(); });
   }
 
@@ -167,12 +178,13 @@
   events.addEventListener("changed", (event) => {
     const now = JSON.parse(event.data);
     if (list) arrived(now.newest);
-    if (byId("rooms") && rooms !== now.rooms) htmx.trigger("#rooms", "refresh");
+    if (roomList && rooms !== now.rooms) renew();
     if (byId("progress")) htmx.trigger("#progress", "refresh");
     rooms = now.rooms;
   });
 
   document.addEventListener("click", async (event) => {
+    if (event.target.closest(".dismiss")) byId("result").replaceChildren();
     const button = event.target.closest(".copy-text");
     if (!button) return;
     const text = document.querySelector(button.dataset.from).textContent, label = button.textContent;

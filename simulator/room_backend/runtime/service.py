@@ -130,9 +130,7 @@ class Service:
         With *wait*, every callback has its outcome when this returns; False if that took longer than *timeout_s*.
         Raises ``BackendError`` for a real clock, or if a change can't be stored.
         """
-        clock = self.clock
-        if not isinstance(clock, VirtualClock):
-            raise BackendError(Code.CONFLICT, "the clock is real; start with --clock virtual")
+        clock = self._virtual_clock()
         async with self._advancing:
             target = clock.now_ms() + ms
             settled = not wait or await self.settle(timeout_s)
@@ -141,6 +139,15 @@ class Service:
                 settled = (not wait or await self.settle(timeout_s)) and settled
             self._advance_to(clock, target, lambda: self._store((), ()))
         return settled
+
+    def check_virtual(self) -> None:
+        """Raise ``BackendError`` if the clock is real."""
+        self._virtual_clock()
+
+    def _virtual_clock(self) -> VirtualClock:
+        if not isinstance(self.clock, VirtualClock):
+            raise BackendError(Code.CONFLICT, "the clock is real; start with --clock virtual")
+        return self.clock
 
     def _advance_to(self, clock: VirtualClock, time_ms: int, then: Callable[[], object]) -> None:
         """Set the clock to *time_ms* and call *then*; undone if that can't be stored."""

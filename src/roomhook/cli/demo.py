@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,17 +24,30 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _LEAVES: Final = 18
 _SHOWN: Final = 12
 _EVENING: Final = {"phase": [{"profile": "evening", "rooms": 3, "members": 12, "duration": "2h"}]}
+_OPENING_HOUR: Final = 18
+_ACTIONS_A_SECOND: Final = 8.0
+_ROOMS: Final = 6
+_SPEED: Final = 60.0
 _DEFECT: Final = "effect.all-members"
 
 
 @app.command()
-def demo(seed: options.Seed = None) -> None:
+def demo(
+    *,
+    console: Annotated[
+        bool, typer.Option("--console", help="Show a simulated evening live in a browser, until Ctrl-C.")
+    ] = False,
+    seed: options.Seed = None,
+) -> None:
     """Start an App backend, send it simulated evening traffic, check it, and catch a broken one.
 
     Takes a few seconds and needs no network.
 
     Example: roomhook demo --seed 7
     """
+    if console:
+        _evening_in_a_browser(options.chosen_seed(seed))
+        raise typer.Exit(0)
     from roomhook.contract_tests.app_backends.broken.catalogue import BROKEN
     from roomhook.contract_tests.app_backends.server import BackendServer
 
@@ -50,6 +64,44 @@ def demo(seed: options.Seed = None) -> None:
     good = acknowledged and judged.summary.outcome.exit_code == 0 and found == set(BROKEN[_DEFECT].declares)
     _title(5, "Now test yours: run 'roomhook init' in its folder, or roomhook check URL --sdkappid N")
     raise typer.Exit(0 if good else 4)
+
+
+def _evening_in_a_browser(seed: int) -> None:
+    """Play an evening on a mock Room backend with its console, at 60 times real time."""
+    from roomhook.cli.shared.access import guard_rules
+    from roomhook.cli.shared.contract_runner import run_contract
+    from roomhook.cli.shared.explained import explained
+    from roomhook.contract_tests.app_backends.server import BackendServer
+    from roomhook.simulator.console.service_console import ServiceConsole
+    from roomhook.simulator.protocol.room_packets import COMMANDS
+    from roomhook.simulator.room_backend.runtime.clock import VirtualClock
+    from roomhook.simulator.room_backend.runtime.faults import Faults
+    from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
+    from roomhook.simulator.room_backend.runtime.store import Store
+    from roomhook.simulator.room_backend.server import serve_until_stopped
+    from roomhook.simulator.room_backend.state.options import BackendOptions
+
+    today = datetime.now().astimezone()
+    opening = today.replace(hour=_OPENING_HOUR, minute=30, second=0, microsecond=0)
+    with BackendServer() as server:
+        clock = VirtualClock(round(opening.timestamp() * 1000))
+        service = Service(
+            parse_apps([SDKAPPID], [], []), BackendOptions(seed=seed, callback_hosts=frozenset()), Store(None), clock
+        )
+        service.state.rooms.replace_callback(SDKAPPID, server.url(), COMMANDS)
+        service.deliveries.use_faults(SDKAPPID, Faults(drop=0.01, duplicate=0.03, delay_ms=(1, 40)))
+        shown = ServiceConsole(service, explained, run_contract, probe=server.probe())
+
+        def started(url: str) -> None:
+            typer.echo(f"{url}/console")
+            typer.echo(f"an evening of rooms from {opening:%H:%M} on, a minute each second; Ctrl-C stops it", err=True)
+            shown.play_evening(_ACTIONS_A_SECOND, _ROOMS, _SPEED)
+
+        rules = guard_rules("127.0.0.1", None, (), lenient=False)
+        try:
+            serve_until_stopped(service, ("127.0.0.1", 0), rules, grace_s=1.0, started=started, pages=shown.routes())
+        finally:
+            shown.close()
 
 
 def _title(number: int, text: str) -> None:

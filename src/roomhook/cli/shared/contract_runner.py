@@ -14,6 +14,7 @@ __all__ = ["run_contract"]
 
 def run_contract(options: ContractOptions, judged: Callable[[CaseVerdict], None]) -> ContractReport:
     """The report of a run; *judged* gets each verdict as it comes. Raises ``RoomhookError`` for wrong options."""
+    from roomhook.cli.shared.options import chosen_seed
     from roomhook.contract_tests.api.checking import check
     from roomhook.contract_tests.model.verdicts import CaseJudged
     from roomhook.contract_tests.reports import labels
@@ -33,6 +34,9 @@ def run_contract(options: ContractOptions, judged: Callable[[CaseVerdict], None]
         sdkappid=options.sdkappid,
         token=options.token or None,
         only=options.only,
+        exclude=options.exclude,
         strict=options.strict,
+        deadline_ms=options.deadline_s * 1000,
+        seed=chosen_seed(options.seed),
     )
     return ContractReport(labels.counts(report), report.conforms, render(report))
