@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
@@ -18,7 +18,14 @@ from starlette.routing import Route
 
 from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedRow, settled_row
 from roomhook.simulator.console.site import Fields, Site
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, recorded_request
+from roomhook.simulator.protocol.callback_request import (
+    CallbackRequest,
+    curl,
+    masked,
+    masked_answer,
+    recorded_message,
+    recorded_request,
+)
 from roomhook.simulator.room_backend.state.error_codes import BackendError
 from roomhook.simulator.transport.recorded import recorded_query
 
@@ -132,12 +139,12 @@ class CallbacksPage:
         return self._site.page(request, "callback.html", content)
 
     def _described(self, attempt: FeedAttempt) -> dict[str, Any]:
-        answer_head, _, answer_body = attempt.answer.partition(b"\r\n\r\n")
+        line, headers, body = recorded_message(attempt.answer)
         return {
             "attempt": attempt,
             "head": _shown_head(attempt.request),
-            "answer_head": answer_head.decode(errors="backslashreplace"),
-            "answer_body": answer_body.decode(errors="backslashreplace"),
+            "answer_head": _head(line, masked_answer(headers)),
+            "answer_body": body.decode(errors="backslashreplace"),
             "findings": [(one, self._explain(one)) for one in attempt.breaches],
         }
 
@@ -193,7 +200,11 @@ def _shown_head(data: bytes) -> str:
         return ""
     shown = masked(recorded_request(data, "origin"))
     line = f"{shown.method} {_SIGNATURE.sub('***', shown.url.removeprefix('origin'))} HTTP/1.1"
-    return "\n".join([line, *(f"{name}: {value}" for name, value in shown.headers)])
+    return _head(line, shown.headers)
+
+
+def _head(line: str, headers: Iterable[tuple[str, str]]) -> str:
+    return "\n".join([line, *(f"{name}: {value}" for name, value in headers)])
 
 
 def _repeatable(data: bytes, origin: str) -> CallbackRequest:

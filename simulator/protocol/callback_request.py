@@ -18,6 +18,7 @@ __all__ = [
     "masked_answer",
     "masked_url",
     "printable",
+    "recorded_message",
     "recorded_request",
 ]
 
@@ -69,13 +70,19 @@ class CallbackRequest:
     signed: bool = False
 
 
-def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
-    """The request that recorded bytes hold; *origin* (``http://host:port``), if given, replaces its Host."""
+def recorded_message(data: bytes) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
+    """First line, headers and body of recorded bytes, a request's or an answer's."""
     head, _, body = data.partition(b"\r\n\r\n")
     line, *lines = head.decode("latin-1").split("\r\n")
+    pairs = ((name, value.strip()) for name, _, value in (one.partition(":") for one in lines))
+    return line, tuple(pairs), body
+
+
+def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
+    """The request that recorded bytes hold; *origin* (``http://host:port``), if given, replaces its Host."""
+    line, pairs, body = recorded_message(data)
     method, _, rest = line.partition(" ")
     target = rest.partition(" HTTP/")[0]
-    pairs = tuple((name, value.strip()) for name, _, value in (one.partition(":") for one in lines))
     host = next((value for name, value in pairs if name.lower() == "host"), "localhost")
     return CallbackRequest((origin or f"http://{host}") + target, body, pairs, method or "POST")
 

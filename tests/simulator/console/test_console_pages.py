@@ -282,7 +282,8 @@ def test_a_contract_run_shows_its_verdicts_its_report_and_what_changed(browser: 
         page.get_by_label("Callback URL").fill(server.url())
         page.get_by_role("button", name="Start").click()
         page.get_by_text("Runs of this session").wait_for()
-        page.locator(".verdict-line.pass").wait_for(timeout=60_000)
+        page.locator("p.verdict-line.pass").wait_for(timeout=60_000)
+        page.locator(".figures tr", has_text="Fixed:").locator("code", has_text="ack.ok").wait_for()
         assert page.locator(".figures tbody tr").count() == 2
 
 

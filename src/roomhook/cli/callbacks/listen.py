@@ -173,7 +173,7 @@ async def _serve(
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"{'https' if tls else 'http'}://{shown}:{port}/")
         if pages is not None:
-            from roomhook.simulator.console.serving import console_served
+            from roomhook.simulator.http_server.serving import console_served
 
             url = await served.enter_async_context(console_served(pages.routes(), pages.close))
             typer.echo(f"console at {url}/console", err=True)
