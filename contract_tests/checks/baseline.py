@@ -71,6 +71,18 @@ def baseline_value(case: Case) -> None:
     case.acknowledges(case.leave())
 
 
+@check("ack.cold-start")
+def cold_start(case: Case) -> None:
+    """What the Room backend would have made of a first callback that the suite has waited for."""
+    late_ms = case.run.summary.first_late_ms
+    if late_ms is not None:
+        case.note(
+            "the Room backend would have counted the first callback as failed, and by default not sent it again",
+            expected=f"an answer within {case.run.settings.deadline_ms / 1000:g} s",
+            actual=f"none before {late_ms / 1000:.1f} s",
+        )
+
+
 OBSERVED: Final = (
     "ack.consistent",
     "ack.content-type",

@@ -65,11 +65,12 @@ def _reach(run: RunContext) -> Sequence[Exchange]:
     builder = run.builder("ack.ok")
     met: Exchange | None = None
     while True:
-        first, *more = warm_up(
+        warm = warm_up(
             lambda left_ms: run.line.attempt(builder.build(CallbackDraft()), patience_ms=left_ms),
             patience_ms=max(_WARM_UP_MS, 2 * settings.give_up_ms, (end - time.monotonic()) * 1000),
             give_up_ms=settings.give_up_ms,
         )
+        first, *more = warm.exchanges
         certificate = first.outcome is DeliveryOutcome.TLS and "CERTIFICATE" in first.detail.upper()
         away = not first.connected and not certificate
         starting = first.outcome in {DeliveryOutcome.RESET, DeliveryOutcome.CLOSED} or first.status in _GATEWAY_WAITS
@@ -82,7 +83,10 @@ def _reach(run: RunContext) -> Sequence[Exchange]:
         before = f"took a callback before and {met.judgement.breaches[0].actual}, then " if met else ""
         run.summary.detail = f"{settings.target} {before}{first.outcome.explained} ({first.detail})"
         return ()
-    return (first, *more) if run.line.record_silence((first, *more)) else ()
+    if run.line.record_silence((first, *more)):
+        return first, *more
+    run.summary.first_late_ms = warm.first_ms if warm.first_ms > settings.deadline_ms else None
+    return ()
 
 
 def _blamed_on_silence(run: RunContext, case: Case, silence: Sequence[Exchange]) -> Sequence[Finding]:

@@ -129,7 +129,10 @@ class CaseJudged:
 
 @dataclass
 class Summary:
-    """The totals of a run; ``sent`` and what follows count valid callbacks only."""
+    """The totals of a run; ``sent`` and what follows count valid callbacks only.
+
+    ``first_late_ms`` is how long the first callback took, if that was too long: a cold start, which is not judged.
+    """
 
     outcome: RunOutcome = RunOutcome.CONFORMS
     sent: int = 0
@@ -139,6 +142,7 @@ class Summary:
     judged_answers: int = 0
     undelivered: dict[str, int] = field(default_factory=dict)
     detail: str = ""
+    first_late_ms: float | None = None
 
     def count_valid(self, exchange: Exchange) -> None:
         """Count a valid callback."""

@@ -20,6 +20,7 @@ __all__ = [
     "axes",
     "counts",
     "remedy",
+    "undelivered",
 ]
 
 LABELS: Final = {
@@ -119,6 +120,15 @@ def axes(report: RunReport) -> tuple[str, str]:
         _every(delivery.delivered, delivery.sent, stopped=stopped),
         _every(compliance.compliant, compliance.judged, stopped=stopped),
     )
+
+
+def undelivered(report: RunReport) -> str:
+    """How many valid callbacks were not delivered, by outcome, and the first one if it was late; empty if none."""
+    delivery = report.delivery
+    parts = [f"{outcome}: {count}" for outcome, count in delivery.undelivered.items()]
+    if delivery.first_late_ms is not None:
+        parts.append(f"first callback, not judged: {delivery.first_late_ms / 1000:.1f} s")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _every(part: int, whole: int, *, stopped: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from roomhook.contract_tests.model.register import load_groups
 from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
-from roomhook.contract_tests.reports.labels import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes
+from roomhook.contract_tests.reports.labels import DONE, LABELS, NO_ANSWERS, OUTCOMES, axes, undelivered
 from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 from roomhook.contract_tests.reports.text import finding_fields, ids_in_short
 
@@ -55,12 +55,11 @@ def _lines(report: RunReport) -> Iterator[str]:
 def _axes(report: RunReport) -> Iterator[str]:
     delivery, compliance = report.delivery, report.compliance
     delivered, compliant = ("**no**" if holds == "no" else holds for holds in axes(report))
-    lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
     yield "| | | |"
     yield "|---|---|---|"
     yield (
         f"| Would the Room backend count the callbacks as delivered? | {delivered} | "
-        f"{delivery.delivered} of {delivery.sent}{f' ({lost})' if lost else ''} |"
+        f"{delivery.delivered} of {delivery.sent}{undelivered(report)} |"
     )
     share = f"{compliance.compliant} of {compliance.judged}" if compliance.judged else NO_ANSWERS
     yield f"| Are the answers compliant? | {compliant} | {share} |"

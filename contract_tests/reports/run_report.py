@@ -48,13 +48,17 @@ _Kin = Mapping[int, tuple[str, ...]]
 """By a finding's identity, the requirements that came out the same way for the same cause."""
 
 
-class DeliveryCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The first axis: how many valid callbacks the Room backend would count as delivered, and the rest by outcome."""
+class DeliveryCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The first axis: how many valid callbacks the Room backend would count as delivered, and the rest by outcome.
+
+    ``first_late_ms`` is how long the first callback took, if that was too long; it is not judged and not among them.
+    """
 
     sent: int
     delivered: int
     acknowledged: int
     undelivered: dict[str, int]
+    first_late_ms: float | None = None
 
 
 class Compliance(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +253,7 @@ def _delivery(summary: Summary) -> DeliveryCounts:
         delivered=summary.delivered,
         acknowledged=summary.acknowledged,
         undelivered=dict(sorted(summary.undelivered.items())),
+        first_late_ms=None if summary.first_late_ms is None else round(summary.first_late_ms, 1),
     )
 
 

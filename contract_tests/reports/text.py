@@ -21,6 +21,7 @@ from roomhook.contract_tests.reports.labels import (
     axes,
     counts,
     remedy,
+    undelivered,
 )
 from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 from roomhook.simulator.protocol.callback_request import printable
@@ -284,10 +285,7 @@ def _axes(report: RunReport, style: Style, width: int) -> Iterator[str]:
     """A line for the callbacks delivered, and one for the responses that are compliant."""
     delivery, compliance = report.delivery, report.compliance
     delivered, compliant = axes(report)
-    lost = ", ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
-    counted = (
-        f", {delivery.delivered} of {delivery.sent} as the Room backend would count it{f' ({lost})' if lost else ''}"
-    )
+    counted = f", {delivery.delivered} of {delivery.sent} as the Room backend would count it{undelivered(report)}"
     judged = f"{compliance.compliant} of {compliance.judged} responses" if compliance.judged else NO_ANSWERS
     yield from _axis("delivered", delivered, counted, style, width)
     yield from _axis("compliant", compliant, f", {judged}", style, width)

@@ -160,6 +160,21 @@ class _StallsOnce(ReferenceBackend):
             await asyncio.sleep(2.3)
 
 
+@breaks("ack.cold-start")
+class _OpensItsPoolLate(ReferenceBackend):
+    """Opens its database pool in its first request, which takes 2.3 s."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ready = False
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        if not self.ready:
+            self.ready = True
+            await asyncio.sleep(2.3)
+        return await super().handle(callback)
+
+
 @breaks("ack.extra")
 class _RequestId(ReferenceBackend):
     """Adds a RequestId of its own to the answer."""

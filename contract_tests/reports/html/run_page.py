@@ -12,7 +12,7 @@ from typing import Final
 from roomhook.contract_tests.model.register import Level
 from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.html.page import render_page
-from roomhook.contract_tests.reports.labels import NO_ANSWERS, axes, remedy
+from roomhook.contract_tests.reports.labels import NO_ANSWERS, axes, remedy, undelivered
 from roomhook.contract_tests.reports.run_report import FindingRecord, RunReport, shortened
 
 __all__ = ["render"]
@@ -94,8 +94,7 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
 
 def _axes(report: RunReport) -> Iterator[_Axis]:
     delivery, compliance = report.delivery, report.compliance
-    lost = "; ".join(f"{outcome}: {count}" for outcome, count in delivery.undelivered.items())
-    delivered = f"{delivery.delivered} of {delivery.sent} valid callbacks{f' ({lost})' if lost else ''}"
+    delivered = f"{delivery.delivered} of {delivery.sent} valid callbacks{undelivered(report)}"
     compliant = f"{compliance.compliant} of {compliance.judged} answers to them" if compliance.judged else NO_ANSWERS
     for question, words, answer, part, whole in (
         (

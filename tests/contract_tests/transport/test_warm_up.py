@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from roomhook.contract_tests.app_backends.reference.backend import IncomingCallb
 from roomhook.contract_tests.engine import opening
 from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
+from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, RunStarted, Verdict
+from roomhook.contract_tests.reports.run_report import report_of
+from roomhook.contract_tests.reports.text import render
 
 pytestmark = pytest.mark.long
 
@@ -75,6 +78,23 @@ def test_a_cold_start_that_outlasts_the_patience_with_any_other_callback_is_no_f
     finished = against(variant)
     assert finished.summary.outcome is RunOutcome.CONFORMS
     assert finished.summary.undelivered == {}
+
+
+@pytest.mark.parametrize(("cold_s", "seen"), [(0.6, "none before 0.6 s"), (2.2, "none before 2.2 s")])
+def test_a_cold_start_is_noted_and_counted_beside_what_was_judged(cold_s: float, seen: str) -> None:
+    finished = against(Starts(cold_s))
+    (noted,) = finished.with_verdict(Verdict.INFO)
+    assert noted.requirement.id == "ack.cold-start"
+    assert noted.findings[0].actual.startswith(seen)
+    assert finished.summary.delivered == finished.summary.sent
+    report = render(report_of(RunStarted(Settings("http://127.0.0.1:9/", SDKAPPID), 0.0, 1), finished))
+    assert re.search(r"^delivered: yes, (\d+) of \1 .*\(first callback, not judged: \d\.\d s\)", report, re.MULTILINE)
+
+
+def test_a_first_callback_in_time_is_not_mentioned() -> None:
+    finished = against(Starts(cold_s=0.0))
+    assert finished.summary.first_late_ms is None
+    assert not finished.with_verdict(Verdict.INFO)
 
 
 def test_nothing_is_judged_while_a_callback_of_the_warm_up_is_under_way() -> None:
