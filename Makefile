@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check test test-all format format-check lint types layers fast tests exhaustive wheel docs view clean
+.PHONY: help demo check test test-all format format-check lint types layers fast tests exhaustive stacks wheel docs view clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -23,7 +23,7 @@ check: format-check lint types layers fast  ## the inner loop: static checks and
 
 test: format-check lint types layers tests  ## static checks and all tests, in four minutes on two cores
 
-test-all: format-check lint types layers exhaustive  ## test, and what takes minutes more
+test-all: format-check lint types layers exhaustive stacks  ## test, and what takes minutes more
 
 format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
 	$(BIN)/ruff check --quiet --fix-only .
@@ -57,6 +57,9 @@ tests: $(VENV)/.developing  ## the test suite: first what needs the machine for 
 exhaustive: $(VENV)/.developing  ## the test suite, with every broken backend under three seeds
 	$(BIN)/pytest --exhaustive -m alone
 	$(BIN)/pytest --exhaustive -m "not alone" --numprocesses $(WORKERS)
+
+stacks: $(VENV)/.installed  ## check --strict against an App backend in each stack that this machine has
+	$(BIN)/python examples/stacks/check.py
 
 # mypy, basedpyright and import-linter don't see the mapping of folders to packages in pyproject.toml: they read this view.
 view: $(VENV)/.developing

@@ -1,35 +1,53 @@
-"""Runs `roomhook check --strict` with a probe against each App backend in this folder: python check.py [NAME …].
+"""Runs `roomhook check --strict` with a probe against each App backend in this folder: python check.py [--write] [NAME …].
 
-Installs what a stack needs into its own folder first, and says why it skips one. Prints the rows of docs/stacks.md.
+Installs what a stack needs into its own folder first, and says why it skips one. Options that a stack needs are in its
+check.args. Prints the rows of the table in docs/stacks.md; --write also replaces those rows there.
 Exit code: 0 if every stack that could be run passes, else 1.
 """
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs" / "stacks.md"
 SKIP = 75
 """What an install.sh exits with when this machine lacks the stack's runtime."""
 
 
 def main():
-    names = sys.argv[1:] or sorted(script.parent.name for script in HERE.glob("*/install.sh"))
+    write = "--write" in sys.argv
+    names = [one for one in sys.argv[1:] if one != "--write"] or sorted(each.parent.name for each in HERE.glob("*/install.sh"))
     print("| stack | result | warnings | notes | seconds |\n|---|---|---|---|---|", flush=True)
     failed = False
     for name in names:
         row, passed = judged(name)
-        print(f"| [{name}](../examples/stacks/{name}) | {row} |", flush=True)
+        line = f"| [{name}](../examples/stacks/{name}) | {row} |"
+        print(line, flush=True)
         failed |= not passed
+        if write and not row.startswith("skipped"):
+            PAGE.write_text(with_row(PAGE.read_text(encoding="utf-8"), name, line), encoding="utf-8")
     return int(failed)
+
+
+def with_row(page, name, line):
+    """*page* with *line* as the row on the stack *name*, in the order of names."""
+    rows = {one: row for row, one in re.findall(r"^(\| \[([\w-]+)\]\(\.\./examples/stacks/.*\|)\n", page, re.MULTILINE)}
+    rows[name] = line
+    table = "".join(f"{rows[one]}\n" for one in sorted(rows))
+    return re.sub(r"(?:^\| \[[\w-]+\]\(\.\./examples/stacks/.*\|\n)+", lambda _: table, page, count=1, flags=re.MULTILINE)
 
 
 def judged(name):
@@ -39,22 +57,28 @@ def judged(name):
     if install.returncode == SKIP:
         return f"skipped: {said[-1] if said else 'its runtime is missing'} | | | ", True
     if install.returncode:
-        return f"cannot be installed: {said[-1] if said else install.returncode} | | | ", True
+        return f"skipped, cannot be installed: {said[-1] if said else install.returncode} | | | ", True
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = subprocess.Popen(["sh", HERE / name / "run.sh", str(port)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        return checked(port) if is_up(server, port) else ("does not start | | | ", False)
-    finally:
-        end(server)
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(["sh", HERE / name / "run.sh", str(port)], stdout=log, stderr=log, start_new_session=True)
+        try:
+            if is_up(server, port):
+                return checked(name, port)
+            log.seek(0)
+            last = (log.read().strip().splitlines() or ["it says nothing"])[-1]
+            return f"does not start: {last} | | | ", False
+        finally:
+            end(server)
 
 
-def checked(port):
+def checked(name, port):
     tool = shutil.which("roomhook", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    url = f"http://127.0.0.1:{port}"
-    run = subprocess.run([tool, "check", f"{url}/callback", "--strict", "--probe", f"{url}/members?room={{RoomId}}",
-                          "--format", "json"], capture_output=True, text=True)
+    url, more = f"http://127.0.0.1:{port}", HERE / name / "check.args"
+    command = [tool, "check", f"{url}/callback", "--strict", "--probe", f"{url}/members?room={{RoomId}}", "--format", "json"]
+    run = subprocess.run([*command, *shlex.split(more.read_text() if more.exists() else "")], capture_output=True, text=True)
+    if not run.stdout:
+        return f"not judged: {run.stderr.strip()} | | | ", False
     report = json.loads(run.stdout)
     ids = {"fail": [], "info": []}
     for one in report["requirements"]:
@@ -77,13 +101,12 @@ def is_up(server, port):
 
 
 def end(server):
+    """End the stack with all that it has started; it has five seconds to clean up."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, number)
-        except ProcessLookupError:
-            break
-        time.sleep(0.5)
-    server.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(5)
 
 
 if __name__ == "__main__":

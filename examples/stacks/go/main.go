@@ -107,12 +107,9 @@ func (s *server) members(w http.ResponseWriter, r *http.Request) {
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "where to listen")
+	id := flag.String("sdkappid", os.Getenv("SDKAPPID"), "the SDKAppID")
 	flag.Parse()
-	id := os.Getenv("SDKAPPID")
-	if id == "" {
-		id = "1400000001"
-	}
-	s := &server{sdkAppID: id, rooms: map[string]map[string]member{}}
+	s := &server{sdkAppID: *id, rooms: map[string]map[string]member{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/callback", s.callback)
 	mux.HandleFunc("/members", s.members)

@@ -221,6 +221,8 @@ Source    page: After a Room Is Left: the page of Room.CallbackAfterMemberLeave 
 Errata    sdkappid-spelling: SdkAppid is spelt in three ways
           refusing-a-foreign-callback: A foreign SDKAppID must be noticed, but every refusal counts
           as something else
+          console-check-without-app-id: Whether a check of a callback URL from the vendor's console
+          sends SdkAppid
 Run       roomhook check URL --sdkappid N --only app-id.missing
 
 MUST: stated by the documents, or the acknowledgement of a valid callback, or opted into by you. A
