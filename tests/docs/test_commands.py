@@ -1,10 +1,11 @@
-"""Every command line in the README and in the how-tos runs as it stands, from the folder that the text names."""
+"""Every command line in the README and the docs runs as it stands, from the folder that the text names."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,22 @@ from typing import Any
 import pytest
 from backend_process import BackendProcess, running_backend
 
+from roomhook.cli.main import COMMANDS, command_line
+from roomhook.contract_tests.transport.target_process import free_port
+
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/howto-fuzz.md", "docs/howto-known-failures.md")
+PAGES = (
+    "README.md",
+    "docs/howto-fuzz.md",
+    "docs/howto-known-failures.md",
+    "docs/howto-load-test.md",
+    "docs/reference-journal.md",
+    "docs/reference-sending.md",
+    "docs/reference-traffic.md",
+)
+ALL_PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))] + ["README.md"]
+ENDS = {"|", "||", ">", ">>", "&", "&&", ";", "(", ")", "<"}
+"""What ends the arguments of a command in a shell."""
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -48,7 +63,11 @@ def test_a_command_line_runs_as_it_stands(page: str, number: int, backend: Backe
         shutil.copytree(ROOT / "examples" / "fastapi", tmp_path, dirs_exist_ok=True)
     if "load" in info and importlib.util.find_spec("locust") is None:
         pytest.skip("locust is not installed")
+    for tool in (word.removeprefix("needs=") for word in info if word.startswith("needs=")):
+        if shutil.which(tool) is None and importlib.util.find_spec(tool) is None:
+            pytest.skip(f"{tool} is not installed")
     script = text.replace("127.0.0.1:8000", backend.url.removeprefix("http://").removesuffix("/callback"))
+    script = script.replace("127.0.0.1:8001", f"127.0.0.1:{free_port()}")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROOMHOOK_", "GITHUB_"))}
     done = subprocess.run(
         ["bash", "-euc", script.replace("--duration 10s", "--duration 2s").replace("'p99>200ms'", "'p99>20s'")],
@@ -61,6 +80,40 @@ def test_a_command_line_runs_as_it_stands(page: str, number: int, backend: Backe
     )
     expected = next((int(word.removeprefix("exit=")) for word in info if word.startswith("exit=")), 0)
     assert done.returncode == expected, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+def roomhook_lines(page: str) -> Iterator[list[str]]:
+    """The arguments of each roomhook command in the blocks of *page*."""
+    for info, text in blocks(page):
+        if info and info[0] not in {"sh", "console", "yaml"}:
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line.replace("…", ""), posix=True, punctuation_chars=True)
+            lexer.whitespace_split, lexer.commenters = True, "#"
+            try:
+                words = list(lexer)
+            except ValueError:  # a text that is no command, with an apostrophe
+                continue
+            for start in (number for number, word in enumerate(words) if word == "roomhook"):
+                rest = words[start + 1 :]
+                found = rest[: next((number for number, word in enumerate(rest) if word in ENDS), len(rest))]
+                if found and found[0] in COMMANDS:
+                    yield found
+
+
+@pytest.mark.parametrize("page", ALL_PAGES)
+def test_every_roomhook_command_line_of_a_page_is_accepted(page: str) -> None:
+    group = command_line()
+    root = group.make_context("roomhook", [], resilient_parsing=True)
+    for name, *arguments in roomhook_lines(page):
+        command = group.get_command(root, name)
+        assert command is not None
+        with command.make_context(name, list(arguments), parent=root) as context:
+            assert context.params, (name, arguments)
+
+
+def test_the_pages_have_command_lines_to_look_at() -> None:
+    assert sum(len(list(roomhook_lines(page))) for page in ALL_PAGES) > 40
 
 
 @pytest.mark.parametrize("page", [*PAGES, "docs/tutorial.md", "docs/ci/README.md"])
