@@ -23,7 +23,7 @@ class UpgradeFilter:
 
         Holds back at most 9 bytes that may be the start of the header's name.
         """
-        if not in_head:
+        if not in_head or (not self._held and b"\r\n\r\n" in data and _START not in data.lower()):
             return data
         data = self._held + data
         self._held = b""

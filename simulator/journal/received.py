@@ -26,37 +26,39 @@ class ReceivedCallback(NamedTuple):
 
 
 class ReceivedCallbackJournal:
-    """Writes receipts in batches; what has been written survives ``kill -9``."""
+    """Writes receipts in batches; what is written survives ``kill -9``, and if *durable* a crash of the machine."""
 
     def __init__(self, file: JournalFile) -> None:
         self._file = file
 
     @classmethod
-    def open(cls, path: Path, options: Mapping[str, Any]) -> Self:
+    def open(cls, path: Path, options: Mapping[str, Any], *, durable: bool = False) -> Self:
         """A new journal in *path*, or more of one that a listener has begun there."""
         refuse_folder(path)
-        file = JournalFile(path, "listener", resume=path.exists())
+        file = JournalFile(path, "listener", resume=path.exists(), durable=durable)
         file.begin_run("listener", None, "", options)
         return cls(file)
 
     def write(self, receipts: Sequence[ReceivedCallback]) -> None:
         """Write *receipts* in one piece; raises ``JournalError`` if that can't be."""
+        answers = {answer: number for number, answer in enumerate({one.answer for one in receipts})}
         rows = [
             (
                 one.received_us,
                 one.peer,
                 one.head,
                 one.body,
-                one.inspected.natural_key,
-                one.inspected.command,
-                one.inspected.room,
-                one.inspected.type,
-                one.inspected.problem,
-                one.answer,
+                found.natural_key,
+                found.command,
+                found.room,
+                found.type,
+                found.problem,
+                answers[one.answer],
             )
             for one in receipts
+            for found in (one.inspected,)
         ]
-        self._file.append(ReceivedRecord(self._file.run, rows))
+        self._file.append(ReceivedRecord(self._file.run, list(answers), rows))
 
     def close(self) -> None:
         """End the run; raises ``JournalError`` if the journal was deleted meanwhile."""

@@ -50,10 +50,11 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
 
 
 class ReceivedRecord(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """What a listener took in one turn: rows of ``received`` up to its ``answer``, which is here as bytes."""
+    """What a listener took in one turn: rows of ``received``, whose ``answer`` is here an index into ``answers``."""
 
     run: int
-    rows: list[tuple[int, str, bytes, bytes, str | None, str | None, str | None, str | None, str | None, bytes]]
+    answers: list[bytes]
+    rows: list[tuple[int, str, bytes, bytes, str | None, str | None, str | None, str | None, str | None, int]]
 
 
 class RunEnd(msgspec.Struct, array_like=True, tag=3, gc=False):

@@ -54,9 +54,9 @@ class Rows:
 
     def add_received(self, record: ReceivedRecord) -> None:
         """What a listener took in one turn."""
-        for *row, answer in record.rows:
-            self.answers.append((answer_id(answer), answer))
-            self._received.append((record.run, *row, self.answers[-1][0]))
+        ids = [answer_id(answer) for answer in record.answers]
+        self.answers += zip(ids, record.answers, strict=True)
+        self._received += [(record.run, *row, ids[answer]) for *row, answer in record.rows]
 
     def add_sent(self, record: SentRecord, results: Results) -> None:
         """What a sender did in one turn; *results* are those that its ends name."""

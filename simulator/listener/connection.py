@@ -90,6 +90,8 @@ class ListenerConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP: {error}")
         else:
+            if self._message.is_due:
+                self._answer_before_body()
             if self._message.in_head and len(self._raw) > _LARGEST_HEAD:
                 self._refuse(431, f"the head of the request is larger than {_LARGEST_HEAD} bytes")
             elif self._message.too_large or len(self._raw) > 2 * _LARGEST_REQUEST:
@@ -106,14 +108,9 @@ class ListenerConnection(asyncio.Protocol):
         self._message.target += url
 
     def on_headers_complete(self) -> None:
-        """The head is complete: answer what the sender waits for before the body."""
+        """The head is complete; if its body is not, the sender may wait for an answer before it sends that."""
         self._message.in_head = False
-        start = _start(self._raw)
-        found = list(_BEFORE_BODY.finditer(self._raw, start, self._raw.find(b"\r\n\r\n", start) + 2))
-        if any(one[1] and _is_too_large(one[1]) for one in found):
-            self._message.too_large = True
-        elif any(one[1] is None for one in found) and self._transport is not None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._message.is_due = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -126,7 +123,7 @@ class ListenerConnection(asyncio.Protocol):
         end = raw.find(b"\r\n\r\n", start) + 4
         head = bytes(raw[start:end])
         body = message.body[0] if len(message.body) == 1 else b"".join(message.body)
-        del raw[: _end_of_chunks(raw, end) if _CHUNKED.search(head) else end + len(body)]
+        del raw[: _end_of_chunks(raw, end) if _is_chunked(head) else end + len(body)]
         self._message = _Message()
         if not message.too_large:
             last = not self._parser.should_keep_alive()
@@ -152,6 +149,16 @@ class ListenerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _answer_before_body(self) -> None:
+        """Answer what the sender waits for before it sends the rest of a body."""
+        self._message.is_due = False
+        start = _start(self._raw)
+        found = list(_BEFORE_BODY.finditer(self._raw, start, self._raw.find(b"\r\n\r\n", start) + 2))
+        if any(one[1] and _is_too_large(one[1]) for one in found):
+            self._message.too_large = True
+        elif any(one[1] is None for one in found) and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _refuse(self, status: int, problem: str) -> None:
         self._refused = True
         raw, self._raw = bytes(self._raw[:_MOST_RECORDED]), bytearray()
@@ -161,14 +168,15 @@ class ListenerConnection(asyncio.Protocol):
 
 
 class _Message:
-    """The request that is being read."""
+    """The request that is being read; ``is_due`` while its head is complete and nobody has looked at that yet."""
 
-    __slots__ = ("_size", "body", "in_head", "target", "too_large")
+    __slots__ = ("_size", "body", "in_head", "is_due", "target", "too_large")
 
     def __init__(self) -> None:
         self.target = b""
         self.body: list[bytes] = []
         self.in_head = True
+        self.is_due = False
         self.too_large = False
         self._size = 0
 
@@ -181,7 +189,13 @@ class _Message:
 
 def _start(raw: bytearray) -> int:
     """Where the request begins: parsers skip blank lines before it."""
+    if raw[:1] > b"\r":
+        return 0
     return len(raw) - len(raw.lstrip(b"\r\n"))
+
+
+def _is_chunked(head: bytes) -> bool:
+    return b"transfer-encoding:" in head.lower() and _CHUNKED.search(head) is not None
 
 
 def _end_of_chunks(raw: bytearray, start: int) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -42,6 +43,10 @@ _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-
 _SIGN: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = re.compile(r"[1-9][0-9]{9}")
 _DOCUMENTED: Final = ("SdkAppid", "CallbackCommand", "contenttype", "ClientIP", "OptPlatform", "Sign", "RequestTime")
+_LONGEST_KNOWN: Final = 512
+"""Bytes of a request target that is remembered; one has 160, or 260 with a signature."""
+
+_IN_ORDER: Final = frozenset((_DOCUMENTED, _DOCUMENTED[:5]))
 
 _UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
@@ -105,7 +110,8 @@ class CallbackValidator:
 
     def inspect(self, method: bytes, target: bytes, body: bytes) -> ValidationResult:
         """Look at a request whose request line held *method* and *target*."""
-        parameters, strangers, twice = _parameters(target)
+        looked_up = _known_parameters if len(target) <= _LONGEST_KNOWN else _parameters
+        parameters, strangers, twice, is_documented = looked_up(target)
         found = ValidationResult(command=parameters.get("CallbackCommand"))
         decode = self._decoders.get(found.command or "")
         packet: _Member | None = None
@@ -118,7 +124,7 @@ class CallbackValidator:
             _describe(found, packet, parameters)
         else:
             self._explain_packet(found, parameters, body)
-        self._judge_url(found, method, parameters, strangers)
+        self._judge_url(found, method, parameters, None if is_documented else strangers)
         if twice and found.refusal not in {"method", "app-id", "sign"}:
             found.refusal, found.problem = "url", f"URL parameters: {twice[0]} stands there twice"
         if found.problem is not None:
@@ -126,9 +132,12 @@ class CallbackValidator:
         return found
 
     def _judge_url(
-        self, found: ValidationResult, method: bytes, parameters: dict[str, str], strangers: list[str]
+        self, found: ValidationResult, method: bytes, parameters: Mapping[str, str], strangers: Sequence[str] | None
     ) -> None:
-        """The gravest problem goes first: another app's callback, a forged one, then what is ill-formed."""
+        """The gravest problem goes first: another app's callback, a forged one, then what is ill-formed.
+
+        *strangers* are the names of undocumented parameters; None: nothing is ill-formed.
+        """
         app_id = parameters.get("SdkAppid")
         if method != b"POST":
             found.refusal, found.problem = "method", f"callbacks are POSTed; this is a {method.decode('latin-1')}"
@@ -137,13 +146,13 @@ class CallbackValidator:
             found.refusal, found.problem = "app-id", f"SdkAppid {said}; ours is {self.sdkappid}"
         elif self.token is not None and (wrong := self._wrong_sign(parameters)):
             found.refusal, found.problem = "sign", wrong
-        elif not self.lenient and (strangers or not _is_documented(parameters)):
+        elif not self.lenient and strangers is not None:
             document = {**parameters, **dict.fromkeys(strangers, "")}
             wrong_url = problems("url", document)
             if wrong_url:
                 found.refusal, found.problem = "url", f"URL parameters: {wrong_url[0]}"
 
-    def _wrong_sign(self, parameters: dict[str, str]) -> str | None:
+    def _wrong_sign(self, parameters: Mapping[str, str]) -> str | None:
         request_time, given = parameters.get("RequestTime"), parameters.get("Sign")
         if request_time is None or given is None:
             return "Sign and RequestTime are missing, and this app has a token"
@@ -162,7 +171,7 @@ class CallbackValidator:
             else "Sign is not sha256(Token + RequestTime)"
         )
 
-    def _explain_packet(self, found: ValidationResult, parameters: dict[str, str], body: bytes) -> None:
+    def _explain_packet(self, found: ValidationResult, parameters: Mapping[str, str], body: bytes) -> None:
         """What the quick way did not take: let the schema say why, or that it is fine after all."""
         schema = SCHEMA_NAMES.get(found.command or "")
         if schema is None:
@@ -181,42 +190,61 @@ class CallbackValidator:
             _describe_loosely(found, document, parameters)
 
 
-def _parameters(target: bytes) -> tuple[dict[str, str], list[str], list[str]]:
-    """The documented parameters of the query, the names of others, and names that stand twice.
+class _Query(NamedTuple):
+    """The documented ``parameters`` of a query, the names of others, and names that stand twice.
 
-    What stands before the first documented one is the configured URL's own.
+    ``is_documented`` of False only means "look closer".
     """
+
+    parameters: Mapping[str, str]
+    strangers: Sequence[str]
+    twice: Sequence[str]
+    is_documented: bool
+
+
+def _parameters(target: bytes) -> _Query:
+    """What the query of *target* holds; what stands before the first documented name is the configured URL's own."""
     found: dict[str, str] = {}
     strangers: list[str] = []
     twice: list[str] = []
     query = target.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
-    for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        if "%" in pair or "+" in pair:
-            name, value = unquote_plus(name), unquote_plus(value)
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    if "%" not in query and "+" not in query and tuple([name for name, _, _ in pairs]) in _IN_ORDER:
+        found = {name: value for name, _, value in pairs}
+        return _Query(found, (), (), _is_documented(found))  # as nearly always
+    for pair in pairs:
+        name, _, value = map(unquote_plus, pair)
         if name in found:
             twice.append(name)
         elif name in _DOCUMENTED:
             found[name] = value
         elif found:
             strangers.append(name)
-    return found, strangers, twice
+    return _Query(found, strangers, twice, not strangers and _is_documented(found))
 
 
-def _is_documented(parameters: dict[str, str]) -> bool:
-    """The quick way through the url schema, for what nearly every callback has; False only means "look closer"."""
+_known_parameters: Final = lru_cache(maxsize=4096)(_parameters)  # many callbacks differ in their body alone
+
+
+def _is_documented(parameters: Mapping[str, str]) -> bool:
+    """The quick way through the url schema, for what nearly every callback has."""
     get = parameters.get
-    signed = _SIGN.fullmatch(get("Sign", "")) is not None and _SECONDS.fullmatch(get("RequestTime", "")) is not None
+    signed = "Sign" in parameters
     return (
         len(parameters) == (7 if signed else 5)
         and get("contenttype") in {"json", "JSON"}
         and get("OptPlatform") in _PLATFORMS
         and get("CallbackCommand") in SCHEMA_NAMES
         and _IPV4.fullmatch(get("ClientIP", "")) is not None
+        and (not signed or _is_well_formed(get("Sign", ""), get("RequestTime", "")))
     )
 
 
-def _describe(found: ValidationResult, packet: _Member, parameters: dict[str, str]) -> None:
+def _is_well_formed(signature: str, request_time: str) -> bool:
+    return _SIGN.fullmatch(signature) is not None and _SECONDS.fullmatch(request_time) is not None
+
+
+def _describe(found: ValidationResult, packet: _Member, parameters: Mapping[str, str]) -> None:
     found.room = packet.room_id
     found.type = packet.type
     found.members = packet.member_list_account
@@ -236,7 +264,7 @@ def _describe(found: ValidationResult, packet: _Member, parameters: dict[str, st
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def _describe_loosely(found: ValidationResult, document: dict[str, Any], parameters: dict[str, str]) -> None:
+def _describe_loosely(found: ValidationResult, document: dict[str, Any], parameters: Mapping[str, str]) -> None:
     """What can be told of a packet that is not as documented."""
     info, kind, members = document.get("RoomInfo"), document.get("Type"), document.get("MemberList_Account")
     room = info.get("RoomId") if isinstance(info, dict) else document.get("RoomId")

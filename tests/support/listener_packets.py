@@ -56,11 +56,10 @@ def inspected(
     return inspector.inspect(method, query() if target is None else target, packet() if body is None else body)
 
 
-async def answered(head: bytes, path: Path) -> bytes:
+async def answered(head: bytes, path: Path, *, durable: bool = False) -> bytes:
     """What a listener with a journal at *path* answers to *head* alone, until it hangs up."""
-    listener = Listener(
-        CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), ReceivedCallbackJournal.open(path, {})
-    )
+    journal = ReceivedCallbackJournal.open(path, {}, durable=durable)
+    listener = Listener(CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), journal)
     _, port = await listener.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST " + query() + b" HTTP/1.1\r\nHost: x\r\n" + head)

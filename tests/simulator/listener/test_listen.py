@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -189,8 +190,9 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
         answers = []
         for request in requests:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            for byte in (request[:40], request[40:]):
-                writer.write(byte)
+            cut = request.find(b"\r\n\r\n") + 4 if b"Expect:" in request else 40
+            for piece in (request[:cut], request[cut:]):
+                writer.write(piece)
                 await asyncio.sleep(0.01)
             writer.write_eof()
             answers.append(await reader.read())
@@ -268,3 +270,29 @@ def test_the_other_callbacks_of_the_family_are_taken_as_documented(name: str) ->
     found = inspected(query(CallbackCommand=document["CallbackCommand"]), json.dumps(document).encode())
     assert (found.problem, found.command) == (None, document["CallbackCommand"])
     assert found.room
+
+
+def test_a_url_is_read_alike_again_and_whatever_its_length() -> None:
+    long_path = b"/" + b"x" * 600
+    for path in (b"/callback?tenant=a&", b"/callback?", b"/callback?", long_path + b"?"):
+        right, wrong = (one.replace(b"/callback?tenant=a&", path) for one in (query(), query(SdkAppid="1")))
+        assert inspected(right).problem is None
+        assert "ours is 1400000001" in str(inspected(wrong).problem)
+        assert "twice" in str(inspected(right + b"&OptPlatform=iOS").problem)
+        assert "extra" in str(inspected(right + b"&extra=1").problem)
+
+
+def test_a_durable_listener_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    head = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    run_loop(answered(head, tmp_path / "quick.db"))
+    assert not synced
+    run_loop(answered(head, tmp_path / "sure.db", durable=True))
+    assert synced
+
+
+def test_durable_needs_a_journal(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["listen"], ["traffic", "http://127.0.0.1:9/"]):
+        assert main([*command, "--durable"]) == 2
+        assert "--durable needs a --journal" in capsys.readouterr().err

@@ -24,9 +24,10 @@ from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from roomhook.simulator.console.listener_console import ListenerConsole
+    from roomhook.simulator.journal.received import ReceivedCallbackJournal
     from roomhook.simulator.listener.server import Listener
     from roomhook.simulator.protocol.callback_url import CallbackUrl
 
@@ -49,6 +50,9 @@ def listen(
             help="Record everything in this file, e.g. arrived.db; continues an existing one.",
         ),
     ] = None,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Wait until the disk has the --journal before anything is answered.")
+    ] = False,
     answer: Annotated[
         str,
         typer.Option(
@@ -97,7 +101,6 @@ def listen(
     from roomhook.cli.callbacks.finish_journals import finish_journals
     from roomhook.cli.callbacks.listen_output import ArrivalPrinter
     from roomhook.simulator.journal.log import JournalError
-    from roomhook.simulator.journal.received import ReceivedCallbackJournal
     from roomhook.simulator.listener.answers import parse_answer
     from roomhook.simulator.listener.server import Listener
     from roomhook.simulator.protocol.request_check import CallbackValidator
@@ -109,7 +112,7 @@ def listen(
     tls = _server_context(cert)
     target = _forward_target(forward, allow_host or ())
     options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
-    records = ReceivedCallbackJournal.open(journal, options) if journal is not None else None
+    records = _journal(journal, options, durable=durable)
     printer = None if quiet else ArrivalPrinter(as_json=output is OutputFormat.JSON)
     pages = _console(allow_host or ()) if console else None
     shows = [one.show for one in (printer, pages) if one is not None]
@@ -126,6 +129,16 @@ def listen(
         if not journal.exists():
             raise RoomhookError(f"{journal} was deleted during the run: nothing is recorded; use another --journal")
         finish_journals([journal])
+
+
+def _journal(path: Path | None, options: Mapping[str, object], *, durable: bool) -> ReceivedCallbackJournal | None:
+    from roomhook.simulator.journal.received import ReceivedCallbackJournal
+
+    if path is not None:
+        return ReceivedCallbackJournal.open(path, options, durable=durable)
+    if durable:
+        raise ConfigurationError("--durable needs a --journal, e.g. --journal arrived.db")
+    return None
 
 
 def _console(hosts: Sequence[str]) -> ListenerConsole:

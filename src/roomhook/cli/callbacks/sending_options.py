@@ -197,6 +197,8 @@ class SendingOptions:
         if self.journal is None:
             if self.resume:
                 raise ConfigurationError("--resume needs the --journal that is to be gone on with")
+            if self.durable:
+                raise ConfigurationError("--durable needs a --journal, e.g. --journal run.db")
             return
         if self.journal.is_dir():
             raise ConfigurationError(f"--journal {self.journal} is a folder; name a file in it, such as run.db")
