@@ -1,4 +1,4 @@
-"""A client of the mock Room backend, for tests: REST as an app's own code calls it, and what its people do."""
+"""Client of the mock Room backend, for tests: its REST API, and the actions of members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT_S = 60
 
 
 class RestError(Exception):
-    """The response packet says FAIL; ``code`` is its ErrorCode."""
+    """A REST call that failed; ``code`` is its ErrorCode."""
 
     def __init__(self, code: int, info: str) -> None:
         super().__init__(f"{code}: {info}")
@@ -27,7 +27,7 @@ class RestError(Exception):
 
 
 class SimError(Exception):
-    """What somebody was to do is not possible; ``code`` says why, ``status`` is the HTTP status."""
+    """An impossible action of a member; ``code`` says why, ``status`` is the HTTP status."""
 
     def __init__(self, status: int, code: int, info: str) -> None:
         super().__init__(f"{code}: {info}")
@@ -37,9 +37,9 @@ class SimError(Exception):
 
 @dataclass
 class MockRoomBackend:
-    """A mock Room backend at *url*, for one app. With *wait*, every call returns when its callbacks have arrived.
+    """Client for one app of the mock Room backend at *url*. With *wait*, each call returns after its callbacks arrived.
 
-    *secret_key* makes genuine usersigs; without one any text will do.
+    *secret_key* signs a genuine usersig for each call; without it the client sends the text "any".
     """
 
     url: str
@@ -50,7 +50,7 @@ class MockRoomBackend:
     _session: requests.Session = field(default_factory=requests.Session, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """No proxy stands between a test and its mock."""
+        """Ignore proxies from the environment."""
         self._session.trust_env = False
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class MockRoomBackend:
         return response
 
     def set_callback(self, url: str, commands: Iterable[str] = COMMANDS) -> None:
-        """Send callbacks of these *commands* to *url*, whether or not there was one before."""
+        """Send callbacks of these *commands* to *url*; replaces an earlier setting."""
         packet = {"Url": url, "CallbackCommandList": list(commands)}
         try:
             self.rest("room_config/set_callback", packet)
@@ -88,7 +88,7 @@ class MockRoomBackend:
             self.rest("room_config/update_callback", packet)
 
     def create_room(self, room_id: str, **info: Any) -> RoomHandle:
-        """create_room, with fields of RoomInfo such as ``Owner_Account="ann"``."""
+        """Create a room by REST, with fields of RoomInfo such as ``Owner_Account="ann"``."""
         self.rest(
             "room_engine_http_srv/create_room", {"RoomInfo": {"RoomId": room_id, "RoomType": "Conference", **info}}
         )
@@ -99,7 +99,7 @@ class MockRoomBackend:
     # /sim
 
     def room(self, room_id: str, owner: str = "owner", **asked: Any) -> RoomHandle:
-        """The room, created by *owner* if there is none; *asked* are fields of /sim/create-room, e.g. ``seats=8``."""
+        """The room, created by *owner* if it is missing; *asked* are fields of /sim/create-room, e.g. ``seats=8``."""
         try:
             self.sim("create-room", room=room_id, owner=owner, **asked)
         except SimError as error:
@@ -108,37 +108,37 @@ class MockRoomBackend:
         return RoomHandle(self, room_id)
 
     def sim(self, action: str, **asked: Any) -> dict[str, Any]:
-        """Do what stands under ``/sim/``; returns its answer, raises ``SimError``."""
+        """Perform an action under ``/sim/``; returns the response, raises ``SimError``."""
         asked = {"sdkappid": self.sdkappid, "wait": self.wait, **asked}
         return self._post(f"sim/{action}", asked)
 
     def batch(self, actions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Do many actions in one call, each with its name in ``do``."""
+        """Perform many actions in one call, each named by ``do``; returns their results in order."""
         marked = [{"sdkappid": self.sdkappid, **action} for action in actions]
         results: list[dict[str, Any]] = self._post("sim/batch", {"actions": marked, "wait": self.wait})["results"]
         return results
 
     def advance(self, seconds: float) -> bool:
-        """Let the virtual clock go on; what is due happens, and has arrived when this returns (False: not all)."""
+        """Advance the virtual clock; returns after the due callbacks arrived, False if some did not."""
         return bool(self._post("sim/clock/advance", {"seconds": seconds, "wait": True})["settled"])
 
     def settle(self, timeout_seconds: float = 30) -> bool:
-        """Wait until nothing is on its way; False if that took too long."""
+        """Wait until no callback is in flight; False on timeout."""
         return bool(self._post("sim/wait", {"timeout_seconds": timeout_seconds})["settled"])
 
     def faults(self, **faults: Any) -> None:
-        """Harm the callbacks to come: drop, duplicate, reorder (0 to 1), delay_ms, callbacks; none ends all."""
+        """Inject faults: drop, duplicate, reorder (0 to 1), delay_ms, callbacks; without arguments, clear them."""
         self._told(
             self._session.put(f"{self.url}/sim/faults", json={"sdkappid": self.sdkappid, **faults}, timeout=_TIMEOUT_S)
         )
 
     def next_answers(self, api: str, *codes: int) -> None:
-        """Answer the next calls of a REST API, such as ``kick_user_out``, with these error codes."""
+        """Fail the next calls of a REST API, such as ``kick_user_out``, with these error codes."""
         asked = {"sdkappid": self.sdkappid, "api": api, "codes": codes}
         self._told(self._session.put(f"{self.url}/sim/answers", json=asked, timeout=_TIMEOUT_S))
 
     def callbacks(self, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
-        """The callbacks so far, with packet, state (pending, delivered, failed, dropped) and outcomes of attempts."""
+        """Callbacks so far, with packet, state (pending, delivered, failed, dropped) and outcome of each attempt."""
         query = {"sdkappid": self.sdkappid, "after": after, "limit": limit}
         answer = self._session.get(f"{self.url}/sim/callbacks", params=query, timeout=_TIMEOUT_S)
         found: list[dict[str, Any]] = self._told(answer)["callbacks"]
@@ -156,45 +156,45 @@ class MockRoomBackend:
 
 @dataclass(frozen=True)
 class RoomHandle:
-    """One room; its methods are what people do there."""
+    """One room; each method is an action of its members."""
 
     backend: MockRoomBackend
     room_id: str
 
     def enter(self, *accounts: str, **asked: Any) -> None:
-        """They enter, one after another."""
+        """Let *accounts* enter, one after another."""
         for account in accounts:
             self.backend.sim("enter", room=self.room_id, account=account, **asked)
 
     def leave(self, *accounts: str, reason: str = "") -> None:
-        """They leave by themselves."""
+        """Let *accounts* leave, one after another."""
         for account in accounts:
             self.backend.sim("leave", room=self.room_id, account=account, reason=reason)
 
     def kick(self, *accounts: str, reason: str = "kicked", operator: str = "") -> None:
-        """The owner if he is there, else the administrator, kicks them out together; or *operator*, if he may."""
+        """Kick *accounts* out together, as *operator* (default: the owner if present, else the administrator)."""
         self.backend.sim("kick", room=self.room_id, accounts=accounts, reason=reason, operator=operator)
 
     def heartbeat(self, account: str) -> None:
-        """A heartbeat comes; from now on silence counts."""
+        """Send a heartbeat; without another one the member expires."""
         self.backend.sim("heartbeat", room=self.room_id, account=account)
 
     def lose_heartbeat(self, *accounts: str) -> None:
-        """Their heartbeats stop."""
+        """Stop the heartbeats of *accounts*, which expire later."""
         for account in accounts:
             self.backend.sim("lose-heartbeat", room=self.room_id, account=account)
 
     def recover(self, *accounts: str) -> None:
-        """Their heartbeats are back."""
+        """Resume the heartbeats of *accounts* before they expire."""
         for account in accounts:
             self.backend.sim("recover", room=self.room_id, account=account)
 
     def take_seat(self, account: str, index: int | None = None) -> int:
-        """The number of the seat that the member has taken."""
+        """Seat the member, at *index* if given; returns the number of the seat."""
         return int(self.backend.sim("take-seat", room=self.room_id, account=account, index=index)["result"]["index"])
 
     def leave_seat(self, account: str) -> None:
-        """The member leaves his seat."""
+        """Let the member leave their seat."""
         self.backend.sim("leave-seat", room=self.room_id, account=account)
 
     def change_seat(self, index: int, **changes: bool) -> None:
@@ -202,12 +202,12 @@ class RoomHandle:
         self.backend.sim("change-seat", room=self.room_id, index=index, **changes)
 
     def destroy(self, operator: str = "") -> None:
-        """*operator*, by default the owner, dissolves the room."""
+        """Dissolve the room, as *operator* (default: the owner)."""
         self.backend.sim("destroy-room", room=self.room_id, operator=operator)
 
     @property
     def members(self) -> list[str]:
-        """Who is in the room, in the order of entering, as get_room_member_list tells."""
+        """Members of the room in the order of entering, from get_room_member_list."""
         found: list[str] = []
         place = ""
         while True:

@@ -26,13 +26,13 @@ from roomhook.simulator.util.precise_timer import PreciseTimer
 __all__ = ["Dispatcher", "JournalSink", "SendPlan"]
 
 _BATCH: Final = 128
-"""Ended attempts that are counted and written down together."""
+"""Number of ended attempts that are counted and recorded together."""
 
 _DELIVERED: Final = DeliveryOutcome.DELIVERED
 
 
 class JournalSink(Protocol):
-    """What a journal does for a run."""
+    """Journal of a run, as the dispatcher sees it."""
 
     def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
         """Write down, before their first bytes leave, that *attempts* begin, and all else that is noted.
@@ -41,15 +41,15 @@ class JournalSink(Protocol):
         """
 
     def end(self, attempts: Sequence[Attempt]) -> None:
-        """Note that they have their outcomes."""
+        """Record the outcomes of *attempts*."""
 
     def write(self) -> None:
-        """Write down what is noted."""
+        """Write all pending records."""
 
 
 @dataclass(frozen=True)
 class SendPlan:
-    """How a run sends. ``pace`` of None is the closed loop: every connection sends its next callback at once.
+    """How a run sends. A ``pace`` of None is the closed loop: each connection sends again after its response.
 
     ``max_late_ms`` leaves callbacks unsent that could not leave within that time after they were meant to.
     """
@@ -83,7 +83,7 @@ class Dispatcher:
         self._start_ns = 0
 
     async def go(self) -> SendStats:
-        """Send everything; returns the tally when the last attempt has its outcome."""
+        """Send everything; returns the tally after the last outcome."""
         loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[None] = loop.create_future()
         self._start_ns = time.monotonic_ns()
@@ -105,7 +105,7 @@ class Dispatcher:
         return self.tally
 
     def stop(self) -> None:
-        """Take nothing more; what is in flight still gets its outcome. Safe to call twice."""
+        """Start nothing more; requests in flight still get their outcome. Safe to call twice."""
         self._stopping = True
         self._schedule.stop()
         self._pump()
@@ -117,33 +117,33 @@ class Dispatcher:
 
     @property
     def stream_error(self) -> Exception | None:
-        """What broke the stream of events off; everything before it has come to its end."""
+        """The error that ended the stream of events, if any; all earlier events are finished."""
         return self._schedule.error
 
     @property
     def stopping(self) -> bool:
-        """Does it only wait for what is in flight?"""
+        """Whether the run only waits for requests in flight."""
         return self._stopping
 
     @property
     def waiting(self) -> int:
-        """Callbacks that wait for a retry or out a delay."""
+        """Callbacks that wait for a retry or a delay."""
         return self._schedule.waiting
 
     @property
     def in_flight(self) -> int:
-        """Attempts under way."""
+        """Attempts in flight."""
         return self._sender.in_flight
 
     def break_off(self, error: Exception) -> None:
-        """End at once with *error*, which is none of the target's."""
+        """Stop at once with *error*, an error of Roomhook."""
         self._broken = self._stopping = True
         self._schedule.stop()
         if not self._finished.done():
             self._finished.set_exception(error)
 
     def flush(self) -> None:
-        """Count what has ended and write down what is noted; done by itself every second."""
+        """Count ended attempts and write pending records; also runs once a second."""
         self._count()
         if self._journal is not None and not self._broken:
             self._journal.write()
@@ -154,14 +154,14 @@ class Dispatcher:
             self.tally.record(ended)
 
     def _pump(self) -> None:
-        """Send what is due; an error of our own ends the run, whoever has called."""
+        """Send what is due; an error of Roomhook ends the run."""
         try:
             self._send_due()
         except Exception as error:  # noqa: BLE001 (in a callback of the loop, it would go unheard and the run hang)
             self.break_off(error)
 
     def _send_due(self) -> None:
-        """Send what is due, as far as there is room for it, and see to it that the next is sent in time."""
+        """Send what is due while connections are free, and schedule the next wake-up."""
         room = self._sender.connections - self._sender.in_flight
         due = self._schedule.due(time.monotonic_ns(), room)
         self.tally.scheduled = self._schedule.taken
@@ -186,7 +186,7 @@ class Dispatcher:
         return attempts
 
     def _wait_for_next(self) -> None:
-        """Nothing more is due: wake up when something is, or end when nothing will be."""
+        """Schedule the next wake-up, or end the run if nothing is left."""
         next_ns = self._schedule.next_ns()
         if next_ns is not None:
             self._alarm.set(next_ns)
@@ -208,7 +208,7 @@ class Dispatcher:
             self.break_off(error)
 
     def _settle(self, attempts: list[Attempt]) -> None:
-        """Count what has become of their deliveries, and plan retries."""
+        """Count the deliveries of ended attempts, and plan retries."""
         if self._schedule.only_firsts and all(
             result.outcome is _DELIVERED for result in {one.result for one in attempts}
         ):  # as nearly always
@@ -233,7 +233,7 @@ class Dispatcher:
             self.tally.recovery.record((attempt.done_ns - delivery.first_ns) // 1000)
 
     def _give_up(self, attempt: Attempt) -> bool:
-        """Plan a retry; True if there is none and the delivery has failed."""
+        """Plan a retry; True if there is none, so that the delivery failed."""
         delivery = attempt.delivery
         delivery.first_ns = delivery.first_ns or attempt.sent_ns
         since_first_ms = (attempt.done_ns - delivery.first_ns) / 1e6

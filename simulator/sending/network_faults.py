@@ -1,4 +1,4 @@
-"""What a network does to a stream of callbacks: copies, reordering and delays. Randomness is passed in."""
+"""Network faults in a stream of callbacks: duplicates, reordering, delays. Randomness is passed in."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final, TypeVar
 __all__ = ["NetworkFaults", "ScheduledSend"]
 
 _FARTHEST: Final = 10
-"""How many callbacks at most overtake one that is held back, or part a callback from its copy."""
+"""Most callbacks that overtake a delayed one, or that come between a callback and its duplicate."""
 
 _Item = TypeVar("_Item")
 
 ScheduledSend = tuple[_Item, bool, float]
-"""One sending of an item: whether it is a copy, sent in addition to the item itself, and its delay (ms)."""
+"""One sending of an item: whether it is a duplicate, and its delay (ms)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFaults:
-    """Which share of callbacks is sent twice or held back (0–1), and how much later (ms, from–to) each leaves."""
+    """Shares of callbacks to duplicate and to hold back (0–1), and the delay of each (ms, from–to)."""
 
     duplicate: float = 0.0
     reorder: float = 0.0
@@ -29,7 +29,7 @@ class NetworkFaults:
 
     @property
     def none(self) -> bool:
-        """Does everything leave once, in its order and at its time?"""
+        """Whether there are no faults."""
         return not self.duplicate and not self.reorder and self.delay_ms == (0.0, 0.0)
 
     def apply(self, items: Iterable[_Item], random: Random) -> Iterator[ScheduledSend[_Item]]:

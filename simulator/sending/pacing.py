@@ -1,4 +1,4 @@
-"""When callbacks are meant to leave: at a rate, at random, or at their own times; and how users write that down."""
+"""When callbacks leave: at a fixed rate, at random, or at their own times; and the syntax of rates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECONDS: Final = {
 
 
 class Pacing:
-    """An open-loop pace: ``offset_ns(event)``, asked once for each event in turn, counts from the start of the run.
+    """Open-loop pace: ``offset_ns(event)``, called once per event in order, is the time since the start of the run.
 
     ``name`` names it in every report.
     """
@@ -49,7 +49,7 @@ def constant_rate(rate: float) -> Pacing:
 
 
 def poisson_rate(rate: float, random: Random) -> Pacing:
-    """*rate* events a second on average, as independent people cause them."""
+    """*rate* events a second on average, with exponential gaps (Poisson arrivals)."""
     passed = 0.0
 
     def offset_ns(_: CallbackEvent) -> int:
@@ -61,7 +61,7 @@ def poisson_rate(rate: float, random: Random) -> Pacing:
 
 
 def own_times(speed: float, told: float | None = None) -> Pacing:
-    """Each event at its own time after the first one's, *speed* times as fast; one that comes late leaves at once.
+    """Each event at its own time after the first, *speed* times as fast; a late one leaves at once.
 
     *told* is what the speed is called, where the events have been compressed before.
     """

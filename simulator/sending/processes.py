@@ -1,4 +1,4 @@
-"""One order carried out by several processes, each with its share of rooms, rate and connections and a journal."""
+"""Runs one job in several processes, each with its share of rooms, rate and connections and its own journal."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _share(order: SendJob, part: int, parts: int) -> SendJob:
 
 
 def _work(connection: Any, order: SendJob, source: EventSource) -> None:
-    """What each process does: tell of progress, and at the end of the tally or the error."""
+    """Work of each process: report progress, then the tally or the error."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the first process, which passes it on once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forget the one that came before we had a group of our own
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -161,7 +161,7 @@ def _together(watches: list[ProgressSnapshot]) -> ProgressSnapshot:
 
 
 def _pass_on_signals(processes: list[BaseProcess]) -> dict[str, Any]:
-    """Let signals end the processes in order, and remember that one came."""
+    """Stop the processes in order on a signal, and remember it."""
     state: dict[str, Any] = {"happened": False, "before": {}}
 
     def passed(*_: object) -> None:

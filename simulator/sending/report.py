@@ -1,4 +1,4 @@
-"""The report of a sending run: as data, and as one page that needs no network."""
+"""Report of a sending run: as data, and as one self-contained page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PERCENTILES: Final = (50, 90, 99, 99.9)
 
 
 def document(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> dict[str, Any]:
-    """The report as data: where to, how, counts, rates (1/s), times (ms), and telling callbacks as curl lines."""
+    """The report as data: target, options, counts, rates (1/s), times (ms), and sample callbacks as curl lines."""
     return {
         "roomhook": version("roomhook"),
         "target": masked_url(order.url.with_query("")),
@@ -129,7 +129,7 @@ def _specimen(specimen: SampleExchange, order: SendJob) -> dict[str, Any]:
 
 
 def _callback(request: bytes, order: SendJob) -> CallbackRequest:
-    """The *request* as it travelled, as a value that a curl line can be made of."""
+    """The *request* as it was sent, for a curl line."""
     found = recorded_request(request, f"{order.url.scheme}://{order.url.netloc}")
     headers = tuple((name, value) for name, value in found.headers if name.lower() not in _SHOWN_HEADERS)
     return replace(found, headers=headers, signed=order.token is not None)

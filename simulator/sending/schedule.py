@@ -1,4 +1,4 @@
-"""What is to be sent when: the stream of deliveries at its pace, and those that wait for a retry or out a delay.
+"""Schedule of deliveries: the stream at its pace, and deliveries that wait for a retry or a delay.
 
 Nothing is taken from the stream before there is room for it, so memory stays bounded however far a target falls behind.
 """
@@ -18,14 +18,14 @@ from roomhook.simulator.transport.delivery import Delivery
 __all__ = ["Due", "Schedule"]
 
 _MOST_WAITING: Final = 50_000
-"""Callbacks that may wait for a retry or a delay; beyond, nothing new is taken from the stream."""
+"""Most callbacks that wait for a retry or a delay; above it, the stream pauses."""
 
 Due = tuple[Delivery, str, int]
-"""A delivery, the kind of the attempt (first, retry or copy) and the moment it was meant for (ns; 0: none)."""
+"""A delivery, the kind of attempt (first, retry or copy), and its intended time (ns; 0: none)."""
 
 
 class Schedule:
-    """Hands out *deliveries* when they are due.
+    """Returns *deliveries* when they are due.
 
     Without *pace*, everything is due at once. What is more than *max_late_ns* behind its moment is dropped. ``taken``
     counts what came from the stream; ``error`` is what broke the stream off, which then is ``exhausted``.
@@ -55,31 +55,31 @@ class Schedule:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a retry or out a delay."""
+        """Number of deliveries that wait for a retry or a delay."""
         return len(self._waiting)
 
     @property
     def only_firsts(self) -> bool:
-        """Has each delivery had one attempt at most so far?"""
+        """Whether no delivery had more than one attempt so far."""
         return not self._may_copy and not self._serial
 
     def start(self, now_ns: int) -> None:
-        """The pace counts from *now_ns*."""
+        """Start the pace at *now_ns*."""
         self._start_ns = now_ns
 
     def stop(self) -> None:
-        """Nothing more is due."""
+        """Make nothing more due."""
         self.exhausted = True
         self._next = None
         self._waiting.clear()
 
     def put_off(self, delivery: Delivery, kind: str, until_ns: int) -> None:
-        """*delivery* is due at *until_ns* (again)."""
+        """Make *delivery* due (again) at *until_ns*."""
         self._serial += 1
         heapq.heappush(self._waiting, (until_ns, self._serial, delivery, kind))
 
     def due(self, now_ns: int, most: int) -> list[Due]:
-        """At most *most* that are due."""
+        """Up to *most* deliveries that are due."""
         if self._pace is None and self._faultless and not self._waiting:
             return [(one, "first", 0) for one in self._take(most)]
         found: list[Due] = []
@@ -91,7 +91,7 @@ class Schedule:
         return found
 
     def next_ns(self) -> int | None:
-        """When something is due next, as far as that is known."""
+        """Time of the next delivery, if known."""
         times = [self._waiting[0][0]] if self._waiting else []
         if self._next is not None:
             times.append(self._next[0])
@@ -101,7 +101,7 @@ class Schedule:
         return zip(self._deliveries, repeat(False), repeat(0.0), strict=False)
 
     def _take(self, most: int) -> list[Delivery]:
-        """The next *most* of the stream, which are due at once: made together, they cost less."""
+        """The next *most* of the stream, all due now; building them together is cheaper."""
         block: list[Delivery] = []
         if not self.exhausted:
             try:
@@ -135,7 +135,7 @@ class Schedule:
         return None
 
     def _step(self, now_ns: int) -> tuple[int, ScheduledSend[Delivery]] | None:
-        """The next of the stream and its moment, or None if there is none or no room to put it off."""
+        """The next of the stream and its time, or None if there is none or no room to delay it."""
         if self.exhausted or len(self._waiting) >= _MOST_WAITING:
             return None
         try:

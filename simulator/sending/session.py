@@ -1,4 +1,4 @@
-"""A sending session from its first check to its last row: target, journal, sender and run, brought together.
+"""A sending session: connects target, journal, sender and run.
 
 An ``SendJob`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
 """
@@ -41,20 +41,20 @@ _WATCHED_EVERY_S: Final = 0.25
 
 
 class EventSource(Protocol):
-    """Where events come from; the same source gives the same events again."""
+    """Source of events; it can repeat the same events."""
 
     def events(self) -> Iterator[CallbackEvent]:
-        """All of them from the first one, in the order of time."""
+        """All events from the first, in order of time."""
         ...
 
     def alive(self) -> int | None:
-        """How many rooms are alive at the moment, if it knows."""
+        """Number of rooms that exist now, if known."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """What somebody who looks on is shown: the counts so far, and what is under way or, when ``stopping``, awaited."""
+    """Progress of a run: the counts so far, and the requests in flight (awaited when ``stopping``)."""
 
     tally: SendStats
     in_flight: int
@@ -66,7 +66,7 @@ class ProgressSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a session ended: what was counted, whether a signal ended it early, and what broke its events off."""
+    """Result of a session: the counts, whether a signal interrupted it, and the error that ended its events."""
 
     tally: SendStats
     interrupted: bool = False
@@ -75,7 +75,7 @@ class JobResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SendJob:
-    """What is to be sent where and how.
+    """Target and options of a sending run.
 
     ``rate`` (1/s) and ``speed`` of None: the closed loop. A ``rate`` comes before a ``speed``; ``told_speed`` is what
     the latter is called where the events themselves are compressed already. ``deadline_ms`` is how long an answer may
@@ -107,7 +107,7 @@ class SendJob:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def target(self) -> Target:
-        """The target, with its TLS context; raises ``ConfigurationError`` for certificates that can't be used."""
+        """The target, with its TLS context; raises ``ConfigurationError`` for unusable certificates."""
         tls = None
         if self.url.scheme == "https":
             tls = client_context(cacert=self.cacert, insecure=self.insecure, cert=self.cert)
@@ -120,7 +120,7 @@ class SendJob:
 
     @property
     def mode(self) -> str:
-        """The model of the load, as every report names it."""
+        """Name of the load model for reports."""
         pace = self._pace()
         return pace.name if pace else f"closed loop, {self.connections} connections"
 
@@ -133,7 +133,7 @@ class SendJob:
 async def carry_out(
     order: SendJob, source: EventSource, watch: Callable[[ProgressSnapshot], object] | None = None
 ) -> JobResult:
-    """Send what *source* gives.
+    """Send the events of *source*.
 
     Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
     a journal that can't be used. SIGINT, SIGTERM and SIGHUP let what is in flight come home; a second one does not
@@ -192,7 +192,7 @@ async def _looked_on(
 
 
 def _deliveries(journal: Journal, source: EventSource) -> Iterator[Delivery]:
-    """What an earlier run has left, then what it had not come to."""
+    """Unfinished events of an earlier run, then those it had not started."""
     stream = source.events()
     last = journal.restore(islice(stream, journal.scheduled))
     if journal.scheduled and last != journal.last_event():
@@ -215,7 +215,7 @@ async def _watch(run: Dispatcher, source: EventSource, watch: Callable[[Progress
 
 @contextmanager
 def seldom_collecting() -> Generator[None]:
-    """Look for cyclic garbage among what is young only: a look at the whole of a large world stalls every callback."""
+    """Collect only young garbage: a full collection of a large world stalls every callback."""
     before = gc.get_threshold()
     gc.set_threshold(20_000, 20, 1_000_000)
     try:
@@ -225,7 +225,7 @@ def seldom_collecting() -> Generator[None]:
 
 
 class _Interruption:
-    """Turns the first signal into an orderly end, the next into an immediate one.
+    """Stops in order on the first signal, at once on the next.
 
     Whoever starts us may have blocked the signals until somebody heeds them.
     """
@@ -246,7 +246,7 @@ class _Interruption:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def forget(self) -> None:
-        """Leave signals to those who had them before."""
+        """Restore the earlier signal handlers."""
         for each, before in self._before.items():
             self._loop.remove_signal_handler(each)
             signal.signal(each, before or signal.SIG_DFL)

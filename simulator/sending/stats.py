@@ -1,4 +1,4 @@
-"""What a run of the sender counts: one outcome an attempt, one state an event, times, and callbacks worth a look."""
+"""Statistics of a sending run: an outcome per attempt, a state per event, times, and sample callbacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roomhook.simulator.util.histogram import Histogram
 __all__ = ["LATE_MS", "SampleExchange", "SendStats", "StatsInterval"]
 
 LATE_MS: Final = 2.0
-"""An open-loop callback that leaves this much after its time counts as late."""
+"""An open-loop callback counts as late if it leaves this much after its time."""
 
 _MOST_SPECIMENS: Final = 10
 _LONGEST_SHOWN: Final = 2048
@@ -26,7 +26,7 @@ _DELIVERED: Final = DeliveryOutcome.DELIVERED
 
 @dataclass(frozen=True, slots=True)
 class SampleExchange:
-    """A callback worth a look: its request and answer as they travelled (the answer cut at 2 KiB), and how it ended."""
+    """A sample callback: request, response (cut at 2 KiB) and outcome."""
 
     latency_ms: float
     outcome: str
@@ -38,7 +38,7 @@ class SampleExchange:
 
 @dataclass(slots=True)
 class StatsInterval:
-    """What happened until ``at_s`` (since the start) that had not happened before."""
+    """Counts of the interval that ends ``at_s`` seconds after the start."""
 
     at_s: float
     delivered: int
@@ -87,17 +87,17 @@ class SendStats:
 
     @property
     def unsent(self) -> int:
-        """Events that are not finished: not begun, in flight or waiting for a retry when the run ended."""
+        """Unfinished events: not started, in flight, or waiting for a retry when the run ended."""
         return self.scheduled - self.delivered - self.failed
 
     @property
     def all_well(self) -> bool:
-        """Was every callback delivered and acknowledged, every copy too, if need be by a retry?"""
+        """Whether every callback and duplicate was delivered and acknowledged, possibly by a retry."""
         return self.acknowledged + self.retries == self.attempts and not self.unsent
 
     @property
     def attempts(self) -> int:
-        """All attempts that have their outcome."""
+        """Number of attempts with an outcome."""
         return self.acknowledged + sum(self.outcomes.values())
 
     @property
@@ -106,7 +106,7 @@ class SendStats:
         return [specimen for _, _, specimen in sorted(self._slowest, key=lambda one: -one[0])]
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Count *attempts*, which have their outcomes; many at a time cost half as much."""
+        """Count finished *attempts*; counting many at once costs half."""
         if self.open_loop:
             latencies = [(one.done_ns - one.intended_ns) // 1000 for one in attempts]
             self._record_lateness(attempts, latencies)

@@ -98,6 +98,17 @@ class TestEveryCommand:
             assert len(groups) > 3
             assert out.partition("Other options:")[2].count("\n  --") <= 2
 
+    def test_breaks_no_word_and_no_example(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        assert main([name, "-h"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert not [line for line in lines if line.rstrip().endswith("-") or len(line) > 80]
+        for number, line in enumerate(lines):
+            if line.strip().startswith("Example: "):
+                assert not lines[number + 1].strip(), line
+
     def test_explains_each_of_its_options_and_reads_it_from_the_environment(self, name: str) -> None:
         group = command_line()
         command = group.get_command(group.make_context("roomhook", ["--help"], resilient_parsing=True), name)

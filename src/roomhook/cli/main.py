@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from roomhook.cli.shared import config
-from roomhook.cli.shared.command import RoomhookCommand, adopt
+from roomhook.cli.shared.command import RoomhookCommand, adopt, help_text
 from roomhook.cli.shared.secrets import without_secrets
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.simulator.util.signals import ignore_signals, treat_as_interrupt
@@ -36,7 +36,7 @@ _GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Test": {
         "check": ("roomhook.cli.contract.check", "Run the contract suite against your App backend."),
         "report": ("roomhook.cli.contract.report", "Compare JSON reports of several runs or backends."),
-        "load": ("roomhook.cli.load.load", "Load test: a rate, a shape, thresholds that decide."),
+        "load": ("roomhook.cli.load.load", "Load-test your App backend, with thresholds for CI."),
         "selftest": ("roomhook.cli.contract.selftest", "Check that the suite catches every broken backend."),
     },
     "Simulate": {
@@ -72,6 +72,9 @@ _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 
 class _LazyGroup(TyperGroup):
     """Imports a command's module when that command is asked for, and prints the overview without importing any."""
+
+    def get_help(self, ctx: Context) -> str:
+        return help_text(self, ctx)
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         found = super().get_params(ctx)

@@ -128,7 +128,7 @@ def fire(
 
     Exit code: 0 acknowledged, 1 not acknowledged, 2 bad option, 3 target unreachable.
 
-    Example: roomhook fire kicked http://127.0.0.1:8000/callback --room standup --member ann
+    Example: roomhook fire kicked http://127.0.0.1:8000/callback --member ann
     """
     from roomhook.contract_tests.transport.client import Client
 

@@ -49,32 +49,42 @@ class ExportFormat(StrEnum):
 @app.command()
 def journal(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="What --journal has written; several are added up.")
+        list[Path], typer.Argument(metavar="FILE...", help="Journals written by --journal; several are added up.")
     ],
     *,
     state: Annotated[
-        str | None, typer.Option("--state", metavar="STATE", help="Only events that were delivered, failed or unsent.")
+        str | None,
+        typer.Option("--state", metavar="STATE", help="List only events that are delivered, failed or unsent."),
     ] = None,
     outcome: Annotated[
         str | None,
-        typer.Option("--outcome", metavar="NAME", help="Only attempts that ended so, e.g. timeout or in-doubt."),
+        typer.Option(
+            "--outcome", metavar="NAME", help="List only attempts with this outcome, e.g. timeout or in-doubt."
+        ),
     ] = None,
     requirement: Annotated[
-        str | None, typer.Option("--requirement", metavar="ID", help="Only answers that breach it, e.g. ack.json")
+        str | None,
+        typer.Option("--requirement", metavar="ID", help="List only responses that violate it, e.g. ack.json."),
     ] = None,
-    room: Annotated[str | None, typer.Option("--room", metavar="ID", help="Only callbacks of this room.")] = None,
-    member: Annotated[str | None, typer.Option("--member", metavar="ID", help="Only callbacks of this member.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows, e.g. 20")] = None,
+    room: Annotated[
+        str | None, typer.Option("--room", metavar="ID", help="List only callbacks of this room, e.g. standup.")
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option("--member", metavar="ID", help="List only callbacks of this member, e.g. ann.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="List at most N rows, e.g. 20.")
+    ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show the summary again every second until the run that writes it ends.")
+        bool, typer.Option("--follow", help="Repeat the summary each second until the run ends.")
     ] = False,
     format_: Annotated[
         JournalFormat,
-        typer.Option("--format", help="ndjson: a row an attempt, with all bytes; events: what replay and jq read."),
+        typer.Option("--format", help="ndjson: one row per attempt, with all bytes; events: input for replay and jq."),
     ] = JournalFormat.TEXT,
     export: Annotated[
         ExportFormat | None,
-        typer.Option("--export", help="har: attempts as HAR 1.2, for browsers' tools and HTTP viewers."),
+        typer.Option("--export", help="Export attempts as HAR 1.2, for browsers and HTTP viewers."),
     ] = None,
     drift: Annotated[
         bool, typer.Option("--drift", help="Show where recorded callbacks differ from the documents, grouped.")

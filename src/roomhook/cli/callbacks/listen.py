@@ -40,7 +40,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def listen(
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8000; port 0 takes a free one.")
+        str,
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Address to listen on, e.g. 0.0.0.0:8000; port 0 takes a free one."
+        ),
     ] = "127.0.0.1:8000",
     journal: Annotated[
         Path | None,
@@ -56,7 +59,7 @@ def listen(
     answer: Annotated[
         str,
         typer.Option(
-            "--answer", metavar="HOW", help="Answer to valid callbacks: ok, fail, status:503, delay:3s or garbage."
+            "--answer", metavar="HOW", help="Response to valid callbacks: ok, fail, status:503, delay:3s or garbage."
         ),
     ] = "ok",
     sdkappid: OwnSdkAppId = SDKAPPID,
@@ -77,7 +80,7 @@ def listen(
         typer.Option(
             "--forward",
             metavar="URL",
-            help="Pass callbacks on to this App backend and give its answers back, e.g. http://127.0.0.1:8000/callback.",
+            help="Forward callbacks to this App backend and return its responses, e.g. http://127.0.0.1:8001/callback.",
         ),
     ] = None,
     allow_host: Annotated[
@@ -85,7 +88,7 @@ def listen(
         typer.Option("--allow-host", metavar="HOST", help="Allow --forward and replay to this host; repeatable."),
     ] = None,
     console: Annotated[
-        bool, typer.Option("--console", help="Show what arrives in a browser, on a port of its own on 127.0.0.1.")
+        bool, typer.Option("--console", help="Show what arrives in a browser, on another port of 127.0.0.1.")
     ] = False,
     cert: Annotated[
         Path | None,
@@ -93,10 +96,12 @@ def listen(
     ] = None,
     output: Format = OutputFormat.TEXT,
 ) -> None:
-    """Receive callbacks as an App backend until Ctrl-C: the other end of fire, traffic and replay.
+    """Receive callbacks as an App backend until Ctrl-C: the receiving end of fire, traffic and replay.
 
-    Prints the callback URL, then one line for each callback. Callbacks that are not as documented, or of another app,
-    are refused with FAIL and the reason. An answered callback is in the journal, whatever happens next.
+    Prints the callback URL, then one line for each callback. Refuses callbacks that are not as documented, or for
+    another app, with FAIL and the reason. Records a callback in the journal before it responds.
+
+    Example: roomhook listen --journal arrived.db
     """
     from roomhook.cli.callbacks.finish_journals import finish_journals
     from roomhook.cli.callbacks.listen_output import ArrivalPrinter

@@ -37,21 +37,25 @@ def replay(
     url: Url,
     *,
     only_failed: Annotated[
-        bool, typer.Option("--only-failed", help="Only what was not delivered (by a listener's journal: refused).")
+        bool, typer.Option("--only-failed", help="Send only what was not delivered (in a listener's journal: refused).")
     ] = False,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="With a new EventTime, and a new Sign if there is a token.")
+        bool, typer.Option("--refresh", help="Give each packet a new EventTime, and with a token a new Sign.")
     ] = False,
     speed: Annotated[
-        str, typer.Option("--speed", metavar="X", help="The original pace X times as fast, e.g. 60x; max doesn't wait.")
+        str, typer.Option("--speed", metavar="X", help="Play X times as fast as recorded, e.g. 60x; max does not wait.")
     ] = "1x",
     seed: Seed = None,
     sending: SendingOptions,
 ) -> None:
-    """Send the callbacks in FILE to URL again: bodies and URL parameters byte by byte, at the original pace or --rate.
+    """Send the callbacks in FILE to URL again, byte for byte, at the recorded pace or at --rate.
 
-    A recorded Sign travels as it was, however old; --refresh, or --token or --sdkappid on the command line, renew what
-    stands in the URL. Exit code: 0 all delivered and acknowledged, 1 not, 2 bad option, 3 target unreachable.
+    Sends a recorded Sign unchanged, however old. --refresh, or --token or --sdkappid on the command line, renew the URL
+    parameters.
+
+    Exit code: 0 all delivered and acknowledged, 1 not all, 2 bad option, 3 target unreachable.
+
+    Example: roomhook replay run.db http://127.0.0.1:8000/callback --only-failed
     """
     from roomhook.cli.callbacks.sending_run import send
     from roomhook.simulator.sending.pacing import parse_speed

@@ -72,15 +72,20 @@ class SendingOptions:
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow-host", metavar="HOST", help="A target outside this machine that you may flood; repeatable."
+            "--allow-host", metavar="HOST", help="Allow this remote target, e.g. staging.example.com; repeatable."
         ),
     ] = None
     rate: Annotated[
         str | None,
-        typer.Option("--rate", metavar="RATE", help="Open loop at e.g. 2000/s or 90/min; max is the closed loop."),
+        typer.Option(
+            "--rate",
+            metavar="RATE",
+            help="Send at e.g. 2000/s or 90/min (open loop); max sends after each response (closed loop).",
+        ),
     ] = None
     arrivals: Annotated[
-        Spacing, typer.Option("--arrivals", help="Space callbacks at a --rate evenly, or as independent people would.")
+        Spacing,
+        typer.Option("--arrivals", help="Space callbacks evenly, or randomly like independent people (poisson)."),
     ] = Spacing.CONSTANT
     connections: Annotated[
         int | None,
@@ -88,25 +93,25 @@ class SendingOptions:
             "--connections",
             metavar="N",
             min=1,
-            help="At most N in flight, each on its own connection. [default: 64; open loop 1024]",
+            help="Send at most N at once, e.g. 256 (default: 64; open loop 1024).",
         ),
     ] = None
     max_late: Annotated[
         str | None,
-        typer.Option("--max-late", metavar="TIME", help="Leave unsent what can't leave within e.g. 5s of its time."),
+        typer.Option("--max-late", metavar="TIME", help="Drop callbacks that are more than e.g. 5s late."),
     ] = None
     retry: Annotated[
         RetryProfile,
-        typer.Option("--retry", help="Send what was not delivered again; trtc: at once, then every 10 s for 1 min."),
+        typer.Option("--retry", help="Retry undelivered callbacks; trtc: at once, then every 10 s for 1 min."),
     ] = RetryProfile.NONE
     duplicate: Annotated[str, typer.Option("--duplicate", metavar="SHARE", help="Send e.g. 1% of callbacks twice.")] = (
         "0%"
     )
     reorder: Annotated[
-        str, typer.Option("--reorder", metavar="SHARE", help="Let others overtake e.g. 5% of callbacks.")
+        str, typer.Option("--reorder", metavar="SHARE", help="Let later callbacks overtake e.g. 5% of them.")
     ] = "0%"
     delay: Annotated[
-        str, typer.Option("--delay", metavar="TIME", help="Send each callback e.g. 200ms, or 50ms-2s, after its time.")
+        str, typer.Option("--delay", metavar="TIME", help="Send each callback later by e.g. 200ms, or by 50ms-2s.")
     ] = "0s"
     processes: Annotated[
         int,
@@ -115,25 +120,25 @@ class SendingOptions:
             metavar="N",
             min=1,
             max=_MOST_PROCESSES,
-            help="Share the work out to N processes, e.g. one a core.",
+            help="Divide the work among N processes, e.g. one per core.",
         ),
     ] = 1
     journal: Annotated[
         Path | None,
-        typer.Option("--journal", metavar="FILE", help="Write every callback and attempt into this file, e.g. run.db"),
+        typer.Option("--journal", metavar="FILE", help="Record every callback and attempt in this file, e.g. run.db."),
     ] = None
     durable: Annotated[
-        bool, typer.Option("--durable", help="Wait until the disk has the --journal before anything leaves.")
+        bool, typer.Option("--durable", help="Send a callback only when its --journal record is on disk.")
     ] = False
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the --journal of a run that did not end, with its options.")
+        bool, typer.Option("--resume", help="Continue the unfinished run in --journal, with its options.")
     ] = False
     report: Annotated[
         list[SendingReport] | None,
         typer.Option("--report", help="Write a file into --report-dir, e.g. --report html; repeatable."),
     ] = None
     report_dir: Annotated[
-        Path, typer.Option("--report-dir", metavar="DIR", help="Where --report writes; made if missing.")
+        Path, typer.Option("--report-dir", metavar="DIR", help="Folder for --report; created if missing.")
     ] = Path("roomhook-report")
     output: Format = OutputFormat.TEXT
     given: Mapping[str, Any] = field(default_factory=dict)

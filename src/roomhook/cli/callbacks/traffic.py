@@ -159,7 +159,7 @@ def traffic(
 
     Exit code with a URL: 0 all delivered and acknowledged, 1 not all, 2 bad option, 3 target unreachable.
 
-    Example: roomhook traffic http://127.0.0.1:8000/callback --rooms 50 --rate 100/s
+    Example: roomhook traffic http://127.0.0.1:8000/callback --rate 100/s
     """
     from roomhook.cli.callbacks.traffic_options import TrafficOptions, parse_range, parse_shard, traffic_from
     from roomhook.simulator.sending.pacing import parse_speed

@@ -123,7 +123,7 @@ def load(
 ) -> None:
     """Load-test your App backend: send callbacks at a rate, check every response, and apply thresholds.
 
-    Example: roomhook load http://127.0.0.1:8000/callback --rate 500/s --fail-if 'p99>200ms'
+    Example: roomhook load http://127.0.0.1:8000/callback --fail-if 'p99>200ms'
     """
     from roomhook.cli.load.locust_process import LocustRun
     from roomhook.cli.shared.terminal import fitted

@@ -48,14 +48,19 @@ _LATEST_MS = 9_999_999_999_999
 _ClockKind = Literal["real", "virtual"]
 
 _Listen = Annotated[
-    str, typer.Option("--listen", metavar="HOST:PORT", help="e.g. 0.0.0.0:8090 with --auth; port 0 takes a free one.")
+    str,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Address to listen on, e.g. 0.0.0.0:8090 with --auth; port 0 takes a free one.",
+    ),
 ]
 _Auth = Annotated[
     str | None,
     typer.Option(
         "--auth",
         metavar="TOKEN",
-        help="Demand this token for /sim and the console; needed beyond loopback. Better: set ROOMHOOK_AUTH.",
+        help="Require this token for /sim and the console; needed beyond loopback. Better: set ROOMHOOK_AUTH.",
     ),
 ]
 _AllowHost = Annotated[
@@ -88,26 +93,28 @@ _Tokens = Annotated[
 ]
 _Callback = Annotated[
     str | None,
-    typer.Option("--callback", metavar="URL", help="Send callbacks there, as set_callback would set it."),
+    typer.Option("--callback", metavar="URL", help="Send callbacks to this URL, as set_callback would."),
 ]
 _Commands = Annotated[
     str | None,
     typer.Option(
         "--commands",
         metavar="LIST",
-        help="The callbacks to send, e.g. Room.CallbackAfterMemberLeave; separated by commas. Default: all.",
+        help="Callbacks to send, e.g. Room.CallbackAfterMemberLeave; separated by commas (default: all).",
     ),
 ]
 _Administrator = Annotated[
-    str, typer.Option("--administrator", metavar="ID", help="The app administrator: identifier of REST calls.")
+    str, typer.Option("--administrator", metavar="ID", help="App administrator, the identifier of REST calls.")
 ]
 _State = Annotated[
     Path,
     typer.Option("--state", metavar="FILE", help="Keep rooms and callbacks in this file; the next run continues it."),
 ]
-_Memory = Annotated[bool, typer.Option("--memory", help="Keep nothing on disk; unsent callbacks are lost at the end.")]
+_Memory = Annotated[bool, typer.Option("--memory", help="Write nothing to disk; unsent callbacks are lost at the end.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each call and callback.")]
-_Clock = Annotated[_ClockKind, typer.Option("--clock", help="virtual stands still until POST /sim/clock/advance.")]
+_Clock = Annotated[
+    _ClockKind, typer.Option("--clock", help="Clock; the virtual one stops until POST /sim/clock/advance.")
+]
 _ClockStart = Annotated[
     int | None,
     typer.Option(
@@ -122,18 +129,16 @@ _Heartbeat = Annotated[
     str,
     typer.Option("--heartbeat", metavar="FROM-TO", help="Seconds until a lost heartbeat expires. Erratum heartbeat."),
 ]
-_RetryOption = Annotated[
-    RetryProfile, typer.Option("--retry", help="When an undelivered callback is sent again. Erratum retries.")
-]
+_RetryOption = Annotated[RetryProfile, typer.Option("--retry", help="Retry undelivered callbacks. Erratum retries.")]
 _InFlight = Annotated[
     int,
-    typer.Option("--in-flight", metavar="N", min=1, max=1024, help="Callbacks of an app on their way at once."),
+    typer.Option("--in-flight", metavar="N", min=1, max=1024, help="Most callbacks of one app in flight, e.g. 4."),
 ]
 _Calls = Annotated[
     int, typer.Option("--calls-per-second", metavar="N", min=1, help="Limit of each REST API of each app [calls/s].")
 ]
 _MaxMembers = Annotated[
-    int, typer.Option("--max-members", metavar="N", min=1, help="Default of MaxMemberCount of a room.")
+    int, typer.Option("--max-members", metavar="N", min=1, help="Default MaxMemberCount of a room, e.g. 500.")
 ]
 _Lenient = Annotated[
     bool,
@@ -155,7 +160,9 @@ _Dissolution = Annotated[
     Dissolution,
     typer.Option("--dissolution", help="Callback for members inside a destroyed room. Erratum leave-on-destroy."),
 ]
-_Order = Annotated[DestroyOrder, typer.Option("--destroy-order", help="Which comes first. Erratum destroy-order.")]
+_Order = Annotated[
+    DestroyOrder, typer.Option("--destroy-order", help="Order of destroy and leave callbacks. Erratum destroy-order.")
+]
 _AutoDestroy = Annotated[
     float | None,
     typer.Option(
@@ -163,7 +170,7 @@ _AutoDestroy = Annotated[
         metavar="SECONDS",
         min=0.001,
         max=_A_YEAR_S,
-        help="Destroy a room that has been empty for so long, e.g. 1800. Erratum automatic-destruction.",
+        help="Destroy a room after it is empty for this long [seconds], e.g. 1800. Erratum automatic-destruction.",
     ),
 ]
 _Empty = Annotated[EmptySeat, typer.Option("--empty-seat", help="Member_Account of an empty seat. Erratum seat-empty.")]
@@ -173,11 +180,13 @@ _RestIp = Annotated[
     typer.Option("--rest-ip", metavar="IP", help="ClientIP of REST calls. Erratum client-ip-of-rest-calls."),
 ]
 _Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", help="The same calls with the same seed cause the same callbacks.")
+    int, typer.Option("--seed", metavar="N", help="Seed of random choices; the same calls cause the same callbacks.")
 ]
 _Grace = Annotated[
     float,
-    typer.Option("--grace", metavar="SECONDS", min=0, max=LONGEST_WAIT_S, help="How long to send on after Ctrl-C."),
+    typer.Option(
+        "--grace", metavar="SECONDS", min=0, max=LONGEST_WAIT_S, help="Time to finish sending after Ctrl-C [seconds]."
+    ),
 ]
 
 

@@ -6,21 +6,44 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from typer._click.exceptions import MissingParameter
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from roomhook.cli.shared.option_groups import OPTION_GROUPS, group_of
 from roomhook.cli.shared.values import choices_of, convert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from typer._click import Context, HelpFormatter, Parameter
+    from typer._click import Context, Parameter
 
-__all__ = ["RoomhookArgument", "RoomhookCommand", "RoomhookOption", "adopt"]
+__all__ = ["RoomhookArgument", "RoomhookCommand", "RoomhookOption", "adopt", "help_text"]
 
 
 _MOST_WITHOUT_GROUPS: Final = 12
-"""Options that are still found at a glance."""
+"""A help with more options than this lists them in groups."""
+_HYPHEN: Final = "\ue000"
+"""Stands for a hyphen while help is wrapped, so that no file name or option is broken."""
+
+
+class _Formatter(HelpFormatter):
+    """Wraps help between words only."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().write_dl([(name, text.replace("-", _HYPHEN)) for name, text in rows], *args, **kwargs)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_HYPHEN, "-")
+
+
+def help_text(command: TyperCommand | TyperGroup, ctx: Context) -> str:
+    """The help of *command*, wrapped for the terminal."""
+    formatter = _Formatter(width=ctx.terminal_width, max_width=ctx.max_content_width)
+    command.format_help(ctx, formatter)
+    return formatter.getvalue().rstrip("\n")
 
 
 class RoomhookOption(TyperOption):
@@ -76,6 +99,9 @@ class RoomhookArgument(TyperArgument):
 
 class RoomhookCommand(TyperCommand):
     """A command whose help lists its options in groups, if they are many."""
+
+    def get_help(self, ctx: Context) -> str:  # noqa: D102 (the base class's)
+        return help_text(self, ctx)
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """All parameters, with the option for help, which typer adds late."""
