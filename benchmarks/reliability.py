@@ -1,9 +1,10 @@
-"""Kills senders, indexers and listeners by ``kill -9`` at random moments, and compares what each side has on record.
+"""Ends senders, indexers and listeners at random moments by signals, and compares what each side has on record.
 
-    python benchmarks/reliability.py --kills 200
+    python benchmarks/reliability.py --kills 200 [--only listener]
 
-After each kill the run is resumed, or the journal read. Then every event has exactly one final outcome, what the
-sender calls delivered has arrived, what arrived twice was in doubt before, and what a listener answered is on record.
+A run is ended by SIGKILL, SIGINT, SIGTERM or two signals, as the seed has it; an indexer always by SIGKILL. Then the
+run is resumed, or the journal read. In the end every event has exactly one final outcome, what the sender calls
+delivered has arrived, what arrived twice was in doubt before, and what a listener answered is on record.
 """
 # ruff: noqa: ASYNC110, ASYNC220, ASYNC240, SLF001 (nothing else runs on these loops; segments are made small)
 
@@ -44,8 +45,25 @@ import sys
 from roomhook.simulator.journal import log
 log._SEGMENT_BYTES = {SEGMENT_BYTES}
 from roomhook.cli.main import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
+
+
+WAYS: dict[str, tuple[signal.Signals, ...]] = {
+    "KILL": (signal.SIGKILL,),
+    "INT": (signal.SIGINT,),
+    "TERM": (signal.SIGTERM,),
+    "twice": (signal.SIGINT, signal.SIGTERM),
+}
+"""How a process is ended; the second of two signals follows within 100 ms."""
+
+
+async def end(pid: int, way: str, pause_s: float) -> None:
+    """Send the signals of *way* to *pid*, *pause_s* between two of them."""
+    for number, each in enumerate(WAYS[way]):
+        await asyncio.sleep(pause_s if number else 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, each)
 
 
 class Receiver(asyncio.Protocol):
@@ -88,8 +106,8 @@ def summary(journal: Path) -> dict[str, Any]:
         return reader.summary()
 
 
-async def kill_sender(folder: Path, moment_s: float, *, indexer: bool) -> tuple[Counter[str], list[str]]:
-    """Start a sender, kill it (or the indexer beside it) after *moment_s*, go on until all is sent; what went wrong."""
+async def kill_sender(folder: Path, moment_s: float, way: str, *, indexer: bool) -> tuple[Counter[str], list[str]]:
+    """Start a sender, end it (or the indexer beside it) after *moment_s*, go on until all is sent; what went wrong."""
     bodies: Counter[bytes] = Counter()
     server = await asyncio.get_running_loop().create_server(lambda: Receiver(bodies), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -104,14 +122,18 @@ async def kill_sender(folder: Path, moment_s: float, *, indexer: bool) -> tuple[
     if indexer:
         counts["indexers killed"] = _kill_children(sender.pid)
     elif sender.returncode is None:
-        sender.kill()
-        counts["while sending"] = 1
-    await sender.wait()
+        await end(sender.pid, way, moment_s / 10)
+        counts["while sending"] = counts[way] = 1
+    code = await sender.wait()
     troubles: list[str] = []
+    if code not in {0, 130, -9}:
+        troubles.append(f"{way}: exit code {code}")
     if not indexer:
         died = summary(journal)
         if died["scheduled"] != died["delivered"] + died["failed"] + died["unsent"] or died["in_doubt"] > 64:
             troubles.append(f"does not reconcile: {died}")
+        if died["in_doubt"] and way in {"INT", "TERM"}:
+            troubles.append(f"{way} left {died['in_doubt']} in doubt")
         counts["in doubt"] += died["in_doubt"]
         arrived = len(bodies)
         if not died["delivered"] <= arrived <= died["delivered"] + died["in_doubt"]:
@@ -153,8 +175,8 @@ def _kill_children(pid: int) -> int:
     return len(found)
 
 
-async def kill_listener(folder: Path, moment_s: float) -> tuple[Counter[str], list[str]]:
-    """Start a listener, send to it and kill it after *moment_s*; what it has answered and not on record."""
+async def kill_listener(folder: Path, moment_s: float, way: str) -> tuple[Counter[str], list[str]]:
+    """Start a listener, send to it and end it after *moment_s*; what it has answered and not on record."""
     journal = folder / "arrived.db"
     order = roomhook("listen", "--listen", "127.0.0.1:0", "--quiet", "--journal", str(journal))
     with subprocess.Popen(order, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as listener:
@@ -166,14 +188,15 @@ async def kill_listener(folder: Path, moment_s: float) -> tuple[Counter[str], li
             run = Dispatcher(sender, numbered(stream), SendPlan(), random.Random(1))
             going = asyncio.ensure_future(run.go())
             await asyncio.sleep(moment_s)
-            listener.kill()
+            await end(listener.pid, way, moment_s / 10)
             run.stop()
             answered = (await going).delivered
+        code = await asyncio.to_thread(listener.wait)
     found = summary(journal)
-    troubles = []
+    troubles = [] if code in {0, 130, -9} else [f"{way}: exit code {code}"]
     if not answered <= found["received"] <= answered + 16:
         troubles.append(f"{answered} answered, {found['received']} on record")
-    return Counter(kills=1, answered=answered, recorded=found["received"]), troubles
+    return Counter({"kills": 1, way: 1, "answered": answered, "recorded": found["received"]}), troubles
 
 
 def main() -> None:
@@ -192,11 +215,11 @@ def main() -> None:
         begun = time.monotonic()
         for _ in range(given.kills):
             with tempfile.TemporaryDirectory() as name:
-                moment_s = moments.uniform(0, 1.0)
+                moment_s, way = moments.uniform(0, 1.0), moments.choice(list(WAYS))
                 if kind == "listener":
-                    counts, wrong = run_loop(kill_listener(Path(name), moment_s))
+                    counts, wrong = run_loop(kill_listener(Path(name), moment_s, way))
                 else:
-                    counts, wrong = run_loop(kill_sender(Path(name), moment_s, indexer=kind == "indexer"))
+                    counts, wrong = run_loop(kill_sender(Path(name), moment_s, way, indexer=kind == "indexer"))
             total.update(counts)
             troubles += wrong
         took = time.monotonic() - begun
