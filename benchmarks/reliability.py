@@ -145,10 +145,10 @@ async def kill_sender(folder: Path, moment_s: float, way: str, *, indexer: bool)
             troubles.append(f"--resume ended with {again.returncode}: {said.decode()}")
     server.close()
     counts["arrived twice"] += sum(bodies.values()) - EVENTS
-    return counts, troubles + _compared(journal, bodies)
+    return counts, troubles + compared(journal, bodies)
 
 
-def _compared(journal: Path, bodies: Counter[bytes]) -> list[str]:
+def compared(journal: Path, bodies: Counter[bytes]) -> list[str]:
     """What is wrong in the end, when all that was scheduled is delivered."""
     troubles: list[str] = []
     found = summary(journal)

@@ -27,7 +27,7 @@ from reliability import WAYS, Receiver, end
 from roomhook.simulator.transport.sender import run_loop
 
 RATE = 300
-MARK = "ROOMHOOK_RELIABILITY"
+MARK = "RELIABILITY_RUN"
 PATIENCE_S = 15
 
 

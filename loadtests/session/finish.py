@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import gevent
+from locust.html import get_html_report
 from locust.runners import MasterRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
@@ -28,6 +30,7 @@ __all__ = ["conclude", "extend_web_report"]
 
 _log = logging.getLogger("roomhook")
 _LOST: Final = 4
+_UNWRITABLE: Final = 2
 _CSV_S: Final = CSV_STATS_INTERVAL_SEC + 0.2
 _COUNTED: Final = {
     True: "from the intended moment of sending (open loop)",
@@ -46,10 +49,9 @@ def conclude(session: LoadSession) -> None:
         if session.options.csv_prefix:
             gevent.sleep(_CSV_S)  # locust's writer comes by once more, and its last figures are the totals
         conclusion = _conclusion_of(session)
-        concluded.append(conclusion)
         if session.run.lost or session.thresholds:
             session.environment.process_exit_code = conclusion.exit_code
-        _write(session, conclusion)
+        concluded.append(_written(session, conclusion))
 
     def quit_(**_: Any) -> None:
         if concluded:
@@ -134,14 +136,33 @@ def _extend_file(session: LoadSession, conclusion: LoadSummary) -> None:
         path.write_text(insert_section(path.read_text(encoding="utf-8"), conclusion), encoding="utf-8")
 
 
-def _write(session: LoadSession, conclusion: LoadSummary) -> None:
+def _written(session: LoadSession, conclusion: LoadSummary) -> LoadSummary:
+    """Write the reports; *conclusion* with a note about each that can't be, which makes the exit code 2."""
     options = session.options
-    for name, content in ((options.verdict_json, document), (options.verdict_junit, junit)):
+    reports = ((options.verdict_json, document), (options.verdict_junit, junit), (options.verdict_html, _page(session)))
+    problems: list[str] = []
+    for name, content in reports:
         if name:
             path = Path(name)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content(conclusion))
             except OSError as error:
+                problems.append(f"{path.name} can't be written: {error.strerror}")
                 _log.error("%s can't be written: %s", path, error)
-                session.environment.process_exit_code = 2
+                if path.is_file():
+                    path.unlink()  # half of it would pass for the whole
+    if not problems:
+        return conclusion
+    session.environment.process_exit_code = _UNWRITABLE
+    return replace(conclusion, lost=(*conclusion.lost, *problems))
+
+
+def _page(session: LoadSession) -> Callable[[LoadSummary], bytes]:
+    """What makes locust's HTML report with our section."""
+    make: Any = get_html_report  # it has no types
+
+    def page(conclusion: LoadSummary) -> bytes:
+        return insert_section(make(session.environment, show_download_link=False), conclusion).encode()
+
+    return page

@@ -35,8 +35,8 @@ def validate_options(environment: Environment, runner: Any) -> None:
     options: Any = environment.parsed_options
     if (options.num_users or 0) > MOST:
         raise ConfigurationError(f"--users {options.num_users} are too many: ask for {MOST:,} at most")
-    _require_writable("--verdict-json", options.verdict_json, make=True)
-    _require_writable("--verdict-junit", options.verdict_junit, make=True)
+    for option in ("--verdict-html", "--verdict-json", "--verdict-junit"):
+        _require_writable(option, getattr(options, option[2:].replace("-", "_")), make=True)
     if options.processes or not isinstance(runner, MasterRunner):
         _require_writable("--attempts", options.attempts)  # else its workers write it, wherever they are
     if environment.host or options.headless or options.autostart:

@@ -115,6 +115,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         help="Let the fast lane write every attempt to this file, as CSV; of several workers, each to FILE.N.",
     )
     add("--verdict-json", include_in_web_ui=False, help="Write figures and verdicts to this file, as JSON.")
+    add("--verdict-html", include_in_web_ui=False, help="Write locust's report and the verdicts to this file, as HTML.")
     add("--verdict-junit", include_in_web_ui=False, help="Write the verdicts to this file, as JUnit XML.")
 
 

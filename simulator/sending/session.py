@@ -163,14 +163,14 @@ async def carry_out(
         except (JournalError, sqlite3.Error) as error:
             journal.abandon()
             said = f"{order.journal} can't be written any more ({error}); once it can, --resume goes on"
-            raise RoomhookError(said) from None
+            raise ConfigurationError(said) from None
         except BaseException:
             journal.abandon()
             raise
         try:
             journal.close()
         except JournalError as error:
-            raise RoomhookError(f"{order.journal} is not complete: {error}") from None
+            raise ConfigurationError(f"{order.journal} is not complete: {error}") from None
         return found
 
 

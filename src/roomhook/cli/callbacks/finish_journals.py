@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from roomhook.cli.shared.terminal import progress_line
-from roomhook.errors import RoomhookError
+from roomhook.errors import ConfigurationError
 
 __all__ = ["finish_journals", "indexing_progress"]
 
@@ -21,7 +21,7 @@ def indexing_progress(journal: Path) -> Generator[Callable[[float], None]]:
 
 
 def finish_journals(journals: Iterable[Path]) -> None:
-    """Index what is left in the logs of *journals*; raises ``RoomhookError`` if there is no room for it."""
+    """Index what is left in the logs of *journals*; raises ``ConfigurationError`` if there is no room for it."""
     from roomhook.simulator.journal.index import bring_up_to_date
 
     for journal in journals:
@@ -32,4 +32,4 @@ def finish_journals(journals: Iterable[Path]) -> None:
             continue  # a process that never began
         except (sqlite3.Error, OSError) as error:
             said = f"the tables of {journal} can't be written ({error}): its log beside it keeps everything"
-            raise RoomhookError(f"{said}; once there is room, `roomhook journal {journal}` writes them") from None
+            raise ConfigurationError(f"{said}; once there is room, `roomhook journal {journal}` writes them") from None

@@ -20,7 +20,7 @@ from roomhook.cli.shared.options import (
     parse_address,
     parse_token,
 )
-from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.errors import ConfigurationError
 from roomhook.simulator.util.defaults import SDKAPPID
 
 if TYPE_CHECKING:
@@ -126,13 +126,15 @@ def listen(
         run_loop(_serve(listener, (host, port), tls, count, forward=target, pages=pages))
         _report(listener)
     except JournalError as error:
-        raise RoomhookError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
+        raise ConfigurationError(f"{journal} can't be written any more ({error}); what was answered is in it") from None
     finally:
         if printer is not None:
             printer.close()
     if journal is not None:
         if not journal.exists():
-            raise RoomhookError(f"{journal} was deleted during the run: nothing is recorded; use another --journal")
+            raise ConfigurationError(
+                f"{journal} was deleted during the run: nothing is recorded; use another --journal"
+            )
         finish_journals([journal])
 
 

@@ -33,7 +33,7 @@ _LOOK_S: Final = 0.5
 _AT_ONCE: Final = 1 << 16
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOG: Final = "locust.log"
-_REPORTS: Final = {"--html": "load.html", "--verdict-json": "load.json", "--verdict-junit": "load.xml"}
+_REPORTS: Final = {"--verdict-html": "load.html", "--verdict-json": "load.json", "--verdict-junit": "load.xml"}
 
 
 @dataclass(frozen=True)
