@@ -205,3 +205,28 @@ def test_damage_is_told_and_made_good_by_resume(
     found = json.loads(capsys.readouterr().out)
     assert (found["scheduled"], found["delivered"]) == (200, 200)
     assert len(set(backend.bodies())) == 200
+
+
+def test_a_journal_becomes_a_scenario_that_traffic_plays(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    order = [
+        "traffic",
+        backend.url,
+        "--with-enter",
+        "--rooms",
+        "5",
+        "--duration",
+        "30m",
+        "--speed",
+        "max",
+        "--seed",
+        "7",
+    ]
+    assert main([*order, "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--export-scenario"]) == 0
+    written = capsys.readouterr().out
+    assert 'members left in "run.db"' in written
+    Path("seen.toml").write_text(written, encoding="utf-8")
+    assert main(["traffic", "--scenario", "seen.toml", "--seed", "7", "--events", "30"]) == 0
+    assert capsys.readouterr().out.count("\n") == 30
+    assert "has no documented leave" in complaint(capsys, "journal", "run.db", "--room", "nobody", "--export-scenario")

@@ -89,6 +89,9 @@ def journal(
     drift: Annotated[
         bool, typer.Option("--drift", help="Show where recorded callbacks differ from the documents, grouped.")
     ] = False,
+    export_scenario: Annotated[
+        bool, typer.Option("--export-scenario", help="Write a scenario for traffic of the shares and stays seen.")
+    ] = False,
 ) -> None:
     """Summarise journals, or with a filter, or --format ndjson or events, list what is in them.
 
@@ -109,6 +112,8 @@ def journal(
         _follow(each, filters, format_)
     elif export is ExportFormat.HAR:
         _har(each, filters)
+    elif export_scenario:
+        _scenario(each, filters)
     elif drift:
         _drift(each, filters, as_json=format_ is JournalFormat.JSON)
     elif format_ is JournalFormat.EVENTS:
@@ -274,6 +279,17 @@ def _drift(files: list[Path], filters: Filters, *, as_json: bool) -> None:
         erratum = f"; see roomhook errata {one.erratum}" if one.erratum else ""
         where = f"{printable(one.command)} {one.place} {printable(one.field)}"
         typer.echo(f"{one.count:>8,}  {one.kind}: {where}{example}{erratum}")
+
+
+def _scenario(files: list[Path], filters: Filters) -> None:
+    from roomhook.simulator.traffic.observed import ObservedTraffic
+
+    seen = ObservedTraffic()
+    seen.add(_found(files, filters, lambda reader, limited: reader.events(limited)))
+    names = ", ".join(file.name for file in files)
+    if not seen.leaves:
+        raise ConfigurationError(f"{names} has no documented leave callback to make a scenario of; choose another FILE")
+    typer.echo(seen.toml(json.dumps(names)), nl=False)
 
 
 def _har(files: list[Path], filters: Filters) -> None:
