@@ -6,14 +6,11 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["HEADERS", "INTERRUPTED", "PROGRESS_FD", "LoadProgress"]
+__all__ = ["INTERRUPTED", "PROGRESS_FD", "LoadProgress"]
 
 PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
 """The environment variable with a file descriptor for lines of JSON: a ``LoadProgress`` each second; the last one has
 the table."""
-
-HEADERS: Final = "ROOMHOOK_LOAD_HEADERS"
-"""The environment variable with ``--header`` lines as a JSON array: they may hold secrets, and arguments are public."""
 
 INTERRUPTED: Final = 130
 """The exit code of a test that Ctrl-C has ended."""

@@ -87,7 +87,7 @@ class _Master:
         self._session.begin()
         ids = sorted((one.id for one in self._present()), key=self._runner.get_worker_index)
         settings = self._session.settings
-        self._places = RoomShareAllocator(ids, extensible=not (settings.room_ids or settings.people))
+        self._places = RoomShareAllocator(ids, extensible=not (settings.room_ids() or settings.people))
         self._dispatched = self._present_ids()
         gevent.spawn(_watch, self._session, self._look_after_workers)
 

@@ -32,10 +32,11 @@ def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
 
     A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
     """
-    phase, place = _phase(settings), settings.place
+    ids, people, place = settings.room_ids(), settings.accounts(), settings.place
+    phase = _phase(settings, len(ids), len(people))
     if place.parts > phase.rooms:
         raise ConfigurationError(f"{place.parts} workers need a room each at least: give --rooms {place.parts} or more")
-    room_ids = _annexed(phase.rooms, place.annex) if place.annex else settings.room_ids
+    room_ids = _annexed(phase.rooms, place.annex) if place.annex else ids
 
     def world(number: int) -> Iterator[CallbackEvent]:
         traffic = TrafficRequest(
@@ -43,7 +44,7 @@ def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
             seed=settings.seed + place.annex + number * _NEXT_WORLD,
             with_enter=settings.with_enter,
             rooms=room_ids,
-            people=settings.people,
+            people=people,
             shard=(place.part, place.parts),
         )
         return events(traffic)
@@ -67,12 +68,11 @@ def _chained(
         stream = world(number)
 
 
-def _phase(settings: LoadSettings) -> Phase:
+def _phase(settings: LoadSettings, rooms: int, people: int) -> Phase:
     profile = Profile(settings.profile)
-    rooms = len(settings.room_ids) or settings.rooms or (_ROOMS if profile in _ENDLESS else _WAVE_ROOMS)
-    given: dict[str, object] = {"rooms": rooms}
-    if settings.people:
-        given["members"] = len(settings.people)
+    given: dict[str, object] = {"rooms": rooms or settings.rooms or (_ROOMS if profile in _ENDLESS else _WAVE_ROOMS)}
+    if people:
+        given["members"] = people
     if profile in _ENDLESS:
         given["duration"] = None
     return msgspec.convert(defaults(profile, given), Phase)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 
 from roomhook.errors import ConfigurationError
-from roomhook.loadtests.results.progress import HEADERS
+from roomhook.loadtests.results.progress import PROGRESS_FD
 from roomhook.loadtests.workload.engine_names import LoadEngine
-from roomhook.loadtests.workload.settings import LoadSettings
+from roomhook.loadtests.workload.settings import LoadSettings, parse_rooms
 from roomhook.loadtests.workload.shape_names import LoadShape
 from roomhook.simulator.http_server.headers import parse_headers
-from roomhook.simulator.protocol.identifiers import LONGEST_ACCOUNT, LONGEST_ROOM_ID, check_sdkappid, read_ids
+from roomhook.simulator.protocol.identifiers import check_sdkappid
 from roomhook.simulator.traffic.profiles import Profile
-from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
-from roomhook.simulator.util.limits import LONGEST_WAIT_S, MOST, MOST_A_SECOND
 
 __all__ = ["settings_from", "submitted"]
 
@@ -38,9 +38,15 @@ _IN_FORM: Final[Mapping[str, Callable[[str], Any]]] = {
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
+@cache
+def _given() -> LoadSettings | None:
+    """The settings of ``roomhook load``, which starts locust with them on its standard input."""
+    return msgspec.json.decode(sys.stdin.buffer.read(), type=LoadSettings) if PROGRESS_FD in os.environ else None
+
+
 def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add: Any = parser.add_argument  # a group's does not know the web form
-    add("--sdkappid", type=int, default=SDKAPPID, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
+    add("--sdkappid", type=int, env_var="ROOMHOOK_SDKAPPID", help="The target's SDKAppID.")
     add(
         "--token",
         env_var="ROOMHOOK_TOKEN",
@@ -50,7 +56,6 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--callback-profile",
         choices=[one.value for one in Profile],
-        default="steady",
         help="The traffic of the simulated rooms (locust's own --profile names a test run).",
     )
     add("--rooms", help="How many rooms, e.g. 50, or a file with their ids.")
@@ -58,17 +63,15 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add("--with-enter", action="store_true", help="Also call back Room.CallbackAfterMemberEnter.")
     # As text: the web form sends what is left empty, and locust keeps the type that it finds.
     add("--seed", help="Repeat an earlier run's people and rooms; every run prints its seed.")
-    add("--deadline", type=float, default=DEADLINE_MS / 1000, help="Seconds within which an answer must be whole.")
+    add("--deadline", type=float, help="Seconds within which an answer must be whole.")
     add(
         "--callback-rate",
         type=float,
-        default=1.0,
         help="Callbacks/s of each user; 0 sends the next one as soon as the answer is there (closed loop).",
     )
     add(
         "--callback-connections",
         type=int,
-        default=256,
         help="What one worker's fast lane keeps in flight at most, in the open loop.",
     )
     add(
@@ -88,7 +91,6 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--header",
         action="append",
-        default=json.loads(os.environ.get(HEADERS, "[]")),
         include_in_web_ui=False,
         help="A header for a gateway, e.g. 'X-Api-Key: abc'; repeatable.",
     )
@@ -117,33 +119,46 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add("--verdict-json", include_in_web_ui=False, help="Write figures and verdicts to this file, as JSON.")
     add("--verdict-html", include_in_web_ui=False, help="Write locust's report and the verdicts to this file, as HTML.")
     add("--verdict-junit", include_in_web_ui=False, help="Write the verdicts to this file, as JUnit XML.")
+    given = _given()
+    if given is not None:
+        parser._default_config_files = []  # noqa: SLF001 (they are meant for people's own locustfiles)
+    parser.set_defaults(**_options_of(given or LoadSettings(url=""), seeded=given is not None))
+
+
+def _options_of(settings: LoadSettings, *, seeded: bool) -> dict[str, Any]:
+    """The options that ``settings_from`` makes *settings* of; without a seed unless they are *seeded*."""
+    return {
+        "host": settings.url or None,
+        "sdkappid": settings.sdkappid,
+        "token": settings.token,
+        "callback_profile": settings.profile,
+        "rooms": None if settings.rooms is None else str(settings.rooms),
+        "people": settings.people,
+        "with_enter": settings.with_enter,
+        "seed": str(settings.seed) if seeded else None,
+        "deadline": settings.deadline_s,
+        "callback_rate": settings.rate,
+        "callback_connections": settings.connections,
+        "header": [f"{name}: {value}" for name, value in settings.headers],
+        "cacert": settings.cacert,
+        "insecure": settings.insecure,
+        "cert": settings.cert,
+    }
 
 
 def settings_from(options: Namespace, host: str | None) -> LoadSettings:
     """The settings that *options* and locust's *host* make; raises ``ConfigurationError``."""
     if not host:
         raise ConfigurationError("no callback URL: give --host http://127.0.0.1:8000/callback")
-    if not 0 < options.deadline <= LONGEST_WAIT_S:
-        raise ConfigurationError(f"--deadline is seconds above 0, as in 2.0, and {LONGEST_WAIT_S:,} at most")
-    if not 0 <= options.callback_rate <= MOST_A_SECOND:
-        raise ConfigurationError(
-            f"--callback-rate is callbacks/s of a user, as in 1.0, {MOST_A_SECOND:,} at most; 0 is the closed loop"
-        )
-    if not 1 <= options.callback_connections <= MOST:
-        raise ConfigurationError(f"--callback-connections is to be 1 or more, and {MOST:,} at most")
-    if options.callback_profile not in set(Profile):
-        raise ConfigurationError(f"--callback-profile is to be one of {', '.join(Profile)}")
-    rooms = str(options.rooms or "")
-    settings = LoadSettings(
+    return LoadSettings(
         url=host,
         sdkappid=check_sdkappid(_whole("--sdkappid", options.sdkappid)),
         seed=_whole("--seed", options.seed or 0),
         token=options.token or None,
         headers=parse_headers(options.header),
         profile=options.callback_profile,
-        rooms=_count(rooms) if _NUMBER.fullmatch(rooms) else None,
-        room_ids=read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID) if rooms and not _NUMBER.fullmatch(rooms) else (),
-        people=read_ids(Path(options.people), "--people", LONGEST_ACCOUNT) if options.people else (),
+        rooms=parse_rooms(options.rooms),
+        people=options.people,
         with_enter=bool(options.with_enter),
         deadline_s=options.deadline,
         rate=options.callback_rate,
@@ -152,9 +167,7 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
         insecure=bool(options.insecure),
         cert=options.cert,
         attempts=str(Path(options.attempts).absolute()) if options.attempts else None,
-    )
-    settings.target()
-    return settings
+    ).check()
 
 
 def submitted(options: Namespace, form: Mapping[str, str]) -> Namespace:
@@ -177,12 +190,6 @@ def _whole(option: str, number: int | str) -> int:
     text = str(number)
     if not _NUMBER.fullmatch(text):
         raise ConfigurationError(f"{option} {text:.30} is no whole number of up to 18 digits, as 7 is")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not 1 <= int(text) <= MOST:
-        raise ConfigurationError(f"--rooms {text} is not a number of rooms from 1 to {MOST:,}; write it as 50")
     return int(text)
 
 

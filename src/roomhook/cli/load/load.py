@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.shape_names import LoadShape
 from roomhook.simulator.http_server.headers import parse_headers
-from roomhook.simulator.protocol.identifiers import LONGEST_ROOM_ID, read_ids
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import MOST, MOST_USERS
 
 if TYPE_CHECKING:
     from roomhook.loadtests.results.thresholds import Threshold
+    from roomhook.loadtests.workload.settings import LoadSettings
 
 __all__ = ["app"]
 
@@ -128,6 +127,7 @@ def load(
     from roomhook.cli.load.locust_process import LocustRun
     from roomhook.cli.shared.terminal import fitted
     from roomhook.loadtests.results.thresholds import parse_threshold
+    from roomhook.loadtests.workload.settings import LoadSettings, parse_rooms
     from roomhook.simulator.protocol.callback_request import masked_url
     from roomhook.simulator.protocol.callback_url import CallbackUrl
     from roomhook.simulator.sending.pacing import parse_rate
@@ -150,33 +150,39 @@ def load(
     thresholds += [one for one in map(parse_threshold, defaults) if one.metric not in given]
     _refuse_the_impossible(thresholds, rate, full)
     seconds = _whole_seconds(duration)
-    places = ("--rooms", _path_or_number(rooms)) if rooms else ()
-    parse_headers(header)
     loop = _loop(full, users, connections, processes)
     page = _web_address(web_port) if web else None
     folder = _made(report_dir)
     chosen = options.chosen_seed(seed)
-    _check_reachable(url, sdkappid, cacert, cert, insecure=insecure)
+    settings = LoadSettings(
+        url=url,
+        sdkappid=sdkappid,
+        seed=chosen,
+        token=options.parse_token(token),
+        headers=parse_headers(header),
+        profile=profile.value,
+        rooms=parse_rooms(rooms),
+        people=_absolute(people),
+        with_enter=with_enter,
+        deadline_s=deadline,
+        rate=loop.rate,
+        connections=loop.connections,
+        cacert=_absolute(cacert),
+        insecure=insecure,
+        cert=_absolute(cert),
+    ).check()
+    _check_reachable(settings)
     arguments = [
         *("--users", str(loop.users), "--spawn-rate", str(loop.users), "--run-time", str(seconds)),
         *(("--web-host", _LOOPBACK, "--web-port", str(web_port)) if web else ("--headless", "--only-summary")),
-        *("--sdkappid", str(sdkappid), "--deadline", str(deadline), "--seed", str(chosen)),
-        *("--callback-profile", profile.value, "--callback-rate", repr(loop.rate)),
-        *("--callback-connections", str(loop.connections), "--engine", engine.value, "--shape", shape.value),
+        *("--engine", engine.value, "--shape", shape.value),
         *(word for one in thresholds for word in ("--fail-if", one.text)),
-        *places,
-        *(("--people", str(people.resolve())) if people else ()),
-        *(("--cacert", str(cacert.resolve())) if cacert else ()),
-        *(("--cert", str(cert.resolve())) if cert else ()),
-        *(["--insecure"] if insecure else []),
-        *(["--with-enter"] if with_enter else []),
         *(_workers(processes) if processes > 1 else ()),
         *(word for host in allow_host or () for word in ("--allow-host", host)),
     ]
     typer.echo(f"seed {chosen} (--seed {chosen} sends the same people and rooms again)", err=True)
     title = f"{shape} to {rate} at {masked_url(url)}"
-    hidden = _secrets(url, token, header)
-    run = LocustRun(arguments, folder, secrets=hidden, seconds=seconds, title=title, web=page)
+    run = LocustRun(arguments, settings, folder, seconds=seconds, title=title, web=page)
     result = run.finish()
     if result.document is None:
         typer.echo(f"roomhook: {result.table}", err=True)
@@ -249,44 +255,17 @@ def _made(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _path_or_number(rooms: str) -> str:
-    """*rooms* for locust, a path made absolute since locust runs in another folder. Raises ``ConfigurationError``."""
-    if not re.fullmatch("-?[0-9]+", rooms):
-        read_ids(Path(rooms), "--rooms", LONGEST_ROOM_ID)
-        return str(Path(rooms).resolve())
-    if not 1 <= int(rooms) <= MOST:
-        raise ConfigurationError(f"--rooms {rooms} is out of range: use 1 to {MOST:,} rooms, e.g. 50")
-    return rooms
+def _absolute(path: Path | None) -> str | None:
+    """*path* for locust, which runs in another folder."""
+    return None if path is None else str(path.absolute())
 
 
-def _check_reachable(url: str, sdkappid: int, cacert: Path | None, cert: Path | None, *, insecure: bool) -> None:
+def _check_reachable(settings: LoadSettings) -> None:
     """Raise ``UnreachableError`` before the test starts, if the target accepts no connection."""
-    from roomhook.loadtests.workload.settings import LoadSettings
     from roomhook.simulator.transport.sender import Sender, run_loop
-
-    settings = LoadSettings(
-        url=url,
-        sdkappid=sdkappid,
-        seed=0,
-        cacert=str(cacert) if cacert else None,
-        insecure=insecure,
-        cert=str(cert) if cert else None,
-    )
 
     async def check() -> None:
         async with Sender(settings.target(), connections=1) as sender:
             await sender.check_reachable()
 
     run_loop(check())
-
-
-def _secrets(url: str, token: str | None, headers: list[str] | None) -> dict[str, str]:
-    """Environment variables for the values that `ps` must not show."""
-    import msgspec
-
-    from roomhook.loadtests.results.progress import HEADERS
-
-    found = {HEADERS: msgspec.json.encode(headers or []).decode(), "LOCUST_HOST": url}
-    if options.parse_token(token) is not None:
-        found["ROOMHOOK_TOKEN"] = str(token)
-    return found

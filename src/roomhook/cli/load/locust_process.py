@@ -8,12 +8,12 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from roomhook.cli.load.live_panel import panel
 from roomhook.cli.shared.terminal import live_panel
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.results.progress import INTERRUPTED, PROGRESS_FD, LoadProgress
+from roomhook.loadtests.workload.settings import LoadSettings
 
 __all__ = ["LoadResult", "LocustRun"]
 
@@ -47,15 +48,15 @@ class LoadResult:
 
 @dataclass
 class LocustRun:
-    """One run of locust with *arguments*, *seconds* long; its reports and log end up in *folder*.
+    """One run of locust with *arguments* and *settings*, *seconds* long; its reports and log end up in *folder*.
 
     Until the end they are in a private folder, so that simultaneous runs stay apart. Locust runs in its own session and
     gets only the signals that we forward. *web* is the address of locust's web UI, if it is open.
     """
 
     arguments: Sequence[str]
+    settings: LoadSettings = field(repr=False)
     folder: Path
-    secrets: Mapping[str, str] = field(repr=False)
     seconds: float
     title: str
     web: str | None = None
@@ -98,14 +99,16 @@ class LocustRun:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)  # locust must not block on its reader
         reports = [word for option, name in _REPORTS.items() for word in (option, str(private / name))]
-        with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log:
+        with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log, TemporaryFile() as settings:
+            settings.write(msgspec.json.encode(self.settings))  # with secrets, which arguments would show to `ps`
+            settings.seek(0)
             try:
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
                     _command([*self.arguments, *reports]),
-                    stdin=subprocess.DEVNULL,
+                    stdin=settings,
                     stdout=log,
                     stderr=log,
-                    env={**_environment(), **self.secrets, PROGRESS_FD: str(writing)},
+                    env={**_environment(), PROGRESS_FD: str(writing)},
                     cwd=private,
                     pass_fds=[writing],
                     start_new_session=True,
