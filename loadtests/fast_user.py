@@ -59,10 +59,9 @@ def _lane_of(session: LoadSession) -> _SenderProcess | None:
     if isinstance(session.run.sender, _SenderProcess):
         return session.run.sender
     with _starting:
-        settings = session.settings  # known once the master has said which rooms are ours
         if session.run.sender is None and not session.run.stopping:
             process = _ready.pop(session.environment, None) or _spawn()
-            session.run.sender = _SenderProcess(session, settings, process)
+            session.run.sender = _SenderProcess(session, session.settings, process)
     if session.run.sender is not None and session.run.stopping:
         session.run.sender.stop()
     return session.run.sender if isinstance(session.run.sender, _SenderProcess) else None

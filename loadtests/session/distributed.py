@@ -9,12 +9,10 @@ from typing import Any, Final
 
 import gevent
 import msgspec
-from gevent.event import Event as Signal
 from locust import runners
 from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
-from roomhook.errors import RoomhookError
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.session.session import LoadSession
 from roomhook.loadtests.workload.worker_rooms import RoomShare, RoomShareAllocator
@@ -24,7 +22,6 @@ __all__ = ["coordinate"]
 _log = logging.getLogger("roomhook")
 _KEY: Final = "roomhook"
 _SPARE_S: Final = 15.0
-_ANSWER_S: Final = 10.0
 _REPORT_S: Final = 1.0
 """How often a worker reports: locust's 3 s are long for a step of a staircase, and for who is watching."""
 _USAGE: Final = 2
@@ -71,14 +68,14 @@ class _Master:
         self._session = session
         self._runner = runner
         self._undrained: set[str] = set()
-        self._places: RoomShareAllocator | None = None
+        self._shares = RoomShareAllocator((), extensible=True)
         self._dispatched: set[str] = set()
-        runner.register_message("roomhook-place", self._place)
         runner.register_message("roomhook-drained", self._drained)
         runner.register_message("roomhook-lost", self._lost)
         events: Any = session.environment.events
         events.test_start.add_listener(self._start)
         events.test_stopping.add_listener(self._stopping)
+        events.worker_connect.add_listener(self._welcome)
         events.worker_report.add_listener(self._report)
         events.reset_stats.add_listener(lambda **_: session.forget())
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
@@ -87,7 +84,8 @@ class _Master:
         self._session.begin()
         ids = sorted((one.id for one in self._present()), key=self._runner.get_worker_index)
         settings = self._session.settings
-        self._places = RoomShareAllocator(ids, extensible=not (settings.room_ids() or settings.people))
+        self._shares = RoomShareAllocator(ids, extensible=not (settings.room_ids() or settings.people))
+        self._tell_shares()
         self._dispatched = self._present_ids()
         gevent.spawn(_watch, self._session, self._look_after_workers)
 
@@ -105,26 +103,24 @@ class _Master:
         self._note([f"worker {one} did not end in time; totals hold what it has reported" for one in late])
         self._undrained.clear()
 
-    def _place(self, msg: Message, **_: Any) -> None:
-        """A worker asks which rooms are its."""
-        if self._places is None:
+    def _welcome(self, client_id: str, **_: Any) -> None:
+        """A worker has come, perhaps in the middle of a run."""
+        run = self._session.run
+        if run.begun is None or run.stopping or client_id in self._shares.held:
             return
-        worker = str(msg.node_id)
-        place = self._places.of(worker, set(self._runner.clients))
-        if place is None:
-            self._say_once(f"worker {worker} came when all rooms of --rooms or --people had workers, and was sent away")
-            self._send("roomhook-place", worker, {"refused": _REFUSED})
-            return
-        if place.annex:
-            self._say_once(f"worker {worker} came later and has rooms of its own")
-        elif place.number > place.parts:
-            self._say_once(f"worker {worker} came later and has the rooms of one that had left")
-        self._send("roomhook-place", worker, {"place": msgspec.structs.asdict(place)})
+        share = self._shares.of(client_id, set(self._runner.clients))
+        if share is None:
+            came = "when all rooms of --rooms or --people had workers, and was sent away"
+        else:
+            came = f"later and has {'rooms of its own' if share.annex else 'the rooms of one that had left'}"
+        run.notes.append(f"worker {client_id} came {came}")
+        _log.info(run.notes[-1])
+        self._tell_shares()
 
-    def _say_once(self, note: str) -> None:
-        if note not in self._session.run.notes:
-            self._session.run.notes.append(note)
-            _log.info(note)
+    def _tell_shares(self) -> None:
+        """Put them among the options: locust sends all of these to a worker before it is to do anything."""
+        held = self._shares.held.items()
+        self._session.options.room_shares = {worker: msgspec.structs.asdict(share) for worker, share in held}
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
@@ -167,15 +163,12 @@ class _Master:
 
 
 class _Worker:
-    """Sends its part and reports; which part, it asks the master as soon as it has something to send."""
+    """Sends its part and reports."""
 
     def __init__(self, session: LoadSession, runner: WorkerRunner) -> None:
         self._session = session
         self._runner = runner
-        self._place: RoomShare | None = None
-        self._told = Signal()
-        session.place = self._ask
-        runner.register_message("roomhook-place", self._tell)
+        session.share = None
         runner.register_message("roomhook-drain", self._drain, concurrent=True)
         events: Any = session.environment.events
         events.test_start.add_listener(self._start)
@@ -184,28 +177,15 @@ class _Worker:
         events.quitting.add_listener(self._quitting)
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
 
-    def _ask(self) -> RoomShare:
-        """Wait for the master's answer; raises ``RoomhookError`` if it has none."""
-        if self._place is None:
-            self._runner.send_message("roomhook-place", {})
-            self._told.wait(_ANSWER_S)
-        if self._place is None:
-            raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
-        return self._place
-
-    def _tell(self, msg: Message, **_: Any) -> None:
-        if "refused" in msg.data:
-            sys.stderr.write(f"roomhook: {msg.data['refused']}\n")
+    def _start(self, **_: Any) -> None:
+        shares: dict[str, Any] | None = getattr(self._session.options, "room_shares", None)
+        share = (shares or {}).get(self._runner.client_id)
+        if shares and share is None:
+            sys.stderr.write(f"roomhook: {_REFUSED}\n")
             sys.stderr.flush()
             self._session.environment.process_exit_code = _USAGE
             gevent.spawn(self._runner.quit)
-            return
-        self._place = RoomShare(**msg.data["place"])
-        self._told.set()
-
-    def _start(self, **_: Any) -> None:
-        self._place = None
-        self._told.clear()
+        self._session.share = RoomShare(**share) if share else None
         self._session.begin()
 
     def _drain(self, **_: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from random import SystemRandom
@@ -18,7 +18,7 @@ from locust import LoadTestShape
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from roomhook.errors import ConfigurationError
+from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.results.thresholds import Threshold, ThresholdResult
 from roomhook.loadtests.session.graceful_requests import GracefulRequests
@@ -69,15 +69,15 @@ class RunState:
 class LoadSession:
     """The load test of this locust process; there is one per locust environment.
 
-    ``place`` returns which rooms belong to this process, as soon as that is known. ``shape`` is the one that --shape
-    selects. ``graceful_requests`` completes the requests of users that locust stops.
+    ``share`` says which rooms belong to this process; None until a worker's master has told it. ``shape`` is the one
+    that --shape selects. ``graceful_requests`` completes the requests of users that locust stops.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
         self.environment = environment
         self.thresholds = thresholds
         self.run = RunState()
-        self.place: Callable[[], RoomShare] = RoomShare
+        self.share: RoomShare | None = RoomShare()
         self.shape: LoadTestShape | None = None
         self.graceful_requests = GracefulRequests()
         self._settings: LoadSettings | None = None
@@ -93,11 +93,12 @@ class LoadSession:
 
     @property
     def settings(self) -> LoadSettings:
-        """What is sent where; on a worker, waits for its place. Raises ``ConfigurationError``."""
+        """What is sent where; raises ``RoomhookError``."""
         if self._settings is None:
-            place = self.place()
+            if self.share is None:
+                raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
             settings = settings_from(self.options, self.environment.host)
-            self._settings = msgspec.structs.replace(settings, place=place)
+            self._settings = msgspec.structs.replace(settings, share=self.share)
         return self._settings
 
     @property
@@ -122,9 +123,8 @@ class LoadSession:
 
     def next_event(self) -> CallbackEvent:
         """The next callback of this process's rooms, which its users share."""
-        settings = self.settings  # known only once the master has answered; users meanwhile wait here, all of them
         if self._events is None:
-            self._events = callbacks(settings)
+            self._events = callbacks(self.settings)
         return next(self._events)
 
     def begin(self) -> None:

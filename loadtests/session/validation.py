@@ -80,7 +80,7 @@ def guard_form(environment: Environment, web_ui: Any) -> None:
 def _require_runnable(options: Namespace, host: str | None, workers: int) -> None:
     settings = settings_from(options, host)
     require_allowed(CallbackUrl.parse(settings.url), options.allow_host)
-    callbacks(msgspec.structs.replace(settings, place=RoomShare(parts=workers)))
+    callbacks(msgspec.structs.replace(settings, share=RoomShare(parts=workers)))
 
 
 def _require_writable(option: str, name: str | None, *, make: bool = False) -> None:

@@ -32,20 +32,20 @@ def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
 
     A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
     """
-    ids, people, place = settings.room_ids(), settings.accounts(), settings.place
+    ids, people, share = settings.room_ids(), settings.accounts(), settings.share
     phase = _phase(settings, len(ids), len(people))
-    if place.parts > phase.rooms:
-        raise ConfigurationError(f"{place.parts} workers need a room each at least: give --rooms {place.parts} or more")
-    room_ids = _annexed(phase.rooms, place.annex) if place.annex else ids
+    if share.parts > phase.rooms:
+        raise ConfigurationError(f"{share.parts} workers need a room each at least: give --rooms {share.parts} or more")
+    room_ids = _annexed(phase.rooms, share.annex) if share.annex else ids
 
     def world(number: int) -> Iterator[CallbackEvent]:
         traffic = TrafficRequest(
             scenario=Scenario((phase,)),
-            seed=settings.seed + place.annex + number * _NEXT_WORLD,
+            seed=settings.seed + share.annex + number * _NEXT_WORLD,
             with_enter=settings.with_enter,
             rooms=room_ids,
             people=people,
-            shard=(place.part, place.parts),
+            shard=(share.part, share.parts),
         )
         return events(traffic)
 

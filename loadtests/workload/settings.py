@@ -40,7 +40,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One load test.
 
     ``rate`` is callbacks/s of each user, 0 for the closed loop: the next one as soon as the answer is there.
-    ``connections`` bounds what one worker's sender has in flight. ``place`` says which of the rooms are this worker's.
+    ``connections`` bounds what one worker's sender has in flight. ``share`` says which of the rooms are this worker's.
     ``rooms`` is how many, or the file with their ids; None leaves the number to the profile. ``people`` is a file of
     accounts, ``attempts`` a file for a line about every attempt.
     """
@@ -61,7 +61,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
     cert: str | None = None
     attempts: str | None = None
-    place: RoomShare = RoomShare()
+    share: RoomShare = RoomShare()
 
     def check(self) -> Self:
         """These settings, once they are known to make sense; raises ``ConfigurationError``."""
@@ -98,8 +98,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Where this worker writes its attempts: with several workers, each into a file of its own."""
         if self.attempts is None:
             return None
-        alone = self.place.number == self.place.parts == 1
-        return Path(self.attempts if alone else f"{self.attempts}.{self.place.number}")
+        alone = self.share.number == self.share.parts == 1
+        return Path(self.attempts if alone else f"{self.attempts}.{self.share.number}")
 
     def tls(self) -> ssl.SSLContext | None:
         """The TLS context that reaches the target, None for http; raises ``ConfigurationError`` for a bad file."""

@@ -10,7 +10,7 @@ __all__ = ["RoomShare", "RoomShareAllocator"]
 
 
 class RoomShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's place in a run: the ``part`` of ``parts`` of its rooms, or an ``annex`` of rooms that are added.
+    """One worker's share of a run: the ``part`` of ``parts`` of its rooms, or an ``annex`` of rooms that are added.
 
     ``annex`` 0 is the run's own rooms. ``number`` (from 1) is no other worker's in this run.
     """
@@ -22,34 +22,34 @@ class RoomShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomShareAllocator:
-    """The places of a run that began with *workers*: each has one, and no two have the same rooms at the same time.
+    """The shares of a run that began with *workers*, in ``held``: no two have the same rooms at the same time.
 
-    Who comes later takes over a place whose worker has left, and plays those rooms from their beginning; where none is
-    free, and rooms can be added (*extensible*: their ids and people are made up), it has an annex of its own.
+    Who comes later takes over the share of a worker that has left, and plays those rooms from their beginning; where
+    none is free, and rooms can be added (*extensible*: their ids and people are made up), it has an annex of its own.
     """
 
     def __init__(self, workers: Sequence[str], *, extensible: bool) -> None:
         self._extensible = extensible
         self._number = len(workers)
         self._annexes = 0
-        self._held = {
+        self.held = {
             worker: RoomShare(number=number, part=number, parts=len(workers))
             for number, worker in enumerate(workers, 1)
         }
 
     def of(self, worker: str, present: Collection[str]) -> RoomShare | None:
-        """The place of *worker*, while those in *present* keep theirs; None if there is none to be had."""
-        held = self._held.get(worker)
+        """The share of *worker*, while those in *present* keep theirs; None if there is none to be had."""
+        held = self.held.get(worker)
         if held is not None:
             return held
-        free = next((one for one in self._held if one not in present), None)
+        free = next((one for one in self.held if one not in present), None)
         if free is None and not self._extensible:
             return None
         self._number += 1
         if free is not None:
-            place = msgspec.structs.replace(self._held.pop(free), number=self._number)
+            share = msgspec.structs.replace(self.held.pop(free), number=self._number)
         else:
             self._annexes += 1
-            place = RoomShare(number=self._number, annex=self._annexes)
-        self._held[worker] = place
-        return place
+            share = RoomShare(number=self._number, annex=self._annexes)
+        self.held[worker] = share
+        return share

@@ -286,7 +286,7 @@ class TestTheStream:
     def test_gives_workers_parts_of_one_world(self) -> None:
         def rooms(part: int) -> set[int]:
             """The numbers of its rooms; a room that has ended is followed by one whose number is ten higher."""
-            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=RoomShare(part=part, parts=2), rooms=10))
+            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, share=RoomShare(part=part, parts=2), rooms=10))
             return {int(json.loads(next(stream).body)["RoomId"][-5:]) % 10 for _ in range(300)}
 
         assert rooms(1) == {0, 2, 4, 6, 8}
@@ -294,7 +294,7 @@ class TestTheStream:
 
     def test_gives_workers_that_come_later_rooms_of_their_own(self) -> None:
         def rooms(place: RoomShare) -> set[str]:
-            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, place=place, rooms=10))
+            stream = callbacks(LoadSettings(url="", sdkappid=1, seed=5, share=place, rooms=10))
             return {json.loads(next(stream).body)["RoomId"] for _ in range(2000)}
 
         places = (RoomShare(part=1, parts=2), RoomShare(part=2, parts=2), RoomShare(annex=1), RoomShare(annex=2))
@@ -308,7 +308,7 @@ class TestTheStream:
 
     def test_refuses_more_workers_than_rooms(self) -> None:
         with pytest.raises(ConfigurationError, match="--rooms"):
-            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, place=RoomShare(parts=2)))
+            callbacks(LoadSettings(url="", sdkappid=1, seed=5, rooms=1, share=RoomShare(parts=2)))
 
     def test_stamps_the_time_of_sending_and_nothing_else(self) -> None:
         event = next(callbacks(SETTINGS))
