@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode
 
-from roomhook.simulator.protocol.usersig import make_usersig
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS
 from roomhook.simulator.room_backend.api.rest import APIS
+from roomhook.simulator.room_backend.api.usersig import make_usersig
 
 APP = 1400000001
 KEY = "fuzz-secret-key"

@@ -11,8 +11,9 @@ from roomhook.contract_tests.api.app_server import reached
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Client
-from roomhook.simulator.protocol.callback_request import JSON_CONTENT, curl
+from roomhook.simulator.protocol.callback_request import JSON_CONTENT
 from roomhook.simulator.protocol.callback_url import CallbackUrl
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import EnterPacket, LeavePacket, encode
 from roomhook.simulator.protocol.response_check import Violation

@@ -22,7 +22,8 @@ from roomhook.contract_tests.model.verdicts import (
     Verdict,
 )
 from roomhook.contract_tests.reports.reproduction import for_any_port, repeating
-from roomhook.simulator.protocol.callback_request import curl, masked, masked_url
+from roomhook.simulator.protocol.callback_request import masked, masked_url
+from roomhook.simulator.protocol.curl import curl
 
 __all__ = [
     "Actual",

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import msgspec
+
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.util.histogram import Histogram
 
@@ -26,13 +28,17 @@ def failure_line(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: in
 
 @dataclass
 class Series:
-    """The requests of one name: ``seconds`` holds how many were answered, and failed, by second since the epoch."""
+    """The requests of one name: ``seconds`` holds how many were answered, and failed, by second since the epoch.
+
+    ``errors`` counts failures by what stands in locust's table.
+    """
 
     requests: int = 0
     failures: int = 0
     answer_bytes: int = 0
     seconds: dict[int, list[int]] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
+    errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Series) -> None:
         """Count all that *other* has counted."""
@@ -40,6 +46,7 @@ class Series:
         self.failures += other.failures
         self.answer_bytes += other.answer_bytes
         self.latency.add(other.latency)
+        self.errors.update(other.errors)
         for second, (requests, failures) in other.seconds.items():
             cell = self.seconds.setdefault(second, [0, 0])
             cell[0] += requests
@@ -57,7 +64,6 @@ class LoadStats:
     """
 
     series: dict[str, Series] = field(default_factory=dict)
-    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     requirements: Counter[str] = field(default_factory=Counter)
     lateness: Histogram = field(default_factory=Histogram)
@@ -88,6 +94,11 @@ class LoadStats:
         for one in self.series.values():
             found.add(one.latency)
         return found
+
+    @property
+    def errors(self) -> Counter[str]:
+        """The failures of all, by what stands in the table."""
+        return sum((one.errors for one in self.series.values()), Counter())
 
     @property
     def delivered_latency(self) -> Histogram:
@@ -151,13 +162,12 @@ class LoadStats:
         series.failures += 1
         series.seconds[second][1] += 1
         self.requirements.update(breaches)
-        self.errors[name, failure_line(outcome, breaches, status)] += 1
+        series.errors[failure_line(outcome, breaches, status)] += 1
 
     def add(self, other: LoadStats) -> None:
         """Count all that *other* has counted."""
         for name, series in other.series.items():
             self.series.setdefault(name, Series()).add(series)
-        self.errors.update(other.errors)
         self.outcomes.update(other.outcomes)
         self.requirements.update(other.requirements)
         self.lateness.add(other.lateness)
@@ -168,47 +178,14 @@ class LoadStats:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON and msgpack can hold it."""
-        return {
-            "series": {
-                name: {
-                    "requests": one.requests,
-                    "failures": one.failures,
-                    "answer_bytes": one.answer_bytes,
-                    "seconds": [[second, *counts] for second, counts in one.seconds.items()],
-                    "latency": one.latency.to_dict(),
-                }
-                for name, one in self.series.items()
-            },
-            "errors": [[name, text, count] for (name, text), count in self.errors.items()],
-            "outcomes": dict(self.outcomes),
-            "requirements": dict(self.requirements),
-            "lateness": self.lateness.to_dict(),
-            "undelivered": self.undelivered.to_dict(),
-            "unsent": self.unsent,
-            "first_us": self.first_us,
-            "last_us": self.last_us,
-        }
+        found: dict[str, Any] = msgspec.to_builtins(self, str_keys=True, enc_hook=Histogram.to_dict)
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The figures that ``to_dict`` wrote."""
-        return cls(
-            series={
-                name: Series(
-                    one["requests"],
-                    one["failures"],
-                    one["answer_bytes"],
-                    {second: list(counts) for second, *counts in one["seconds"]},
-                    Histogram.from_dict(one["latency"]),
-                )
-                for name, one in data["series"].items()
-            },
-            errors=Counter({(name, text): count for name, text, count in data["errors"]}),
-            outcomes=Counter(data["outcomes"]),
-            requirements=Counter(data["requirements"]),
-            lateness=Histogram.from_dict(data["lateness"]),
-            undelivered=Histogram.from_dict(data["undelivered"]),
-            unsent=data["unsent"],
-            first_us=data["first_us"],
-            last_us=data["last_us"],
-        )
+        return msgspec.convert(data, cls, str_keys=True, dec_hook=_decoded)
+
+
+def _decoded(kind: type[Any], value: Any) -> Any:
+    return Histogram.from_dict(value) if kind is Histogram else Counter(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -14,8 +14,6 @@ from roomhook.loadtests.results.thresholds import ThresholdResult, rate_of
 from roomhook.simulator.util.histogram import Histogram
 
 __all__ = ["LoadSummary", "document", "junit", "table"]
-
-_PERCENTILES: Final = (50, 90, 99, 99.9)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def table(conclusion: LoadSummary) -> str:
         if 0 < figures.delivered < figures.requests:
             lines.append(f"  delivered:  {_percentiles(figures.delivered_latency)}")
         lines.append(f"  measured {conclusion.facts.get('counted', '')}")
-    lines += [f"  {count:>8,}  {text}" for (_, text), count in _by_text(figures)]
+    lines += [f"  {count:>8,}  {text}" for text, count in figures.errors.most_common()]
     if conclusion.verdicts:
         lines += ["", f"{'fails if':<28} {'measured':>20}  verdict"]
         lines += [
@@ -59,14 +57,7 @@ def table(conclusion: LoadSummary) -> str:
 
 
 def _percentiles(histogram: Histogram) -> str:
-    return "  ".join(f"p{one:g} {histogram.percentile_ms(one):.2f}" for one in _PERCENTILES)
-
-
-def _by_text(figures: LoadStats) -> list[tuple[tuple[str, str], int]]:
-    counts: dict[str, int] = {}
-    for (_, text), count in figures.errors.items():
-        counts[text] = counts.get(text, 0) + count
-    return sorted(((("", text), count) for text, count in counts.items()), key=lambda one: -one[1])
+    return "  ".join(f"{name} {ms:.2f}" for name, ms in histogram.percentiles_ms().items())
 
 
 def document(conclusion: LoadSummary) -> bytes:
@@ -92,13 +83,13 @@ def document(conclusion: LoadSummary) -> bytes:
         "noncompliant": figures.noncompliant,
         "unsent": figures.unsent,
         "rate_per_s": round(rate_of(figures), 1),
-        "latency_ms": _times(latency),
-        "delivered_latency_ms": _shares(figures.delivered_latency),
-        "lateness_ms": _times(figures.lateness),
+        "latency_ms": latency.times_ms(),
+        "delivered_latency_ms": figures.delivered_latency.percentiles_ms(),
+        "lateness_ms": figures.lateness.times_ms(),
         "outcomes": dict(figures.outcomes.most_common()),
         "requirements": dict(figures.requirements.most_common()),
         "check_outs": {
-            name: {"requests": one.requests, "noncompliant": one.failures, "latency_ms": _times(one.latency)}
+            name: {"requests": one.requests, "noncompliant": one.failures, "latency_ms": one.latency.times_ms()}
             for name, one in sorted(figures.series.items())
         },
         "histogram_ms": [[bound / 1000, count] for bound, count in latency.buckets()],
@@ -133,11 +124,3 @@ def junit(conclusion: LoadSummary) -> bytes:
     ET.indent(suite)
     written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
     return written + b"\n"
-
-
-def _times(histogram: Histogram) -> dict[str, float]:
-    return {"mean": round(histogram.mean_ms, 3), **_shares(histogram), "max": histogram.longest_us / 1000}
-
-
-def _shares(histogram: Histogram) -> dict[str, float]:
-    return {f"p{percent:g}": round(histogram.percentile_ms(percent), 3) for percent in _PERCENTILES}

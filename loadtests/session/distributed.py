@@ -13,6 +13,7 @@ from locust import runners
 from locust.rpc import Message
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
+from roomhook.errors import RoomhookError
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.session.session import LoadSession
 from roomhook.loadtests.workload.worker_rooms import RoomShare, RoomShareAllocator
@@ -168,25 +169,33 @@ class _Worker:
     def __init__(self, session: LoadSession, runner: WorkerRunner) -> None:
         self._session = session
         self._runner = runner
-        session.share = None
+        session.share = self._share
         runner.register_message("roomhook-drain", self._drain, concurrent=True)
         events: Any = session.environment.events
-        events.test_start.add_listener(self._start)
+        events.test_start.add_listener(lambda **_: session.begin())
         events.test_stopping.add_listener(lambda **_: session.drain())
         events.report_to_master.add_listener(self._report)
         events.quitting.add_listener(self._quitting)
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
 
-    def _start(self, **_: Any) -> None:
+    def _share(self) -> RoomShare:
+        """This worker's share, as the master told it with the other options; raises ``RoomhookError`` if it has none.
+
+        Locust may have started the run before it has let us listen to its start, so this looks when it is needed.
+        """
         shares: dict[str, Any] | None = getattr(self._session.options, "room_shares", None)
-        share = (shares or {}).get(self._runner.client_id)
-        if shares and share is None:
+        if shares is None:
+            raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
+        if self._runner.client_id in shares:
+            return RoomShare(**shares[self._runner.client_id])
+        environment = self._session.environment
+        if environment.process_exit_code is None:
             sys.stderr.write(f"roomhook: {_REFUSED}\n")
             sys.stderr.flush()
-            self._session.environment.process_exit_code = _USAGE
+            environment.process_exit_code = _USAGE
             gevent.spawn(self._runner.quit)
-        self._session.share = RoomShare(**share) if share else None
-        self._session.begin()
+        gevent.sleep(_SPARE_S)  # which that ends, with whoever has asked
+        raise RoomhookError(_REFUSED)
 
     def _drain(self, **_: Any) -> None:
         self._session.drain()

@@ -31,8 +31,8 @@ def merge_into_locust(environment: Environment, figures: LoadStats) -> None:
         entry.last_request_timestamp = min(now, max(series.seconds) + 1.0)
         stats.total.extend(entry)
         stats.entries[name, "POST"].extend(entry)
-    for (name, text), times in figures.errors.items():
-        key = StatsError.create_key("POST", name, text)
-        error = stats.errors.setdefault(key, StatsError("POST", name, text, first_seen=now))
-        error.occurrences += times
-        error.last_seen = now
+        for text, times in series.errors.items():
+            key = StatsError.create_key("POST", name, text)
+            error = stats.errors.setdefault(key, StatsError("POST", name, text, first_seen=now))
+            error.occurrences += times
+            error.last_seen = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from random import SystemRandom
@@ -18,7 +18,7 @@ from locust import LoadTestShape
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.errors import ConfigurationError
 from roomhook.loadtests.results.stats import LoadStats
 from roomhook.loadtests.results.thresholds import Threshold, ThresholdResult
 from roomhook.loadtests.session.graceful_requests import GracefulRequests
@@ -69,15 +69,15 @@ class RunState:
 class LoadSession:
     """The load test of this locust process; there is one per locust environment.
 
-    ``share`` says which rooms belong to this process; None until a worker's master has told it. ``shape`` is the one
-    that --shape selects. ``graceful_requests`` completes the requests of users that locust stops.
+    ``share`` says which rooms belong to this process. ``shape`` is the one that --shape selects. ``graceful_requests``
+    completes the requests of users that locust stops.
     """
 
     def __init__(self, environment: Environment, thresholds: tuple[Threshold, ...]) -> None:
         self.environment = environment
         self.thresholds = thresholds
         self.run = RunState()
-        self.share: RoomShare | None = RoomShare()
+        self.share: Callable[[], RoomShare] = RoomShare
         self.shape: LoadTestShape | None = None
         self.graceful_requests = GracefulRequests()
         self._settings: LoadSettings | None = None
@@ -95,10 +95,9 @@ class LoadSession:
     def settings(self) -> LoadSettings:
         """What is sent where; raises ``RoomhookError``."""
         if self._settings is None:
-            if self.share is None:
-                raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
+            share = self.share()
             settings = settings_from(self.options, self.environment.host)
-            self._settings = msgspec.structs.replace(settings, share=self.share)
+            self._settings = msgspec.structs.replace(settings, share=share)
         return self._settings
 
     @property

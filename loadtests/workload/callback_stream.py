@@ -10,7 +10,7 @@ import msgspec
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.settings import LoadSettings
 from roomhook.simulator.protocol.callback_event import CallbackEvent
-from roomhook.simulator.rooms.people import ROOM_PREFIXES
+from roomhook.simulator.rooms.room_ids import room_id
 from roomhook.simulator.traffic.generator import TrafficRequest, events
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.traffic.scenario import Scenario
@@ -80,7 +80,7 @@ def _phase(settings: LoadSettings, rooms: int, people: int) -> Phase:
 
 def _annexed(count: int, annex: int) -> tuple[str, ...]:
     """Ids that no other annex has, and no room made up by the simulator: those have one number."""
-    return tuple(f"{ROOM_PREFIXES[one % len(ROOM_PREFIXES)]}{annex}-{10_000 + one}" for one in range(count))
+    return tuple(room_id(one, f"{annex}-{10_000 + one}") for one in range(count))
 
 
 def stamped(event: CallbackEvent, now_ms: int) -> CallbackEvent:

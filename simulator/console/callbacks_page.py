@@ -20,12 +20,12 @@ from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedFilter, FeedR
 from roomhook.simulator.console.site import Fields, Site
 from roomhook.simulator.protocol.callback_request import (
     CallbackRequest,
-    curl,
     masked,
     masked_answer,
     recorded_message,
     recorded_request,
 )
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.room_backend.state.error_codes import BackendError
 from roomhook.simulator.transport.recorded import recorded_query
 

@@ -125,7 +125,7 @@ class RoomTraffic:
             reason = people.reason("Kicked")
             state.members.kick(entry.key, [account], reason, Actor(administrator, origin, now))
         elif what == "lose" and account not in entry.room.lost:
-            state.members.lose_heartbeat(entry.key, account, now)
+            state.heartbeats.lose(entry.key, account, now)
         elif what == "seat":
             self._seat(state, entry, account, Actor(account, origin, now))
         elif what == "destroy":

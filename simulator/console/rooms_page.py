@@ -18,7 +18,8 @@ from starlette.routing import Route
 from roomhook.simulator.console.room_traffic import EVENING, PROFILES, RoomTraffic
 from roomhook.simulator.console.running_clock import FASTEST, RunningClock
 from roomhook.simulator.console.site import Fields, Site
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl
+from roomhook.simulator.protocol.callback_request import CallbackRequest
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS, PlannedAction, act
 from roomhook.simulator.room_backend.api.rest_schemas import check_bytes
 from roomhook.simulator.room_backend.runtime.service import Service

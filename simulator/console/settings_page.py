@@ -19,7 +19,8 @@ from roomhook.simulator.console.option_errata import errata_beside, fixed_option
 from roomhook.simulator.console.service_feed import ServiceFeed
 from roomhook.simulator.console.site import Fields, Site
 from roomhook.simulator.protocol.callback_event import CallbackEvent
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked_url
+from roomhook.simulator.protocol.callback_request import CallbackRequest, masked_url
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.protocol.packets import encode
 from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.room_backend.api.control_schemas import FaultsPacket

@@ -1,10 +1,8 @@
-"""One callback as an HTTP request, and the curl line that repeats it."""
+"""One callback as an HTTP request, as it was recorded, and how much of it may be shown."""
 
 from __future__ import annotations
 
 import re
-import shlex
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,7 +11,6 @@ from urllib.parse import unquote
 __all__ = [
     "JSON_CONTENT",
     "CallbackRequest",
-    "curl",
     "masked",
     "masked_answer",
     "masked_url",
@@ -52,8 +49,6 @@ _PUBLIC: Final = frozenset(
 
 _HARMLESS: Final = "\t\u200c\u200d"
 """Unprintable in name only: the tab, and the two joiners that emoji and several scripts need."""
-_LONGEST_BODY: Final = 4096
-"""Bytes of a body that a curl line still shows; a longer one would drown the finding that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,63 +80,6 @@ def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
     target = rest.partition(" HTTP/")[0]
     host = next((value for name, value in pairs if name.lower() == "host"), "localhost")
     return CallbackRequest((origin or f"http://{host}") + target, body, pairs, method or "POST")
-
-
-def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:
-    """A shell line that sends *callback* again, for any POSIX shell; the body comes from *body_file* if there is one.
-
-    The token is read from ``$ROOMHOOK_TOKEN``; secret headers and URL parameters are masked.
-    """
-    words = ["curl", "-sS", "-i"]
-    shown = masked(callback)
-    if callback.method != "POST" or callback.body is None:
-        words += ["-X", callback.method]
-    for name, value in shown.headers:
-        words += ["-H", shlex.quote(f"{name}: {value}")]
-    if callback.body is not None and not any(name.lower() == "content-type" for name, _ in callback.headers):
-        words += ["-H", "'Content-Type:'"]  # without this, curl would label the body a form
-    words.append(_signed_anew(shown.url) if callback.signed else shlex.quote(shown.url))
-    before = "T=$(date +%s); " if callback.signed else ""
-    if callback.body is None:
-        return before + " ".join(words)
-    if body_file is not None:
-        words += ["--data-binary", shlex.quote(f"@{body_file}")]
-    elif len(callback.body) > _LONGEST_BODY:
-        words += ["--data-binary", f"@body.bin  # {len(callback.body)} bytes, as the report's JSON has them"]
-    elif (text := _as_text(callback.body)) is not None:
-        words += ["--data-raw", shlex.quote(text)]
-    else:
-        before += f"printf {_octal(callback.body)} | "
-        words += ["--data-binary", "@-"]
-    return before + " ".join(words)
-
-
-def _signed_anew(url: str) -> str:
-    """*url* as a shell word in which the shell computes Sign and RequestTime."""
-    marked = re.sub(r"(?<=[?&])(Sign|RequestTime)=[^&]*", _fresh, url)
-    marked = marked.replace("'", "'\\''").replace("\0(", "'\"$(").replace("\0)", ")\"'").replace("\0t", "'\"$T\"'")
-    return f"'{marked}'".removesuffix("''")
-
-
-def _fresh(match: re.Match[str]) -> str:
-    if match[1] == "RequestTime":
-        return "RequestTime=\0t"
-    return 'Sign=\0(printf %s "$ROOMHOOK_TOKEN$T" | sha256sum | cut -c1-64\0)'
-
-
-def _as_text(body: bytes) -> str | None:
-    """*body* as text that a shell word can hold and a terminal can show, or None."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text) else text
-
-
-def _octal(body: bytes) -> str:
-    """*body* as a format for printf, the one way to write any byte that all shells share."""
-    plain = (string.ascii_letters + ' !#$&()*+,-./:;<=>?@[]^_`{|}~"').encode()
-    return "'" + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in body) + "'"
 
 
 def masked(callback: CallbackRequest) -> CallbackRequest:

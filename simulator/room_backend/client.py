@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from roomhook.simulator.protocol.room_packets import COMMANDS
-from roomhook.simulator.protocol.usersig import make_usersig
+from roomhook.simulator.room_backend.api.usersig import make_usersig
 from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["MockRoomBackend", "RestError", "RoomHandle", "SimError"]

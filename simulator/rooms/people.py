@@ -1,6 +1,6 @@
-"""Fake people: accounts, room ids, addresses, platforms and reasons in their language, all from one seed.
+"""Fake people: accounts, addresses, platforms and reasons in their language, all from one seed.
 
-Accounts and room ids use letters, digits and ``-`` within the documented limits (protocol.md 4, IDs). Names and
+Accounts use letters, digits and ``-`` within the documented limits (protocol.md 4, IDs). Names and
 beginnings of accounts were drawn once from Faker and are shipped (``people.json``): Faker's lists change between
 releases, and the same seed must give the same bytes. Other locales are drawn from the installed Faker.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar, get_args
 import msgspec
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.rooms.room_ids import ROOM_PREFIXES, room_id
 from roomhook.simulator.util.random_stream import RandomStream
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = [
     "NETWORKS",
     "PLATFORM_SHARES",
     "REASONS",
-    "ROOM_PREFIXES",
     "Language",
     "People",
     "ReasonKind",
@@ -70,9 +70,6 @@ REASONS: Final = 256
 ReasonKind = Literal["Leave", "Kicked", "Expired", "Dissolved"]
 """What a Reason is for: a check-out method, or the end of the room."""
 
-ROOM_PREFIXES: Final = ("rid-", "room-", "live-", "meeting-", "class-", "standup-", "")
-"""Beginnings of room ids, before a unique number: none ends in a digit."""
-
 
 class People:
     """People of one room one at a time, for a single callback: the same *seed*, the same people in the same order.
@@ -92,7 +89,7 @@ class People:
 
     def room_id(self) -> str:
         """A RoomId of at most 48 bytes, such as ``meeting-2093``."""
-        return f"{self._random.choice(ROOM_PREFIXES)}{self._number()}"
+        return room_id(self._random.below(len(ROOM_PREFIXES)), self._number())
 
     def reason(self, kind: ReasonKind) -> str:
         """A Reason for *kind*, sometimes empty."""

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from roomhook.pages.charts import histogram, timeline
 from roomhook.pages.rendering import render
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked_url, recorded_request
+from roomhook.simulator.protocol.callback_request import CallbackRequest, masked_url, recorded_request
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.sending.session import SendJob
 from roomhook.simulator.sending.stats import LATE_MS, SampleExchange, SendStats, StatsInterval
 
 __all__ = ["document", "html"]
 
 _SHOWN_HEADERS: Final = frozenset({"host", "user-agent", "content-length"})
-_PERCENTILES: Final = (50, 90, 99, 99.9)
 
 
 def document(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def html(tally: SendStats, order: SendJob, journals: Sequence[str] = ()) -> str:
         "facts": list(_facts(tally, order, journals)),
         "open_loop": tally.open_loop,
         "latency": histogram("How long attempts took", buckets, marks),
-        "times": {"columns": ("mean", *(f"p{one:g}" for one in _PERCENTILES), "max"), "rows": list(_times(tally))},
+        "times": {"columns": list(tally.latency.times_ms()), "rows": list(_times(tally))},
         "outcomes": timeline("Outcomes over time", [_interval(one) for one in tally.seconds]),
         "parts": list(_parts(tally)),
         "exchanges": list(_exchanges(tally, order)),
@@ -84,8 +84,7 @@ def _times(tally: SendStats) -> Iterator[tuple[str, list[str]]]:
     if tally.recovery.total:
         kinds.append((f"{tally.recovery.total:,} recovered by a retry, from the first attempt", tally.recovery))
     for name, times in kinds:
-        percentiles = [times.percentile_ms(percent) for percent in _PERCENTILES]
-        yield name, [f"{one:.2f}" for one in (times.mean_ms, *percentiles, times.longest_us / 1000)]
+        yield name, [f"{one:.2f}" for one in times.times_ms().values()]
 
 
 def _interval(one: StatsInterval) -> tuple[float, dict[str, tuple[str, float]]]:

@@ -189,8 +189,8 @@ class SendStats:
             "outcomes": self.outcome_counts(),
             "requirements": dict(self.breaches.most_common()),
             "check_outs": dict(self.check_outs.most_common()),
-            "latency_ms": _times(self.latency),
-            **({name: _times(times) for name, times in self._more_times()}),
+            "latency_ms": self.latency.times_ms(),
+            **({name: times.times_ms() for name, times in self._more_times()}),
             "histogram_ms": [[bound / 1000, count] for bound, count in self.latency.buckets()],
             "seconds": [
                 {
@@ -235,11 +235,6 @@ def _specimen(attempt: Attempt) -> SampleExchange:
     result = attempt.result
     cut = result.received[:_LONGEST_SHOWN]
     return SampleExchange(attempt.latency_ms, str(result.outcome), result.breaches, attempt.request, cut, result.note)
-
-
-def _times(histogram: Histogram) -> dict[str, float]:
-    percentiles = {f"p{percent:g}": round(histogram.percentile_ms(percent), 3) for percent in (50, 90, 99, 99.9)}
-    return {"mean": round(histogram.mean_ms, 3), **percentiles, "max": histogram.longest_us / 1000}
 
 
 def _side_by_side(mine: list[StatsInterval], theirs: list[StatsInterval]) -> list[StatsInterval]:

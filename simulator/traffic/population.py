@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from roomhook.simulator.rooms.people import ROOM_PREFIXES
+from roomhook.simulator.rooms.room_ids import room_id
 from roomhook.simulator.traffic.visits import VisitTemplate
 from roomhook.simulator.util.random_stream import RandomStream
 
@@ -65,7 +65,7 @@ class Population:
         """The id of the *nth* room in the slot with this number; an existing room opens again under its own id."""
         if self._room_ids:
             return self._room_ids[number]
-        return f"{ROOM_PREFIXES[number % len(ROOM_PREFIXES)]}{10_000 + nth * self._rooms + number}"
+        return room_id(number, 10_000 + nth * self._rooms + number)
 
     def accounts(self, group: int, stems: Sequence[str], first: int) -> Iterator[str]:
         """Accounts of made-up people in a group: endless and all different, from stem number *first* on."""

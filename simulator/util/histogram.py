@@ -67,6 +67,14 @@ class Histogram:
                 return min(bound_us, self.longest_us) / 1000
         return 0.0
 
+    def percentiles_ms(self) -> dict[str, float]:
+        """The percentiles that reports show (ms), by name."""
+        return {f"p{percent:g}": round(self.percentile_ms(percent), 3) for percent in (50, 90, 99, 99.9)}
+
+    def times_ms(self) -> dict[str, float]:
+        """As ``percentiles_ms``, with ``mean`` and ``max``."""
+        return {"mean": round(self.mean_ms, 3), **self.percentiles_ms(), "max": self.longest_us / 1000}
+
     @property
     def mean_ms(self) -> float:
         """The mean (ms); 0 without any."""

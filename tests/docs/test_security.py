@@ -16,7 +16,7 @@ from roomhook.cli.shared.access import guard_rules
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.received import ReceivedCallback
 from roomhook.simulator.protocol.request_check import ValidationResult
-from roomhook.simulator.protocol.usersig import make_usersig
+from roomhook.simulator.room_backend.api.usersig import make_usersig
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store

@@ -223,7 +223,7 @@ class TestARunThatIsNone:
             (("--rooms", "1", "--processes", "2"), "give --rooms 2 or more"),
             (("--processes", "300"), "at most 256"),
             (("--rooms", "nowhere.txt"), "can't be read"),
-            (("--shape", "soak", "--rooms", "0"), "is not a number of rooms"),
+            (("--shape", "soak", "--rooms", "0"), "is out of range"),
         ],
     )
     def test_a_mistake_is_one_line(

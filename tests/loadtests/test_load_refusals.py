@@ -30,7 +30,7 @@ BAD = {
     "--callback-rate inf": "1,000,000 at most",
     "--callback-rate=-1": "0 is the closed loop",
     "--callback-connections 0": "1 or more",
-    "--rooms 999999999": "not a number of rooms from 1 to 1,000,000",
+    "--rooms 999999999": "is out of range: use 1 to 1,000,000 rooms",
     "--rooms 500000": "ask for at most 1,000,000 of either, as in 100,000 rooms of 10",
     "--rooms nowhere.txt": "can't be read",
     "--seed 99999999999999999999": "no whole number of up to 18 digits",

@@ -188,15 +188,15 @@ def _kick(state: BackendState, key: RoomKey, packet: Kick, now: int) -> None:
 
 
 def _heartbeat(state: BackendState, key: RoomKey, packet: OfMember, now: int) -> None:
-    state.members.heartbeat(key, packet.account, now)
+    state.heartbeats.beat(key, packet.account, now)
 
 
 def _lose_heartbeat(state: BackendState, key: RoomKey, packet: OfMember, now: int) -> None:
-    state.members.lose_heartbeat(key, packet.account, now)
+    state.heartbeats.lose(key, packet.account, now)
 
 
 def _recover(state: BackendState, key: RoomKey, packet: OfMember, now: int) -> None:
-    state.members.recover(key, packet.account, now)
+    state.heartbeats.recover(key, packet.account, now)
 
 
 def _take_seat(state: BackendState, key: RoomKey, packet: TakeSeat, now: int) -> dict[str, Any]:

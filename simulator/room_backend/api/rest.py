@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from roomhook.simulator.protocol.usersig import why_not_genuine
 from roomhook.simulator.room_backend.api.http_messages import fail
 from roomhook.simulator.room_backend.api.rest_schemas import (
     CreateRoom,
@@ -24,6 +23,7 @@ from roomhook.simulator.room_backend.api.rest_schemas import (
     check_bytes,
     new_room_of,
 )
+from roomhook.simulator.room_backend.api.usersig import why_not_genuine
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import MEANINGS, BackendError, Code

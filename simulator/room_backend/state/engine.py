@@ -9,6 +9,7 @@ import msgspec
 
 from roomhook.simulator.protocol.room_packets import Seat
 from roomhook.simulator.room_backend.state.changes import PendingCallback, StateKey
+from roomhook.simulator.room_backend.state.heartbeats import HeartbeatService
 from roomhook.simulator.room_backend.state.members import MemberService
 from roomhook.simulator.room_backend.state.options import BackendOptions
 from roomhook.simulator.room_backend.state.room_record import MemberRecord, RoomEntry, RoomRecord
@@ -19,11 +20,12 @@ __all__ = ["BackendState"]
 
 
 class BackendState:
-    """``rooms``, ``members`` and ``seats`` of all apps, what is due in them, and their stored form."""
+    """``rooms``, ``heartbeats``, ``members`` and ``seats`` of all apps, what is due in them, and their stored form."""
 
     def __init__(self, sdkappids: Iterable[int], options: BackendOptions) -> None:
         self.rooms = RoomService(sdkappids, options)
-        self.members = MemberService(self.rooms, Random(options.seed))
+        self.heartbeats = HeartbeatService(self.rooms, Random(options.seed))
+        self.members = MemberService(self.rooms, self.heartbeats)
         self.seats = SeatService(self.rooms)
 
     def drain(self) -> tuple[list[PendingCallback], list[StateKey]]:
@@ -39,7 +41,7 @@ class BackendState:
         while (due := self.rooms.agenda.pop_until(now)) is not None:
             entry = self.rooms.entry(due.room)
             if due.account:
-                self.members.expire(entry, due.account, due.at_ms)
+                self.heartbeats.expire(entry, due.account, due.at_ms)
             else:
                 self.rooms.destroy_empty(entry, due.at_ms)
 

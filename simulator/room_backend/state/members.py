@@ -1,15 +1,13 @@
-"""The members of rooms: enter, leave, kick, lost heartbeats and their expiry."""
+"""The members of rooms: enter, leave, kick, and what they may do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from random import Random
 from typing import Final
-
-import msgspec
 
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
+from roomhook.simulator.room_backend.state.heartbeats import HeartbeatService
 from roomhook.simulator.room_backend.state.room_record import (
     Actor,
     MemberRecord,
@@ -17,11 +15,12 @@ from roomhook.simulator.room_backend.state.room_record import (
     RoomEntry,
     RoomKey,
     RoomMember,
+    member_of,
 )
 from roomhook.simulator.room_backend.state.rooms import RoomService
 from roomhook.simulator.rooms.room import Refusal, RefusedError
 
-__all__ = ["MemberService", "member_of"]
+__all__ = ["MemberService"]
 
 _CODES: Final[Mapping[Refusal, Code]] = {
     Refusal.GONE: Code.NO_ROOM,
@@ -35,22 +34,18 @@ _CODES: Final[Mapping[Refusal, Code]] = {
 
 
 class MemberService:
-    """The members of *rooms*.
+    """The members of *rooms*."""
 
-    Heartbeats arrive by themselves until ``lose_heartbeat`` or ``heartbeat`` is called: from then on each ``heartbeat``
-    restarts the time until expiry, and ``recover`` ends it. *random* draws that time.
-    """
-
-    def __init__(self, rooms: RoomService, random: Random) -> None:
+    def __init__(self, rooms: RoomService, heartbeats: HeartbeatService) -> None:
         self._rooms = rooms
-        self._random = random
+        self._heartbeats = heartbeats
         self._entered = 0
 
     def enter(self, key: RoomKey, account: str, origin: Origin, now: int, name_card: str = "") -> None:
         """Let *account* in; a member with a lost heartbeat recovers."""
         entry = self._rooms.entry(key)
         if account in entry.room.lost:
-            self.recover(key, account, now)
+            self._heartbeats.recover(key, account, now)
             return
         member = RoomMember(account, origin.client_ip, origin.platform, name_card, self._entered + 1)
         try:
@@ -69,7 +64,7 @@ class MemberService:
         entry = self._rooms.entry(key)
         member = member_of(entry, account)
         packet = entry.room.leave(account, reason, now)
-        self._removed(entry, (account,), now)
+        self._rooms.note_removed(entry, (account,), now)
         self._rooms.cause_leave(entry, packet, origin or Origin(member.client_ip, member.platform))
 
     def kick(self, key: RoomKey, accounts: Sequence[str], reason: str, actor: Actor) -> None:
@@ -79,33 +74,9 @@ class MemberService:
             packets = entry.room.kick(accounts, actor.operator, reason, actor.now)
         except RefusedError as error:
             raise _refused(error) from None
-        self._removed(entry, accounts, actor.now)
+        self._rooms.note_removed(entry, accounts, actor.now)
         for packet in packets:
             self._rooms.cause_leave(entry, packet, actor.origin)
-
-    def heartbeat(self, key: RoomKey, account: str, now: int) -> None:
-        """A heartbeat arrives; the time until expiry starts again."""
-        entry = self._rooms.entry(key)
-        member_of(entry, account)
-        entry.room.recover(account, now)
-        self.lose_heartbeat(key, account, now)
-
-    def lose_heartbeat(self, key: RoomKey, account: str, now: int) -> None:
-        """The heartbeat stops; the member expires after 90 to 110 s (option)."""
-        entry = self._rooms.entry(key)
-        member = member_of(entry, account)
-        if account not in entry.room.lost:
-            entry.room.lose(account, now)
-            member.due = now + self._random.randint(*self._rooms.options.behaviour.heartbeat_ms)
-            self._rooms.agenda.add(member.due, key, account)
-            self._rooms.touch(key, "member", account)
-
-    def recover(self, key: RoomKey, account: str, now: int) -> None:
-        """The heartbeat is back and continues by itself."""
-        entry = self._rooms.entry(key)
-        member_of(entry, account).due = 0
-        entry.room.recover(account, now)
-        self._rooms.touch(key, "member", account)
 
     def set_admin(self, key: RoomKey, account: str, *, admin: bool) -> None:
         """Make a member an admin, who may kick, or an ordinary member again."""
@@ -125,13 +96,6 @@ class MemberService:
         self._rooms.touch(key)
         self._rooms.cause_update(entry, actor)
 
-    def expire(self, entry: RoomEntry, account: str, now: int) -> None:
-        """Remove a member whose heartbeat has been lost for too long."""
-        member = entry.room.members[account]
-        packet = entry.room.expire(account, self._rooms.options.expired_reason, now)
-        self._removed(entry, (account,), now)
-        self._rooms.cause_leave(entry, packet, Origin(member.client_ip, member.platform))
-
     def restore(self, entry: RoomEntry, account: str, record: MemberRecord) -> None:
         """Put a stored member back; members of a room come in the order of ``entered``."""
         entry.room.members[account] = RoomMember(
@@ -143,24 +107,6 @@ class MemberService:
         if record.due:
             entry.room.lose(account, record.lost)
             self._rooms.agenda.add(record.due, entry.key, account)
-
-    def _removed(self, entry: RoomEntry, accounts: Sequence[str], now: int) -> None:
-        """Free the seats of removed members; an empty room may be due."""
-        for account in accounts:
-            self._rooms.touch(entry.key, "member", account)
-            index = entry.seat_of(account) if entry.seats else None
-            if index is not None:
-                entry.seats[index] = msgspec.structs.replace(entry.seats[index], member_account="")
-                self._rooms.touch(entry.key, "seat", str(index))
-        self._rooms.note_empty(entry, now)
-
-
-def member_of(entry: RoomEntry, account: str) -> RoomMember:
-    """The member; raises ``BackendError`` (100005) if *account* is not in the room."""
-    found = entry.room.members.get(account)
-    if found is None:
-        raise BackendError(Code.NOT_A_MEMBER, account)
-    return found
 
 
 def _refused(error: RefusedError) -> BackendError:

@@ -8,10 +8,21 @@ from typing import NamedTuple
 import msgspec
 
 from roomhook.simulator.protocol.room_packets import CreatedRoom, RoomStatus, RoomType, Seat, TakeSeatMode, UpdatedRoom
+from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.rooms.room import Member, Room
 
-__all__ = ["Actor", "MemberRecord", "Origin", "RoomEntry", "RoomKey", "RoomMember", "RoomRecord", "RoomSettings"]
+__all__ = [
+    "Actor",
+    "MemberRecord",
+    "Origin",
+    "RoomEntry",
+    "RoomKey",
+    "RoomMember",
+    "RoomRecord",
+    "RoomSettings",
+    "member_of",
+]
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -177,3 +188,11 @@ class RoomEntry:
             is_cloud_recording_disabled=settings.recording_off,
             custom_info=settings.custom_info,
         )
+
+
+def member_of(entry: RoomEntry, account: str) -> RoomMember:
+    """The member; raises ``BackendError`` (100005) if *account* is not in the room."""
+    found = entry.room.members.get(account)
+    if found is None:
+        raise BackendError(Code.NOT_A_MEMBER, account)
+    return found

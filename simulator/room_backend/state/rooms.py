@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -199,6 +199,16 @@ class RoomService:
                 self._touch_all(entry)
             entries.clear()
         self.agenda.clear()
+
+    def note_removed(self, entry: RoomEntry, accounts: Sequence[str], now: int) -> None:
+        """Free the seats of removed members; an empty room may be due."""
+        for account in accounts:
+            self.touch(entry.key, "member", account)
+            index = entry.seat_of(account) if entry.seats else None
+            if index is not None:
+                entry.seats[index] = msgspec.structs.replace(entry.seats[index], member_account="")
+                self.touch(entry.key, "seat", str(index))
+        self.note_empty(entry, now)
 
     def note_empty(self, entry: RoomEntry, now: int) -> None:
         """Plan the end of *entry* if its last member left and empty rooms are destroyed."""

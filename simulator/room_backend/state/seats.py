@@ -6,8 +6,7 @@ import msgspec
 
 from roomhook.simulator.protocol.room_packets import SEAT_COMMAND, Seat, SeatPacket
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
-from roomhook.simulator.room_backend.state.members import member_of
-from roomhook.simulator.room_backend.state.room_record import Actor, RoomEntry, RoomKey
+from roomhook.simulator.room_backend.state.room_record import Actor, RoomEntry, RoomKey, member_of
 from roomhook.simulator.room_backend.state.rooms import RoomService
 
 __all__ = ["SeatService"]

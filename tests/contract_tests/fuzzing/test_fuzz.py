@@ -26,7 +26,7 @@ from roomhook.contract_tests.fuzzing.strategies import Mutation, valid_topics
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, RunFinished, RunOutcome, Verdict
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.protocol.callback_request import curl
+from roomhook.simulator.protocol.curl import curl
 
 pytestmark = pytest.mark.long
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from roomhook.contract_tests.api.room_backend import RoomBackend
-from roomhook.simulator.protocol.usersig import make_usersig, why_not_genuine
 from roomhook.simulator.room_backend.api.rest import APIS, Rest
+from roomhook.simulator.room_backend.api.usersig import make_usersig, why_not_genuine
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock
 from roomhook.simulator.room_backend.runtime.service import Service, parse_apps
 from roomhook.simulator.room_backend.runtime.store import Store

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from roomhook.cli.shared.options import PrintAs
 from roomhook.contract_tests.model.exchange import Exchange
-from roomhook.simulator.protocol.callback_request import CallbackRequest, curl, masked, printable
+from roomhook.simulator.protocol.callback_request import CallbackRequest, masked, printable
+from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation, header

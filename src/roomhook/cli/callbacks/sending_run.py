@@ -189,6 +189,5 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
 
 def _times(histogram: Histogram) -> str:
     """Percentiles and the longest time (ms), each on one line."""
-    times = [(f"p{percent:g}", histogram.percentile_ms(percent)) for percent in (50, 90, 99, 99.9)]
-    shown = [f"{name}\N{NO-BREAK SPACE}{ms:.2f}" for name, ms in (*times, ("max", histogram.longest_us / 1000))]
-    return "  ".join(shown) + "\N{NO-BREAK SPACE}ms"
+    times = [*histogram.percentiles_ms().items(), ("max", histogram.longest_us / 1000)]
+    return "  ".join(f"{name}\N{NO-BREAK SPACE}{ms:.2f}" for name, ms in times) + "\N{NO-BREAK SPACE}ms"
