@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -162,28 +161,34 @@ class _Stale(ReferenceBackend):
 class _LeakyPool(ReferenceBackend):
     """Loses a database connection for each client that hangs up mid-body.
 
-    The pool of three is full again after each whole callback, and 0.25 s after a callback has found it empty.
+    The pool of three is full again after five whole callbacks in a row, and after three callbacks have found it empty:
+    counted, not timed, so that a busy machine, which notices late that a client is gone, changes nothing.
     """
 
     free = 3
-    found_empty: float | None = None
+    whole = 0
+    refused = 0
 
     async def receive(self, request: Request) -> IncomingCallback:
         try:
             return await super().receive(request)
         except ClientDisconnect:
-            self.free -= 1
+            self.free, self.whole = max(0, self.free - 1), 0
             raise
 
     async def handle(self, callback: IncomingCallback) -> Response:
-        now = time.monotonic()
-        if self.found_empty is not None and now - self.found_empty > 0.25:
-            self.free = 3
         if self.free > 0:
-            self.free, self.found_empty = 3, None
+            self.whole += 1
+            if self.whole == 5:
+                self._refill()
             return await super().handle(callback)
-        self.found_empty = self.found_empty or now
+        self.refused += 1
+        if self.refused == 3:
+            self._refill()
         return self.refuse(RefusedCallback(7, "no database connection is free"))
+
+    def _refill(self) -> None:
+        self.free, self.whole, self.refused = 3, 0, 0
 
 
 @breaks("command.unknown")
