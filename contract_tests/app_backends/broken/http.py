@@ -159,36 +159,37 @@ class _Stale(ReferenceBackend):
 
 @breaks("http.half-request")
 class _LeakyPool(ReferenceBackend):
-    """Loses a database connection for each client that hangs up mid-body.
+    """Loses a database connection for each client that hangs up mid-body; a leave needs one.
 
-    The pool of three is full again after five whole callbacks in a row, and after three callbacks have found it empty:
-    counted, not timed, so that a busy machine, which notices late that a client is gone, changes nothing.
+    The pool of three is full again after five leaves in a row, and after three leaves have found it empty: counted, not
+    timed, so that a busy machine, which notices late that a client is gone, changes nothing.
     """
 
     free = 3
-    whole = 0
+    left = 0
     refused = 0
 
     async def receive(self, request: Request) -> IncomingCallback:
         try:
             return await super().receive(request)
         except ClientDisconnect:
-            self.free, self.whole = max(0, self.free - 1), 0
+            self.free, self.left = max(0, self.free - 1), 0
             raise
 
-    async def handle(self, callback: IncomingCallback) -> Response:
+    def leave(self, event: MemberEvent) -> None:
         if self.free > 0:
-            self.whole += 1
-            if self.whole == 5:
+            self.left += 1
+            if self.left == 5:
                 self._refill()
-            return await super().handle(callback)
+            super().leave(event)
+            return
         self.refused += 1
         if self.refused == 3:
             self._refill()
-        return self.refuse(RefusedCallback(7, "no database connection is free"))
+        raise RefusedCallback(7, "no database connection is free")
 
     def _refill(self) -> None:
-        self.free, self.whole, self.refused = 3, 0, 0
+        self.free, self.left, self.refused = 3, 0, 0
 
 
 @breaks("command.unknown")
