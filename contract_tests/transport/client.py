@@ -93,17 +93,13 @@ class KeptConnection:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._sent = 0
-        self._session = requests.Session()
-        self._session.trust_env = False
         self._adapter = _Adapter(client.context)
-        self._session.mount("http://", self._adapter)
-        self._session.mount("https://", self._adapter)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def hang_up(self) -> None:
         """Close the connection, so that the next callback opens another."""
@@ -121,10 +117,9 @@ class KeptConnection:
         breach: Violation | None = None
         with _patience(give_up_ms / 1000):
             try:
-                response = self._session.send(
+                response = self._adapter.send(
                     prepared,
                     stream=True,
-                    allow_redirects=False,
                     timeout=(min(give_up_ms / 1000, _CONNECT_S), give_up_ms / 1000),
                     proxies=proxies,
                     verify=True,
@@ -179,7 +174,7 @@ class _StalledError(Exception):
     """No more of the body came; ``breach`` is set if what had come was whole, so that the announcement is at fault."""
 
     def __init__(self, body: bytes, response: requests.Response) -> None:
-        length = response.headers.get("Content-Length")
+        length = response.raw.headers.get("Content-Length")
         super().__init__(f"{len(body)} bytes of the body had come by then")
         announced = f"{length} bytes announced by Content-Length" if length else "a last chunk, of no bytes"
         self.breach = Violation("ack.complete", announced, str(self)) if _is_json(body) else None
@@ -358,6 +353,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 for connection in tuple(pool.pool.queue) if pool is not None and pool.pool is not None else ():
                     if connection is not None:
                         connection.close()
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002 (the base class's signature)
+        """What came, and no more: nobody asks for its encoding, its cookies or a redirect."""
+        response = requests.Response()
+        response.status_code, response.raw = resp.status, resp
+        return response
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the context alone: requests would load the authorities again for every connection."""

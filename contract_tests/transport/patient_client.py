@@ -125,7 +125,8 @@ class PatientClient:
             now = time.monotonic()
             wait_s = max(0.0, self._rate.next_at - now)
             self._rate.next_at = now + wait_s + self._rate.gap_s
-        self.pause(wait_s)
+        if wait_s:
+            self.pause(wait_s)
 
     def _after_comeback(self, callback: CallbackRequest, exchange: Exchange) -> Exchange:
         """The first exchange after the target accepts connections again; if it stays away, the line is broken."""
