@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -319,21 +319,24 @@ def compare(bench: Bench, peers: dict[str, Callable[[Bench], Found]], rounds: in
         pairs = zip(founds[mine], founds[theirs], strict=True)
         return float(statistics.median(getattr(one, what) / getattr(other, what) for one, other in pairs))
 
-    base = "wrk" if "wrk" in founds else next(iter(founds))
-    print(
-        f"\n{'':<22} {'median':>10} {'lowest':>9} {'highest':>9} {'× ' + base:>7} {'a CPU second':>15} {'× ' + base:>7}"
-    )
+    bases = [name for name in ("wrk", "hey", "locust FastHttpUser") if name in founds]
+    titles = ["client", "a second", "lowest to highest", "a CPU second", *(f"× {base}" for base in bases)]
+    print("\n".join(["", _row(titles), "|" + "---|" * len(titles)]))  # as docs/performance.md has it
     for name, each in founds.items():
         rates = [one.rate for one in each]
-        numbers = f"{statistics.median(rates):>8,.0f}/s {min(rates):>9,.0f} {max(rates):>9,.0f}"
-        numbers += f" {ratio(name, base, 'rate'):>7.2f}"
-        cpu = statistics.median(one.cpu_rate for one in each)
-        print(f"{name:<22} {numbers} {cpu:>15,.0f} {ratio(name, base, 'cpu_rate'):>7.2f}")
+        numbers = [f"{statistics.median(rates) / 1e3:.1f} k", f"{min(rates) / 1e3:.1f} to {max(rates) / 1e3:.1f} k"]
+        numbers.append(f"{statistics.median(one.cpu_rate for one in each) / 1e3:.1f} k")
+        print(_row([name, *numbers, *(f"{ratio(name, base, 'rate'):.2f}" for base in bases)]))
+    print()
     for mine, theirs, wanted in WANTED:
         if mine in founds and theirs in founds:
             found_ratio = ratio(mine, theirs, "rate")
             missed = "" if found_ratio >= wanted else "  MISSED"
             print(f"{mine} / {theirs}: {found_ratio:.2f} (wanted: at least {wanted:g}){missed}")
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def precision(bench: Bench) -> None:
@@ -351,20 +354,15 @@ def precision(bench: Bench) -> None:
     print(f"--processes 2, unpinned: {two:,.0f}/s, {two / one:.2f} × one process ({one:,.0f}/s)")
 
 
-def listening(bench: Bench, core: int) -> None:
-    """How many callbacks a second ``roomhook listen`` takes on one core, journalling all; both ends are counted."""
+def listening(bench: Bench, core: int, *options: str, python: str = sys.executable) -> str:
+    """How many callbacks a second ``roomhook listen`` takes on one core, journalling all; both ends are counted.
+
+    *python* is that of the listener's environment; the sender is ours in any case.
+    """
     journal = bench.folder / "arrived.db"
-    command = [
-        sys.executable,
-        "-m",
-        "roomhook",
-        "listen",
-        "--listen",
-        "127.0.0.1:0",
-        "--quiet",
-        "--journal",
-        str(journal),
-    ]
+    journal.unlink(missing_ok=True)
+    command = [python, "-m", "roomhook", "listen", "--listen", "127.0.0.1:0", "--quiet"]
+    command += ["--journal", str(journal), *options]
     pin = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **pin) as process:  # type: ignore[call-overload]
         url = process.stdout.readline().strip()
@@ -373,7 +371,7 @@ def listening(bench: Bench, core: int) -> None:
         _, said = process.communicate()
     received = int(_number(r"received (\d+), refused 0", said))
     lost = "none lost" if received == found["attempts"] else f"{found['attempts'] - received} LOST"
-    print(f"roomhook listen, one core, journalling: {found['rate']:,.0f}/s; {found['attempts']:,} sent, {lost}")
+    return f"{found['rate']:,.0f}/s; {found['attempts']:,} sent, {lost}"
 
 
 def main() -> None:
@@ -405,7 +403,8 @@ def main() -> None:
             compare(bench, peers, given.rounds)
             precision(bench)
             if not given.https:
-                listening(bench, cores[1])
+                print(f"roomhook listen, one core, journalling: {listening(bench, cores[1])}")
+                print(f"the same with --durable: {listening(bench, cores[1], '--durable')}")
 
 
 if __name__ == "__main__":

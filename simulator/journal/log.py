@@ -58,10 +58,7 @@ class LogWriter:
         """Write one frame."""
         self._write(_HEAD.pack(self._mark, len(payload), crc32(payload)), payload)
         if self._durable:
-            try:
-                os.fdatasync(self._descriptor)
-            except OSError as error:
-                raise JournalError(error.strerror) from None
+            self._sync(self._descriptor)
 
     def next_segment(self) -> None:
         """Begin a new segment."""
@@ -81,7 +78,19 @@ class LogWriter:
         except OSError as error:
             raise JournalError(error.strerror) from None
         self._write(self._mark)
+        if self._durable:  # its name, too
+            folder = os.open(self._journal.parent, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._sync(folder)
+            finally:
+                os.close(folder)
         return self._descriptor
+
+    def _sync(self, descriptor: int) -> None:
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            raise JournalError(error.strerror) from None
 
     def _write(self, *pieces: bytes) -> None:
         """Write all of it or nothing."""

@@ -194,7 +194,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     """As ``connect``, for whoever writes the tables: readers can go on meanwhile."""
     connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA synchronous = FULL")  # the log goes once its rows are here: they must be on the disk
     connection.execute("PRAGMA cache_size = -32768")  # KiB
     connection.executescript(_INDEXED)
     return connection

@@ -10,6 +10,7 @@ import pytest
 
 from roomhook.simulator.journal import log
 from roomhook.simulator.journal.log import JournalError, LogWriter, damaged_end, frames_in, segment_path, segments
+from roomhook.simulator.journal.schema import connect_to_write, create
 
 PAYLOADS = [b"", b"a" * 10, b"\xff" * 300, b"x" * 5000, b"end"]
 
@@ -101,8 +102,17 @@ def test_segments_are_found_by_their_number(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_durable_log_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     LogWriter(tmp_path / "quick.db", 1).append(b"x")
     assert not synced
-    LogWriter(tmp_path / "sure.db", 1, durable=True).append(b"x")
-    assert len(synced) == 1
+    writer = LogWriter(tmp_path / "sure.db", 1, durable=True)
+    assert len(synced) == 1, "the name of its file"
+    writer.append(b"x")
+    assert len(synced) == 2
+
+
+def test_rows_are_on_the_disk_before_their_log_is_removed(tmp_path: Path) -> None:
+    create(tmp_path / "run.db", "sender").close()
+    connection = connect_to_write(tmp_path / "run.db")
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+    connection.close()

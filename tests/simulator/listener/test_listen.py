@@ -284,7 +284,7 @@ def test_a_url_is_read_alike_again_and_whatever_its_length() -> None:
 
 def test_a_durable_listener_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     head = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
     run_loop(answered(head, tmp_path / "quick.db"))
     assert not synced
