@@ -125,5 +125,5 @@ def test_no_page_installs_roomhook_from_an_index_where_it_is_not(page: str) -> N
 def test_the_pictures_of_the_front_page_are_there() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = re.findall(r'(?:srcset|src)="([^"]+)"', text) + re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all((ROOT / one).stat().st_size < 150_000 for one in pictures)

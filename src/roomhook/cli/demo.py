@@ -160,7 +160,7 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
-    from roomhook.cli.shared.terminal import progress_line, style_for_stdout, text_width
+    from roomhook.cli.shared.terminal import style_for_stdout, text_width, ticking_line
     from roomhook.contract_tests.engine.suite import run_suite
     from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
@@ -168,7 +168,7 @@ def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
     from roomhook.contract_tests.reports.run_report import report_of
 
     settings = Settings(server.url(broken), seed=seed, probe=server.probe(broken), settle_s=0.5)
-    with progress_line() as show:
+    with ticking_line() as show:
         for event in run_suite(settings):
             if isinstance(event, RunStarted):
                 started = event

@@ -284,15 +284,17 @@ def _show_last_output(report: RunReport, process: TargetProcess) -> None:
 
 def _report_of(events: Iterator[RunEvent], reporter: Reporter) -> RunReport | None:
     """The report that *events* end in, with progress on the way."""
-    from roomhook.cli.shared.terminal import progress_line
+    from roomhook.cli.shared.terminal import ticking_line
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
 
     report: RunReport | None = None
     done = planned = 0
-    with progress_line() as show:
+    with ticking_line() as show:
+        show("starting")
         for event in events:
             if isinstance(event, RunStarted):
                 planned = event.planned
+                show(f"0 of {planned}")
             elif isinstance(event, CaseJudged):
                 done += 1
                 show(f"{done} of {planned}  {event.requirement.id}")

@@ -32,12 +32,12 @@ def selftest(
 
     Example: roomhook selftest 'sign.*'
     """
-    from roomhook.cli.shared.terminal import progress_line
+    from roomhook.cli.shared.terminal import ticking_line
     from roomhook.contract_tests.engine import selftest as suite
 
     wanted = _wanted(ids or [])
     results: list[BackendResult] = []
-    with progress_line() as show:
+    with ticking_line() as show:
         for result in suite.selftest(wanted, seed=options.chosen_seed(seed)):
             results.append(result)
             show(f"{len(results)} of {len(wanted)}  {result.backend}")

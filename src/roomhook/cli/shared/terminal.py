@@ -6,8 +6,10 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -29,6 +31,7 @@ __all__ = [
     "progress_line",
     "style_for_stdout",
     "text_width",
+    "ticking_line",
     "wrapped",
 ]
 
@@ -109,6 +112,33 @@ def progress_line() -> Iterator[Callable[[str], None]]:
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+@contextmanager
+def ticking_line(every_s: float = 1.0) -> Iterator[Callable[[str], None]]:
+    """Like ``progress_line``, with the seconds since the start in front, redrawn while the caller is busy."""
+    with progress_line() as show:
+        started, ended, text = time.monotonic(), Event(), ""
+
+        def redraw() -> None:
+            show(f"{time.monotonic() - started:.0f} s  {text}")
+
+        def update(new: str) -> None:
+            nonlocal text
+            text = new
+            redraw()
+
+        def tick() -> None:
+            while not ended.wait(every_s):
+                redraw()
+
+        ticker = Thread(target=tick, daemon=True)
+        ticker.start()
+        try:
+            yield update
+        finally:
+            ended.set()
+            ticker.join()
 
 
 @contextmanager
