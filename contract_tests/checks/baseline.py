@@ -52,6 +52,9 @@ Each is made of the present time (ms) and named by its value.
 """
 
 
+_ONCE: Final = "and once more, when it passed"
+
+
 @check(*ACK_MUST)
 def baseline(case: Case) -> None:
     """The baseline's own answer, once more at the end; and answers that failed once and not again."""
@@ -62,7 +65,9 @@ def baseline(case: Case) -> None:
     for exchange in (*flaky.seen, *(flaky.in_company if company_is_borne else ())):
         breach = exchange.judgement.breaches[0]
         if breach.requirement == case.requirement.id:
-            case.blame(exchange, "a valid callback failed, and was acknowledged when it was sent again", breach)
+            case.blame(
+                exchange, "a valid callback failed, and was acknowledged when it was sent again", breach, series=_ONCE
+            )
 
 
 @check("type.leave", "members.one", "time.now", "url.platform.ios", "url.contenttype.json", "url.client-ip.v4")

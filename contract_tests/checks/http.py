@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
@@ -252,6 +252,7 @@ def _raw_head(case: Case, callback: CallbackRequest, *, chunked: bool = False) -
 def chunked(case: Case) -> None:
     """Chunked transfer coding instead of Content-Length (protocol.md 7.1)."""
     callback = _raw_callback(case)
+    callback = replace(callback, headers=(*callback.headers, ("Transfer-Encoding", "chunked")))
     body = callback.body or b""
     half = len(body) // 2
     coded = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]))

@@ -223,6 +223,7 @@ class Case:
         hint: str = "",
         aside: str = "",
         sent_by: tuple[str, ...] = (),
+        series: str = "",
     ) -> None:
         """Add a finding."""
         self.findings.append(
@@ -237,6 +238,7 @@ class Case:
                 hint=hint,
                 aside=aside,
                 sent_by=sent_by,
+                series=series,
             )
         )
 

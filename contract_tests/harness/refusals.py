@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case, taken_as_valid
 from roomhook.contract_tests.harness.drafts import CallbackDraft
@@ -10,9 +12,15 @@ from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["need_explicit_refusal", "refuses", "refuses_known"]
 
+_AFTER_ITS_LIKE: Final = "after the same packet was acknowledged under the right URL"
+_IN_A_ROOM: Final = "with another callback about a room, whose members the probe lists afterwards"
 
-def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: bool = True) -> Exchange:
-    """*draft* must not get ActionStatus OK; the documents do not say how to refuse, so every other response passes."""
+
+def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: bool = True, series: str = "") -> Exchange:
+    """*draft* must not get ActionStatus OK; the documents do not say how to refuse, so every other response passes.
+
+    *series* says what was sent before, if that matters.
+    """
     silent = case.run.settings.refusal == "silent"
     exchange = _ignored(case, draft, what) if silent else case.send(draft)
     if exchange.hung:
@@ -23,6 +31,7 @@ def refuses(case: Case, draft: CallbackDraft, what: str, *, server_error_ok: boo
             f"{what} was acknowledged",
             Violation("", "anything but ActionStatus OK and ErrorCode 0", "HTTP 200 with ActionStatus OK"),
             aside="If your backend drops such a callback and answers OK on purpose, say --refusal silent.",
+            series=series,
         )
     elif not server_error_ok:
         case.blame_crash(exchange, what)
@@ -39,7 +48,7 @@ def refuses_known(case: Case, draft: CallbackDraft, what: str) -> None:
         return
     known = case.send_valid(case.leave())
     if known.acknowledged and known.callback.body is not None:
-        refuses(case, draft.sent_as(body=known.callback.body), what)
+        refuses(case, draft.sent_as(body=known.callback.body), what, series=_AFTER_ITS_LIKE)
 
 
 def _ignored(case: Case, draft: CallbackDraft, what: str) -> Exchange:
@@ -55,7 +64,7 @@ def _ignored(case: Case, draft: CallbackDraft, what: str) -> Exchange:
     members = case.settled(room, {account, other})
     if account not in members:
         breach = Violation("", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room")
-        case.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach)
+        case.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach, series=_IN_A_ROOM)
     return exchange
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "load_groups",
     "load_options",
     "load_register",
+    "load_series",
     "load_sources",
     "planned",
     "select",
@@ -95,6 +96,11 @@ class Requirement:
         return self.id.partition(".")[0]
 
     @property
+    def series(self) -> str:
+        """What else its case sends, where one request alone does not repeat it; otherwise empty."""
+        return next((text for ids, text in load_series().items() if fnmatchcase(self.id, ids)), "")
+
+    @property
     def condition(self) -> str:
         """What ``needs`` asks for, in words; empty if the requirement can always be judged."""
         return _NEEDS[self.needs]
@@ -139,6 +145,11 @@ def load_sources() -> Mapping[str, RequirementSource]:
 def load_groups() -> Mapping[str, str]:
     """What each group is about, in the register's order."""
     return MappingProxyType(_document()["groups"])
+
+
+def load_series() -> Mapping[str, str]:
+    """What else is sent by the cases that need more than one request, by glob on ids."""
+    return MappingProxyType(_document()["series"])
 
 
 def load_glossary() -> Mapping[str, str]:

@@ -71,7 +71,7 @@ class Finding:
 
     ``cause`` is the ``ack.*`` requirement behind a callback that was not acknowledged, or None; ``path`` is a JSON path
     into the answer; ``count`` is how often the same was seen; ``sent_by`` are other requirements whose cases sent what
-    is at fault.
+    is at fault; ``series`` is what else was sent in this case, if the request alone does not repeat it.
     """
 
     requirement: Requirement
@@ -85,6 +85,7 @@ class Finding:
     aside: str = ""
     count: int = 1
     sent_by: tuple[str, ...] = ()
+    series: str = ""
 
     @property
     def fix(self) -> str:

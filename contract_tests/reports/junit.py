@@ -87,7 +87,8 @@ def _described(finding: FindingRecord) -> str:
         "seen": finding.message,
         "expected": finding.expected,
         "actual": finding.actual.text + at,
-        "sent": finding.sent.curl if finding.sent else "",
+        "sent": finding.sent.shown if finding.sent else "",
+        "again": finding.again,
         "fix": finding.fix,
         "source": finding.source,
     }

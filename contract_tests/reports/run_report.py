@@ -23,7 +23,7 @@ from roomhook.contract_tests.model.verdicts import (
 )
 from roomhook.contract_tests.reports.reproduction import for_any_port, repeating
 from roomhook.simulator.protocol.callback_request import masked, masked_url
-from roomhook.simulator.protocol.curl import curl
+from roomhook.simulator.protocol.curl import curl, fits_in_a_line
 
 __all__ = [
     "Actual",
@@ -42,6 +42,9 @@ __all__ = [
 
 _LONGEST_BODY: Final = 4096
 """Characters of an answer's body that a report keeps, and of a request's that a page shows."""
+
+_SHOWN_BODY: Final = 400
+"""Characters of a request's body that are shown where no curl line is."""
 
 _WEIGHT: Final = (Verdict.FAIL, Verdict.WARN, Verdict.KNOWN, Verdict.INFO)
 
@@ -86,14 +89,27 @@ class RequirementResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         return self.id.partition(".")[0]
 
 
-class SentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The request behind a finding, its secrets masked and its body whole."""
+class SentRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The request behind a finding, its secrets masked and its body whole.
+
+    ``curl`` is empty if no single curl line repeats the finding; ``series`` says why.
+    """
 
     curl: str
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: str | None
+    series: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The curl line; where there is none, the request and what else was sent."""
+        if self.curl:
+            return self.curl
+        body = " ".join((self.body or "").split())
+        packet = f" {body[:_SHOWN_BODY]}{'…' if len(body) > _SHOWN_BODY else ''}" if body else ""
+        return f"{self.method} {self.url}{packet} ({self.series}: no curl line repeats that)"
 
 
 class Actual(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,10 +317,15 @@ def _sent(finding: Finding, settings: Settings | None) -> SentRequest | None:
     gateway = tuple((name, value) for name, value in (settings.headers if settings else ()) if name.lower() not in own)
     callback = replace(callback, headers=(*gateway, *callback.headers))
     shown = masked(callback)
+    series = finding.series or finding.requirement.series
+    if callback.body is not None and not fits_in_a_line(callback.body):
+        series = series or f"a body of {len(callback.body)} bytes"
+    line = "" if series else curl(callback)
     return SentRequest(
-        curl=for_any_port(settings, curl(callback)) if settings else curl(callback),
+        curl=for_any_port(settings, line) if settings else line,
         method=shown.method,
         url=shown.url,
         headers=shown.headers,
         body=shown.body.decode(errors="backslashreplace") if shown.body is not None else None,
+        series=series,
     )

@@ -109,7 +109,8 @@ def _result(finding: FindingRecord, rule: int, reason: str) -> dict[str, Any]:
             "headers": _mapping(sent.headers),
             **_body(sent.body),
         }
-        result["properties"] = {"curl": sent.curl}
+        if sent.curl:
+            result["properties"] = {"curl": sent.curl}
     if actual.status is not None:
         result["webResponse"] = {
             "protocol": "HTTP",

@@ -116,7 +116,7 @@ def finding_fields(
     )
     for name, text in rows:
         start = f"{'':{margin}}{name:{_LABEL}}"
-        if name in {"sent", "again"} and text:
+        if text and (name == "again" or (name == "sent" and finding.sent and finding.sent.curl)):
             yield from _folded(start, text, width)
         elif text:
             yield from _wrapped(start + text, width, len(start))
@@ -147,8 +147,8 @@ def _folded(start: str, command: str, width: int) -> Iterator[str]:
 def _sent(finding: FindingRecord, shown: dict[str, str]) -> str | None:
     if finding.sent is None:
         return None
-    before = shown.setdefault(finding.sent.curl, finding.id)
-    return finding.sent.curl if before == finding.id else f"as for {before}"
+    before = shown.setdefault(finding.sent.shown, finding.id)
+    return finding.sent.shown if before == finding.id else f"as for {before}"
 
 
 def _noted(finding: FindingRecord) -> str:

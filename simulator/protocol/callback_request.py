@@ -37,6 +37,7 @@ _PUBLIC: Final = frozenset(
         "date",
         "expect",
         "host",
+        "sdkappid",
         "te",
         "trailer",
         "transfer-encoding",

@@ -9,10 +9,19 @@ from typing import Final
 
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
 
-__all__ = ["curl"]
+__all__ = ["curl", "fits_in_a_line"]
 
 _LONGEST_BODY: Final = 4096
 """Bytes of a body that a curl line still shows; a longer one would drown the finding that it belongs to."""
+_EXPECTED: Final = 1024
+"""Bytes of a body beyond which some versions of curl ask before they send it (Expect: 100-continue)."""
+_RUN: Final = re.compile(rb"([ -~])\1{255,}")
+"""One character many times over, which a curl line makes instead of showing it."""
+
+
+def fits_in_a_line(body: bytes) -> bool:
+    """Whether a curl line can hold *body*, of which long runs of one character take no place."""
+    return len(_RUN.sub(b"", body)) <= _LONGEST_BODY
 
 
 def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:
@@ -34,12 +43,13 @@ def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:
         return before + " ".join(words)
     if body_file is not None:
         words += ["--data-binary", shlex.quote(f"@{body_file}")]
-    elif len(callback.body) > _LONGEST_BODY:
+    elif not fits_in_a_line(callback.body):
         words += ["--data-binary", f"@body.bin  # {len(callback.body)} bytes, as the report's JSON has them"]
     elif (text := _as_text(callback.body)) is not None:
         words += ["--data-raw", shlex.quote(text)]
     else:
-        before += f"printf {_octal(callback.body)} | "
+        before += f"{_written(callback.body)} | "
+        words += ["-H", "'Expect:'"] if len(callback.body) > _EXPECTED else []
         words += ["--data-binary", "@-"]
     return before + " ".join(words)
 
@@ -59,11 +69,24 @@ def _fresh(match: re.Match[str]) -> str:
 
 def _as_text(body: bytes) -> str | None:
     """*body* as text that a shell word can hold and a terminal can show, or None."""
+    if _RUN.search(body):
+        return None
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
     return None if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text) else text
+
+
+def _written(body: bytes) -> str:
+    """Shell commands that write *body*, each long run of one character by a command of its own."""
+    commands, end = [], 0
+    for run in _RUN.finditer(body):
+        commands += [f"printf {_octal(body[end : run.start()])}"] if run.start() > end else []
+        commands.append(f"printf '%0{len(run[0])}d' 0 | tr 0 '\\{run[1][0]:03o}'")
+        end = run.end()
+    commands += [f"printf {_octal(body[end:])}"] if end < len(body) or not body else []
+    return commands[0] if len(commands) == 1 else f"{{ {'; '.join(commands)}; }}"
 
 
 def _octal(body: bytes) -> str:
