@@ -53,12 +53,16 @@ def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirem
     return threads
 
 
-def judged_in_lanes(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> Iterator[CaseJudged]:
+def judged_in_lanes(
+    run: RunContext, trial: Trial, requirements: Sequence[Requirement], on_lanes: Callable[[int], object]
+) -> Iterator[CaseJudged]:
     """The passes among those *requirements* whose cases may share the target, if it is worth it, as they come.
 
-    What does not pass in company is judged again alone, since a neighbour may be at fault.
+    What does not pass in company is judged again alone, since a neighbour may be at fault. *on_lanes* is told first how
+    many cases run side by side.
     """
     lanes = _lanes_for(run)
+    on_lanes(lanes)
     if lanes == 1:
         return
     for groups in _MAY_SHARE:

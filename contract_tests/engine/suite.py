@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from roomhook.contract_tests.checks.baseline import OBSERVED
 from roomhook.contract_tests.checks.registry import load_checks
+from roomhook.contract_tests.engine.forecast import RunForecast
 from roomhook.contract_tests.engine.opening import open_run
 from roomhook.contract_tests.engine.parallel import judged_in_lanes, start_waiting
 from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
@@ -54,6 +57,8 @@ _DEFERRED: Final = (
 
 
 _ALONE_WITHIN_S: Final = 5.0
+_BURSTS: Final = "http.burst"
+"""The one requirement that a rate limit may violate: the leaves of a room that ends arrive together."""
 _WATCHED: Final = frozenset({"effect.applied", "effect.applied.variants", "effect.burst"})
 """What needs all valid leaves of the run to be watched."""
 
@@ -64,7 +69,8 @@ _NO_PROBE: Final = "no probe given (add --probe 'http://127.0.0.1:8000/rooms/{Ro
 class SuiteRun:
     """Orders the cases of one run, judges them, and says how the run ends; *clock* gives s since the epoch.
 
-    *on_exchange* gets every exchange as it ends, from the thread that sent it.
+    *on_exchange* gets every exchange as it ends, from the thread that sent it. *on_forecast* gets a line when the run
+    will take long.
     """
 
     def __init__(
@@ -76,9 +82,11 @@ class SuiteRun:
         probe: Probe | None = None,
         enter: EnterMembers | None = None,
         on_exchange: Callable[[Exchange], object] = lambda _: None,
+        on_forecast: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.context = RunContext(settings, clock=clock, sleep=sleep, probe=probe, enter=enter, on_exchange=on_exchange)
+        self._forecast = RunForecast(self.context.line, on_forecast)
         self._clock = clock
         self._started = clock()
         self._baseline: Sequence[Finding] | None = None
@@ -105,11 +113,14 @@ class SuiteRun:
         yield self.announced()
         self.open()
         if self.summary.outcome is not RunOutcome.UNREACHABLE:
-            early: set[str] = set()
-            for judged in judged_in_lanes(self.context, self._trial, wanted):
-                early.add(judged.requirement.id)
+            left = {one.id: one for one in wanted}
+            tell_lanes = partial(self._forecast.look, len(left))
+            for judged in judged_in_lanes(self.context, self._trial, wanted, tell_lanes):
+                del left[judged.requirement.id]
                 yield self._weighed(judged)
-            yield from (self.verdict_on(one) for one in wanted if one.id not in early)
+            for number, one in enumerate(left.values()):
+                yield self.verdict_on(one)
+                self._forecast.look(len(left) - number - 1)
         yield self._finished()
 
     def announced(self) -> RunStarted:
@@ -206,6 +217,9 @@ class SuiteRun:
             reason = str(error)
         except TargetLostError as error:
             reason = "" if case.findings else str(error)
+        if case.findings and requirement.id != _BURSTS and all(map(_limited, case.findings)):
+            case.findings.clear()
+            reason = "the target limits its rate (HTTP 429)"
         duration_ms = (time.monotonic() - started) * 1000
         verdict = self._verdict(requirement) if case.findings else Verdict.NOT_JUDGED if reason else Verdict.PASS
         self.context.trail.ended(requirement.id, failed=verdict is Verdict.FAIL)
@@ -292,6 +306,11 @@ class SuiteRun:
             summary.outcome = RunOutcome.NOTHING_RAN
             summary.detail = f"nothing could be judged: {'; '.join(sorted(reasons))}"
         summary.detail = summary.detail or self.context.lost
+
+
+def _limited(finding: Finding) -> bool:
+    """Whether *finding* is about no more than a rate limit, which no page forbids."""
+    return finding.exchange is not None and finding.exchange.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def run_suite(settings: Settings) -> Iterator[RunEvent]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError, RunIds, TargetLostError
@@ -172,11 +173,13 @@ class RunContext:
     def count_valid(self, exchange: Exchange, *, in_crowd: bool = False) -> None:
         """Count a valid callback into the two axes of the summary.
 
-        One that is late *in_crowd*, beside many others at once, is the subject of the crowd's own requirements.
+        One that is late or refused by a rate limit *in_crowd*, beside many others at once, is the subject of the
+        crowd's own requirements.
         """
         with self._lock:
             self.summary.count_valid(exchange)
-            if not exchange.acknowledged and not (in_crowd and exchange.late):
+            excused = exchange.late or exchange.status == HTTPStatus.TOO_MANY_REQUESTS
+            if not exchange.acknowledged and not (in_crowd and excused):
                 self.unacknowledged.append(exchange)
 
     def lose(self, exchange: Exchange, why: str) -> None:

@@ -14,6 +14,7 @@ from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.client import Client, KeptConnection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
+from roomhook.simulator.protocol.response_check import header
 
 __all__ = ["HUNG_IN_A_ROW", "PatientClient"]
 
@@ -22,9 +23,10 @@ HUNG_IN_A_ROW: Final = 3
 _COMEBACK_S: Final = 2.0
 """How long a target that refuses connections is given to come back, as a supervisor restarts it."""
 _BACK_OFF_S: Final = 1.0
-_MOST_BACK_OFFS: Final = 10
+_LONGEST_BACK_OFF_S: Final = 5.0
+_MOST_BACK_OFFS: Final = 30
 _SHORTEST_GAP_S: Final = 0.005
-_LONGEST_GAP_S: Final = 0.1
+_LONGEST_GAP_S: Final = 2.0
 
 
 @dataclass
@@ -70,6 +72,11 @@ class PatientClient:
         self._lock = threading.Lock()
         self._hangs: list[float] = []
         self._rate = _RateLimit()
+
+    @property
+    def gap_s(self) -> float:
+        """How far apart callbacks are kept, because the target limits its rate; 0 if it does not."""
+        return self._rate.gap_s
 
     def send(
         self, callback: CallbackRequest, *, connection: KeptConnection | None = None, patience_ms: float | None = None
@@ -147,6 +154,13 @@ class PatientClient:
             with self._lock:
                 self._rate.back_offs += 1
                 self._rate.gap_s = min(max(2 * self._rate.gap_s, _SHORTEST_GAP_S), _LONGEST_GAP_S)
-            self.pause(_BACK_OFF_S)
+            self.pause(_back_off_s(exchange))
             exchange = self.attempt(callback)
         return exchange
+
+
+def _back_off_s(exchange: Exchange) -> float:
+    """How long to wait after a 429: what its Retry-After says, within reason."""
+    text = (exchange.answer and header(exchange.answer, "Retry-After")) or ""
+    wanted = float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
+    return min(max(wanted, _BACK_OFF_S), _LONGEST_BACK_OFF_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -254,7 +255,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
     from roomhook.contract_tests.engine.suite import SuiteRun
     from roomhook.contract_tests.model.verdicts import RunOutcome
 
-    run = SuiteRun(settings, on_exchange=reporter.on_exchange)
+    run = SuiteRun(settings, on_exchange=reporter.on_exchange, on_forecast=_say)
     stopped: KeyboardInterrupt | None = None
     with handling_stop_signals():
         try:
@@ -272,6 +273,11 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
     if isinstance(stopped, StopSignal):
         raise typer.Exit(stopped.exit_code)
     return report
+
+
+def _say(line: str) -> None:
+    """Print *line* on stderr, in the place of the progress that a terminal shows."""
+    typer.echo(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, err=True)
 
 
 def _show_last_output(report: RunReport, process: TargetProcess) -> None:
