@@ -16,9 +16,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
-import requests
-import requests.adapters
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
@@ -64,13 +63,18 @@ class Client:
     insecure: bool = False
     cert: Path | None = None
     proxy: str | None = None
-    context: ssl.SSLContext = field(init=False, repr=False)
     _own: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
     """Each thread's connection, which is hung up after every callback: what is around it is costly to make."""
 
     def __post_init__(self) -> None:
-        """Build the TLS context now, so that a bad file is refused before anything is sent."""
-        object.__setattr__(self, "context", _context(self.cacert, insecure=self.insecure, cert=self.cert))
+        """Read the certificates now, so that a bad file is refused before anything is sent."""
+        if self.cacert or self.cert:
+            _ = self.context
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The TLS context for these options."""
+        return _context(self.cacert, insecure=self.insecure, cert=self.cert)
 
     def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* on a fresh connection and close it; wait *give_up_ms* at most, judge by *deadline_ms*."""
@@ -93,23 +97,26 @@ class KeptConnection:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._sent = 0
-        self._adapter = _Adapter(client.context)
+        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
+        """By scheme and host; each holds one connection."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._adapter.close()
+        self.hang_up()
 
     def hang_up(self) -> None:
         """Close the connection, so that the next callback opens another."""
-        self._adapter.hang_up()
+        for pool in self._pools.values():
+            for connection in tuple(pool.pool.queue) if pool.pool is not None else ():
+                if connection is not None:
+                    connection.close()
 
     def send(self, callback: CallbackRequest, *, deadline_ms: float, give_up_ms: float) -> Exchange:
         """Send *callback* and read the answer to its last byte."""
-        prepared = _prepare(callback, self._client.headers)
+        pool, target = self._pool_and_target(callback.url)
         proxy = self._client.proxy
-        proxies = {"http": proxy, "https": proxy} if proxy else {}
         opened, connected = _opened.get(), _connected.get()
         started = time.monotonic()
         answer: Response | None = None
@@ -117,26 +124,34 @@ class KeptConnection:
         breach: Violation | None = None
         with _patience(give_up_ms / 1000):
             try:
-                response = self._adapter.send(
-                    prepared,
-                    stream=True,
-                    timeout=(min(give_up_ms / 1000, _CONNECT_S), give_up_ms / 1000),
-                    proxies=proxies,
-                    verify=True,
+                response = pool.urlopen(
+                    callback.method,
+                    target,
+                    body=callback.body,
+                    headers=_headers(callback, self._client.headers),
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,
+                    timeout=urllib3.Timeout(connect=min(give_up_ms / 1000, _CONNECT_S), read=give_up_ms / 1000),
+                    preload_content=False,
+                    decode_content=False,
                 )
                 body, complete = _read(response)
                 elapsed_ms = (time.monotonic() - started) * 1000
-                headers = tuple((name, value) for name, value in response.raw.headers.items())
-                answer = Response(response.status_code, headers, body, elapsed_ms, complete)
+                headers = tuple((name, value) for name, value in response.headers.items())
+                answer = Response(response.status, headers, body, elapsed_ms, complete)
             except _StalledError as error:
                 outcome, detail, breach = DeliveryOutcome.TIMEOUT, str(error), error.breach
-            except requests.ConnectTimeout:
-                outcome, detail = DeliveryOutcome.REFUSED, "nobody takes connections there: a wrong host, or a firewall"
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            except (urllib3.exceptions.HTTPError, OSError) as error:
                 outcome, detail = outcome_of_error(error), _innermost(error)
-                if outcome is DeliveryOutcome.TIMEOUT:
+                if type(error) is urllib3.exceptions.ConnectTimeoutError:
+                    outcome, detail = (
+                        DeliveryOutcome.REFUSED,
+                        "nobody takes connections there: a wrong host, or a firewall",
+                    )
+                elif outcome is DeliveryOutcome.TIMEOUT:
                     detail = f"none within {give_up_ms / 1000:g} s"
-                if isinstance(error, requests.exceptions.ProxyError) and proxy:
+                if isinstance(error, urllib3.exceptions.ProxyError) and proxy:
                     detail = f"at the proxy {proxy.rpartition('@')[2]}: {detail}"
         elapsed_ms = (time.monotonic() - started) * 1000
         exchange = Exchange(
@@ -153,28 +168,41 @@ class KeptConnection:
         self._sent += 1
         return exchange if answer is None else replace(exchange, outcome=exchange.judgement.outcome)
 
+    def _pool_and_target(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+        """Where the connection to *url* comes from, and what to ask for on it."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        proxy = self._client.proxy
+        if origin not in self._pools:
+            self._pools[origin] = _manager(self._client, origin).connection_from_url(url)
+        absolute = proxy and parts.scheme == "http"
+        return self._pools[origin], url if absolute else url[len(origin) :].partition("#")[0] or "/"
 
-def _prepare(callback: CallbackRequest, extra: Sequence[tuple[str, str]]) -> requests.PreparedRequest:
-    prepared = requests.PreparedRequest()
-    prepared.method = callback.method
-    prepared.url = callback.url  # set directly: requests' own preparation rewrites percent-encodings
-    headers: dict[str, Any] = {"User-Agent": user_agent(), "Accept-Encoding": SKIP_HEADER}
+
+def _manager(client: Client, origin: str) -> urllib3.PoolManager:
+    """A maker of pools whose sockets know the deadline and whose TLS context is ours."""
+    proxy = client.proxy
+    secure = origin.startswith("https:") or (proxy or "").startswith("https:")
+    options: dict[str, Any] = {"maxsize": 1, "ssl_context": client.context if secure else None}
+    manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    manager.pool_classes_by_scheme = dict(_POOLS)
+    return manager
+
+
+def _headers(callback: CallbackRequest, extra: Sequence[tuple[str, str]]) -> dict[str, str]:
+    headers = {"User-Agent": user_agent(), "Accept-Encoding": SKIP_HEADER}
     if callback.body is not None:
         headers["Content-Length"] = str(len(callback.body))
     headers.update(extra)
     headers.update(callback.headers)
-    prepared.headers = headers  # type: ignore[assignment]
-    prepared.body = callback.body
-    prepared.hooks = {"response": []}
-    prepared._cookies = requests.cookies.RequestsCookieJar()  # type: ignore[attr-defined]  # noqa: SLF001
-    return prepared
+    return headers
 
 
 class _StalledError(Exception):
     """No more of the body came; ``breach`` is set if what had come was whole, so that the announcement is at fault."""
 
-    def __init__(self, body: bytes, response: requests.Response) -> None:
-        length = response.raw.headers.get("Content-Length")
+    def __init__(self, body: bytes, response: urllib3.BaseHTTPResponse) -> None:
+        length = response.headers.get("Content-Length")
         super().__init__(f"{len(body)} bytes of the body had come by then")
         announced = f"{length} bytes announced by Content-Length" if length else "a last chunk, of no bytes"
         self.breach = Violation("ack.complete", announced, str(self)) if _is_json(body) else None
@@ -188,11 +216,11 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _read(response: requests.Response) -> tuple[bytes, bool]:
+def _read(response: urllib3.BaseHTTPResponse) -> tuple[bytes, bool]:
     """The body and whether it came whole; a coding that the target chose by itself is undone."""
     body = b""
     try:
-        while piece := response.raw.read1(_PIECE, decode_content=True):
+        while piece := response.read1(_PIECE, decode_content=True):
             body += piece
             if len(body) > LARGEST_ANSWER:
                 response.close()
@@ -259,7 +287,7 @@ def _heed_deadline(connection: socket.socket) -> None:
 
 
 class _DeadlineSocket(socket.socket):
-    """requests' timeout is per read; here every read gets only what is left of the whole."""
+    """urllib3's timeout is per read; here every read gets only what is left of the whole."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _heed_deadline(self)
@@ -329,48 +357,10 @@ class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection  # pyright: ignore[reportAssignmentType]
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
-    """An adapter whose sockets know the deadline and whose TLS context is ours."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-        self._teach(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-        self._teach(manager)
-        return manager
-
-    def hang_up(self) -> None:
-        """Close all connections and keep the pools that they came from."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 (it is no mapping)
-                pool = manager.pools.get(key)
-                for connection in tuple(pool.pool.queue) if pool is not None and pool.pool is not None else ():
-                    if connection is not None:
-                        connection.close()
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002 (the base class's signature)
-        """What came, and no more: nobody asks for its encoding, its cookies or a redirect."""
-        response = requests.Response()
-        response.status_code, response.raw = resp.status, resp
-        return response
-
-    def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the context alone: requests would load the authorities again for every connection."""
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, ours = super().build_connection_pool_key_attributes(request, verify, cert)
-        theirs = {"ca_certs", "ca_cert_dir", "cert_reqs"}
-        kept: dict[str, Any] = {key: value for key, value in ours.items() if key not in theirs}
-        return host, {**kept, "ssl_context": self._context, "cert_reqs": self._context.verify_mode}
-
-    def _teach(self, manager: Any) -> None:
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+_POOLS: Final[dict[str, type[urllib3.HTTPConnectionPool | urllib3.HTTPSConnectionPool]]] = {
+    "http": _HttpPool,
+    "https": _HttpsPool,
+}
 
 
 def user_agent() -> str:
