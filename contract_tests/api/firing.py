@@ -98,7 +98,7 @@ def fire(
         made = Fake(what, client.client_ip, client.platform)
     with reached(url_or_app, path, interface) as url:
         request = RequestTemplate(
-            url=CallbackUrl.parse(url),
+            url=CallbackUrl.configured(url),
             sdkappid=sdkappid,
             command=made.packet.callback_command,
             client_ip=made.client_ip,

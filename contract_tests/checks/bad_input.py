@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.aftermath import Aftermath, blame_aftermath, then_valid
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
-from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.response_check import Violation, header
 
@@ -23,13 +21,6 @@ _NOT_UTF8: Final = "a body that is not UTF-8"
 _NUMBERS: Final = ("MemberCount", "EventTime")
 _LARGE_PACKET: Final = "a packet of 1 MiB"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
-
-
-@dataclass
-class _Aftermath:
-    """What came after each bad input: the callback that failed right after it, or None."""
-
-    failed: dict[str, Exchange | None] = dataclasses.field(default_factory=dict)
 
 
 def _text(packet: dict[str, Any]) -> str:
@@ -75,7 +66,7 @@ def _broken_utf8(packet: dict[str, Any]) -> bytes:
 def bodies(case: Case) -> None:
     """One body that is no packet."""
     what, body = _BODIES[case.requirement.id]
-    _then_valid(case, what, _draft(case, body), case.rejects)
+    then_valid(case, what, _draft(case, body), case.rejects)
 
 
 def _large(case: Case) -> CallbackDraft:
@@ -89,23 +80,23 @@ def _with_nan(field: str) -> Callable[[dict[str, Any]], bytes]:
 @check("bad.utf8")
 def not_utf8(case: Case) -> None:
     """Bytes that are not UTF-8, which many decoders replace."""
-    _then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.survives)
+    then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.survives)
 
 
 @check("bad.nan")
 def not_a_number(case: Case) -> None:
     """NaN in either number, which many decoders take."""
     for field in _NUMBERS:
-        _then_valid(case, f"a packet with NaN as {field}", _draft(case, _with_nan(field)), case.survives)
+        then_valid(case, f"a packet with NaN as {field}", _draft(case, _with_nan(field)), case.survives)
 
 
 @check("bad.lenient")
 def lenient(case: Case) -> None:
     """Worth knowing: a decoder that takes what is no JSON."""
-    _then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.tells_if_acknowledged)
+    then_valid(case, _NOT_UTF8, _draft(case, _broken_utf8), case.tells_if_acknowledged)
     for field in _NUMBERS:
         what = f"a packet with NaN as {field}"
-        _then_valid(case, what, _draft(case, _with_nan(field)), case.tells_if_acknowledged)
+        then_valid(case, what, _draft(case, _with_nan(field)), case.tells_if_acknowledged)
 
 
 @check("bad.large")
@@ -117,14 +108,14 @@ def large(case: Case) -> None:
         if exchange.server_error:
             case.survives(draft, what)
 
-    _then_valid(case, _LARGE_PACKET, _large(case), send)
+    then_valid(case, _LARGE_PACKET, _large(case), send)
 
 
 @check(*(f"bad.field-missing.{name}" for name in _FIELDS if name != "reason"))
 def field_missing(case: Case) -> None:
     """One field is not there."""
     field = _FIELDS[case.requirement.id.rpartition(".")[2]][0]
-    _then_valid(case, f"a packet without {field}", case.leave(**{field: ABSENT}), case.survives)
+    then_valid(case, f"a packet without {field}", case.leave(**{field: ABSENT}), case.survives)
 
 
 @check(*(f"bad.field-type.{name}" for name in _FIELDS))
@@ -132,7 +123,7 @@ def field_type(case: Case) -> None:
     """One field has another type."""
     field, values = _FIELDS[case.requirement.id.rpartition(".")[2]]
     for value in values:
-        _then_valid(case, f"{field} = {json.dumps(value)}", case.leave(**{field: value}), case.survives)
+        then_valid(case, f"{field} = {json.dumps(value)}", case.leave(**{field: value}), case.survives)
 
 
 @check("bad.duplicate-key")
@@ -167,52 +158,17 @@ def _all_inputs(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
             yield f"{field} = {json.dumps(value)}", case.leave(**{field: value})
 
 
-def _then_valid(case: Case, what: str, draft: CallbackDraft, send: Callable[[CallbackDraft, str], object]) -> None:
-    """*send* the input, then a valid callback; its failure is kept for bad.alive if it happens again."""
-    run = case.run
-    aftermath = run.kept(_Aftermath).failed
-    for attempt in range(run.repeats):
-        comebacks = run.line.comebacks
-        if attempt == 0:
-            send(draft, what)
-        else:
-            case.send(draft)
-        exchange = case.send_valid(case.leave())
-        if exchange.acknowledged and run.line.comebacks == comebacks:
-            aftermath[what] = None
-            return
-        wait_until_recovered(run)
-    aftermath[what] = exchange
-    verify_target_alive(run)
-
-
 @check("bad.alive")
 def alive(case: Case) -> None:
     """After every bad input, a valid callback; what fails once is tried once more from the bad input on."""
-    aftermath = case.run.kept(_Aftermath).failed
-    for what, draft in _all_inputs(case):
-        if what not in aftermath:
-            _then_valid(case, what, draft, lambda draft, _: case.send(draft))
-        exchange = aftermath[what]
-        if exchange is not None:
-            _blame_after(case, exchange, what)
-
-
-def _blame_after(case: Case, exchange: Exchange, what: str) -> None:
-    if not exchange.acknowledged:
-        case.blame_unacknowledged(exchange, f"a valid callback right after {what}")
-    else:
-        breach = Violation(
-            "", "a target that takes connections all the time", "refused connections, until it came back"
-        )
-        case.blame(exchange, f"the target was gone for a while after {what}", breach)
+    blame_aftermath(case, _all_inputs(case))
 
 
 @check("bad.no-leak")
 def no_leak(case: Case) -> None:
     """Nothing of the inside in any answer of the whole run, and none to the bad inputs."""
     for what, draft in _all_inputs(case):
-        if what not in case.run.kept(_Aftermath).failed:
+        if what not in case.run.kept(Aftermath).failed:
             case.send(draft)  # looked at in passing, like every other answer
     for seen in case.run.observations.seen("bad.no-leak"):
         case.blame(seen.exchange, seen.message, Violation("", seen.expected, seen.actual))

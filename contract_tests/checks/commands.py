@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.aftermath import blame_aftermath, then_valid
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT
+from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 
 __all__: list[str] = []
 
+_UNKNOWN: Final = "Room.CallbackAfterSomethingNew"
 _TIME: Final = 1703589922780
 _SIBLINGS: Final[dict[str, dict[str, Any]]] = {
     "Room.CallbackAfterCreateRoom": {
@@ -26,7 +29,7 @@ _SIBLINGS: Final[dict[str, dict[str, Any]]] = {
 """The rest of the family (LIST-ROOM) with the fields of protocol.md 3; both spellings of the update command."""
 
 
-def _only(case: Case, command: str, fields: dict[str, Any]) -> Any:
+def _only(case: Case, command: str, fields: dict[str, Any]) -> CallbackDraft:
     room = case.room()
     info = {"RoomInfo": {"RoomId": room, **fields["RoomInfo"]}} if "RoomInfo" in fields else {}
     named = {} if info else {"RoomId": room}
@@ -35,18 +38,24 @@ def _only(case: Case, command: str, fields: dict[str, Any]) -> Any:
     return case.leave(**{**gone, **packet}).url(CallbackCommand=command)
 
 
-@check("command.unknown")
-def unknown(case: Case) -> None:
-    """A command that nobody has heard of yet."""
-    command = "Room.CallbackAfterSomethingNew"
-    case.survives(case.leave(CallbackCommand=command).url(CallbackCommand=command), f"the unknown command {command}")
-
-
-@check("command.sibling")
-def sibling(case: Case) -> None:
-    """The other commands of the family, which one callback URL receives as soon as they are switched on."""
+def _others(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
+    yield f"the unknown command {_UNKNOWN}", case.leave(CallbackCommand=_UNKNOWN).url(CallbackCommand=_UNKNOWN)
     for command, fields in _SIBLINGS.items():
-        case.survives(_only(case, command, fields), f"the sibling command {command}")
+        yield f"the sibling command {command}", _only(case, command, fields)
+
+
+@check("command.unknown", "command.sibling")
+def survived(case: Case) -> None:
+    """A command that nobody has heard of yet; the others of the family, which one callback URL may receive, too."""
+    unknown, *siblings = _others(case)
+    for what, draft in [unknown] if case.requirement.id == "command.unknown" else siblings:
+        then_valid(case, what, draft, case.survives)
+
+
+@check("command.alive")
+def alive(case: Case) -> None:
+    """After each of them, a valid callback."""
+    blame_aftermath(case, _others(case))
 
 
 @check("command.mismatch")

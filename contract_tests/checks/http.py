@@ -19,7 +19,7 @@ from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.transport import raw_requests as raw
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
-from roomhook.simulator.protocol.response_check import Violation, check_response
+from roomhook.simulator.protocol.response_check import Violation, check_response, header
 
 __all__ = ["BurstRoom", "judge_together"]
 
@@ -28,6 +28,7 @@ _SURPLUS_WAIT_S: Final = 0.05
 _IDLE_CLOSE: Final = re.compile(rb"HTTP/1\.[01] 408 ")
 _PARALLEL: Final = 16
 _IDLE_S: Final = 0.55
+_USUAL_KEEP_ALIVE_S: Final = 60
 _BURST: Final = 200
 _ENTERED_TOGETHER: Final = 20
 _RATE_WINDOW_S: Final = 1.1
@@ -313,3 +314,10 @@ def idle(case: Case) -> None:
             exchange = case.send_valid(case.leave(), connection=connection)
     if not exchange.acknowledged:
         case.blame_unacknowledged(exchange, "a callback on a connection that was idle for half a second")
+        return
+    announced = header(exchange.answer, "Keep-Alive") if exchange.answer else None
+    timeout = re.search(r"\btimeout=(\d{1,6})\b", announced or "")
+    if timeout and int(timeout[1]) < _USUAL_KEEP_ALIVE_S:
+        expected = f"{_USUAL_KEEP_ALIVE_S} s or more, since callbacks of a quiet room are minutes apart"
+        breach = Violation("", expected, f"Keep-Alive: timeout={timeout[1]}")
+        case.blame(exchange, "the target announces that it soon closes idle connections", breach)

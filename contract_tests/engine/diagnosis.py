@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
+from urllib.parse import urlencode
 
 from roomhook.contract_tests.checks.baseline import BASELINE_VALUES
 from roomhook.contract_tests.checks.tls import CERTIFICATE
@@ -28,6 +30,14 @@ from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = ["diagnose"]
 
+_READS_A_FORM: Final = (
+    "Your handler reads the fields of a form: the same packet as a form is acknowledged. Parse the raw body as JSON."
+)
+_NO_NONCE: Final = (
+    "Sign is made of the token and RequestTime, which counts seconds: callbacks of one second share it, so it can't be "
+    "a nonce. To find repeats, compare the packet: RoomId, MemberList_Account, Type and EventTime."
+)
+
 
 def diagnose(case: Case, exchange: Exchange) -> Sequence[Finding]:
     """The findings that say why *exchange*, of the baseline, is no acknowledgement; *case* holds its plain finding."""
@@ -42,6 +52,9 @@ def diagnose(case: Case, exchange: Exchange) -> Sequence[Finding]:
 
 def _one_value(case: Case, exchange: Exchange) -> Finding | None:
     """The finding on one value of the baseline, if it alone is minded: another in its place is acknowledged."""
+    if _is_taken_in_another_second(case):
+        requirement, message = "sign.valid", "a second callback of one second is refused, and one a second later is not"
+        return replace(case.findings[0], requirement=load_register()[requirement], message=message, hint=_NO_NONCE)
     minded = _minded(case)
     message = ""
     if len(minded) == 1:
@@ -53,6 +66,16 @@ def _one_value(case: Case, exchange: Exchange) -> Finding | None:
     else:
         return None
     return replace(case.findings[0], requirement=load_register()[requirement], message=message, hint="")
+
+
+def _is_taken_in_another_second(case: Case) -> bool:
+    """Whether a signed callback is acknowledged as soon as its Sign differs from that of the last one."""
+    run = case.run
+    if run.settings.token is None or run.lost:
+        return False
+    run.pause(1.1)
+    first, *others = (case.send(CallbackDraft()).acknowledged for _ in range(3))  # a second may end among them
+    return first and not all(others)
 
 
 def _minded(case: Case) -> dict[str, str]:
@@ -72,7 +95,7 @@ def _minded(case: Case) -> dict[str, str]:
 def _form_of_the_answer(case: Case, exchange: Exchange) -> list[Finding]:
     """What the answer itself breaks, and the document that was followed if it was another."""
     run = case.run
-    hint = hint_for(exchange, run.settings, every=True)
+    hint = _READS_A_FORM if _reads_a_form(case, exchange) else hint_for(exchange, run.settings, every=True)
     found = [
         Finding(
             requirement=load_register()[breach.requirement],
@@ -95,6 +118,16 @@ def _form_of_the_answer(case: Case, exchange: Exchange) -> list[Finding]:
             Finding(requirement, "another document was followed", expected, actual, exchange, hint=family.change)
         )
     return found
+
+
+def _reads_a_form(case: Case, exchange: Exchange) -> bool:
+    """Whether the same packet is acknowledged as the fields of a form."""
+    if exchange.answer is None or case.run.lost:
+        return False
+    form = (("Content-Type", "application/x-www-form-urlencoded"),)
+    return case.send(
+        CallbackDraft().sent_as(headers=form, body=lambda packet: urlencode(packet, True).encode())
+    ).acknowledged
 
 
 def _followed_family(run: RunContext, exchange: Exchange) -> OtherCallbackApi | None:

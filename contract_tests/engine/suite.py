@@ -63,6 +63,8 @@ _WATCHED: Final = frozenset({"effect.applied", "effect.applied.variants", "effec
 """What needs all valid leaves of the run to be watched."""
 
 
+_HARMED_BY: Final = {frozenset({"bad", "fuzz"}): "bad.alive", frozenset({"command"}): "command.alive"}
+"""By the groups whose cases a target may die of, the requirement that it then breaks."""
 _NO_PROBE: Final = "no probe given (add --probe 'http://127.0.0.1:8000/rooms/{RoomId}', which lists a room's members)"
 
 
@@ -274,9 +276,10 @@ class SuiteRun:
         if self._baseline is None or self._baseline or loss is None or loss.exchange is None or loss.explained:
             return
         breach = loss.exchange.judgement.breaches[0]
-        after_bad_input = any(one.startswith(("bad.", "fuzz.near-miss")) for one in loss.suspects)
+        harm = {one.partition(".")[0] for one in loss.suspects if one != "fuzz.valid"}
+        by = next((alive for groups, alive in _HARMED_BY.items() if harm & groups), breach.requirement)
         yield Finding(
-            load_register()["bad.alive" if after_bad_input else breach.requirement],
+            load_register()[by],
             str(loss),
             breach.expected,
             breach.actual,

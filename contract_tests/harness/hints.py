@@ -25,12 +25,15 @@ _FOR_ONE: Final = {
 """What a status tells, whichever callback it answers."""
 
 _FOR_ALL: Final = {
-    401: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN; a gateway may want --header.",
-    403: "Check --sdkappid; if your backend verifies Sign, set ROOMHOOK_TOKEN.",
+    401: "Check --sdkappid; a gateway may want --header.",
+    403: "Check --sdkappid.",
     404: "Check the path in the target URL; 404 may also mean an SDKAppID, room or member that is not known.",
     405: "Check the path in the target URL: callbacks come by POST.",
 }
 """What a status tells that answers every callback."""
+
+_MAY_MIND_SIGN: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_MAY_MIND_STRANGERS: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR}
 
 
 _OF_THE_LABEL: Final = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -61,7 +64,8 @@ def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
     ):
         return _UNLABELLED
     if answer.status in _FOR_ONE:
-        return _FOR_ONE[answer.status]
+        unknown = _about_strangers(settings) if every and answer.status in _MAY_MIND_STRANGERS else ""
+        return f"{_FOR_ONE[answer.status]} {unknown}".strip()
     if answer.status == 200 and _is_cut(answer):
         return "The body ends where Content-Length says, in the middle: that counts bytes, not characters."
     return _about_every_answer(exchange, settings) if every else ""
@@ -69,17 +73,36 @@ def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
 
 def _about_every_answer(exchange: Exchange, settings: Settings) -> str:
     if exchange.judgement.action_status != "FAIL" or exchange.status != 200:
-        return _FOR_ALL.get(exchange.status or 0, "")
-    hints = ["Check --sdkappid."]
-    if not settings.enter_first and settings.room is None:
-        unknown = "If your backend acknowledges only rooms and members that it knows, say --enter-first"
-        hints.insert(0, f"{unknown}, or name existing ones with --room and --member.")
-    if settings.token is None:
-        hints.append("If it verifies Sign, give its token in ROOMHOOK_TOKEN.")
+        status = exchange.status or 0
+        hints = [
+            _FOR_ALL.get(status, ""),
+            _about_token(settings) if status in _MAY_MIND_SIGN else "",
+            _about_strangers(settings) if status in _MAY_MIND_STRANGERS else "",
+        ]
+        return " ".join(filter(None, hints))
+    hints = list(filter(None, [_about_strangers(settings), "Check --sdkappid.", _about_token(settings)]))
     ahead_s = _clock_ahead_s(exchange)
     if abs(ahead_s) > _CLOCK_TOLERANCE_S:
         hints.insert(0, f"Its Date header is {ahead_s:+d} s off the RequestTime: set the clocks, or say --clock-skew.")
     return " ".join(hints)
+
+
+def _about_strangers(settings: Settings) -> str:
+    if settings.enter_first or settings.room is not None:
+        return ""
+    unknown = "If your backend acknowledges only rooms and members that it knows, say --enter-first"
+    return f"{unknown}, or name existing ones with --room and --member."
+
+
+def _about_token(settings: Settings) -> str:
+    token = settings.token
+    if token is None:
+        return "If your backend verifies Sign, give its token in ROOMHOOK_TOKEN."
+    if token != token.strip():
+        return (
+            "The token that you gave begins or ends with a blank or a line break: give it without (printf, not echo)."
+        )
+    return f"If your backend verifies Sign, compare its token with the one that you gave, of {len(token)} characters."
 
 
 def _clock_ahead_s(exchange: Exchange) -> int:

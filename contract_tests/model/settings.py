@@ -70,7 +70,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of; raises ``ConfigurationError``."""
-        CallbackUrl.parse(self.target)
+        CallbackUrl.configured(self.target)
         if self.refusal not in set(RefusalStyle):
             raise ConfigurationError(f"--refusal is 'explicit' or 'silent', not {self.refusal!r}")
         if self.deadline_ms <= 0:

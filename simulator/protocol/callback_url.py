@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.callback_request import masked_url
@@ -16,6 +16,11 @@ __all__ = ["PLATFORMS", "CallbackUrl", "Parameters", "parameters", "sign"]
 
 PLATFORMS: Final = ("RESTAPI", "Web", "Android", "iOS", "Windows", "Mac", "iPad", "Unknown")
 """OptPlatform as the Chinese overview spells it (protocol.md 1.2; the English one writes macOS)."""
+
+_ADDED: Final = frozenset(
+    ("SdkAppid", "CallbackCommand", "contenttype", "ClientIP", "OptPlatform", "Sign", "RequestTime")
+)
+"""The documented parameters, which the Room backend appends."""
 
 _CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 
@@ -94,6 +99,16 @@ class CallbackUrl:
             path=quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~"),
             query=quote(parts.query, safe="/?%:@!$&'()*+,;=-._~"),
         )
+
+    @classmethod
+    def configured(cls, text: str) -> Self:
+        """As ``parse``, for what somebody configures: a URL that holds what is added to every callback is refused."""
+        url = cls.parse(text)
+        ours = [name for name, _ in parse_qsl(url.query, keep_blank_values=True) if name in _ADDED]
+        if ours:
+            names = " and ".join(dict.fromkeys(ours))
+            raise _malformed(text, f"leave {names} out, which every callback gets added (--sdkappid says whose it is)")
+        return url
 
     def with_parameters(self, params: Iterable[tuple[str, str]]) -> str:
         """The whole URL with *params* appended; every byte outside RFC 3986's unreserved set is percent-encoded."""

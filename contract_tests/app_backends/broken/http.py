@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -220,6 +221,25 @@ class _RoomOnTop(ReferenceBackend):
         if event is None:
             self.room = self.parse(callback.body, dict)["RoomId"]
         return event
+
+
+@breaks("command.alive")
+class _KeepsTheTransaction(ReferenceBackend):
+    """Fails the next callback of the shard (rooms named alike, by command) in which a seat change has failed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.aborted: set[str] = set()
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        named = re.search(rb'"RoomId":"(rh-[^"]+-command[^"]+)-', callback.body)
+        shard = named[1].decode() if named else ""
+        failed = shard in self.aborted
+        self.aborted.discard(shard)
+        response = await super().handle(callback)
+        if shard and b"Mic.CallbackAfterSeatInfoChanged" in callback.body:
+            self.aborted.add(shard)
+        return self.refuse(RefusedCallback(500, "the transaction is aborted")) if failed else response
 
 
 @breaks("command.mismatch")

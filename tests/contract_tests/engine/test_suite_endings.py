@@ -113,6 +113,24 @@ def test_a_target_that_bad_input_kills_and_that_is_restarted_is_not_alive_either
     assert message(finished, "bad.alive") == "the target was gone for a while after the body null"
 
 
+def of_another_command(callback: IncomingCallback) -> bool:
+    return b'"Room.CallbackAfterSomethingNew"' in callback.body
+
+
+def test_a_target_that_another_command_kills_is_blamed_for_that() -> None:
+    finished = against(GoesAway(of_another_command))
+    assert failed(finished) == {"command.alive"}
+    assert "command.unknown" in message(finished, "command.alive")
+
+
+def test_a_target_that_another_command_kills_and_that_is_restarted_is_judged_to_the_end() -> None:
+    finished = against(GoesAway(of_another_command, back_after_s=0.4), only=("ack", "command", "packet"))
+    assert failed(finished) == {"command.alive"}
+    unknown = "the unknown command Room.CallbackAfterSomethingNew"
+    assert message(finished, "command.alive") == f"the target was gone for a while after {unknown}"
+    assert verdict(finished, "packet.whitespace") is Verdict.PASS
+
+
 class Spoilt(Variant):
     """Answers 500 for ever after a body that is no JSON."""
 

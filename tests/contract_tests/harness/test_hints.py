@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from roomhook.contract_tests.harness.hints import hint_for
@@ -32,3 +34,27 @@ def test_an_unlabelled_body_that_is_refused_points_to_its_label(
 ) -> None:
     assert "read the raw body, whatever its Content-Type" in hint(status, headers=headers)
     assert "raw body" not in hint(status)
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_a_token_with_a_blank_or_line_break_at_its_end_is_suspected_first(status: int) -> None:
+    assert "begins or ends with a blank or a line break" in about_all(status, token="secret\n")
+    assert "compare its token with the one that you gave, of 6 characters" in about_all(status, token="secret")
+    assert "give its token in ROOMHOOK_TOKEN" in about_all(status)
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_target_that_may_mind_strangers_is_offered_members_that_enter_first(status: int) -> None:
+    assert "say --enter-first" in about_all(status)
+    assert "--enter-first" not in about_all(status, enter_first=True)
+    assert "--enter-first" not in hint(status)
+
+
+def about_all(status: int, **options: Any) -> str:
+    """The hint where every valid callback is answered like this."""
+    refusal = b'{"ActionStatus":"FAIL","ErrorInfo":"no","ErrorCode":1}'
+    answer = Response(status, JSON_CONTENT, refusal, 1.0)
+    exchange = Exchange(
+        CallbackRequest(TARGET, b"{}", JSON_CONTENT), answer, DeliveryOutcome.DELIVERED, "", 1.0, 2000.0
+    )
+    return hint_for(exchange, Settings(TARGET, **options), every=True)

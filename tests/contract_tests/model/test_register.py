@@ -33,7 +33,7 @@ type.leave type.kicked type.expired members.one members.two count.zero count.one
 reason.empty reason.unicode reason.escapes id.user-max id.room-max operator.other time.now
 url.platform.restapi url.platform.web url.platform.android url.platform.ios url.platform.windows url.platform.ipad
 url.platform.unknown url.contenttype.json url.client-ip.v4
-app-id.wrong app-id.missing app-id.empty app-id.near app-id.recovers http.reuse http.parallel bad.alive
+app-id.wrong app-id.missing app-id.empty app-id.near app-id.recovers http.reuse http.parallel command.alive bad.alive
 sign.valid sign.missing sign.wrong sign.other-token sign.time-swapped tls.chain tls.hostname tls.expiry
 effect.leave effect.kicked effect.expired effect.all-members effect.app-id effect.second-leave effect.parallel-leaves
 effect.accounts-apart effect.rooms-apart effect.applied fuzz.valid
@@ -297,7 +297,7 @@ class TestRequirements:
         listed = re.findall(r"^  (\S+) +(MUST|SHOULD|INFO) +The App backend.*[.]$", out, re.MULTILINE)
         assert sorted(listed) == sorted((one.id, one.level.value) for one in select())
         assert re.findall(r"^([a-z-]+) · .+$", out, re.MULTILINE) == list(load_groups())
-        assert out.endswith("\n179 requirements: 59 MUST, 103 SHOULD, 17 INFO\n")
+        assert out.endswith("\n180 requirements: 60 MUST, 103 SHOULD, 17 INFO\n")
 
     def test_shows_a_selection_in_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

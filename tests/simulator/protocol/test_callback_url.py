@@ -130,3 +130,20 @@ def test_a_url_with_a_password_is_refused_without_telling_it() -> None:
     with pytest.raises(ConfigurationError, match="Authorization") as raised:
         CallbackUrl.parse("http://user:secret@h/")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("SdkAppid=1400000001&CallbackCommand=Room.CallbackAfterMemberLeave", "SdkAppid and CallbackCommand"),
+        ("tenant=7&Sign=", "Sign"),
+        ("contenttype=json", "contenttype"),
+    ],
+)
+def test_a_configured_url_holds_nothing_that_every_callback_gets_added(query: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"leave {named} out, which every callback gets added"):
+        CallbackUrl.configured(f"http://127.0.0.1:8000/callback?{query}")
+
+
+def test_a_configured_url_may_have_parameters_of_its_own() -> None:
+    assert CallbackUrl.configured("http://127.0.0.1:8000/callback?tenant=7&sdkappid=8").query == "tenant=7&sdkappid=8"

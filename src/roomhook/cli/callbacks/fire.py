@@ -138,7 +138,7 @@ def fire(
     seed = chosen_seed(seed)
     made = fake(kind, given, seed=seed, now_ms=time.time_ns() // 1_000_000)
     shot = RequestTemplate(
-        url=CallbackUrl.parse(url),
+        url=CallbackUrl.configured(url),
         sdkappid=sdkappid,
         command=kind.command,
         client_ip=made.client_ip if client_ip is None else client_ip,

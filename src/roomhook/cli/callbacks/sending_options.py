@@ -157,7 +157,7 @@ class SendingOptions:
         from roomhook.simulator.sending.session import SendJob
         from roomhook.simulator.transport.allowed_hosts import require_allowed
 
-        target = CallbackUrl.parse(url)
+        target = CallbackUrl.configured(url)
         require_allowed(target, self.allow_host or ())
         rate = parse_rate(self.rate) if self.rate is not None else None
         closed = self.rate == "max" or (rate is None and speed is None)

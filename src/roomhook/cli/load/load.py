@@ -137,7 +137,7 @@ def load(
         raise ConfigurationError(
             "roomhook load needs locust: install Roomhook with its load extra, pip install '.[load]' in its folder"
         )
-    target = CallbackUrl.parse(url)
+    target = CallbackUrl.configured(url)
     require_allowed(target, allow_host or ())
     full = parse_rate(rate)
     if (full is None or full > _CAREFUL_RATE) and not yes and not is_this_machine(target.host):
