@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from roomhook.errors import RoomhookError
 from roomhook.simulator.console.site import Fields, Site
+from roomhook.simulator.protocol.callback_request import masked_url
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
 __all__ = ["CaseVerdict", "ContractOptions", "ContractPage", "ContractReport", "ContractRunner"]
@@ -94,6 +95,10 @@ class _Run:
         """Note how it ended."""
         self.report, self.problem, self.seconds = report, problem, seconds
 
+    @property
+    def target(self) -> str:
+        return masked_url(self.options.target)
+
     def count(self, verdict: str) -> int:
         return sum(case.verdict == verdict for case in self.cases)
 
@@ -146,7 +151,8 @@ class ContractPage:
         return self._site.page(request, "run_progress.html", self._content())
 
     def _shown(self, request: Request, problem: str) -> Response:
-        content = {"problem": problem, "filled": self._runs[-1].options if self._runs else self._suggested()}
+        filled = _masked(self._runs[-1].options if self._runs else self._suggested())
+        content = {"problem": problem, "filled": filled}
         return self._site.page(request, "run.html", self._content() | content)
 
     def _content(self) -> dict[str, object]:
@@ -157,7 +163,8 @@ class ContractPage:
     async def _start(self, request: Request, fields: Fields) -> Response:
         problem = ""
         try:
-            self._begin(_options({name: values[-1].strip() for name, values in fields.items()}))
+            given = _options({name: values[-1].strip() for name, values in fields.items()})
+            self._begin(given if not self._runs else _unmasked(given, self._runs[-1].options))
         except BackendError as error:
             problem = error.info
         if request.headers.get("hx-request") != "true":
@@ -234,6 +241,20 @@ def _options(given: Mapping[str, str]) -> ContractOptions:
         "strict" in given,
         float(deadline or 2),
         int(seed) if seed else None,
+    )
+
+
+def _masked(options: ContractOptions) -> ContractOptions:
+    """*options* as they may be shown."""
+    return options._replace(token="", target=masked_url(options.target), probe=masked_url(options.probe))
+
+
+def _unmasked(given: ContractOptions, before: ContractOptions) -> ContractOptions:
+    """*given*, with the secrets of the run *before* where a form has masked them."""
+    shown = _masked(before)
+    return given._replace(
+        target=before.target if given.target == shown.target else given.target,
+        probe=before.probe if given.probe == shown.probe else given.probe,
     )
 
 

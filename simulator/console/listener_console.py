@@ -119,7 +119,8 @@ class ListenerConsole:
         row = self.feed.row(request.path_params["number"])
         if row is None:
             return PlainTextResponse("This callback is not remembered any more.", 404)
-        headers = {"Content-Disposition": f'attachment; filename="callback-{row.id}.json"'}
+        name = f'attachment; filename="callback-{row.id}.json"'
+        headers = {"Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
         return Response(row.body, headers=headers, media_type="application/json")
 
 

@@ -60,14 +60,14 @@ def console_running(*, auth: str | None = None, callback: bool = True) -> Genera
         yield ConsoleRun(url, backend, target, service)
 
 
-def started_browser() -> Iterator[Browser]:
-    """A Chromium for the tests of a module; they skip without playwright or Debian's chromium."""
+def started_browser(*switches: str) -> Iterator[Browser]:
+    """A Chromium for the tests of a module, with *switches*; they skip without playwright or Debian's chromium."""
     api: Any = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *switches])
         yield browser
         browser.close()
 
