@@ -41,7 +41,6 @@ class ServiceFeed:
         self._feed: Feed | None = None
         self._aside: deque[DeliveryAttempt] = deque(maxlen=_KEPT_ASIDE)
         service.deliveries.listeners.append(self._ended)
-        service.commit_listeners.append(self._committed)
 
     @property
     def feed(self) -> Feed:
@@ -51,6 +50,7 @@ class ServiceFeed:
             known = {(attempt.callback.id, attempt.number): attempt for attempt in self._aside}
             self._aside.clear()
             self._feed = Feed()
+            self._service.commit_listeners.append(self._committed)
             store = self._service.store
             rows = store.latest(_LOADED)
             ended: dict[int, list[FeedAttempt]] = {}

@@ -166,7 +166,8 @@ class Service:
     def _commit(self) -> None:
         """Store what changed and send the callbacks; undoes the change if it can't be stored."""
         callbacks, keys = self.state.drain()
-        self._warn_without_url()
+        if self.state.rooms.changes.without_url:
+            self._warn_without_url()
         if not callbacks and not keys:
             return
         try:

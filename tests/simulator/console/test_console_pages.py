@@ -87,6 +87,23 @@ def test_traffic_starts_and_stops(browser: Browser, run: ConsoleRun) -> None:
         page.get_by_text("choose a profile").wait_for()
 
 
+def test_the_virtual_clock_runs_by_itself_until_it_is_stopped(browser: Browser, run: ConsoleRun) -> None:
+    room = run.backend.room("r1", owner="ann")
+    room.enter("ann")
+    room.lose_heartbeat("ann")
+    with new_page(browser, f"{run.url}/console") as page:
+        page.get_by_text("stands still").wait_for()
+        page.get_by_text("silent 0 s").wait_for()
+        page.get_by_role("button", name="Run at 60×").click()
+        page.get_by_text("runs at 60×").wait_for()
+        page.get_by_text("Nobody is in the room.").wait_for()
+        page.get_by_role("button", name="Stand still").click()
+        page.get_by_text("stands still").first.wait_for()
+        now = run.service.clock.now_ms()
+        page.wait_for_timeout(300)
+        assert run.service.clock.now_ms() == now
+
+
 def test_callbacks_arrive_live_open_and_are_sent_again(browser: Browser, run: ConsoleRun) -> None:
     with new_page(browser, f"{run.url}/console/callbacks") as page:
         page.get_by_text("No callbacks yet").wait_for()
@@ -153,6 +170,30 @@ def test_10000_rows_are_windowed_and_do_not_jump_while_one_reads(browser: Browse
 
 _TOP_ROW = """(() => { const list = document.querySelector('#list').getBoundingClientRect();
   return document.elementFromPoint(list.left + 50, list.top + 60).closest('a.row').dataset.id; })()"""
+
+
+def test_every_control_is_reached_by_tab_and_shows_its_focus(browser: Browser, run: ConsoleRun) -> None:
+    run.backend.room("r1", seats=2).enter("ann")
+    with new_page(browser, f"{run.url}/console") as page:
+        reached: set[str] = set()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            focus = page.evaluate(_FOCUS)
+            assert focus["outline"] >= 2, focus
+            reached.add(focus["name"])
+            if focus["name"] == "Leave: ann":
+                page.keyboard.press("Enter")
+                page.get_by_text("leave: done").wait_for()
+        for name in ("Callbacks", "Destroy r1", "Lose heartbeat: ann", "Take seat: ann", "Create", "+2 min", "Start"):
+            assert name in reached
+        assert "ann" not in run.service.state.rooms.by_app[APP]["r1"].room.members
+
+
+_FOCUS = """(() => { const one = document.activeElement, style = getComputedStyle(one);
+  return { name: one.getAttribute("aria-label") ?? one.textContent.trim(),
+           outline: one === document.body ? 9 : parseFloat(style.outlineWidth) }; })()"""
 
 
 def test_the_keyboard_is_enough(browser: Browser, run: ConsoleRun) -> None:

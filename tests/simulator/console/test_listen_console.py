@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,3 +64,26 @@ def test_what_arrives_is_judged_saved_and_replayed(browser: Browser) -> None:
             page.get_by_text("Sent again as number 3.").wait_for()
         assert json.loads(target.received[0].body) == PACKET
         assert target.received[0].target.endswith(QUERY)
+
+
+def test_forwarded_callbacks_show_the_apps_answer_and_their_drift_is_reported(browser: Browser, tmp_path: Path) -> None:
+    journal = str(tmp_path / "arrived.db")
+    with (
+        recording_target() as target,
+        running_listener("--console", "--quiet", "--forward", target.url, "--journal", journal) as listener,
+    ):
+        assert listener.process.stderr is not None
+        console = listener.process.stderr.readline().split()[-1]
+        target.answer = b'{"ActionStatus":"FAIL","ErrorInfo":"by the app","ErrorCode":7}'
+        with new_page(browser, console) as page:
+            page.get_by_text("No callbacks yet").wait_for()
+            with requests.Session() as session:
+                answer = session.post(f"{listener.url}?{QUERY}&Novelty=1", json={**PACKET, "Extra": 1})
+            assert answer.json()["ErrorInfo"] == "by the app"
+            page.locator("a.row").click()
+            page.get_by_text("by the app").wait_for()
+        assert json.loads(target.received[0].body) == {**PACKET, "Extra": 1}
+    command = [sys.executable, "-m", "roomhook", "journal", journal, "--drift"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "unknown field: Room.CallbackAfterMemberLeave packet $.Extra, e.g. 1" in told
+    assert "unknown field: Room.CallbackAfterMemberLeave url $.Novelty" in told
