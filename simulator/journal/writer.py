@@ -145,7 +145,7 @@ class Journal:
         self._ended += [
             (
                 one.delivery.id << NUMBER_BITS | one.number,
-                code | FINAL * one.final | RESENT * one.resent,
+                code | (FINAL if one.final else 0) | (RESENT if one.resent else 0),
                 result,
                 one.sent_ns,
                 one.done_ns,

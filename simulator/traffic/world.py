@@ -26,7 +26,7 @@ __all__ = ["OTHER_SHARD", "World"]
 _encode = msgspec.json.Encoder().encode  # one call less than packets.encode, which makes the same bytes
 _Handler = Callable[[Participant, int], Sequence[CallbackEvent]]
 _END: Final = ActionKind.END
-_BUCKET: Final = 16
+_BUCKET: Final = 64
 """The maximum number of visits that should share a bucket of the calendar."""
 
 _WIDEST_BITS: Final = 13
