@@ -139,18 +139,9 @@ class SettingsPage:
         given["delay_ms"] = [_one(fields, "delay_from") or "0", _one(fields, "delay_to") or "0"]
         try:
             packet = msgspec.convert(given, FaultsPacket, strict=False)
-        except msgspec.ValidationError as error:
+            faults = packet.faults()
+        except (msgspec.ValidationError, BackendError) as error:
             return self._answered(request, str(error), failed=True)
-        low, high = packet.delay_ms
-        if low > high:
-            return self._answered(request, "the delay's first value must not be above the second", failed=True)
-        faults = Faults(
-            drop=packet.drop,
-            duplicate=packet.duplicate,
-            reorder=packet.reorder,
-            delay_ms=(low, high),
-            callbacks=packet.callbacks,
-        )
         self._service.deliveries.use_faults(sdkappid, faults)
         body = json.dumps(msgspec.to_builtins(packet)).encode()
         line = curl(CallbackRequest(str(request.url.replace(path="/sim/faults", query="")), body, method="PUT"))

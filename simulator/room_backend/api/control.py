@@ -31,7 +31,6 @@ from roomhook.simulator.room_backend.api.http_messages import (
     read_packet,
 )
 from roomhook.simulator.room_backend.api.rest import Rest
-from roomhook.simulator.room_backend.runtime.faults import Faults
 from roomhook.simulator.room_backend.runtime.service import Service
 from roomhook.simulator.room_backend.state.engine import BackendState
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
@@ -147,17 +146,7 @@ class ControlApi:
 
     async def _faults(self, request: Request) -> Any:
         packet = await read_packet(request, FaultsPacket)
-        low, high = packet.delay_ms
-        if low > high:
-            raise BackendError(Code.BAD_PARAMETER, "delay_ms: the first value must not be above the second")
-        faults = Faults(
-            drop=packet.drop,
-            duplicate=packet.duplicate,
-            reorder=packet.reorder,
-            delay_ms=(low, high),
-            callbacks=packet.callbacks,
-        )
-        self._service.deliveries.use_faults(self._app(packet.sdkappid or self._only_app), faults)
+        self._service.deliveries.use_faults(self._app(packet.sdkappid or self._only_app), packet.faults())
         return self._time()
 
     async def _answers(self, request: Request) -> Any:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from roomhook.simulator.room_backend.api.client_actions import ACTIONS
+from roomhook.simulator.room_backend.runtime.faults import Faults
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 
 __all__ = ["Advance", "Batch", "FaultsPacket", "Nothing", "PlannedCodes", "ScriptStep", "Wait"]
@@ -85,6 +86,12 @@ class FaultsPacket(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reorder: _Share = 0.0
     delay_ms: tuple[_Ms, _Ms] = (0, 0)
     callbacks: Annotated[int, Meta(ge=1, description="Number of callbacks concerned; without it, all.")] | None = None
+
+    def faults(self) -> Faults:
+        """The faults; raises ``BackendError`` for a range of delays that ends before it begins."""
+        if self.delay_ms[0] > self.delay_ms[1]:
+            raise BackendError(Code.BAD_PARAMETER, "delay_ms: the first value must not be above the second")
+        return Faults(**{name: getattr(self, name) for name in Faults.__struct_fields__})
 
 
 class PlannedCodes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

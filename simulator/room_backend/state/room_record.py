@@ -174,20 +174,8 @@ class RoomEntry:
 
     def updated(self) -> UpdatedRoom:
         """RoomInfo of the update callback."""
-        settings = self.settings
-        return UpdatedRoom(
-            room_id=settings.room_id,
-            room_name=settings.room_name,
-            owner_account=self.room.owner,
-            take_seat_mode=settings.seat_mode,
-            max_member_count=self.room.capacity,
-            is_video_disabled=settings.video_off,
-            is_audio_disabled=settings.audio_off,
-            is_message_disabled=settings.messages_off,
-            is_screen_sharing_disabled=settings.screen_off,
-            is_cloud_recording_disabled=settings.recording_off,
-            custom_info=settings.custom_info,
-        )
+        room = self.created("Meeting", 0)
+        return UpdatedRoom(**{name: getattr(room, name) for name in UpdatedRoom.__struct_fields__})
 
 
 def member_of(entry: RoomEntry, account: str) -> RoomMember:

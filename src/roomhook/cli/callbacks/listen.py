@@ -110,11 +110,12 @@ def listen(
     from roomhook.simulator.listener.server import Listener
     from roomhook.simulator.protocol.request_check import CallbackValidator
     from roomhook.simulator.transport.sender import run_loop
+    from roomhook.simulator.util.tls import server_context
 
     host, port = parse_address(listen)
     canned = parse_answer(answer)
     validator = CallbackValidator(str(sdkappid), time.time, token=parse_token(token), lenient=lenient)
-    tls = _server_context(cert)
+    tls = server_context(cert) if cert is not None else None
     target = _forward_target(forward, allow_host or ())
     options = {"sdkappid": sdkappid, "signed": token is not None, "answer": answer, "lenient": lenient}
     records = _journal(journal, options, durable=durable)
@@ -208,19 +209,6 @@ async def _serve(
     finally:
         await listener.stop()
         await served.aclose()
-
-
-def _server_context(cert: Path | None) -> ssl.SSLContext | None:
-    if cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(cert)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"--cert {cert} can't be used: {error}; give a PEM file with certificate and key"
-        ) from None
-    return context
 
 
 def _report(listener: Listener) -> None:
