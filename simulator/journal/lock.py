@@ -33,6 +33,11 @@ def lock_for_writing(journal: Path, *, create: bool) -> int:
                 f"{journal} is being written by another run; wait for it to end or choose another --journal"
             )
         time.sleep(0.02)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise ConfigurationError(
+            f"{journal} has several names (hard links), and its log is beside one of them only: write to a copy of it"
+        )
     return descriptor
 
 

@@ -248,6 +248,9 @@ def _locked(path: Path) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise ConfigurationError(f"{path} is in use by another roomhook serve; choose another --state") from None
+    if found.is_file() and found.stat().st_nlink > 1:  # SQLite keeps what is new beside one of the names
+        os.close(descriptor)
+        raise ConfigurationError(f"{path} has several names (hard links): copy it, and give the copy as --state")
     return descriptor
 
 

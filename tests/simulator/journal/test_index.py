@@ -173,8 +173,8 @@ def test_two_writers_are_refused_through_links_too_and_the_log_is_beside_the_fil
     path, link, hard = tmp_path / "real" / "run.db", tmp_path / "link.db", tmp_path / "hard.db"
     opened(path).close()
     link.symlink_to(path)
-    os.link(path, hard)
     journal = opened(link, resume=True)
+    os.link(path, hard)
     for name in (path, link, hard):
         with pytest.raises(ConfigurationError, match="is being written by another run"):
             opened(name, resume=True)
@@ -183,6 +183,10 @@ def test_two_writers_are_refused_through_links_too_and_the_log_is_beside_the_fil
     assert not list(tmp_path.glob("link.db-*"))
     assert summary(path)["delivered"] == 1000
     assert summary(link)["delivered"] == 1000
+    with pytest.raises(ConfigurationError, match="has several names"):
+        opened(hard, resume=True)
+    path.unlink()
+    opened(hard, resume=True).close()
 
 
 def test_large_answers_that_are_all_different_take_bounded_memory(

@@ -120,7 +120,12 @@ def test_a_state_is_locked_whatever_name_it_is_given(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db")
     with pytest.raises(ConfigurationError, match="in use by another"):
         Store(tmp_path / "link.db")
+    (tmp_path / "hard.db").hardlink_to(tmp_path / "state.db")
+    with pytest.raises(ConfigurationError, match="has several names"):
+        Store(tmp_path / "hard.db")
     store.close()
+    (tmp_path / "state.db").unlink()
+    Store(tmp_path / "hard.db").close()
 
 
 def test_a_state_with_damaged_content_is_one_clear_line(tmp_path: Path) -> None:
