@@ -1,4 +1,4 @@
-"""``FastUser``: a locust user whose callbacks are sent by the simulator's sender, in a process of its own.
+"""``FastUser``: a locust user whose callbacks the fast sender sends, in another process.
 
 All fast-lane users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
 connection in the closed loop, so that locust's users, spawn rate and shapes mean what they always do.
@@ -34,7 +34,7 @@ _START_S: Final = 20.0
 
 
 class FastUser(User):
-    """One user of the fast lane: while it runs, so does its share of the callbacks."""
+    """One user of the fast sender: adds its rate while it runs."""
 
     open_loop = True
     """With a rate, latency counts from the intended moment of sending."""
@@ -55,7 +55,7 @@ class FastUser(User):
 
 
 def _lane_of(session: LoadSession) -> _SenderProcess | None:
-    """The one sender of all users, who wait for whoever of them is starting it; None if the run ends meanwhile."""
+    """The sender that all users share, started by the first; None if the run ends meanwhile."""
     if isinstance(session.run.sender, _SenderProcess):
         return session.run.sender
     with _starting:
@@ -68,7 +68,7 @@ def _lane_of(session: LoadSession) -> _SenderProcess | None:
 
 
 def _spawn() -> Any:
-    """A new process that waits for its settings."""
+    """Start a process that waits for its settings."""
     return subprocess.Popen(
         # -P: nothing in the current folder hides one of our modules.
         [sys.executable, "-P", "-m", "roomhook.loadtests.fast_sender.process"],
@@ -78,7 +78,7 @@ def _spawn() -> Any:
 
 
 def _warm_up(environment: Environment, **_: Any) -> None:
-    """Have a sender ready before the run's time begins to count."""
+    """Start a sender before the run begins, so that its start costs no run time."""
     options = environment.parsed_options
     named = FastUser.__name__ in (getattr(options, "user_classes", None) or ())
     if not named and getattr(options, "engine", "") != "fast":
@@ -95,7 +95,7 @@ _ready: WeakKeyDictionary[Environment, Any] = WeakKeyDictionary()
 
 
 class _SenderProcess:
-    """The sender's process under this worker: told how many users there are, asked for figures."""
+    """Handle of the sender process: sets the number of users, receives figures."""
 
     def __init__(self, session: LoadSession, settings: LoadSettings, process: Any) -> None:
         self.ended = Signal()
@@ -109,15 +109,15 @@ class _SenderProcess:
         self._reading = gevent.spawn(self._read)
 
     def join(self) -> None:
-        """One more user."""
+        """Add a user."""
         self._resize(1)
 
     def leave(self) -> None:
-        """One user less."""
+        """Remove a user."""
         self._resize(-1)
 
     def stop(self) -> None:
-        """End the sending; returns when its last figures have been counted."""
+        """Stop sending; returns after the last figures are counted."""
         if not self._stopping:
             self._stopping = True
             self._write(b'{"stop":true}')
@@ -142,7 +142,7 @@ class _SenderProcess:
             _log.debug("the sender has gone; its reader tells")
 
     def _read(self) -> None:
-        """Count what the sender tells, until it has told everything."""
+        """Count the figures of the sender until it ends."""
         error = ""
         try:
             for line in self._process.stdout:

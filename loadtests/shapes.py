@@ -1,6 +1,6 @@
-"""Load shapes for callbacks: how the number of users, and with it the rate, moves over the time of a run.
+"""Load shapes: the number of users, and so the rate, over the time of a run.
 
-In a locustfile of one's own: ``from roomhook.loadtests import shapes`` and ``class Friday(shapes.Spike)``.
+In your own locustfile: ``from roomhook.loadtests import shapes`` and ``class Friday(shapes.Spike)``.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _AT_ONCE: Final = 100
 _USERS: Final = 10
 _SECONDS: Final = 60
 _TICK_S: Final = 1.0
-"""How often locust asks a shape: what lasts less may be missed."""
+"""Interval at which locust calls a shape; it may miss shorter changes."""
 
 
 class _Shape(LoadTestShape):
-    """``peak`` users within ``duration`` s; without values of their own, locust's --users and --run-time."""
+    """Base of our shapes: ``peak`` users in ``duration`` s (default: locust's --users and --run-time)."""
 
     abstract = True
     use_common_options = True
     peak: ClassVar[int | None] = None
     duration: ClassVar[float | None] = None
     shortest: ClassVar[float] = 1.0
-    """The least ``duration`` (s) in which each of its parts gets a second, in which locust asks."""
+    """Shortest ``duration`` (s) in which each part of the shape lasts a second."""
 
     def passed(self) -> float:
-        """The share of the time (0–1, and beyond) that has gone."""
+        """Elapsed share of the duration (0 to 1, and more after the end)."""
         me: Any = self  # locust's own methods have no types
         return float(me.get_run_time()) / self.seconds
 
     @property
     def seconds(self) -> float:
-        """How long it all takes."""
+        """Duration of the shape (s)."""
         return float(self.duration or self.session.options.run_time or _SECONDS)
 
     @property
@@ -52,7 +52,7 @@ class _Shape(LoadTestShape):
         return session_of(runner.environment)
 
     def tick(self) -> tuple[int, float] | None:
-        """As locust asks for each second: users, and users/s to get there."""
+        """Called by locust each second: number of users, and users/s to reach it; None at the end."""
         passed = self.passed()
         if passed >= 1:
             return None
@@ -61,13 +61,13 @@ class _Shape(LoadTestShape):
         return max(1 if level else 0, round(peak * level)), max(_AT_ONCE, peak)
 
     def level(self, passed: float) -> float:
-        """The share of the peak when *passed* (0–1) of the time has gone."""
+        """Share of the peak after the share *passed* (0 to 1) of the duration."""
         raise NotImplementedError
 
 
 @register_shape("ramp")
 class Ramp(_Shape):
-    """Up within a third of the time, then level."""
+    """Rises in the first third, then stays level."""
 
     def level(self, passed: float) -> float:
         """A straight line up."""
@@ -76,7 +76,7 @@ class Ramp(_Shape):
 
 @register_shape("soak")
 class Soak(_Shape):
-    """Up within a twentieth of the time, then level to the end."""
+    """Rises in the first twentieth, then stays level."""
 
     def level(self, passed: float) -> float:
         """A short line up."""
@@ -85,9 +85,9 @@ class Soak(_Shape):
 
 @register_shape("spike")
 class Spike(_Shape):
-    """A tenth of the peak; all of it at the end of each quarter of the time, as when rooms are dissolved.
+    """A tenth of the peak, and the full peak at the end of each quarter, as when rooms are dissolved.
 
-    That end is a quarter of the quarter, or a second if that is longer.
+    The spike lasts a quarter of the quarter, but at least a second.
     """
 
     shortest = 8.0
@@ -99,12 +99,12 @@ class Spike(_Shape):
 
 @register_shape("outage")
 class OutageSweep(_Shape):
-    """A third of the peak; then nobody can leave; then the backend notices that heartbeats are missing: all at once."""
+    """A third of the peak, then silence during an outage, then the expiries of lost heartbeats at the full peak."""
 
     shortest = 5.0
 
     def level(self, passed: float) -> float:
-        """Level, silence, the sweep, which ebbs away, and level again."""
+        """Level, silence, a decreasing sweep, level."""
         if passed < 0.3:
             return 1 / 3
         if passed < 0.5:
@@ -114,7 +114,7 @@ class OutageSweep(_Shape):
 
 @register_shape("staircase")
 class Staircase(_Shape):
-    """Ten steps up to the peak; ends at the first step that breaks a threshold, and says the last good rate."""
+    """Ten steps up to the peak; stops at the first that fails a threshold, and reports the last good rate."""
 
     steps: ClassVar[int] = 10
     shortest = 20.0  # two seconds a step, since locust looks once a second
@@ -126,7 +126,7 @@ class Staircase(_Shape):
         self._good: float | None = None
 
     def reset_time(self) -> None:
-        """Begin again."""
+        """Start again at the first step."""
         parent: Any = super()
         parent.reset_time()
         self._step, self._good = 0, None
@@ -136,7 +136,7 @@ class Staircase(_Shape):
         return (int(passed * self.steps) + 1) / self.steps
 
     def tick(self) -> tuple[int, float] | None:
-        """As locust asks for each second; judges the step that has just ended."""
+        """Called by locust each second; judges each finished step."""
         step = min(self.steps, int(self.passed() * self.steps))
         if step > self._step:
             self._step = step
@@ -145,7 +145,7 @@ class Staircase(_Shape):
         return super().tick()
 
     def _held(self) -> bool:
-        """Did the step that has just ended keep to all thresholds?"""
+        """Whether the finished step passed all thresholds."""
         session = self.session
         figures = session.drain_stats()
         session.run.verdicts = check_thresholds(session.thresholds, figures)
@@ -153,22 +153,22 @@ class Staircase(_Shape):
         if broken:
             last = "none" if self._good is None else f"{self._good:,.0f}/s"
             session.run.notes.append(
-                f"step {self._step} at {rate:,.0f}/s broke {', '.join(one.threshold.text for one in broken)}; "
+                f"step {self._step} at {rate:,.0f}/s failed {', '.join(one.threshold.text for one in broken)}; "
                 f"last good rate: {last}"
             )
         else:
             self._good = rate
             if self._step == self.steps:
-                session.run.notes.append(f"no step broke a threshold; last good rate: {rate:,.0f}/s")
+                session.run.notes.append(f"every step passed; last good rate: {rate:,.0f}/s")
         if broken or self._step == self.steps:
             session.run.notes.append(
-                f"the thresholds were measured in step {self._step}, the latency above in all steps"
+                f"the thresholds, p99 included, are those of step {self._step}; the latency covers all steps"
             )
         _log.info(
             "step %d of %d: %.0f/s, %s",
             self._step,
             self.steps,
             rate,
-            "; ".join(f"{one.threshold.text} is broken at {one.shown}" for one in broken) or "good",
+            "; ".join(f"{one.threshold.text} failed at {one.shown}" for one in broken) or "good",
         )
         return not broken

@@ -1,4 +1,4 @@
-"""Users for plain locust: each callback of the simulated rooms is sent, and its answer judged by requirement id.
+"""Users for plain locust: send callbacks of simulated rooms and judge each response by requirement id.
 
 class MyUser(LeaveCallbackUser):
     wait_time = constant(0.1)
@@ -33,11 +33,11 @@ _GOLDEN: Final = 0.618_033_988_75
 """Multiples of the golden ratio, whole parts dropped, lie evenly between 0 and 1, however many there are."""
 
 _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
-"""Else both clients would ask for compressed answers, which the fast lane does not."""
+"""Without it both clients would ask for compression."""
 
 
 def _wait_time(user: User) -> float:
-    """So long that this user sends --callback-rate callbacks/s; the next moment is kept even if an answer was late."""
+    """Time (s) until this user sends again at --callback-rate; a late response does not shift the schedule."""
     rate = session_of(user.environment).settings.rate
     if not rate:
         return 0.0
@@ -48,14 +48,14 @@ def _wait_time(user: User) -> float:
 
 
 class _Caller:
-    """What both users share: the next callback out, its answer judged and counted."""
+    """Common base of both users: sends the next callback, judges and counts the response."""
 
     environment: Any
     client: Any
     wait_time: Any = _wait_time
 
     def on_start(self) -> None:
-        """Wait for a moment of one's own: users whom locust starts at once would send at once for ever."""
+        """Wait for a different time per user, so that users started together do not send together."""
         session = session_of(self.environment)
         if type(self).wait_time is _wait_time and session.settings.rate:
             gevent.sleep(next(session.run.users) * _GOLDEN % 1 / session.settings.rate)
@@ -102,7 +102,7 @@ class _Caller:
                 response.success()
 
     def _post(self, callback: CallbackRequest, name: str, deadline_s: float, options: dict[str, Any]) -> Any:
-        """The answer, or what stands for it in locust; whatever is not whole by the deadline is a time-out."""
+        """The response as locust's client returns it; one that is incomplete at the deadline is a timeout."""
         # For connecting and sending. Both clients close the connection, so that a late answer is not the next one's.
         with gevent.Timeout(deadline_s, TimeoutError):
             return self.client.post(
@@ -117,13 +117,13 @@ class _Caller:
 
 
 def _unsent(response: Any) -> AttemptResult:
-    """The result of a request that has met an error before an answer could be read."""
+    """Result of a request that failed before a response could be read."""
     outcome = outcome_of_error(getattr(response, "error", None) or response.request_meta["exception"])
     return AttemptResult(outcome, (outcome.missed,))
 
 
 class _AsItCame(FastResponse):
-    """An answer whose body is judged as it came, whatever encoding it claims: none was asked for."""
+    """A response whose body is judged without decompression."""
 
     def __init__(self, answer: Any, *args: Any, **kwargs: Any) -> None:
         answer.info().discard("content-encoding")
@@ -132,12 +132,12 @@ class _AsItCame(FastResponse):
 
 
 def _leave_as_it_came(response: Any, **_: Any) -> None:
-    """The same for requests, which tells its hooks of an answer before it reads the body."""
+    """The same for requests, which calls its hooks before it reads the body."""
     response.raw.headers.discard("content-encoding")
 
 
 class LeaveCallbackUser(_Caller, FastHttpUser):
-    """Carries callbacks of the simulated rooms on locust's FastHttpUser, one at a time: a closed loop of its own."""
+    """Sends callbacks of simulated rooms by locust's FastHttpUser, one at a time (closed loop)."""
 
     def __init__(self, environment: Any) -> None:
         session = session_of(environment)
@@ -155,12 +155,12 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
 
     @task
     def call_back(self) -> None:
-        """Send the next callback and judge its answer."""
+        """Send the next callback and judge the response."""
         self._call_back()
 
 
 class LeaveCallbackHttpUser(_Caller, HttpUser):
-    """The same on requests: slower, and with all that requests can do."""
+    """The same with requests: slower, with all features of requests."""
 
     def __init__(self, environment: Any) -> None:
         parent: Any = super()
@@ -176,5 +176,5 @@ class LeaveCallbackHttpUser(_Caller, HttpUser):
 
     @task
     def call_back(self) -> None:
-        """Send the next callback and judge its answer."""
+        """Send the next callback and judge the response."""
         self._call_back(timeout=self._timeout)

@@ -96,6 +96,12 @@ def _tables(conclusion: LoadSummary) -> Iterator[_Table]:
             for one in conclusion.verdicts
         ],
     )
+    figures = conclusion.figures
+    rows = [_Row(("all", f"{figures.requests:,}", *_times(figures.latency)))] if figures.requests else []
+    if 0 < figures.delivered < figures.requests:
+        delivered = _times(figures.delivered_latency)[:-1]
+        rows.append(_Row(("delivered", f"{figures.delivered:,}", *delivered, "unknown")))
+    yield _Table("Latency of all and of delivered callbacks", ("callbacks", "requests", *_TIMES), rows)
     yield _Table(
         "By check-out method",
         ("callback", "requests", "not compliant", *_TIMES),

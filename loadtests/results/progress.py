@@ -1,4 +1,4 @@
-"""What ``roomhook load`` and the locust that it starts tell each other."""
+"""Messages between ``roomhook load`` and the locust that it starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRESS_FD: Final = "ROOMHOOK_LOAD_PROGRESS_FD"
 the table."""
 
 INTERRUPTED: Final = 130
-"""The exit code of a test that Ctrl-C has ended."""
+"""Exit code of a test interrupted by Ctrl-C."""
 
 
 class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):

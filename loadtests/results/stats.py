@@ -1,4 +1,4 @@
-"""What a load test counts, in each process and in all of them together: pure values that can be added and sent."""
+"""Statistics of a load test, per process and added up. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LoadStats", "Series", "failure_line"]
 
 
 def failure_line(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: int) -> str:
-    """What stands in the table of failures: the ids of the requirements, and what happened, in few different texts."""
+    """Text for the table of failures: requirement ids and what happened, with few different values."""
     if outcome is DeliveryOutcome.HTTP_STATUS:
         what = f"answered HTTP {status}"
     elif outcome is DeliveryOutcome.DELIVERED:
@@ -74,22 +74,22 @@ class LoadStats:
 
     @property
     def requests(self) -> int:
-        """All requests that have their outcome."""
+        """Number of completed requests."""
         return sum(one.requests for one in self.series.values())
 
     @property
     def noncompliant(self) -> int:
-        """Requests whose answer does not meet some requirement."""
+        """Number of requests whose response violates a requirement."""
         return sum(one.failures for one in self.series.values())
 
     @property
     def delivered(self) -> int:
-        """Requests that the Room backend would count as delivered."""
+        """Number of requests that the Room backend would count as delivered."""
         return self.outcomes[DeliveryOutcome.DELIVERED]
 
     @property
     def latency(self) -> Histogram:
-        """The latencies of all."""
+        """Latencies of all requests."""
         found = Histogram()
         for one in self.series.values():
             found.add(one.latency)
@@ -102,7 +102,7 @@ class LoadStats:
 
     @property
     def delivered_latency(self) -> Histogram:
-        """The latencies of delivered callbacks; its mean and longest are unknown."""
+        """Latencies of delivered callbacks; mean and maximum are unknown."""
         return self.latency.since(self.undelivered.counts)
 
     @property

@@ -1,4 +1,4 @@
-"""The verdict of a load test as people and machines read it: table, JSON, JUnit. Pure."""
+"""The verdict of a load test as table, JSON and JUnit. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["LoadSummary", "document", "junit", "table"]
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """What a load test came to: ``asked`` callbacks/s by second since the epoch; ``facts`` say what was run."""
+    """Result of a load test: ``asked`` is the requested rate (1/s) by second since the epoch, ``facts`` the setup."""
 
     figures: LoadStats
     verdicts: tuple[ThresholdResult, ...]
@@ -30,7 +30,7 @@ class LoadSummary:
 
 
 def table(conclusion: LoadSummary) -> str:
-    """Thresholds with what was measured, and what else is to be said, as lines of text."""
+    """Figures, thresholds with measured values, and notes, as lines of text."""
     figures = conclusion.figures
     lines = [
         "",
@@ -104,7 +104,7 @@ def document(conclusion: LoadSummary) -> bytes:
 
 
 def junit(conclusion: LoadSummary) -> bytes:
-    """One test case a threshold, and one that stands for all workers and senders having lasted."""
+    """One test case per threshold, and one for the completeness of the run."""
     cases = [(one.threshold.text, f"measured {one.shown}" if one.broken else "") for one in conclusion.verdicts]
     broken = sum(1 for _, why in cases if why)
     suite = ET.Element(

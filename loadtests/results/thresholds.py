@@ -141,4 +141,4 @@ def _kind(metric: str) -> str | None:
 
 
 def _refused(text: str, why: str) -> ConfigurationError:
-    return ConfigurationError(f"--fail-if {text!r} is no threshold: {why}")
+    return ConfigurationError(f"--fail-if {text!r} is not a threshold: {why}")

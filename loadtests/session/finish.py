@@ -1,4 +1,4 @@
-"""How a load test ends: verdicts, the exit code that agrees with them in every mode, reports, our part of the HTML."""
+"""End of a load test: verdicts, exit code, reports, and our section of the HTML."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COUNTED: Final = {
 
 
 def conclude(session: LoadSession) -> None:
-    """Judge *session* when locust quits, and say how it goes until then to whoever has asked."""
+    """Judge *session* when locust quits, and report progress until then."""
     concluded: list[LoadSummary] = []
     descriptor = int(os.environ[PROGRESS_FD]) if PROGRESS_FD in os.environ else None
 
@@ -72,7 +72,7 @@ def conclude(session: LoadSession) -> None:
 
 
 def _conclusion_of(session: LoadSession) -> LoadSummary:
-    """What *session* has come to so far."""
+    """Result of *session* so far."""
     figures = session.total()
     verdicts = check_thresholds(session.thresholds, figures) if session.run.verdicts is None else session.run.verdicts
     code = 1 if any(one.broken for one in verdicts) or not figures.requests else 0
@@ -91,7 +91,7 @@ def _conclusion_of(session: LoadSession) -> LoadSummary:
 
 
 def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
-    """What was run: options may have changed since, and a class picker leaves some of them without effect."""
+    """The setup that was run; options may have changed since."""
     environment = session.environment
     shape: Any = environment.shape_class
     users = environment.user_classes
@@ -110,13 +110,13 @@ def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
 
 def _remarks(session: LoadSession, figures: LoadStats) -> Iterator[str]:
     if session.run.interrupted and session.options.run_time:
-        yield "interrupted before its time was over; figures and verdicts are those of the time until then"
+        yield "interrupted early; figures and verdicts cover the time until then"
     if not figures.requests:
         yield "nothing was sent"
 
 
 def extend_web_report(session: LoadSession, web_ui: Any) -> None:
-    """Add our part to the report that locust's web UI lets people download."""
+    """Add our section to the report that locust's web UI offers for download."""
 
     def extend(response: Any) -> Any:
         from flask import request  # noqa: PLC0415 (there is no request to ask for before)

@@ -1,4 +1,4 @@
-"""Tells ``roomhook load`` each second how its load test goes, and ends the test when nobody is there to be told."""
+"""Reports progress to ``roomhook load`` each second, and ends the test when that process is gone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REPORTS: Final = 3
 
 
 def tell_progress(session: LoadSession, descriptor: int) -> None:
-    """A line each second, until whoever started this locust is gone: then nobody could end it, and it ends itself."""
+    """Write a line each second; stop this locust when the process that started it is gone."""
     runner: Any = session.environment.runner
     before: deque[tuple[float, int]] = deque(maxlen=_REPORTS if isinstance(runner, MasterRunner) else 1)
     while True:
@@ -41,7 +41,7 @@ def tell_progress(session: LoadSession, descriptor: int) -> None:
 
 
 def tell(descriptor: int, line: LoadProgress) -> None:
-    """Write one line; raises ``BrokenPipeError`` if nobody will ever read it."""
+    """Write one line; raises ``BrokenPipeError`` if the reader is gone."""
     with suppress(BlockingIOError):  # whoever reads is slow, or stopped by Ctrl-Z
         os.write(descriptor, msgspec.json.encode(line) + b"\n")
 

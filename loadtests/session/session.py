@@ -93,7 +93,7 @@ class LoadSession:
 
     @property
     def settings(self) -> LoadSettings:
-        """What is sent where; raises ``RoomhookError``."""
+        """Settings of the run; raises ``RoomhookError``."""
         if self._settings is None:
             share = self.share()
             settings = settings_from(self.options, self.environment.host)
@@ -102,7 +102,7 @@ class LoadSession:
 
     @property
     def known(self) -> LoadSettings | None:
-        """What is, or was last, sent where; None while that can't be told: a web form that has not been filled in."""
+        """Settings of the current or last run; None before the web form is submitted."""
         try:
             return self.settings
         except ConfigurationError:
@@ -110,7 +110,7 @@ class LoadSession:
 
     @property
     def elapsed_s(self) -> float:
-        """How long ago the run has begun."""
+        """Seconds since the start of the run."""
         return 0.0 if self.run.begun is None else time.monotonic() - self.run.begun
 
     @property
@@ -127,7 +127,7 @@ class LoadSession:
         return next(self._events)
 
     def begin(self) -> None:
-        """Start a run afresh."""
+        """Start a new run."""
         self.run = RunState(time.monotonic())
         self._settings = self._target = self._events = None
         if not isinstance(self.environment.runner, WorkerRunner):
@@ -140,13 +140,13 @@ class LoadSession:
         self.run.asked.clear()
 
     def drain_stats(self) -> LoadStats:
-        """What has been counted since the last time."""
+        """Counts since the last call."""
         taken, self.run.figures = self.run.figures, LoadStats()
         self.run.past.add(taken)
         return taken
 
     def total(self) -> LoadStats:
-        """What has been counted in the whole run."""
+        """Counts of the whole run."""
         found = LoadStats()
         found.add(self.run.past)
         found.add(self.run.figures)
@@ -158,7 +158,7 @@ class LoadSession:
         merge_into_locust(self.environment, figures)
 
     def drain(self) -> None:
-        """Begin nothing new and wait for what is under way, so that the totals are exact."""
+        """Start no request and wait for those in flight, so that the totals are exact."""
         self.run.stopping = True
         if self.run.sender is not None:
             self.run.sender.stop()
@@ -171,7 +171,7 @@ class LoadSession:
             )
 
     def report_loss(self, why: str) -> None:
-        """Part of the load test is gone: say so and end the run, wherever its end is decided, if it goes on."""
+        """Record that a part of the load test is lost, and end the run."""
         if why in self.run.lost:
             return
         self.run.lost.append(why)

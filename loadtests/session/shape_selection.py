@@ -37,11 +37,11 @@ def select_shape(session: LoadSession) -> LoadTestShape | None:
     if name == "none":
         return None
     if name == "staircase" and not session.thresholds:
-        raise ConfigurationError("--shape staircase looks for a broken threshold: give --fail-if, as in 'p99>500ms'")
+        raise ConfigurationError("--shape staircase needs a threshold: add --fail-if, e.g. 'p99>500ms'")
     kind, seconds = _shapes[name], session.options.run_time
     if seconds and seconds < kind.shortest:
         raise ConfigurationError(
-            f"--shape {name} is too quick in {seconds:g} s, since locust moves users once a second: "
+            f"--shape {name} needs more time than {seconds:g} s, because locust changes users once a second: "
             f"give it {kind.shortest:g}s or more"
         )
     shape = kind()

@@ -1,4 +1,4 @@
-"""What can't be is refused before anything is sent: when locust starts, and when its web form is submitted."""
+"""Validates options before the run: when locust starts, and when its web form is submitted."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["guard_form", "refuse_start", "validate_options"]
 
 _USAGE: Final = 2
 _SWARM: Final = "locust.swarm"
-"""Locust's name for what its form is sent to."""
+"""Locust's name of the view that receives its form."""
 
 
 def validate_options(environment: Environment, runner: Any) -> None:
-    """Raise ``ConfigurationError`` for options with which no run could begin, or none could end well."""
+    """Raise ``ConfigurationError`` for options with which a run could not start or finish."""
     options: Any = environment.parsed_options
     if (options.num_users or 0) > MOST:
-        raise ConfigurationError(f"--users {options.num_users} are too many: ask for {MOST:,} at most")
+        raise ConfigurationError(f"--users {options.num_users} is out of range: use {MOST:,} at most")
     for option in ("--verdict-html", "--verdict-json", "--verdict-junit"):
         _require_writable(option, getattr(options, option[2:].replace("-", "_")), make=True)
     if options.processes or not isinstance(runner, MasterRunner):
@@ -44,7 +44,7 @@ def validate_options(environment: Environment, runner: Any) -> None:
 
 
 def refuse_start(error: RoomhookError, runner: Any) -> NoReturn:
-    """Say what is wrong and end this locust, with the workers that it has started itself."""
+    """Print the error and stop this locust and the workers that it started."""
     sys.stderr.write(f"roomhook: {error}\n")
     sys.stderr.flush()
     if isinstance(runner, MasterRunner):
@@ -58,7 +58,7 @@ def refuse_start(error: RoomhookError, runner: Any) -> NoReturn:
 
 
 def guard_form(environment: Environment, web_ui: Any) -> None:
-    """Answer locust's web form with what is wrong in it, which the form shows, instead of starting a run without it."""
+    """Validate locust's web form: on an error the form shows it, and no run starts."""
     start: Callable[[], Any] = web_ui.app.view_functions[_SWARM]
 
     def guarded() -> Any:
@@ -84,7 +84,7 @@ def _require_runnable(options: Namespace, host: str | None, workers: int) -> Non
 
 
 def _require_writable(option: str, name: str | None, *, make: bool = False) -> None:
-    """Raise ``ConfigurationError`` if the file can't be written; its folder is made only if we do so in the end."""
+    """Raise ``ConfigurationError`` if the file cannot be written; *make* creates its folder."""
     if not name:
         return
     path = Path(name)
@@ -98,4 +98,4 @@ def _require_writable(option: str, name: str | None, *, make: bool = False) -> N
             pass
     except OSError as error:
         why = error.strerror or os.strerror(error.errno or 0)
-        raise ConfigurationError(f"{option} {name} can't be written: {why}; give a file in a folder that can") from None
+        raise ConfigurationError(f"{option} {name} cannot be written: {why}; choose a writable folder") from None

@@ -35,7 +35,9 @@ def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
     ids, people, share = settings.room_ids(), settings.accounts(), settings.share
     phase = _phase(settings, len(ids), len(people))
     if share.parts > phase.rooms:
-        raise ConfigurationError(f"{share.parts} workers need a room each at least: give --rooms {share.parts} or more")
+        raise ConfigurationError(
+            f"{share.parts} workers need at least one room each: use --rooms {share.parts} or more"
+        )
     room_ids = _annexed(phase.rooms, share.annex) if share.annex else ids
 
     def world(number: int) -> Iterator[CallbackEvent]:
@@ -63,7 +65,7 @@ def _chained(
             yield event
         empty = 0 if sent else empty + 1
         if empty == 10:
-            raise ConfigurationError("these rooms make no callbacks; ask for another profile or for more --rooms")
+            raise ConfigurationError("these rooms cause no callbacks: choose another profile or more --rooms")
         number += 1
         stream = world(number)
 

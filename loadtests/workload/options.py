@@ -56,37 +56,37 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--callback-profile",
         choices=[one.value for one in Profile],
-        help="The traffic of the simulated rooms (locust's own --profile names a test run).",
+        help="Kind of traffic (locust's own --profile names a test run).",
     )
-    add("--rooms", help="How many rooms, e.g. 50, or a file with their ids.")
-    add("--people", help="A file of existing accounts, one a line.", include_in_web_ui=False)
-    add("--with-enter", action="store_true", help="Also call back Room.CallbackAfterMemberEnter.")
+    add("--rooms", help="Number of rooms, e.g. 50, or a file of RoomIds, one per line.")
+    add("--people", help="File of existing accounts, one per line.", include_in_web_ui=False)
+    add("--with-enter", action="store_true", help="Also send enter callbacks.")
     # As text: the web form sends what is left empty, and locust keeps the type that it finds.
     add("--seed", help="Repeat an earlier run's people and rooms; every run prints its seed.")
-    add("--deadline", type=float, help="Seconds within which an answer must be whole.")
+    add("--deadline", type=float, help="Time for a complete response [seconds].")
     add(
         "--callback-rate",
         type=float,
-        help="Callbacks/s of each user; 0 sends the next one as soon as the answer is there (closed loop).",
+        help="Callbacks/s of each user; 0 sends after each response (closed loop).",
     )
     add(
         "--callback-connections",
         type=int,
-        help="What one worker's fast lane keeps in flight at most, in the open loop.",
+        help="Most connections of one worker's fast sender, open loop.",
     )
     add(
         "--engine",
         choices=[one.value for one in LoadEngine],
         default=LoadEngine.GEVENT.value,
         include_in_web_ui=False,  # as the shape, it is decided before there is a form
-        help="What sends, unless users are named on the command line.",
+        help="Sender, unless you name users on the command line.",
     )
     add(
         "--shape",
         choices=["none", *(one.value for one in LoadShape)],
         default="none",
         include_in_web_ui=False,
-        help="How the number of users moves up to --users.",
+        help="Course of the number of users up to --users.",
     )
     add(
         "--header",
@@ -100,7 +100,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         action="append",
         default=[],
         include_in_web_ui=False,
-        help="A target outside this machine that you may send many callbacks to; repeatable.",
+        help="Allow this remote target; repeatable.",
     )
     add("--insecure", action="store_true", include_in_web_ui=False, help="Accept any certificate.")
     add("--cert", include_in_web_ui=False, help="A PEM file with our own client certificate and its key.")
@@ -109,7 +109,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
         action="append",
         default=[],
         include_in_web_ui=False,
-        help="Exit with 1 if this holds, e.g. 'p99>500ms', 'noncompliant>0', 'delivered<99.9%%'; repeatable.",
+        help="Fail if this is true, e.g. 'p99>500ms', 'noncompliant>0', 'delivered<99.9%%'; repeatable.",
     )
     add(
         "--attempts",
@@ -182,14 +182,14 @@ def submitted(options: Namespace, form: Mapping[str, str]) -> Namespace:
                 setattr(found, name, kind(form[name]))
             except ValueError:
                 example = f"--{name.replace('_', '-')} {getattr(options, name)}"
-                raise ConfigurationError(f"{form[name]!r} is no number, as in {example}") from None
+                raise ConfigurationError(f"{form[name]!r} is not a number, e.g. {example}") from None
     return found
 
 
 def _whole(option: str, number: int | str) -> int:
     text = str(number)
     if not _NUMBER.fullmatch(text):
-        raise ConfigurationError(f"{option} {text:.30} is no whole number of up to 18 digits, as 7 is")
+        raise ConfigurationError(f"{option} {text:.30} is not a whole number of up to 18 digits, e.g. 7")
     return int(text)
 
 

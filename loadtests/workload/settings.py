@@ -1,4 +1,4 @@
-"""What a load test sends and where, as one value that travels to workers and to the sender's process."""
+"""Settings of a load test, sent to workers and to the sender process."""
 
 from __future__ import annotations
 
@@ -66,15 +66,17 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> Self:
         """These settings, once they are known to make sense; raises ``ConfigurationError``."""
         if not 0 < self.deadline_s <= LONGEST_WAIT_S:
-            raise ConfigurationError(f"--deadline is seconds above 0, as in 2.0, and {LONGEST_WAIT_S:,} at most")
+            raise ConfigurationError(
+                f"--deadline is out of range: use seconds above 0, e.g. 2.0, and {LONGEST_WAIT_S:,} at most"
+            )
         if not 0 <= self.rate <= MOST_A_SECOND:
             raise ConfigurationError(
-                f"--callback-rate is callbacks/s of a user, as in 1.0, {MOST_A_SECOND:,} at most; 0 is the closed loop"
+                f"--callback-rate is out of range: use 1.0, say, {MOST_A_SECOND:,} at most; 0 is the closed loop"
             )
         if not 1 <= self.connections <= MOST:
-            raise ConfigurationError(f"--callback-connections is to be 1 or more, and {MOST:,} at most")
+            raise ConfigurationError(f"--callback-connections is out of range: use 1 to {MOST:,}")
         if self.profile not in set(Profile):
-            raise ConfigurationError(f"--callback-profile is to be one of {', '.join(Profile)}")
+            raise ConfigurationError(f"--callback-profile must be one of {', '.join(Profile)}")
         self.room_ids()
         self.accounts()
         self.target()
@@ -90,12 +92,12 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def deadline_ms(self) -> float:
-        """How late an answer may be (ms)."""
+        """Time for a complete response (ms)."""
         return self.deadline_s * 1000
 
     @property
     def attempts_file(self) -> Path | None:
-        """Where this worker writes its attempts: with several workers, each into a file of its own."""
+        """File for the attempts of this worker; each of several workers has its own."""
         if self.attempts is None:
             return None
         alone = self.share.number == self.share.parts == 1
@@ -112,5 +114,5 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def target(self) -> Target:
-        """The App backend; raises ``ConfigurationError`` for a URL, a header or a file that can't be used."""
+        """The App backend; raises ``ConfigurationError`` for an unusable URL, header or file."""
         return Target(CallbackUrl.parse(self.url), self.sdkappid, self.token, self.headers, tls=self.tls())

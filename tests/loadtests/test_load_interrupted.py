@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_in_order_with_exact_totals(
     assert found["requests"] == found["delivered"] == target.answers
     assert found["exit_code"] == 130
     assert "noncompliant>0" in out
-    assert "note: interrupted before its time was over" in out
+    assert "note: interrupted early" in out
     assert out.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'load.html'}"
     assert errors.splitlines() == ["seed 5 (--seed 5 sends the same people and rooms again)"]
     assert f'"num_requests": {target.answers}' in (tmp_path / "out" / "load.html").read_text()

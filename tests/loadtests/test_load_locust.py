@@ -184,7 +184,7 @@ class TestTheCommand:
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         found = json.loads(done.stdout)
-        said = re.search(r"step 2 at \d+/s broke requests>50; last good rate: (\d+)/s", found["notes"][0])
+        said = re.search(r"step 2 at \d+/s failed requests>50; last good rate: (\d+)/s", found["notes"][0])
         assert said is not None, found["notes"]
         assert 15 <= int(said[1]) <= 25
         assert found["requests"] == target.answers
@@ -209,12 +209,12 @@ class TestARunThatIsNone:
     def test_a_bad_threshold_is_refused_before_the_run(self, target: CountingTarget, tmp_path: Path) -> None:
         code, verdict, text = locust(target.url, tmp_path, "-t", "1s", "--fail-if", "p99>500")
         assert (code, verdict, target.answers) == (2, {}, 0)
-        assert "roomhook: --fail-if 'p99>500' is no threshold: p99 takes a limit as in 'p99>500ms'" in text
+        assert "roomhook: --fail-if 'p99>500' is not a threshold: p99 takes a limit as in 'p99>500ms'" in text
 
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
-            (("--fail-if", "p99>5"), "is no threshold"),
+            (("--fail-if", "p99>5"), "is not a threshold"),
             (("--rate", "fast"), "is no rate"),
             (("--rate", "max", "--users", "3", "--connections", "4"), "each user is one connection"),
             (("--duration", "100ms"), "give 1s or more"),

@@ -23,22 +23,22 @@ pytestmark = pytest.mark.long
 
 HOST = "http://127.0.0.1:1/callback"
 BAD = {
-    "--deadline nan": "--deadline is seconds above 0",
+    "--deadline nan": "--deadline is out of range",
     "--deadline inf": "3,600 at most",
-    "--deadline 0": "as in 2.0",
+    "--deadline 0": "e.g. 2.0",
     "--callback-rate nan": "0 is the closed loop",
     "--callback-rate inf": "1,000,000 at most",
     "--callback-rate=-1": "0 is the closed loop",
-    "--callback-connections 0": "1 or more",
+    "--callback-connections 0": "use 1 to 1,000,000",
     "--rooms 999999999": "is out of range: use 1 to 1,000,000 rooms",
     "--rooms 500000": "ask for at most 1,000,000 of either, as in 100,000 rooms of 10",
     "--rooms nowhere.txt": "can't be read",
-    "--seed 99999999999999999999": "no whole number of up to 18 digits",
-    "--seed seven": "no whole number",
-    "--users 99999999999": "ask for 1,000,000 at most",
-    "--attempts nowhere/attempts.csv": "give a file in a folder that can",
-    "--attempts .": "can't be written: Is a directory",
-    "--verdict-json /proc/1/nowhere/verdict.json": "can't be written",
+    "--seed 99999999999999999999": "not a whole number of up to 18 digits",
+    "--seed seven": "not a whole number",
+    "--users 99999999999": "use 1,000,000 at most",
+    "--attempts nowhere/attempts.csv": "choose a writable folder",
+    "--attempts .": "cannot be written: Is a directory",
+    "--verdict-json /proc/1/nowhere/verdict.json": "cannot be written",
     "--host nonsense": "must start with http:// or https://",
     "--host=": "no callback URL: give --host",
 }
@@ -133,7 +133,7 @@ def test_the_web_form_offers_what_it_can_change_and_keeps_secrets(answers: dict[
     assert {"callback_rate", "rooms", "seed", "deadline"} <= set(answers["form"])
     assert not {"engine", "shape", "token", "header", "fail_if", "attempts"} & set(answers["form"])
     assert answers["seed"] == "''", "left empty, each run draws its own"
-    assert answers["deadline"] == "'soon' is no number, as in --deadline 2.0"
+    assert answers["deadline"] == "'soon' is not a number, e.g. --deadline 2.0"
 
 
 def test_users_that_are_there_to_be_subclassed_do_not_run(answers: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def headless(locustfile: Path, *options: str) -> subprocess.CompletedProcess[str
     ("options", "complaint"),
     [
         (("--engine", "fast"), "no callback URL: give --host"),
-        (("--host", HOST, "--fail-if", "p99>500"), "--fail-if 'p99>500' is no threshold"),
+        (("--host", HOST, "--fail-if", "p99>500"), "--fail-if 'p99>500' is not a threshold"),
     ],
 )
 def test_workers_do_not_wait_for_a_master_that_was_refused(options: tuple[str, ...], complaint: str) -> None:

@@ -129,7 +129,7 @@ def test_a_target_that_cannot_keep_up_is_no_success_and_ends_a_staircase(tmp_pat
     verdicts = {one["fails_if"]: one["verdict"] for one in ramp[1]["thresholds"]}
     assert verdicts == {"noncompliant>0": "passed", "delivered<99%": "failed"}
     notes = " | ".join(staircase[1]["notes"])
-    said = re.search(r"step (\d+) at \d+/s broke lateness>500ms; last good rate: (\d+)/s", notes)
+    said = re.search(r"step (\d+) at \d+/s failed lateness>500ms; last good rate: (\d+)/s", notes)
     assert said is not None, notes
     assert 2 <= int(said[1]) <= 4, notes
     assert 30 <= int(said[2]) <= 65, notes
