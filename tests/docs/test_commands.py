@@ -30,6 +30,8 @@ PAGES = (
     "docs/reference-traffic.md",
 )
 ALL_PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))] + ["README.md"]
+QUICKER = {"--duration 10s": "--duration 2s", "'p99>200ms'": "'p99>20s'", "--fuzz 2000": "--fuzz 200"}
+"""What a command line is run with instead, so that it takes no longer than it must and passes on a busy machine."""
 ENDS = {"|", "||", ">", ">>", "&", "&&", ";", "(", ")", "<"}
 """What ends the arguments of a command in a shell."""
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -69,8 +71,10 @@ def test_a_command_line_runs_as_it_stands(page: str, number: int, backend: Backe
     script = text.replace("127.0.0.1:8000", backend.url.removeprefix("http://").removesuffix("/callback"))
     script = script.replace("127.0.0.1:8001", f"127.0.0.1:{free_port()}")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROOMHOOK_", "GITHUB_"))}
+    for stands, quick in QUICKER.items():
+        script = script.replace(stands, quick)
     done = subprocess.run(
-        ["bash", "-euc", script.replace("--duration 10s", "--duration 2s").replace("'p99>200ms'", "'p99>20s'")],
+        ["bash", "-euc", script],
         cwd=tmp_path,
         env={**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,

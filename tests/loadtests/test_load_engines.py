@@ -237,5 +237,5 @@ def test_users_who_start_at_once_send_one_after_the_other(tmp_path: Path) -> Non
     before_end = [moments[-1] - one for one in moments]  # a busy machine may take long to start forty users
     settled = [int(one * 10) for one in before_end if 0.2 <= one < 2.2]
     busiest = max(Counter(settled).values())
-    assert len(settled) == pytest.approx(80, abs=20)  # each user sends one a second
-    assert busiest <= 20  # four in a tenth of a second, if they are spread evenly; all forty, if they are not
+    # Each user sends one a second: in a tenth of a second a twentieth of these, or half of them if all send at once.
+    assert busiest <= len(settled) / 4

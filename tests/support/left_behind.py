@@ -15,7 +15,7 @@ import psutil
 __all__ = ["nothing_left_behind"]
 
 _MARK: Final = "TESTS_STARTED_BY"
-_PATIENCE_S: Final = 10.0
+_OF_TOOLS: Final = frozenset({"build", "node_modules", "__pycache__"})
 _HELPER: Final = "multiprocessing.resource_tracker"
 """A process of Python's own that ends with the one that started it."""
 _KEPT: Final = "pytest-of-"
@@ -23,18 +23,18 @@ _KEPT: Final = "pytest-of-"
 
 
 @contextmanager
-def nothing_left_behind(root: Path, temporary: Path) -> Iterator[None]:
-    """Fail unless all that starts from here on is gone at the end.
+def nothing_left_behind(root: Path, temporary: Path, *, patience_s: float = 10.0) -> Iterator[None]:
+    """Fail unless all that starts from here on is gone *patience_s* after the end.
 
     That is each process that inherits this one's environment or is its child, each port that this process listens on,
-    each file that something makes in the *temporary* folder, and each new entry of the folder *root*.
+    each file that something makes in the *temporary* folder, and each new file at any depth of the folder *root*.
     """
     mark = f"{os.getpid()}-{time.time_ns()}"
     os.environ[_MARK] = mark
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
-    entries = {path.name for path in root.iterdir()}
+    entries = _files(root)
     yield
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + patience_s
     while (left := _left(mark, root, temporary, entries)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not left, "left behind:\n" + "\n".join(left)
@@ -45,11 +45,15 @@ def _left(mark: str, root: Path, temporary: Path, entries: set[str]) -> list[str
     ports = psutil.Process().net_connections("inet")
     found += [f"port {each.laddr}" for each in ports if each.status == psutil.CONN_LISTEN]
     found += [f"file {path}" for path in temporary.iterdir() if not path.name.startswith(_KEPT)]
-    found += [
-        f"file {root / name}"
-        for name in {path.name for path in root.iterdir()} - entries
-        if name != "build" and not name.startswith(".")
-    ]
+    return found + [f"file {root / name}" for name in sorted(_files(root) - entries)]
+
+
+def _files(root: Path) -> set[str]:
+    """What *root* holds, as paths below it, without what tools keep there: hidden folders, ``build`` and bytecode."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _OF_TOOLS]
+        found.update(str((Path(folder) / name).relative_to(root)) for name in files)
     return found
 
 
