@@ -121,7 +121,8 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add("--verdict-junit", include_in_web_ui=False, help="Write the verdicts to this file, as JUnit XML.")
     given = _given()
     if given is not None:
-        parser._default_config_files = []  # noqa: SLF001 (they are meant for people's own locustfiles)
+        hidden: Any = parser
+        hidden._default_config_files = []  # noqa: SLF001 (they are meant for people's own locustfiles)
     parser.set_defaults(**_options_of(given or LoadSettings(url=""), seeded=given is not None))
 
 

@@ -41,9 +41,7 @@ class DeliveryAttempt(Attempt, kw_only=True):
     """One attempt of a callback, numbered from 1; ``wall_ns`` is the wall clock's time at ``posted_ns``."""
 
     callback: QueuedCallback
-    kind: str
     request_time: int
-    number: int
     wall_ns: int
     posted_ns: int
 
