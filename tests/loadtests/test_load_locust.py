@@ -199,6 +199,15 @@ class TestTheCommand:
         assert found["shape"] == "ramp"
         assert "seed 4" in done.stderr
 
+    def test_is_not_changed_by_anybodys_own_locust_settings(
+        self, target: CountingTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / ".locust.conf").write_text("sdkappid = 1400000099\nusers = 1\n")
+        monkeypatch.setitem(ENVIRONMENT, "HOME", str(tmp_path))
+        done = roomhook(target.url, tmp_path, "--duration", "1s", "--rate", "20/s", "--seed", "4", "--format", "json")
+        found = json.loads(done.stdout)
+        assert (found["sdkappid"], found["seed"]) == (1400000001, 4), done.stderr
+
 
 class TestARunThatIsNone:
     def test_plain_locust_refuses_another_machine_that_is_not_named(self, tmp_path: Path) -> None:
