@@ -176,6 +176,9 @@ class TestReports:
         assert re.search(r"  delivered:  p50 1\.\d+  p90 1\.\d+  p99 1\.\d+ ", text)
         assert max(map(len, text.splitlines())) <= 80
         assert "delivered: " not in table(LoadSummary(quick, (), 0, facts=facts))
+        page = " ".join(insert_section("<body>", LoadSummary(slow, (), 1, facts=facts)).split())
+        assert re.search(r"<td>all</td><td>100</td><td>1\.\d+</td><td>2000\.00</td>", page)
+        assert re.search(r"<td>delivered</td><td>90</td><td>1\.\d+</td><td>1\.\d+</td>", page)
 
     def test_the_json_holds_figures_and_verdicts(self) -> None:
         found = json.loads(document(self.conclusion))

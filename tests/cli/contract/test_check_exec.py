@@ -60,6 +60,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 class App(BaseHTTPRequestHandler):
     def do_POST(self):
         print('out of memory', flush=True)
+        print('127.0.0.1 - - "\x1b[33mGET /rooms/r1 HTTP/1.1\x1b[0m" 404 -', flush=True)
         {effect}
 HTTPServer(('127.0.0.1', int(sys.argv[1])), App).serve_forever()
 """
@@ -78,6 +79,8 @@ def test_the_output_of_a_target_of_ours_is_shown_without_its_access_log_where_it
     err = capsys.readouterr().err
     assert err.startswith(f"{heading}\nout of memory")
     assert "POST" not in err
+    assert "GET" not in err
+    assert "code 500" not in err
 
 
 def test_the_output_of_a_target_of_ours_is_not_shown_where_it_explains_nothing(
