@@ -13,6 +13,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case, taken_as_valid
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.effects import leave_draft
 from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
 from roomhook.contract_tests.model.exchange import Exchange
@@ -239,10 +240,10 @@ def _arrives(case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece],
     case.blame_unacknowledged(exchange, note)
 
 
-def _raw_callback(case: Case) -> CallbackRequest:
+def _raw_callback(case: Case, draft: CallbackDraft | None = None) -> CallbackRequest:
     if case.run.settings.proxy:
         raise NotJudgedError("a request that no HTTP client will send can't go through --proxy")
-    return case.prepare_valid()
+    return case.prepare_valid(draft)
 
 
 def _raw_head(case: Case, callback: CallbackRequest, *, chunked: bool = False) -> bytes:
@@ -260,6 +261,15 @@ def chunked(case: Case) -> None:
     _arrives(
         case, callback, [(_raw_head(case, callback, chunked=True) + coded + b"0\r\n\r\n", 0)], "a chunked callback"
     )
+
+
+@check("http.expect")
+def expect(case: Case) -> None:
+    """A sender that asks whether to go on, and does not wait for the answer (RFC 9110, 10.1.1)."""
+    label = ("Content-Type", "application/json")
+    callback = _raw_callback(case, case.leave().sent_as(headers=(label, ("Expect", "100-continue"))))
+    whole = _raw_head(case, callback) + (callback.body or b"")
+    _arrives(case, callback, [(whole, 0)], "a callback with Expect: 100-continue")
 
 
 @check("http.slow-body")

@@ -120,6 +120,14 @@ def key_order(case: Case) -> None:
         case.acknowledges(case.leave().sent_as(body=_sorted(reverse=reverse)), note=f"a packet with its keys {how}")
 
 
+@check("packet.large")
+def large_packet(case: Case) -> None:
+    """An unknown field makes a packet larger than buffers and columns of common sizes."""
+    for size in (8, 64):
+        what = f"a packet of {size} KiB"
+        case.survives(case.leave(CustomInfo="x" * (size << 10)), what, watched=f"a leave in {what}")
+
+
 @check("id.numeric")
 def numeric_account(case: Case) -> None:
     """An account beyond 2^53, which a detour through a number would change (protocol.md 3.6)."""

@@ -48,12 +48,13 @@ class Leave:
 class Episode:
     """Events of one room in the order of their arrival, and who must be ``inside`` after them.
 
-    People go by short names, which stand for accounts of the episode's own.
+    People go by short names, which stand for accounts of the episode's own. ``alone``: nobody else may be in the room.
     """
 
     what: str
     events: tuple[Enter | Leave, ...]
     inside: frozenset[str] = frozenset()
+    alone: bool = False
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -122,17 +123,17 @@ def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_m
 
 
 def _play_alone(case: Case, episodes: Sequence[Episode], began_ms: int) -> None:
-    """Blame those of *episodes* that go wrong again, each in a room of its own, beside a bystander."""
+    """Blame those of *episodes* that go wrong again, each in a room of its own, beside a bystander if it allows one."""
     played: list[tuple[Episode, str, Exchange | None, set[str]]] = []
     for episode in episodes:
-        room, bystander = case.room(), case.account()
+        room, bystanders = case.room(), [] if episode.alone else [case.account()]
         people = {name: case.account() for name in episode.people}
-        if case.bring_in([bystander], room, event_time=began_ms) is not None:
+        if bystanders and case.bring_in(bystanders, room, event_time=began_ms) is not None:
             continue
         shown: Exchange | None = None
         for event in episode.events:
             shown = send_event(case, room, event, people, began_ms) or shown
-        played.append((episode, room, shown, {bystander, *(people[one] for one in episode.inside)}))
+        played.append((episode, room, shown, {*bystanders, *(people[one] for one in episode.inside)}))
     until = time.monotonic() + case.run.settings.settle_s
     for episode, room, shown, expected in played:
         members = case.settled(room, expected, until=until)

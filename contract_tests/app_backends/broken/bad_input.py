@@ -116,10 +116,10 @@ class _Recursive(ReferenceBackend):
 
 @breaks("bad.large")
 class _FixedBuffer(ReferenceBackend):
-    """Crashes on a body that its buffer of 64 KiB can't hold."""
+    """Crashes on a body that its buffer of 512 KiB can't hold."""
 
     def read(self, callback: IncomingCallback) -> MemberEvent | None:
-        buffer = memoryview(bytearray(65536))
+        buffer = memoryview(bytearray(512 << 10))
         buffer[: len(callback.body)] = callback.body
         return super().read(callback)
 

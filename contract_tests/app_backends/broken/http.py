@@ -124,6 +124,16 @@ class _LengthRequired(ReferenceBackend):
         return await super().on_callback(request)
 
 
+@breaks("http.expect")
+class _ExpectsNothing(ReferenceBackend):
+    """Answers 417 to a request that asks whether to go on."""
+
+    async def on_callback(self, request: Request) -> Response:
+        if "expect" in request.headers:
+            return Response(status_code=417)
+        return await super().on_callback(request)
+
+
 @breaks("http.slow-body")
 class _OneRead(ReferenceBackend):
     """Takes what one read gives for the whole body."""

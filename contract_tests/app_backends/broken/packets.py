@@ -6,6 +6,8 @@ import re
 import struct
 from typing import Final
 
+from starlette.responses import Response
+
 from roomhook.contract_tests.app_backends.broken.registry import breaks
 from roomhook.contract_tests.app_backends.reference.backend import (
     IncomingCallback,
@@ -330,6 +332,19 @@ class _Closed(ReferenceBackend):
         if event and not listed.issuperset(self.parse(callback.body, dict)):
             raise RefusedCallback(5, "unknown field")
         return event
+
+
+@breaks("packet.large")
+class _NarrowLog(ReferenceBackend):
+    """Logs packets in a column of 8 KiB, but for those so large that it logs their size alone."""
+
+    _COLUMN: Final = 8 << 10
+    _LIMIT: Final = 128 << 10
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        response = await super().handle(callback)
+        taken = b'"OK"' in bytes(response.body)
+        return Response(status_code=500) if taken and self._COLUMN < len(callback.body) < self._LIMIT else response
 
 
 @breaks("packet.key-order")

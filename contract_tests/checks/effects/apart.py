@@ -46,7 +46,7 @@ def _plain(base: str, longest: int) -> Iterator[_Twins]:
 
 def _words(_: str, __: int) -> Iterator[_Twins]:
     """Letters and digits that a loose comparison, a parser or a language takes for something else."""
-    yield _Twins("read as a number in scientific notation", "1e5", ("100000",))
+    yield _Twins("read as a number in scientific notation", "1e5", ("100000", "10e4"))
     yield _Twins("read as a hexadecimal number", "0x1f", ("31",))
     yield _Twins("taken for nothing", "0", ("00",))
     yield _Twins("taken for nothing", "null", ("none", "nil", "undefined"))

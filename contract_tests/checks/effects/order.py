@@ -172,6 +172,12 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
 """Requirement to its episodes, which share a room and tell people apart."""
 
 
+_EMPTY_IN_BETWEEN: Final = Episode(
+    "after the last one in a room left, and then an older enter of theirs arrived late",
+    (Enter(0), Leave(2000), Enter(1000)),
+    alone=True,
+)
+
 _OPERATORS: Final = {"themselves": "a", "another member": "b", "somebody outside": "administrator"}
 _REASONS: Final = {"no Reason": ABSENT, "an empty Reason": "", "a Reason": "left the room"}
 
@@ -213,7 +219,7 @@ def episodes(case: Case) -> None:
     _need_enters(case)
     play(case, _EPISODES[case.requirement.id])
     if case.requirement.id == "effect.late-enter" and not case.findings:
-        play(case, _EPISODES[case.requirement.id][1:2])  # alone, so that the room is empty in between
+        play(case, [_EMPTY_IN_BETWEEN])
     if case.requirement.id == "effect.reconnect" and not case.findings:
         _listed_once(case)
     two_rooms = load_register()["effect.two-rooms"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
@@ -161,3 +163,30 @@ def test_a_probe_that_can_not_ask_for_an_unusual_room_fails_nothing() -> None:
         *_, last = SuiteRun(settings, probe=probe).events()
     assert isinstance(last, RunFinished)
     assert last.summary.outcome is RunOutcome.CONFORMS
+
+
+class ForgetsEmptyRooms(Variant):
+    """Forgets all that it knows of a room when the last one has left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lives: Counter[str] = Counter()
+
+    def enter(self, event: MemberEvent) -> None:
+        super().enter(msgspec.structs.replace(event, room_id=self.of_this_life(event.room_id)))
+
+    def leave(self, event: MemberEvent) -> None:
+        super().leave(msgspec.structs.replace(event, room_id=self.of_this_life(event.room_id)))
+        self.lives[event.room_id] += not self.members(event.room_id)
+
+    def members(self, room: str) -> list[str]:
+        return super().members(self.of_this_life(room))
+
+    def of_this_life(self, room: str) -> str:
+        return f"{room}/{self.lives[room]}"
+
+
+def test_an_older_enter_that_comes_back_in_an_emptied_room_is_a_finding() -> None:
+    found = findings(against(ForgetsEmptyRooms(), only=("effect.leave", "effect.late-enter")))
+    assert set(found) == {"effect.late-enter"}
+    assert found["effect.late-enter"].message.startswith("after the last one in a room left")

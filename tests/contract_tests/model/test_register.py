@@ -53,7 +53,7 @@ bad.field-missing.member-count bad.field-missing.type bad.field-missing.member-l
 bad.field-missing.event-time
 bad.field-type.callback-command bad.field-type.operator-account bad.field-type.room-id bad.field-type.member-count
 bad.field-type.type bad.field-type.member-list-account bad.field-type.reason bad.field-type.event-time
-bad.no-leak bad.no-echo packet.extra-field packet.key-order packet.whitespace packet.longest
+bad.no-leak bad.no-echo packet.extra-field packet.key-order packet.whitespace packet.longest packet.large
 duplicate.ack duplicate.parallel
 sign.stale sign.ahead sign.not-a-number sign.empty sign.duplicate tls.version
 effect.bad-input effect.duplicate effect.duplicate-parallel effect.other-room effect.punctuation effect.rejoin
@@ -64,8 +64,9 @@ effect.accounts-apart.folded effect.rooms-apart.signs effect.rooms-apart.folded 
 fuzz.near-miss
 """,
     Level.INFO: """
-ack.cold-start ack.extra ack.family app-id.packet http.chunked http.slow-body http.split-head http.idle url.https
-bad.duplicate-key sign.upper app-id.padded app-id.duplicate http.content-type.text command.mismatch bad.deep bad.lenient
+ack.cold-start ack.extra ack.family app-id.packet http.chunked http.expect http.slow-body http.split-head http.idle
+url.https bad.duplicate-key sign.upper app-id.padded app-id.duplicate http.content-type.text command.mismatch bad.deep
+bad.lenient
 """,
 }
 ROOT = Path(__file__).parents[3]
@@ -286,7 +287,10 @@ class TestExplain:
         assert main(["explain", "ack.margn"]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert captured.err == "roomhook: no requirement is named 'ack.margn'; did you mean ack.margin or ack.bom?\n"
+        assert (
+            captured.err
+            == "roomhook: no requirement is named 'ack.margn'; did you mean ack.margin, packet.large or ack.bom?\n"
+        )
 
 
 class TestRequirements:
@@ -297,7 +301,7 @@ class TestRequirements:
         listed = re.findall(r"^  (\S+) +(MUST|SHOULD|INFO) +The App backend.*[.]$", out, re.MULTILINE)
         assert sorted(listed) == sorted((one.id, one.level.value) for one in select())
         assert re.findall(r"^([a-z-]+) · .+$", out, re.MULTILINE) == list(load_groups())
-        assert out.endswith("\n180 requirements: 60 MUST, 103 SHOULD, 17 INFO\n")
+        assert out.endswith("\n182 requirements: 60 MUST, 104 SHOULD, 18 INFO\n")
 
     def test_shows_a_selection_in_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
