@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.aftermath import Aftermath, blame_aftermath, then_valid
-from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.case import Case, taken_as_valid
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.response_check import Violation, header
@@ -17,10 +18,18 @@ __all__: list[str] = []
 
 _DEPTH: Final = 10_000
 _LARGE: Final = 1024 * 1024
+_UNREAD: Final = "You seem never to read the body: all malformed bodies are acknowledged."
 _NOT_UTF8: Final = "a body that is not UTF-8"
 _NUMBERS: Final = ("MemberCount", "EventTime")
 _LARGE_PACKET: Final = "a packet of 1 MiB"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
+
+
+@dataclass
+class _BodyReader:
+    """Whether the target reads bodies at all; None until it was asked."""
+
+    reads: bool | None = None
 
 
 def _text(packet: dict[str, Any]) -> str:
@@ -67,6 +76,17 @@ def bodies(case: Case) -> None:
     """One body that is no packet."""
     what, body = _BODIES[case.requirement.id]
     then_valid(case, what, _draft(case, body), case.rejects)
+    acknowledged = any(one.exchange is not None and taken_as_valid(one.exchange) for one in case.findings)
+    if acknowledged and _reads_no_body(case):
+        case.findings = [replace(one, hint=_UNREAD) for one in case.findings]
+
+
+def _reads_no_body(case: Case) -> bool:
+    """Whether every body that is no packet is acknowledged; asked once in a run."""
+    kept = case.run.kept(_BodyReader)
+    if kept.reads is None:
+        kept.reads = not all(taken_as_valid(case.send(_draft(case, body))) for _, body in _BODIES.values())
+    return not kept.reads
 
 
 def _large(case: Case) -> CallbackDraft:

@@ -12,6 +12,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, MISTAKEN_SIGNATURES, CallbackDraft, unsigned
+from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.verdicts import Finding
@@ -65,9 +66,9 @@ def baseline(case: Case) -> None:
     for exchange in (*flaky.seen, *(flaky.in_company if company_is_borne else ())):
         breach = exchange.judgement.breaches[0]
         if breach.requirement == case.requirement.id:
-            case.blame(
-                exchange, "a valid callback failed, and was acknowledged when it was sent again", breach, series=_ONCE
-            )
+            message = "a valid callback failed, and was acknowledged when it was sent again"
+            hint = hint_for(exchange, case.run.settings, every=False)
+            case.blame(exchange, message, breach, hint=hint, series=_ONCE)
 
 
 @check("type.leave", "members.one", "time.now", "url.platform.ios", "url.contenttype.json", "url.client-ip.v4")

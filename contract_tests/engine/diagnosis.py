@@ -37,6 +37,8 @@ _NO_NONCE: Final = (
     "Sign is made of the token and RequestTime, which counts seconds: callbacks of one second share it, so it can't be "
     "a nonce. To find repeats, compare the packet: RoomId, MemberList_Account, Type and EventTime."
 )
+_SEEN_IN_ANY: Final = ("ack.content-type",)
+"""What an answer shows that is no acknowledgement, too."""
 
 
 def diagnose(case: Case, exchange: Exchange) -> Sequence[Finding]:
@@ -109,6 +111,11 @@ def _form_of_the_answer(case: Case, exchange: Exchange) -> list[Finding]:
             count=run.summary.sent,
         )
         for breach in exchange.judgement.breaches
+    ]
+    found += [
+        Finding(load_register()[one], seen.message, seen.expected, seen.actual, seen.exchange, count=seen.count)
+        for one in _SEEN_IN_ANY
+        for seen in run.observations.seen(one)
     ]
     family = _followed_family(run, exchange)
     if family is not None:

@@ -259,7 +259,7 @@ class SuiteRun:
     def _ended(self, requirement: Requirement) -> str:
         """Why nothing more is judged, or an empty string; ``ack.*`` sums up what has come so far, so it still is."""
         if self._baseline:
-            ids = (one.requirement.id for one in self._baseline if one.requirement.level is not Level.INFO)
+            ids = (one.requirement.id for one in self._baseline if one.cause)
             return f"the baseline callback is not acknowledged ({', '.join(ids)})"
         return "" if requirement.group == "ack" and self._baseline is not None else self.context.lost
 

@@ -39,6 +39,13 @@ _MAY_MIND_STRANGERS: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPSta
 _OF_THE_LABEL: Final = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY}
 _UNLABELLED: Final = "This callback is not labelled application/json: read the raw body, whatever its Content-Type."
 
+_CSRF: Final = (
+    "Exempt this path from CSRF protection: @csrf_exempt in Django, the list of exceptions in Laravel, "
+    "skip_forgery_protection in Rails."
+)
+_READ: Final = 65536
+"""Bytes of an answer that are looked through."""
+
 _WITHOUT_ANSWER: Final = {
     DeliveryOutcome.TIMEOUT: "Answer first and process afterwards. If the target is slow to start, add --wait-for 30.",
     DeliveryOutcome.TLS: "For a certificate of your own authority, say --cacert FILE.",
@@ -63,6 +70,8 @@ def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
         exchange
     ):
         return _UNLABELLED
+    if b"CSRF" in answer.body[:_READ].upper() and answer.status != 200:
+        return _CSRF
     if answer.status in _FOR_ONE:
         unknown = _about_strangers(settings) if every and answer.status in _MAY_MIND_STRANGERS else ""
         return f"{_FOR_ONE[answer.status]} {unknown}".strip()

@@ -140,6 +140,17 @@ def _every(part: int, whole: int, *, stopped: bool) -> str:
 
 
 def counts(report: RunReport) -> str:
-    """How many requirements came out in each way, as ``1 failed, 118 passed, 24 not judged``."""
-    numbers = [(report.count(verdict), done) for verdict, done in DONE.items()]
-    return ", ".join(f"{number} {done}" for number, done in numbers if number) or "0 judged"
+    """How many requirements came out in each way, as ``1 failed, 118 passed, 24 not judged``.
+
+    Where failures or warnings are told in more or fewer findings, their number follows: ``5 warned (8 findings)``.
+    """
+    return ", ".join(filter(None, (_count(report, verdict) for verdict in DONE))) or "0 judged"
+
+
+def _count(report: RunReport, verdict: Verdict) -> str:
+    number, told = report.count(verdict), sum(one.verdict is verdict for one in report.causes)
+    if not number:
+        return ""
+    if told == number or verdict not in {Verdict.FAIL, Verdict.WARN}:
+        return f"{number} {DONE[verdict]}"
+    return f"{number} {DONE[verdict]} ({told} {'finding' if told == 1 else 'findings'})"

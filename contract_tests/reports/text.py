@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from html import unescape
 from itertools import groupby
 from typing import Final
 
@@ -39,8 +40,17 @@ _LONGEST_ANSWER: Final = 160
 _WANTING: Final = (Verdict.FAIL, Verdict.WARN)
 _NAMED: Final = 4
 """Ids of one group that are still named one by one."""
+_NO_FIX: Final = "Nothing to fix"
+"""How the advice on a note begins that asks for nothing."""
+_READ: Final = 24
+"""Ids that a finding still names one by one."""
 _FEW_GROUPS: Final = 6
 """Groups that are still named."""
+
+_PAGE: Final = re.compile(r"\s*<(?:!doctype html|html|head|body|title|h1)\b", re.IGNORECASE)
+_UNREAD: Final = re.compile(r"<!--.*?-->|<(style|script)\b.*?(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
+_HEAD: Final = re.compile(r"<head\b.*?</head>", re.IGNORECASE | re.DOTALL)
+_MARKUP: Final = re.compile(r"<[^>]*(?:>|$)")
 
 _WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""")
 _OPENING: Final = ("-", "'http", "http")
@@ -93,6 +103,9 @@ def finding_lines(
     yield from rest
     if not noted:
         yield from finding_fields(finding, width=width, shown=shown)
+    elif not finding.fix.startswith(_NO_FIX):
+        start = f"{'':{_MARGIN}}{'fix':{_LABEL}}"
+        yield from _wrapped(start + finding.fix, width, len(start))
 
 
 def finding_fields(
@@ -101,7 +114,7 @@ def finding_fields(
     """What was seen, expected and sent, and how to fix it: a labelled paragraph each, *margin* columns in."""
     at = f" at {finding.actual.path}" if finding.actual.path else ""
     times = f" ({finding.count} times)" if finding.count > 1 else ""
-    also = f"{ids_in_short(finding.also)} ({'the same cause' if finding.cause else 'the same answer'})"
+    also = f"{_names(finding.also)} ({'the same cause' if finding.cause else 'the same answer'})"
     rows = (
         ("seen", finding.message + times),
         ("expected", finding.expected),
@@ -153,18 +166,27 @@ def _sent(finding: FindingRecord, shown: dict[str, str]) -> str | None:
 
 def _noted(finding: FindingRecord) -> str:
     actual = "" if finding.actual.text in finding.message else f": {finding.actual.text}"
-    also = f" (also {ids_in_short(finding.also)})" if finding.also else ""
+    also = f" (also {_names(finding.also)})" if finding.also else ""
     return f"{finding.message}{actual}{also}"
 
 
 def _answer(finding: FindingRecord) -> str | None:
     """The response where it is not ActionStatus OK and says more than the finding does already."""
     actual = finding.actual
-    body = " ".join((actual.body or "").split())
+    body = _readable(actual.body or "")
     if actual.status is None or not body or body in actual.text or (finding.cause is None and actual.status == 200):
         return None
     shown = printable(body[:_LONGEST_ANSWER])
     return f"HTTP {actual.status}  {shown}{'…' if len(body) > _LONGEST_ANSWER else ''}"
+
+
+def _readable(body: str) -> str:
+    """*body* in one line; of an HTML page, its words without what only a browser reads."""
+    if not _PAGE.match(body):
+        return " ".join(body.split())
+    page = _UNREAD.sub(" ", body)
+    texts = (" ".join(unescape(_MARKUP.sub(" ", part)).split()) for part in (_HEAD.sub(" ", page), page))
+    return next(filter(None, texts), "")
 
 
 def _source(finding: FindingRecord) -> str:
@@ -234,6 +256,11 @@ def _not_judged(report: RunReport, width: int) -> Iterator[str]:
     sizes = {name: len(members) for name, members in report.groups().items()}
     for reason, members in reasons.items():
         yield from _wrapped(f"  {reason}: {ids_in_short([one.id for one in members], sizes)}", width, 4)
+
+
+def _names(ids: Sequence[str]) -> str:
+    """*ids* in full, unless there are too many to be read."""
+    return ", ".join(ids) if len(ids) <= _READ else ids_in_short(ids)
 
 
 def ids_in_short(ids: Sequence[str], sizes: dict[str, int] | None = None) -> str:

@@ -18,6 +18,7 @@ from roomhook.simulator.protocol.response_check import Response, header, parse_j
 __all__ = ["FlakyAnswers", "Observation", "Observations", "leak_in"]
 
 _FIELDS: Final = {"ActionStatus", "ErrorCode", "ErrorInfo"}
+_STATUSES: Final = {"OK", "FAIL"}
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _LEAKS: Final = re.compile(
@@ -133,21 +134,17 @@ class FlakyAnswers:
 def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:
     answer = exchange.answer
     assert answer is not None
-    packet = exchange.judgement.packet
+    packet = _parsed(exchange) if exchange.status == 200 else None
     leak = leak_in(exchange)
     if leak:
         yield (
             "bad.no-leak",
             Observation("an answer shows the inside of the backend", "nothing of the inside", leak, exchange),
         )
+    if isinstance(packet, dict) and "ActionStatus" in packet:
+        yield from _look_at_label(exchange, answer)
+        yield from _look_at_case(exchange, packet["ActionStatus"])
     if exchange.acknowledged:
-        kind = header(answer, "Content-Type")
-        media = (kind or "").partition(";")[0].strip().lower()
-        if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
-            yield (
-                "ack.content-type",
-                Observation("an answer is not labelled JSON", "application/json", kind or "none", exchange),
-            )
         if answer.body.startswith(_BYTE_ORDER_MARK):
             yield (
                 "ack.bom",
@@ -155,7 +152,6 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:
                     "an answer begins with a byte order mark", "nothing before the JSON", "EF BB BF before it", exchange
                 ),
             )
-        packet = _parsed(exchange)
         extra = sorted(set(packet) - _FIELDS) if isinstance(packet, dict) else []
         if extra:
             names = ", ".join(extra)
@@ -163,10 +159,25 @@ def _look(exchange: Exchange) -> Iterator[tuple[str, Observation]]:
                 "ack.extra",
                 Observation("an answer has members of its own (allowed)", "the three documented", names, exchange),
             )
-    elif answer.status == 200:
-        packet = _parsed(exchange)
     if isinstance(packet, dict):
         yield from _look_at_packet(exchange, packet)
+
+
+def _look_at_label(exchange: Exchange, answer: Response) -> Iterator[tuple[str, Observation]]:
+    kind = header(answer, "Content-Type")
+    media = (kind or "").partition(";")[0].strip().lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        yield (
+            "ack.content-type",
+            Observation("an answer is not labelled JSON", "application/json", kind or "none", exchange),
+        )
+
+
+def _look_at_case(exchange: Exchange, status: object) -> Iterator[tuple[str, Observation]]:
+    if isinstance(status, str) and status not in _STATUSES and status.upper() in _STATUSES:
+        expected, actual = f'"{status.upper()}"', f'"{status}"'
+        message = "ActionStatus is spelled in the wrong letter case"
+        yield "ack.consistent", Observation(message, expected, actual, exchange, "$.ActionStatus")
 
 
 def _look_at_coding(exchange: Exchange, answer: Response) -> Iterator[Observation]:

@@ -16,9 +16,9 @@ from roomhook.simulator.protocol.response_check import Response
 TARGET = "http://127.0.0.1:8000/callback"
 
 
-def hint(status: int, *, headers: tuple[tuple[str, str], ...] = JSON_CONTENT) -> str:
+def hint(status: int, *, headers: tuple[tuple[str, str], ...] = JSON_CONTENT, body: bytes = b"") -> str:
     callback = CallbackRequest(TARGET, b"{}", headers)
-    answer = Response(status, (), b"", 1.0)
+    answer = Response(status, (), body, 1.0)
     exchange = Exchange(callback, answer, DeliveryOutcome.HTTP_STATUS, "", 1.0, 2000.0)
     return hint_for(exchange, Settings(TARGET), every=False)
 
@@ -58,3 +58,8 @@ def about_all(status: int, **options: Any) -> str:
         CallbackRequest(TARGET, b"{}", JSON_CONTENT), answer, DeliveryOutcome.DELIVERED, "", 1.0, 2000.0
     )
     return hint_for(exchange, Settings(TARGET, **options), every=True)
+
+
+@pytest.mark.parametrize("status", [400, 403, 419])
+def test_a_complaint_about_csrf_points_to_the_protection(status: int) -> None:
+    assert "@csrf_exempt in Django" in hint(status, body=b"<p>CSRF verification failed. Request aborted.</p>")

@@ -19,6 +19,7 @@ from made_runs import (
     failing,
     passing,
 )
+from msgspec.structs import replace
 from report_runs import RUNS
 
 from roomhook.contract_tests.model.register import load_groups
@@ -144,6 +145,50 @@ def test_one_cause_is_told_once_and_names_the_others() -> None:
     shown = text.render(document(failing()))
     assert shown.count("seen      a valid callback was not acknowledged") == 2  # the quoted code, and one crash of two
     assert "also      type.expired (the same cause)" in shown
+
+
+def test_the_summary_says_in_how_many_findings_the_failures_are_told() -> None:
+    shown = text.render(document(failing()))
+    assert "3 failed (2 findings), 2 warned, " in shown
+    assert len(re.findall("^FAIL  ", shown, re.MULTILINE)) == 2
+    assert len(re.findall("^WARN  ", shown, re.MULTILINE)) == 2
+
+
+def test_a_finding_names_the_others_of_its_group_unless_they_are_too_many_to_be_read() -> None:
+    first = document(failing()).causes[0]
+    some = tuple(f"bad.field-type.f{number}" for number in range(8))
+    assert ", ".join(some) in " ".join(" ".join(text.finding_fields(replace(first, also=some), width=500)).split())
+    many = tuple(f"bad.field-type.f{number}" for number in range(40))
+    assert "40 of bad.*" in " ".join(text.finding_fields(replace(first, also=many), width=500))
+
+
+def test_a_note_comes_with_its_fix_unless_there_is_nothing_to_fix() -> None:
+    note = next(one for one in document(failing()).causes if one.verdict is Verdict.INFO)
+    assert "fix       Take one." in "\n".join(text.finding_lines(replace(note, fix="Take one.")))
+    assert "fix" not in "\n".join(text.finding_lines(replace(note, fix="Nothing to fix. Say so.")))
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            (
+                "<!DOCTYPE html><html><head><title>403</title><style>p { color: red }</style></head><body>"
+                "<h1>Forbidden</h1><p>CSRF verification&nbsp;failed.</p><script>x()</script></body></html>"
+            ),
+            "HTTP 403 Forbidden CSRF verification failed.",
+        ),
+        ("<html><head><title>Bad gateway</title></head><body></body></html>", "HTTP 403 Bad gateway"),
+        ("<html><style>p { color", "HTTP 403"),
+        ("Access <denied>", "HTTP 403 Access <denied>"),
+    ],
+)
+def test_of_a_page_the_words_are_shown(body: str, shown: str) -> None:
+    first = document(failing()).causes[0]
+    actual = replace(first.actual, text="HTTP 403", status=403, body=body)
+    fields = "\n".join(text.finding_fields(replace(first, actual=actual), width=200))
+    found = re.search(r"^ *answer +(.*)$", fields, re.MULTILINE)
+    assert (" ".join(found[1].split()) if found else "HTTP 403") == shown
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
