@@ -180,8 +180,10 @@ class Service:
             listener(numbered)
         for callback, one in numbered:
             self._send(callback, one)
-        if any(key.kind == "callback" for key in keys):
-            self.deliveries.close_unused()
+        for key in keys:
+            if key.kind == "callback":
+                self.deliveries.close_unused()
+                break
         self._timer.set()
 
     def _store(
