@@ -15,7 +15,7 @@ __all__ = ["ERRATA_BESIDE", "FixedOption", "errata_beside", "fixed_options"]
 ERRATA_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "url": ("url-protocol", "url-characters", "url-with-a-query", "activation-delay", "where-to-configure"),
     "commands": ("update-room-info-name", "unknown-command-names"),
-    "token": ("room-token", "token-length", "sign-window", "sign-sample"),
+    "token": ("room-token", "token-length", "sign-window"),
     "faults": ("order", "duplicates-are-unmarked"),
     "delivery": ("retries", "retry-contents", "deadline", "what-is-delivered", "failed-callback"),
 }
