@@ -114,7 +114,8 @@ async def kill_sender(folder: Path, moment_s: float, way: str, *, indexer: bool)
     journal = folder / "run.db"
     arguments = ["traffic", f"http://127.0.0.1:{port}/", "--events", str(EVENTS), "--seed", "7", "--rate", "max"]
     order = roomhook(*arguments, "--journal", str(journal), "--start", "2026-01-02T18:00:00Z")
-    sender = await asyncio.create_subprocess_exec(*order, stdout=-3, stderr=-3)
+    errors = (folder.parent / f"{folder.name}.stderr").open("w+b")  # beside: nothing but the journal may be left there
+    sender = await asyncio.create_subprocess_exec(*order, stdout=-3, stderr=errors)
     while not list(folder.glob("run.db-log-*")):
         await asyncio.sleep(0.005)
     await asyncio.sleep(moment_s)
@@ -127,7 +128,10 @@ async def kill_sender(folder: Path, moment_s: float, way: str, *, indexer: bool)
     code = await sender.wait()
     troubles: list[str] = []
     if code not in {0, 130, -9}:
-        troubles.append(f"{way}: exit code {code}")
+        errors.seek(0)
+        troubles.append(f"{way}: exit code {code}: {errors.read().decode(errors='replace')[-300:]}")
+    errors.close()
+    Path(errors.name).unlink()
     if not indexer:
         died = summary(journal)
         if died["scheduled"] != died["delivered"] + died["failed"] + died["unsent"] or died["in_doubt"] > 64:

@@ -180,6 +180,7 @@ async def _looked_on(
     interrupted = _Interruption(run)
     watching = asyncio.ensure_future(_watch(run, source, watch)) if watch else None
     try:
+        await asyncio.sleep(0)  # a signal that came before there was a handler ends the run here: nothing has left
         return JobResult(await run.go(), interrupted.happened)
     except RoomhookError as error:
         if error is not run.stream_error:

@@ -26,6 +26,7 @@ from listening_backend import Backend
 from roomhook.cli.main import main
 from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.rows import Rows
+from roomhook.simulator.journal.writer import Journal
 
 pytestmark = pytest.mark.long
 
@@ -223,3 +224,22 @@ def test_a_journal_that_is_deleted_during_a_run_is_no_success(
     monkeypatch.setattr(LogWriter, "append", deleting)
     assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 2
     assert "run.db is not complete: it was deleted during the run" in capsys.readouterr().err
+
+
+def test_a_signal_that_comes_before_the_first_callback_leaves_nothing_in_doubt(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(journal: Journal, chosen: Any = Journal.owed) -> int:
+        signal.raise_signal(signal.SIGINT)
+        owed: int = chosen(journal)
+        return owed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "owed", interrupted)
+        assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 130
+    assert backend.receipts == []
+    assert main(["traffic", "--resume", "--journal", "run.db"]) == 0
+    capsys.readouterr()
+    assert main(["journal", "run.db", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["delivered"], found["in_doubt"]) == (50, 0)
