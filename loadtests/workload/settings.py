@@ -29,7 +29,7 @@ def parse_rooms(text: str | None) -> int | str | None:
     """
     if not text:
         return None
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+    if not re.fullmatch(r"-?[0-9]{1,99}", text):
         return str(Path(text).absolute())
     if not 1 <= int(text) <= MOST:
         raise ConfigurationError(f"--rooms {text} is out of range: use 1 to {MOST:,} rooms, e.g. 50")

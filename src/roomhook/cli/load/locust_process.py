@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
 import msgspec
@@ -99,13 +99,11 @@ class LocustRun:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)  # locust must not block on its reader
         reports = [word for option, name in _REPORTS.items() for word in (option, str(private / name))]
-        with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log, TemporaryFile() as settings:
-            settings.write(msgspec.json.encode(self.settings))  # with secrets, which arguments would show to `ps`
-            settings.seek(0)
+        with os.fdopen(reading, "rb") as lines, (private / _LOG).open("wb") as log:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
                     _command([*self.arguments, *reports]),
-                    stdin=settings,
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     env={**_environment(), PROGRESS_FD: str(writing)},
@@ -115,6 +113,9 @@ class LocustRun:
                 )
             finally:
                 os.close(writing)
+            assert self._process.stdin is not None
+            with suppress(BrokenPipeError), self._process.stdin as settings:
+                settings.write(msgspec.json.encode(self.settings))  # with secrets, which arguments would show to `ps`
             if self._interrupted:
                 self._pass_on()  # the signal came during the start
             return self._follow(lines)
