@@ -17,6 +17,7 @@ from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.verdicts import Finding, RunOutcome
 from roomhook.contract_tests.transport.warm_up import warm_up
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = ["open_run"]
@@ -62,11 +63,10 @@ def _reach(run: RunContext) -> Sequence[Exchange]:
     """Send the warm-up, which is judged only if nothing comes: then all the callbacks that hung are returned."""
     settings = run.settings
     end = time.monotonic() + settings.wait_for_s
-    builder = run.builder("ack.ok")
     met: Exchange | None = None
     while True:
         warm = warm_up(
-            lambda left_ms: run.line.attempt(builder.build(CallbackDraft()), patience_ms=left_ms),
+            lambda left_ms: run.line.attempt(_first_callback(run), patience_ms=left_ms),
             patience_ms=max(_WARM_UP_MS, 2 * settings.give_up_ms, (end - time.monotonic()) * 1000),
             give_up_ms=settings.give_up_ms,
         )
@@ -87,6 +87,14 @@ def _reach(run: RunContext) -> Sequence[Exchange]:
         return first, *more
     run.summary.first_late_ms = warm.first_ms if warm.first_ms > settings.deadline_ms else None
     return ()
+
+
+def _first_callback(run: RunContext) -> CallbackRequest:
+    """A leave, or an enter for a target that may mind a leave of strangers."""
+    builder = run.builder("ack.ok")
+    if run.settings.enter_first and run.access.enter is None:
+        return builder.build_enter(builder.accounts(1), run.settings.room or builder.room())
+    return builder.build(CallbackDraft())
 
 
 def _blamed_on_silence(run: RunContext, case: Case, silence: Sequence[Exchange]) -> Sequence[Finding]:

@@ -173,7 +173,8 @@ def populated_room(
     if run.access.proven and failed is None:
         raise NotEnteredError(listed, members)
     if not run.access.proven:
-        run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command")
+        strangers = "" if run.settings.enter_first else ", and --enter-first if a leave of strangers stops your app"
+        run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command{strangers}")
     raise NotJudgedError(run.access.failure or f"{listed}{why}")
 
 

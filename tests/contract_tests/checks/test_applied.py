@@ -190,3 +190,23 @@ def test_an_older_enter_that_comes_back_in_an_emptied_room_is_a_finding() -> Non
     found = findings(against(ForgetsEmptyRooms(), only=("effect.leave", "effect.late-enter")))
     assert set(found) == {"effect.late-enter"}
     assert found["effect.late-enter"].message.startswith("after the last one in a room left")
+
+
+class DiesOfStrangers(Variant):
+    """Applies nothing any more after a leave of somebody who is not inside."""
+
+    dead = False
+
+    async def apply(self, event: MemberEvent) -> None:
+        strangers = set(event.member_list_account) - set(self.members(event.room_id))
+        self.dead = self.dead or (event.callback_command == LEAVE_COMMAND and bool(strangers))
+        if not self.dead:
+            await super().apply(event)
+
+
+def test_an_app_that_a_leave_of_strangers_stops_is_offered_members_that_enter_first() -> None:
+    stopped = against(DiesOfStrangers(), only=("effect.leave",))
+    assert stopped.summary.outcome is RunOutcome.SETUP_FAILED
+    assert "--enter-first if a leave of strangers stops your app" in stopped.summary.detail
+    again = against(DiesOfStrangers(), only=("effect.leave",), enter_first=True)
+    assert again.summary.outcome is RunOutcome.CONFORMS
