@@ -176,6 +176,7 @@ class EndCode(NamedTuple):
 
 def create(path: Path, kind: Kind) -> sqlite3.Connection:
     """A new journal in *path*, which must be empty; raises ``ConfigurationError`` if it can't be made."""
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -184,6 +185,8 @@ def create(path: Path, kind: Kind) -> sqlite3.Connection:
         if kind == "sender":
             connection.executemany("INSERT INTO outcomes VALUES (?,?)", enumerate(OUTCOMES))
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise ConfigurationError(
             f"{path} can't be made a journal: {error}; choose a folder that can be written"
         ) from None

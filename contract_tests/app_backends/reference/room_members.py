@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,6 +29,7 @@ class RoomMembers:
 
     def __init__(self, database: str = ":memory:") -> None:
         self._connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._connection.close)  # Python 3.13 warns of one that is dropped open
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(_SCHEMA)

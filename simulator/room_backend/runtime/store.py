@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -92,6 +93,7 @@ class Store:
         self._lock = _locked(path) if path is not None else -1
         try:
             self._connection = _opened(path)
+            weakref.finalize(self, self._connection.close)  # Python 3.13 warns of one that is dropped open
         except ConfigurationError:
             self._unlock()
             raise
