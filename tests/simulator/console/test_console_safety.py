@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -100,3 +102,23 @@ def test_a_secret_in_the_callback_url_is_masked_and_kept_when_the_page_is_saved(
         assert "hidden-one" not in answer.text
         config = run.service.state.rooms.get_callback(1400000001)
         assert (config.url, config.commands) == (secret, ("Room.CallbackAfterMemberEnter",))
+
+
+def test_the_copied_pytest_case_is_python_that_sends_the_same_packet() -> None:
+    with console_running() as run, requests.Session() as session:
+        room = run.backend.room("r\u202e\"'<房>", owner="ann")
+        room.enter("ann")
+        room.leave("ann", reason="\u2028 'q' \\ {x}")
+        page = session.get(f"{run.url}/console/callbacks/3").text
+        found = re.search(r'id="pytest">(.*?)</pre>', page, re.DOTALL)
+        assert found
+        case = html.unescape(found[1]).replace("http://127.0.0.1:8000/callback", run.target.url)
+        assert all(one.isprintable() or one == "\n" for one in case)
+        sent = run.target.received[-1]
+        names: dict[str, Any] = {}
+        exec(case, names)
+        names["test_callback_3_is_acknowledged"]()
+        again = run.target.received[-1]
+        assert again is not sent
+        assert again.body == sent.body
+        assert again.target == sent.target.partition("&Sign=")[0]
