@@ -11,5 +11,5 @@ ROOM_PREFIXES: Final = ("rid-", "room-", "live-", "meeting-", "class-", "standup
 
 
 def room_id(prefix: int, unique: int | str) -> str:
-    """The RoomId that begins with prefix number *prefix* (of as many as you like) and ends with *unique*."""
+    """The RoomId with prefix number *prefix*, modulo the number of prefixes, in front of *unique*."""
     return f"{ROOM_PREFIXES[prefix % len(ROOM_PREFIXES)]}{unique}"
