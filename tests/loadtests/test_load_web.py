@@ -34,17 +34,22 @@ def test_the_web_ui_has_our_options_and_its_run_ends_in_our_verdict(tmp_path: Pa
             cwd=tmp_path,
             start_new_session=True,
         ) as process:
-            assert process.stderr is not None
-            said = [process.stderr.readline() for _ in range(3)]
-            page = get(site)
-            assert target.answers == 0, "it waits for Start"
-            form = {"user_count": "4", "spawn_rate": "4", "host": target.url, "sdkappid": "1400000009"}
-            with urllib.request.urlopen(f"{site}/swarm", urllib.parse.urlencode(form).encode(), timeout=10) as answer:
-                assert json.load(answer)["success"]
-            wait_for(lambda: target.answers > 20)
-            os.killpg(process.pid, signal.SIGINT)
-            out, _ = process.communicate(timeout=60)
-            assert process.returncode == 0, out
+            try:
+                assert process.stderr is not None
+                said = [process.stderr.readline() for _ in range(3)]
+                page = get(site)
+                assert target.answers == 0, "it waits for Start"
+                form = {"user_count": "4", "spawn_rate": "4", "host": target.url, "sdkappid": "1400000009"}
+                with urllib.request.urlopen(
+                    f"{site}/swarm", urllib.parse.urlencode(form).encode(), timeout=90
+                ) as answer:
+                    assert json.load(answer)["success"]
+                wait_for(lambda: target.answers > 20)
+                os.killpg(process.pid, signal.SIGINT)
+                out, _ = process.communicate(timeout=90)
+                assert process.returncode == 0, out
+            finally:
+                process.kill()
     assert site in said[1]
     assert "Ctrl-C" in said[2]
     assert "1400000009" in page

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -139,7 +141,7 @@ class LocustRun:
         """Say where the web UI is as soon as it is up; returns the table from the last line."""
         table, told = "", False
         for line in self._until_it_ends(lines):
-            if not told:
+            if not told and _answers(self.web):
                 typer.echo(f"locust's web UI with your options: {self.web}  (press Start there)", err=True)
                 typer.echo("Ctrl-C here ends it and prints the verdict", err=True)
                 told = True
@@ -189,6 +191,16 @@ class LocustRun:
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _answers(url: str | None) -> bool:
+    """Whether something listens at *url*."""
+    place = urlsplit(url or "")
+    try:
+        socket.create_connection((str(place.hostname), place.port or 80), timeout=_LOOK_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
