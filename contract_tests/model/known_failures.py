@@ -12,6 +12,7 @@ from typing import Any, Final
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.errors import ConfigurationError, SchemaError
 from roomhook.schemas import loader
+from roomhook.simulator.util.limits import read_bounded
 from roomhook.suggestions import did_you_mean
 
 __all__ = ["KnownFailure", "load_known"]
@@ -42,13 +43,13 @@ def load_known(path: Path) -> tuple[KnownFailure, ...]:
     Raises ``ConfigurationError`` for a file that can't be read and ``SchemaError`` for one that says what it can't.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path).decode("utf-8-sig")
         document = _as_json(tomllib.loads(text))
     except OSError as error:
         raise ConfigurationError(
             f"--known {path} can't be read: {error.strerror or error}; name the file that lists the known failures"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"--known {path} is not TOML: {error}") from None
     lines = _lines(text)
     problems = loader.problems("known", document)

@@ -7,6 +7,7 @@ from typing import Final
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.limits import read_bounded
 
 __all__ = ["LONGEST_ACCOUNT", "LONGEST_ROOM_ID", "check_sdkappid", "read_ids"]
 
@@ -34,7 +35,7 @@ def read_ids(path: Path, option: str, longest: int) -> tuple[str, ...]:
     stands twice or has more than *longest* bytes.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows write a byte order mark
+        lines = read_bounded(path).decode("utf-8-sig").splitlines()  # editors on Windows write a byte order mark
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{option} {path} can't be read: {reason}") from None

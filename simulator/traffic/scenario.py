@@ -18,6 +18,7 @@ from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.traffic.profiles import Phase, Profile, defaults
 from roomhook.simulator.util.durations import parse_duration
+from roomhook.simulator.util.limits import read_bounded
 from roomhook.suggestions import did_you_mean
 
 __all__ = ["Backend", "ReasonStyle", "Scenario", "from_document", "read_document"]
@@ -56,7 +57,7 @@ class Scenario:
 def read_document(path: Path) -> dict[str, Any]:
     """The TOML document in the file *path*; raises ``ConfigurationError`` if there is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin a file with a BOM
+        return tomllib.loads(read_bounded(path).decode("utf-8-sig"))  # editors on Windows begin a file with a BOM
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the scenario {path} can't be read: {error}") from None
     except (ValueError, RecursionError) as error:  # besides what is no TOML, numbers of thousands of digits

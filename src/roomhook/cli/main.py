@@ -186,6 +186,9 @@ def _run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         _say("roomhook: interrupted")
         return _INTERRUPTED
+    except MemoryError:
+        _say("roomhook: there is not enough memory; ask for less, or give a smaller file")
+        return ConfigurationError.exit_code
     except Exception as error:  # noqa: BLE001 (told in one line)
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             return _unwritable(error)

@@ -36,6 +36,7 @@ from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.rooms.packet_edits import Edits
 from roomhook.simulator.rooms.sample_callback import Given, Kind, RequestTemplate, fake
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.limits import read_bounded
 
 if TYPE_CHECKING:
     from roomhook.contract_tests.model.exchange import Exchange
@@ -244,6 +245,6 @@ def _read(path: Path) -> bytes:
     if str(path) == "-":
         return sys.stdin.buffer.read()
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except OSError as error:
         raise ConfigurationError(f"--raw {path} can't be read: {error.strerror}") from None

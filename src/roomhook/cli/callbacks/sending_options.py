@@ -207,6 +207,8 @@ class SendingOptions:
             return
         if self.journal.is_dir():
             raise ConfigurationError(f"--journal {self.journal} is a folder; name a file in it, such as run.db")
+        if self.journal.exists() and not self.journal.is_file():
+            raise ConfigurationError(f"--journal {self.journal} is no file that keeps what is written; name another")
         if not self.resume and (parts := parts_there(self.journal)):
             raise ConfigurationError(f"{parts[0]} exists; add --resume to go on with it, or choose another --journal")
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typer.core import TyperArgument, TyperOption
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.limits import read_bounded
 from roomhook.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -150,12 +151,12 @@ def _find() -> tuple[Path, dict[str, Any]] | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a byte order mark
+        return tomllib.loads(read_bounded(path).decode("utf-8-sig"))  # editors on Windows write a byte order mark
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path.name} can't be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # besides what is not TOML, numbers of thousands of digits
         if path.name == "pyproject.toml":
             return None  # somebody else's file, perhaps a template; their own tools report it
         raise ConfigurationError(f"{path.name} is not TOML: {error}") from None
