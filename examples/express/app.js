@@ -71,4 +71,4 @@ app.use((error, request, response, next) => {
   const answer = { ActionStatus: "FAIL", ErrorCode: 1, ErrorInfo: foreseen ? error.message : "internal error" };
   response.status(foreseen ? 200 : 500).json(answer);
 });
-app.listen(PORT, "127.0.0.1");
+app.listen(PORT, "127.0.0.1").keepAliveTimeout = 75_000; // by default 5 s, and a quiet room rests for longer

@@ -84,4 +84,4 @@ createServer(async (request, response) => {
     [status, body] = [refused ? 200 : 500, { ActionStatus: "FAIL", ErrorCode: 1, ErrorInfo: info }];
   }
   response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
-}).listen(PORT, "127.0.0.1");
+}).listen(PORT, "127.0.0.1").keepAliveTimeout = 75_000; // by default 5 s, and a quiet room rests for longer

@@ -81,9 +81,9 @@ NEEDS: Final[dict[str, Command]] = {
 
 STACKS: Final = sorted(NEEDS)
 
-NOTED: Final = {"url.https", "sign.upper"}
+NOTED: Final = {"url.https", "sign.upper", "ack.cold-start"}
 NOTED_OF: Final = {"django": {"http.chunked"}, "php": {"http.split-head"}}
-"""What a strict run may remark on, all of it INFO; each README.md explains its own."""
+"""What a strict run may remark on, all of it INFO; each README.md explains its own. A busy machine starts cold."""
 
 IMPORTS: Final = ("import ", "from ", '\t"')
 LONGEST: Final = {"jdk": 145}
