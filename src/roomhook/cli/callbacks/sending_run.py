@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from roomhook.cli.callbacks.sending_options import SendingOptions
 from roomhook.cli.shared.options import OutputFormat
 from roomhook.cli.shared.terminal import counts_text, fitted, progress_line
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.simulator.protocol.callback_request import printable
 from roomhook.simulator.sending.report import document, html
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _INTERRUPTED: Final = 130
 _INTENDED: Final = "(from the intended moment)".replace(" ", "\N{NO-BREAK SPACE}")
 _ACTUAL: Final = "(from the actual moment)".replace(" ", "\N{NO-BREAK SPACE}")
 _FIRST: Final = "(from the first attempt)".replace(" ", "\N{NO-BREAK SPACE}")
+_LONGEST_SAMPLE: Final = 160
 _INDENT: Final = 14
 """Where the second column of the closing table begins."""
 _FILES: Final = {"json": "roomhook-sending.json", "html": "roomhook-sending.html"}
@@ -67,7 +69,8 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
     tally = ended.tally
     if not tally.scheduled and not ended.interrupted and ended.error is None:
         return _nothing_to_send(order, only_failed=bool(sending.given.get("only_failed")))
-    outcome.show(tally)
+    if tally.scheduled or ended.error is None:
+        outcome.show(tally)
     if ended.error is not None:
         raise ended.error
     if ended.interrupted:
@@ -183,8 +186,19 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
     if tally.recovery.total:
         times = f"{_times(tally.recovery)}  {_FIRST}"
         lines.append(f"recovered     {tally.recovery.total:,} by a retry: {times}")
+    lines += _samples(tally)
     lines += [f"journal       {path}" for path in found["journals"]]
     return lines
+
+
+def _samples(tally: SendStats) -> Iterator[str]:
+    """One response for each kind of failure."""
+    kinds = {(one.outcome, one.breaches): one for one in reversed(tally.failures)}
+    for (outcome, breaches), one in reversed(kinds.items()):
+        head, _, body = one.received.decode(errors="backslashreplace").partition("\r\n\r\n")
+        response = " ".join(f"{head.partition(chr(13))[0]}  {body}".split())
+        kind = ", ".join((outcome, *breaches))
+        yield f"e.g.          {kind}: {printable(response)[:_LONGEST_SAMPLE] or one.note or 'no response'}"
 
 
 def _times(histogram: Histogram) -> str:
