@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 import urllib3.connection
@@ -184,6 +184,9 @@ def _manager(client: Client, origin: str) -> urllib3.PoolManager:
     proxy = client.proxy
     secure = origin.startswith("https:") or (proxy or "").startswith("https:")
     options: dict[str, Any] = {"maxsize": 1, "ssl_context": client.context if secure else None}
+    if proxy:
+        user = unquote(urlsplit(proxy).netloc.rpartition("@")[0])
+        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=user) if user else None
     manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
     manager.pool_classes_by_scheme = dict(_POOLS)
     return manager
