@@ -15,4 +15,4 @@ for _ in 1 2; do .venv/bin/rq worker --url "$REDIS_URL" --worker-class rq.Simple
 .venv/bin/gunicorn --bind "127.0.0.1:$PORT" --threads 8 app:app &
 trap 'kill $!' TERM INT
 wait $!; wait $!
-rm -rf "$DIR"
+rm -rf "$DIR" 2>/dev/null || { sleep 2; rm -rf "$DIR"; } # PostgreSQL may still be writing
