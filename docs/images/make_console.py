@@ -12,25 +12,27 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from roomhook.contract_tests.app_backends.server import BackendServer
 
 HERE: Final = Path(__file__).parent
 EVENING_S: Final = 70
 RUN_MS: Final = 120_000
+WIDTH, HEIGHT = 1280, 800
 
 
-def shoot(page: Page, name: str) -> None:
-    """Save what is in view as console-NAME.png."""
+def shoot(page: Page, name: str, height: int = HEIGHT) -> None:
+    """Save what is in view, of so many pixels from the top, as console-NAME.png."""
     page.wait_for_timeout(1500)
-    page.screenshot(path=HERE / f"console-{name}.png")
+    clip: FloatRect = {"x": 0, "y": 0, "width": WIDTH, "height": height}
+    page.screenshot(path=HERE / f"console-{name}.png", clip=clip)
 
 
 def pictures(page: Page, console: str, faulty: BackendServer) -> None:
     """A picture of each page."""
     page.goto(console)
-    shoot(page, "rooms")
+    shoot(page, "rooms", 590)
     page.goto(f"{console}/callbacks")
     page.locator("a.row", has_text="MemberLeave").nth(2).click()
     shoot(page, "callbacks")
@@ -58,7 +60,7 @@ def main() -> None:
         console = demo.stdout.readline().strip()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
             page.wait_for_timeout(1000 * EVENING_S)
             pictures(page, console, faulty)
             browser.close()
