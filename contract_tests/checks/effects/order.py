@@ -287,6 +287,22 @@ def two_rooms(case: Case) -> None:
                     case, room, shown, expected, members, f"after {account}, who is in two rooms, left {rooms[left]}"
                 )
                 return
+    _moves(case)
+
+
+def _moves(case: Case) -> None:
+    """Somebody goes to another room, and the leave of the first one arrives after the enter: both count."""
+    account, rooms = case.account(), [case.room(), case.room()]
+    began = case.run.ids.next_event_time() - 8000
+    for room, at in zip(rooms, (0, 2000), strict=True):
+        send_event(case, room, Enter(at), {"a": account}, began)
+    shown = send_event(case, rooms[0], Leave(1500), {"a": account}, began)
+    for room, expected in zip(rooms, (set[str](), {account}), strict=True):
+        members = case.settled(room, expected)
+        if members != expected:
+            what = f"after {account} moved to {rooms[1]}, and the older leave of {rooms[0]} arrived last"
+            blame_state(case, room, shown, expected, members, what)
+            return
 
 
 def _listed_once(case: Case) -> None:
