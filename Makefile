@@ -21,7 +21,7 @@ demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contrac
 
 check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a minute
 
-test: format-check lint types layers tests  ## static checks and all tests, in four minutes on two cores
+test: format-check lint types layers tests  ## static checks and all tests, in seven minutes on two cores
 
 test-all: format-check lint types layers exhaustive stacks  ## test, and what takes minutes more
 
