@@ -324,7 +324,6 @@ def half_request(case: Case) -> None:
 @check("http.idle")
 def idle(case: Case) -> None:
     """A connection used again after half a second; one that was closed meanwhile is opened anew."""
-    case.needs("http.reuse")
     with case.run.line.client.connection() as connection:
         case.send_valid(case.leave(), connection=connection)
         case.run.pause_between(_IDLE_S)
@@ -332,6 +331,7 @@ def idle(case: Case) -> None:
         if exchange.cut_off and exchange.reused:
             exchange = case.send_valid(case.leave(), connection=connection)
     if not exchange.acknowledged:
+        case.needs("http.reuse")
         case.blame_unacknowledged(exchange, "a callback on a connection that was idle for half a second")
         return
     announced = header(exchange.answer, "Keep-Alive") if exchange.answer else None

@@ -14,7 +14,7 @@ from roomhook.contract_tests.harness.target_health import wait_until_recovered
 from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.verdicts import CaseJudged
 
-__all__ = ["judged_in_lanes", "start_waiting"]
+__all__ = ["WAITING", "judged_in_lanes", "start_waiting"]
 
 _LANES: Final = 16
 _SLOW_MS: Final = 100
@@ -33,7 +33,7 @@ _MAY_SHARE: Final = (
 
 _ALONE: Final = ("bad.alive", "bad.no-leak", "http.parallel", "http.burst", "http.half-request", "duplicate.parallel")
 _ALONE_IN_EFFECTS: Final = ("effect.parallel", "effect.burst", "effect.duplicate-parallel", "effect.applied")
-_WAITING: Final = ("http.idle", "http.slow-body", "http.split-head")
+WAITING: Final = ("http.idle", "http.slow-body", "http.split-head")
 """Cases that wait on purpose, and may do so beside everything else."""
 _PATIENT_MS: Final = 1500
 """The deadline from which on nobody is late who has to wait for a case that waits."""
@@ -45,7 +45,7 @@ Trial = Callable[[Requirement], CaseJudged | None]
 def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> list[Thread]:
     """Let those of *requirements* that wait on purpose do so beside all the others; the threads in which they do."""
     threads: list[Thread] = []
-    waiting = [one for one in requirements if one.id in _WAITING]
+    waiting = [one for one in requirements if one.id in WAITING]
     if _may_share(run) and run.settings.deadline_ms >= _PATIENT_MS and len(waiting) < len(requirements):
         threads = [Thread(target=trial, args=(one,), name=f"roomhook-{one.id}", daemon=True) for one in waiting]
         for thread in threads:

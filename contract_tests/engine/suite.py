@@ -14,7 +14,7 @@ from roomhook.contract_tests.checks.baseline import OBSERVED
 from roomhook.contract_tests.checks.registry import load_checks
 from roomhook.contract_tests.engine.forecast import RunForecast
 from roomhook.contract_tests.engine.opening import open_run
-from roomhook.contract_tests.engine.parallel import judged_in_lanes, start_waiting
+from roomhook.contract_tests.engine.parallel import WAITING, judged_in_lanes, start_waiting
 from roomhook.contract_tests.harness.baseline import NotJudgedError, TargetLostError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.context import RunContext
@@ -42,6 +42,7 @@ from roomhook.simulator.protocol.response_check import ACK_MUST
 __all__ = ["SuiteRun", "run_suite"]
 
 _DEFERRED: Final = (
+    *WAITING,
     "http.half-request",
     "http.burst",
     "effect.burst",
@@ -53,7 +54,7 @@ _DEFERRED: Final = (
     *ACK_MUST,
     "ack.steady",
 )
-"""Judged last: what could weigh on the cases after it, and what sums up all the answers."""
+"""Judged last: what waits beside the others, what could weigh on later cases, and what sums up all the answers."""
 
 
 _ALONE_WITHIN_S: Final = 5.0
