@@ -19,7 +19,7 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contract suite, in seconds
 	@$(BIN)/roomhook demo
 
-check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a minute
+check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a good minute
 
 test: format-check lint types layers tests  ## static checks and all tests, in seven minutes on two cores
 
