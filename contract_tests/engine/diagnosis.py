@@ -128,13 +128,13 @@ def _form_of_the_answer(case: Case, exchange: Exchange) -> list[Finding]:
 
 
 def _reads_a_form(case: Case, exchange: Exchange) -> bool:
-    """Whether the same packet is acknowledged as the fields of a form."""
+    """Whether the same packet is acknowledged as the fields of a form, and a form without these fields is not."""
     if exchange.answer is None or case.run.lost:
         return False
-    form = (("Content-Type", "application/x-www-form-urlencoded"),)
-    return case.send(
-        CallbackDraft().sent_as(headers=form, body=lambda packet: urlencode(packet, True).encode())
-    ).acknowledged
+    form = CallbackDraft().sent_as(headers=(("Content-Type", "application/x-www-form-urlencoded"),))
+    if not case.send(form.sent_as(body=lambda packet: urlencode(packet, True).encode())).acknowledged:
+        return False
+    return not case.send(form.sent_as(body=b"page=1")).acknowledged
 
 
 def _followed_family(run: RunContext, exchange: Exchange) -> OtherCallbackApi | None:

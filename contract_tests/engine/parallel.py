@@ -39,7 +39,7 @@ _PATIENT_MS: Final = 1500
 """The deadline from which on nobody is late who has to wait for a case that waits."""
 
 Trial = Callable[[Requirement], CaseJudged | None]
-"""Judges a requirement in company: gives its verdict if it passes, and None if it must be judged alone."""
+"""Judges a requirement in company: gives its verdict if that stands, and None if it must be judged alone."""
 
 
 def start_waiting(run: RunContext, trial: Trial, requirements: Sequence[Requirement]) -> list[Thread]:

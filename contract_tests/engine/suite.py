@@ -173,19 +173,19 @@ class SuiteRun:
         """What came out for one requirement, known or not; the run must be open."""
         with self._turns.setdefault(requirement.id, threading.RLock()):
             judged = self._judged.get(requirement.id) or self._first_verdict_on(requirement)
-            if judged.verdict is Verdict.PASS or not getattr(self._company, "kept", False):
+            if _stands_in_company(judged) or not getattr(self._company, "kept", False):
                 self._judged[requirement.id] = judged
             return self._blamed().get(requirement.id) or judged
 
     def _trial(self, requirement: Requirement) -> CaseJudged | None:
-        """The verdict reached beside other cases, if it is a pass: what fails in company is judged again alone."""
+        """The verdict reached beside other cases, if it stands: what fails in company is judged again alone."""
         self._company.kept = True
         try:
             with self.context.flaky.company():
                 judged = self.judge(requirement)
         finally:
             self._company.kept = False
-        return judged if judged.verdict is Verdict.PASS else None
+        return judged if _stands_in_company(judged) else None
 
     # Verdicts
 
@@ -315,6 +315,13 @@ class SuiteRun:
 def _limited(finding: Finding) -> bool:
     """Whether *finding* is about no more than a rate limit, which no page forbids."""
     return finding.exchange is not None and finding.exchange.status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _stands_in_company(judged: CaseJudged) -> bool:
+    """Whether a verdict reached beside other cases needs no second look: a pass, or a note on right answers."""
+    noted = judged.verdict is Verdict.INFO
+    fine = all(one.exchange is not None and one.exchange.acknowledged for one in judged.findings)
+    return judged.verdict is Verdict.PASS or (noted and fine)
 
 
 def run_suite(settings: Settings) -> Iterator[RunEvent]:

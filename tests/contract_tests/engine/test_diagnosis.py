@@ -56,6 +56,16 @@ def test_a_handler_that_reads_a_form_is_told_so() -> None:
     assert fix_of(finished, "ack.ok").startswith("Your handler reads the fields of a form")
 
 
+def test_a_handler_that_minds_the_label_and_reads_nothing_is_not_suspected_of_reading_a_form() -> None:
+    class MindsTheLabel(Variant):
+        async def handle(self, callback: IncomingCallback) -> Response:
+            if callback.headers.get("content-type") == "application/json":
+                return self.refuse(RefusedCallback(9, "no"))
+            return self.acknowledge()
+
+    assert "of a form" not in fix_of(against(MindsTheLabel()), "ack.ok")
+
+
 def test_a_handler_that_refuses_forms_too_is_not_suspected_of_reading_one() -> None:
     class RefusesAll(Variant):
         def acknowledge(self) -> Response:
