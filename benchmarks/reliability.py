@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,30 @@ async def kill_listener(folder: Path, moment_s: float, way: str) -> tuple[Counte
     if not answered <= found["received"] <= answered + 16:
         troubles.append(f"{answered} answered, {found['received']} on record")
     return Counter({"kills": 1, way: 1, "answered": answered, "recorded": found["received"]}), troubles
+
+
+Kill = Callable[[Path, random.Random], Coroutine[Any, Any, tuple[Counter[str], list[str]]]]
+"""Starts and kills once in a folder, with draws from a seed; gives what was counted and what was wrong."""
+
+
+def repeat(what: str, kill_once: Kill, doc: str | None) -> None:
+    """Kill and compare as often as the command line says, and print what was counted."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=7)
+    given = parser.parse_args()
+    draws = random.Random(given.seed)
+    total: Counter[str] = Counter()
+    troubles: list[str] = []
+    begun = time.monotonic()
+    for _ in range(given.kills):
+        with tempfile.TemporaryDirectory() as name:
+            counts, wrong = run_loop(kill_once(Path(name), draws))
+        total.update(counts)
+        troubles += wrong
+    print(f"{what}: {json.dumps(total)}, {len(troubles)} wrong, {time.monotonic() - begun:.0f} s", flush=True)
+    print("".join(f"  {one}\n" for one in troubles[:10]), end="", flush=True)
+    sys.exit(bool(troubles))
 
 
 def main() -> None:

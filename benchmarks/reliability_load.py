@@ -9,22 +9,19 @@ does not pass; what it had not told yet is at most what was sent within a second
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from reliability import WAYS, Receiver, end
-
-from roomhook.simulator.transport.sender import run_loop
+from reliability import WAYS, Receiver, end, repeat
 
 RATE = 300
 MARK = "RELIABILITY_RUN"
@@ -88,26 +85,11 @@ async def kill(folder: Path, moment_s: float, way: str) -> tuple[Counter[str], l
     return counts, troubles
 
 
-def main() -> None:
-    """Kill and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=7)
-    given = parser.parse_args()
-    draws = random.Random(given.seed)
-    total: Counter[str] = Counter()
-    troubles: list[str] = []
-    begun = time.monotonic()
-    for _ in range(given.kills):
-        with tempfile.TemporaryDirectory() as name:
-            way = draws.choice([*WAYS, "sender", "sender"])
-            counts, wrong = run_loop(kill(Path(name), draws.uniform(0, 1.5), way))
-        total.update(counts)
-        troubles += wrong
-    print(f"load: {json.dumps(total)}, {len(troubles)} wrong, {time.monotonic() - begun:.0f} s", flush=True)
-    print("".join(f"  {one}\n" for one in troubles[:10]), end="", flush=True)
-    sys.exit(bool(troubles))
+def kill_load(folder: Path, draws: random.Random) -> Coroutine[Any, Any, tuple[Counter[str], list[str]]]:
+    """One kill, its way drawn."""
+    way = draws.choice([*WAYS, "sender", "sender"])
+    return kill(folder, draws.uniform(0, 1.5), way)
 
 
 if __name__ == "__main__":
-    main()
+    repeat("load", kill_load, __doc__)

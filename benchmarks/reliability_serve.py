@@ -8,22 +8,19 @@ arrive. What arrives twice was on its way when the server was ended.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
 import re
 import sqlite3
 import sys
-import tempfile
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from reliability import WAYS, Receiver, end
-
-from roomhook.simulator.transport.sender import run_loop
+from reliability import WAYS, Receiver, end, repeat
 
 ROOMS = 8
 ACCOUNT = re.compile(rb'"MemberList_Account":\["(u\d+)"\]')
@@ -107,26 +104,11 @@ async def kill(folder: Path, moment_s: float, way: str, batch: int) -> tuple[Cou
     return counts, troubles
 
 
-def main() -> None:
-    """Kill and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=7)
-    given = parser.parse_args()
-    draws = random.Random(given.seed)
-    total: Counter[str] = Counter()
-    troubles: list[str] = []
-    begun = time.monotonic()
-    for _ in range(given.kills):
-        with tempfile.TemporaryDirectory() as name:
-            way, batch = draws.choice(list(WAYS)), draws.choice([1, 10, 100])
-            counts, wrong = run_loop(kill(Path(name), draws.uniform(0, 1.0), way, batch))
-        total.update(counts)
-        troubles += wrong
-    print(f"serve: {json.dumps(total)}, {len(troubles)} wrong, {time.monotonic() - begun:.0f} s", flush=True)
-    print("".join(f"  {one}\n" for one in troubles[:10]), end="", flush=True)
-    sys.exit(bool(troubles))
+def kill_serve(folder: Path, draws: random.Random) -> Coroutine[Any, Any, tuple[Counter[str], list[str]]]:
+    """One kill, its way and its batches drawn."""
+    way, batch = draws.choice(list(WAYS)), draws.choice([1, 10, 100])
+    return kill(folder, draws.uniform(0, 1.0), way, batch)
 
 
 if __name__ == "__main__":
-    main()
+    repeat("serve", kill_serve, __doc__)

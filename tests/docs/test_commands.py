@@ -22,6 +22,7 @@ from roomhook.contract_tests.transport.target_process import free_port
 ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
+    "docs/howto-collections.md",
     "docs/howto-fuzz.md",
     "docs/howto-known-failures.md",
     "docs/howto-load-test.md",
