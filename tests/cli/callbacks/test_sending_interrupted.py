@@ -23,6 +23,7 @@ import pytest
 from listener_process import clean_environment
 from listening_backend import Backend
 
+from roomhook.cli.callbacks import sending_run
 from roomhook.cli.main import main
 from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.rows import Rows
@@ -243,3 +244,18 @@ def test_a_signal_that_comes_before_the_first_callback_leaves_nothing_in_doubt(
     assert main(["journal", "run.db", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["delivered"], found["in_doubt"]) == (50, 0)
+
+
+@pytest.mark.parametrize("journal", [None, "run.db"])
+def test_a_signal_after_the_last_callback_names_a_journal_only_if_there_is_one(
+    backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, journal: str | None
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sending_run, "finish_journals", interrupted)
+    kept = ["--journal", journal] if journal else []
+    assert main(["traffic", backend.url, "--events", "5", "--rate", "max", *kept]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    advice = "; `roomhook journal run.db` writes the tables that are still missing" if journal else ""
+    assert last == f"roomhook: interrupted{advice}"

@@ -62,7 +62,7 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
     except (asyncio.CancelledError, KeyboardInterrupt):
         if ended is not None:
             outcome.show(ended.tally)
-            typer.echo(f"roomhook: interrupted; {_how_to_finish(journals)}", err=True)
+            typer.echo(f"roomhook: interrupted{_how_to_finish(journals)}", err=True)
             return _INTERRUPTED
         typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
         return _INTERRUPTED
@@ -80,7 +80,8 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
 
 
 def _how_to_finish(journals: Sequence[Path]) -> str:
-    return f"`roomhook journal {' '.join(map(str, journals))}` writes the tables that are still missing"
+    named = " ".join(map(str, journals))
+    return f"; `roomhook journal {named}` writes the tables that are still missing" if journals else ""
 
 
 def _how_to_go_on(order: SendJob) -> str:
