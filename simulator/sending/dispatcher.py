@@ -105,10 +105,11 @@ class Dispatcher:
         return self.tally
 
     def stop(self) -> None:
-        """Start nothing more; requests in flight still get their outcome. Safe to call twice."""
+        """Start nothing more; requests in flight still get their outcome. Safe to call twice, and before ``go``."""
         self._stopping = True
         self._schedule.stop()
-        self._pump()
+        if self._start_ns:
+            self._pump()
 
     @property
     def elapsed_s(self) -> float:

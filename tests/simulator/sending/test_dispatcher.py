@@ -307,6 +307,17 @@ def test_stopping_ends_in_order_and_says_what_was_not_sent() -> None:
     assert tally.scheduled - tally.delivered == tally.unsent <= 1
 
 
+def test_a_run_that_is_stopped_before_it_begins_sends_nothing_and_is_no_error() -> None:
+    async def main() -> tuple[SendStats, list[bytes]]:
+        async with scripted(Peer.serve) as (url, requests), Sender(Target(CallbackUrl.parse(url), 1)) as sender:
+            run = Dispatcher(sender, numbered(events(100)), SendPlan(), Random(1))
+            run.stop()
+            return await run.go(), requests
+
+    tally, requests = run_loop(main())
+    assert (tally.scheduled, tally.attempts, requests) == (0, 0, [])
+
+
 def test_a_stream_that_breaks_ends_the_run_with_its_error() -> None:
     def broken() -> Iterator[CallbackEvent]:
         yield from events(5)
