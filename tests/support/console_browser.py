@@ -74,8 +74,9 @@ def started_browser(*switches: str) -> Iterator[Browser]:
 
 @contextmanager
 def new_page(browser: Browser, url: str, **options: Any) -> Generator[Page]:
-    """A page at *url*; the test fails if its scripts report an error, or it is refused something by its policy."""
-    context = browser.new_context(**options)
+    """A page at *url*, without animations; the test fails if a script reports an error, or the policy refuses it something."""
+    # An animation that runs shows what doesn't last: half-faded text has too little contrast.
+    context = browser.new_context(reduced_motion="reduce", **options)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
