@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
@@ -24,6 +25,13 @@ class _Twins:
     how: str
     one: str
     others: tuple[str, ...]
+    implied_by: str = ""
+    """The carelessness that takes these for one as well, so that both tell the same."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.one, *self.others)
 
 
 _Kind = Callable[[str, int], Iterator[_Twins]]
@@ -57,8 +65,9 @@ def _words(_: str, __: int) -> Iterator[_Twins]:
 
 def _signs(base: str, longest: int) -> Iterator[_Twins]:
     """With signs that mean something to a database, a pattern, a list, a path or a language."""
-    for number, sign in enumerate(_SIGNS if longest == _LONGEST_ACCOUNT else _SIGNS_OF_ROOMS):
-        own = f"{base}{number}"
+    rooms = longest == _LONGEST_ROOM
+    for number, sign in enumerate(_SIGNS_OF_ROOMS if rooms else _SIGNS):
+        own = base if rooms else f"{base}{number}"  # rooms may share twins, since each has a leaver of its own
         how = _MEANINGS.get(sign, "cut, split or stripped at it")
         yield _Twins(f"{how}: {sign}", f"{own}{sign}a", (f"{own}{sign}b", f"{own}z{sign}a", f"{own}a", f"{own}xa"))
     yield _Twins("compared by a glob", f"{base}[a-f]", (f"{base}e",))
@@ -81,16 +90,22 @@ def _folded(base: str, _: int) -> Iterator[_Twins]:
     yield _Twins("compared without accents", f"{base}e", (f"{base}\u00e9",))
     yield _Twins("put into one Unicode normal form", f"{base}c\u0327", (f"{base}\u00e7",))
     yield _Twins("compared without case beyond ASCII", f"{base}\u00df", (f"{base}ss",))
-    yield _Twins("taken for an address", f"{base}@Ab", (f"{base}@aB",))
+    yield _Twins("taken for an address", f"{base}@Ab", (f"{base}@aB",), "compared without case")
     yield _Twins("kept in Latin-1", f"{base}\u4f1a", (f"{base}\u8bae", f"{base}?"))
     yield _Twins("put into one width", f"{base}7", (f"{base}\uff17",))
     yield _Twins("stripped of what is invisible", f"{base}\u200bz", (f"{base}z",))
-    yield _Twins("cut to the Basic Multilingual Plane", f"{base}\U0001f600", (f"{base}\U0001f601", f"{base}\ufffd"))
+    yield _Twins(
+        "cut to the Basic Multilingual Plane",
+        f"{base}\U0001f600",
+        (f"{base}\U0001f601", f"{base}\ufffd"),
+        "kept in Latin-1",
+    )
 
 
 _LONGEST_ACCOUNT: Final = 32
 _LONGEST_ROOM: Final = 48
-_ROOMS_AT_MOST: Final = 3
+_LISTED: Final = 8
+"""How many leave by one callback at first: that saves most callbacks."""
 _SIGNS: Final = "_%.*-@#,:;'\"\\/|&?=!$<>{}()+^~`"
 _SIGNS_OF_ROOMS: Final = "_%.-@#,:;'\\/|"
 _MEANINGS: Final = {
@@ -135,16 +150,44 @@ def accounts_apart(case: Case) -> None:
     kinds = [twins for kind in _ACCOUNTS[case.requirement.id] for twins in kind(base, _LONGEST_ACCOUNT)]
     if case.run.settings.probe_command:
         kinds = [one for one in kinds if one.how != "trimmed"]  # a command prints lines, whose ends mean nothing
-    room = case.room()
-    inside = [one for one in kinds if case.bring_in([one.one, *one.others], room, together=True) is None]
-    left = [one for one in inside if case.send_valid(case.build(leave_draft(case, room, [one.one]))).acknowledged]
+    if case.run.access.by_list:
+        kinds = _taken_for_one(case, kinds, at_once=_LISTED)
+    _repeat(case, _first_causes(_taken_for_one(case, kinds, at_once=1)))
+
+
+def _first_causes(suspects: Sequence[_Twins]) -> Sequence[_Twins]:
+    """The first few of *suspects*, without those that another one implies: more tell nothing new."""
+    known = {one.how for one in suspects}
+    return [one for one in suspects if one.implied_by not in known][:MOST_REPEATED]
+
+
+def _taken_for_one(case: Case, kinds: Sequence[_Twins], *, at_once: int) -> list[_Twins]:
+    """Those of *kinds* with whom something goes wrong, or can't be told, when so many *at_once* enter and leave a room.
+
+    One at a time, those whose callbacks are not acknowledged are passed over: that is a matter of the answer.
+    """
+    room, inside, left = case.room(), list[_Twins](), list[_Twins]()
+    for some in _together(kinds, at_once):
+        everybody = dict.fromkeys(account for twins in some for account in twins.all)
+        if case.bring_in(list(everybody), room, together=True) is None:
+            inside += some
+    for some in _together(inside, at_once):
+        if case.send_valid(case.build(leave_draft(case, room, [twins.one for twins in some]))).acknowledged:
+            left += some
     expected = {other for one in inside for other in one.others} | {one.one for one in inside if one not in left}
     members = case.settled(room, expected, quick=True)
-    wrong = [one for one in left if one.one in members or not members.issuperset(one.others)]
-    _repeat(case, wrong[:MOST_REPEATED])
+    untold = [one for one in kinds if one not in left] if at_once > 1 else []
+    return untold + [one for one in left if one.one in members or not members.issuperset(one.others)]
 
 
-def _repeat(case: Case, wrong: list[_Twins]) -> None:
+def _together(kinds: Sequence[_Twins], at_once: int) -> Iterator[Sequence[_Twins]]:
+    """*kinds* in lists of *at_once*; numbers in lists of their own, since a list of numbers may be read as such."""
+    for _, alike in groupby(kinds, key=lambda one: one.one.isdigit()):
+        some = list(alike)
+        yield from (some[first : first + at_once] for first in range(0, len(some), at_once))
+
+
+def _repeat(case: Case, wrong: Sequence[_Twins]) -> None:
     """The same, each in a room of its own, beside a bystander."""
     repeated: list[tuple[_Twins, str, Exchange, set[str]]] = []
     for twins in wrong:
@@ -171,15 +214,13 @@ def rooms_apart(case: Case) -> None:
         case.needs(one)
     _need_own(case)
     base = f"r{case.run.ids.run}{case.account()[-4:]}"
-    parts: list[Callable[[], None]] = [
-        partial(_leave_one_room, case, twins)
-        for kind in _ROOMS[case.requirement.id]
-        for twins in kind(base, _LONGEST_ROOM)
-    ]
-    parts += [
-        partial(_leave_beside_a_like_key, case, f"{base}k", separator) for separator in _SEPARATORS[case.requirement.id]
-    ]
+    kinds = [twins for kind in _ROOMS[case.requirement.id] for twins in kind(base, _LONGEST_ROOM)]
+    separators = _SEPARATORS[case.requirement.id]
     unjudged: list[NotJudgedError] = []
+    parts = [
+        partial(_leave_one_room, case, twins) for twins in _first_causes(_taken_for_one_room(case, kinds, unjudged))
+    ]
+    parts += [partial(_leave_beside_a_like_key, case, f"{base}k", separator) for separator in separators]
     for part in parts:
         try:
             part()
@@ -187,8 +228,81 @@ def rooms_apart(case: Case) -> None:
             unjudged.append(error)
     if unjudged:
         case.settled(case.room(), set())  # raises if the probe does not answer for an ordinary room either
-    if parts and len(unjudged) == len(parts):
+    if len(unjudged) == len(kinds) + len(separators):
         raise unjudged[0]
+
+
+@dataclass(frozen=True)
+class _Neighbourhood:
+    """Rooms that differ in little: each has a member of its ``own``, and one in ``common`` with each of its twins."""
+
+    own: dict[str, str]
+    common: dict[_Twins, str]
+
+    @classmethod
+    def of(cls, case: Case, kinds: Sequence[_Twins]) -> _Neighbourhood:
+        """The rooms of *kinds*, with new accounts."""
+        rooms = dict.fromkeys(room for twins in kinds for room in twins.all)
+        return cls({room: case.account() for room in rooms}, {twins: case.account() for twins in kinds})
+
+    def people(self, room: str) -> set[str]:
+        """Who enters *room*."""
+        return {self.own[room], *(account for twins, account in self.common.items() if room in twins.all)}
+
+    def of_twins(self, twins: _Twins) -> set[str]:
+        """Who enters the rooms of *twins*, but for those who do so because of others."""
+        return {self.common[twins], *(self.own[room] for room in twins.all)}
+
+
+def _taken_for_one_room(case: Case, kinds: Sequence[_Twins], unjudged: list[NotJudgedError]) -> list[_Twins]:
+    """Those of *kinds* with whom something is wrong after all of them were played at once, with one look at each room.
+
+    *unjudged* gets why others can't be told.
+    """
+    town = _Neighbourhood.of(case, kinds)
+    shut = {room for room in town.own if case.bring_in(sorted(town.people(room)), room, together=True) is not None}
+    left = [
+        twins
+        for twins in kinds
+        if not shut.intersection(twins.all)
+        and case.send_valid(case.build(leave_draft(case, twins.one, [town.common[twins]]))).acknowledged
+    ]
+    gone = {(twins.one, town.common[twins]) for twins in left}
+    everybody = {*town.own.values(), *town.common.values()}  # others may be in a room of such a name
+    until = time.monotonic() + min(case.run.settings.settle_s, case.run.access.usual_s)
+    wrong: dict[str, set[str]] = {}
+    untold: dict[str, NotJudgedError] = {}
+    for room in town.own:
+        expected = {account for account in town.people(room) if (room, account) not in gone}
+        try:
+            wrong[room] = case.settled(room, expected, among=everybody, until=until) ^ expected
+        except NotJudgedError as error:
+            untold[room] = error
+    unjudged += [next(untold[one] for one in twins.all if one in untold) for twins in left if untold.keys() & twins.all]
+    suspects = [twins for twins in left if any(wrong.get(one, set()) & town.of_twins(twins) for one in twins.all)]
+    # Last those whose own members are not listed, since it may be the probe that asks for another room.
+    return sorted(suspects, key=lambda twins: any(town.own[one] in wrong.get(one, ()) for one in twins.all))
+
+
+def _leave_one_room(case: Case, twins: _Twins) -> None:
+    """The same with these alone: blame what goes wrong again."""
+    town = _Neighbourhood.of(case, [twins])
+    both = town.common[twins]
+    if any(case.bring_in([both, account], room, together=True) is not None for room, account in town.own.items()):
+        return
+    exchange = case.send_valid(case.build(leave_draft(case, twins.one, [both])))
+    if not exchange.acknowledged:
+        return
+    for room, account in town.own.items():
+        expected = {account} if room == twins.one else {both, account}
+        members = case.settled(room, expected, among=town.of_twins(twins))
+        if account not in members:
+            return  # it may be the probe that asks for another room
+        if members != expected:
+            others = ", ".join(repr(one) for one in twins.others)
+            when = f"after {both} left {twins.one!r}, beside {others} (are they {twins.how}?)"
+            blame_state(case, room, exchange, expected, members, when)
+            return
 
 
 def _leave_beside_a_like_key(case: Case, base: str, separator: str) -> None:
@@ -207,24 +321,3 @@ def _leave_beside_a_like_key(case: Case, base: str, separator: str) -> None:
             other_room, {other}, among={leaver, other}
         ):
             blame_state(case, other_room, exchange, {other}, members, when)
-
-
-def _leave_one_room(case: Case, twins: _Twins) -> None:
-    both = case.account()
-    own = {room: case.account() for room in (twins.one, *twins.others[:_ROOMS_AT_MOST])}
-    if any(case.bring_in([both, account], room, together=True) is not None for room, account in own.items()):
-        return
-    exchange = case.send_valid(case.build(leave_draft(case, twins.one, [both])))
-    if not exchange.acknowledged:
-        return
-    for room, account in own.items():
-        expected = {account} if room == twins.one else {both, account}
-        everybody = {both, *own.values()}  # others may be in a room of such a name
-        if account not in case.settled(room, expected, among=everybody, quick=True):
-            return  # it may be the probe that asks for another room
-        members = case.settled(room, expected, among=everybody)
-        if members != expected:
-            others = ", ".join(repr(one) for one in own if one != twins.one)
-            when = f"after {both} left {twins.one!r}, beside {others} (are they {twins.how}?)"
-            blame_state(case, room, exchange, expected, members, when)
-            return

@@ -1,0 +1,149 @@
+"""Accounts and rooms that differ in little: each way of taking them for one is found, and told by its first cause."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from variant_server import SDKAPPID, Variant, listening
+
+from roomhook.contract_tests.app_backends.reference.backend import MemberEvent
+from roomhook.contract_tests.engine.suite import SuiteRun
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.model.verdicts import RunFinished
+
+pytestmark = pytest.mark.long
+
+APART: Final = ("effect.accounts-apart*", "effect.rooms-apart*")
+
+
+class Keyed(Variant):
+    """Keeps rooms and accounts by a key, and shows whom it has by the name that came first."""
+
+    def __init__(
+        self, room_key: Callable[[str], str] = str, account_key: Callable[[str], str] = str, *, longest: int = 999
+    ) -> None:
+        super().__init__()
+        self.room_key, self.account_key, self.longest = room_key, account_key, longest
+        self.rooms: dict[str, dict[str, str]] = {}
+
+    async def apply(self, event: MemberEvent) -> None:
+        event.member_list_account = event.member_list_account[: self.longest]
+        await super().apply(event)
+
+    def enter(self, event: MemberEvent) -> None:
+        inside = self.rooms.setdefault(self.room_key(event.room_id), {})
+        for account in event.member_list_account:
+            inside.setdefault(self.account_key(account), account)
+
+    def leave(self, event: MemberEvent) -> None:
+        for account in event.member_list_account:
+            self.rooms.get(self.room_key(event.room_id), {}).pop(self.account_key(account), None)
+
+    def members(self, room: str) -> list[str]:
+        return list(self.rooms.get(self.room_key(room), {}).values())
+
+
+class Pattern(Keyed):
+    """Takes a RoomId for an SQL LIKE pattern where people leave."""
+
+    def leave(self, event: MemberEvent) -> None:
+        alike = re.compile(re.escape(event.room_id).replace("_", ".").replace("%", ".*"))
+        for room, inside in self.rooms.items():
+            if alike.fullmatch(room):
+                for account in event.member_list_account:
+                    inside.pop(account, None)
+
+
+def found(variant: Variant, *only: str) -> dict[str, list[str]]:
+    """The messages of what a run over *only* these, or over all near twins, finds, by requirement."""
+    with listening(variant) as url:
+        settings = Settings(url, SDKAPPID, settle_s=0.2, only=only or APART)
+        finished = list(SuiteRun(settings, probe=lambda room: set(variant.members(room))).events())[-1]
+    assert isinstance(finished, RunFinished)
+    return {case.requirement.id: [one.message for one in case.findings] for case in finished.cases if case.findings}
+
+
+def hows(messages: list[str]) -> list[str]:
+    return [re.sub(r".*\(are they ([^:?)]*).*", r"\1", one) for one in messages]
+
+
+def test_names_that_are_kept_as_they_are_pass() -> None:
+    assert found(Keyed()) == {}
+
+
+@pytest.mark.parametrize("longest", [1, 4])
+def test_an_app_backend_that_takes_only_the_first_of_a_list_is_not_blamed_here(longest: int) -> None:
+    assert found(Keyed(longest=longest)) == {}
+
+
+@pytest.mark.parametrize("places", ["rooms", "accounts"])
+def test_a_collation_without_case_is_told_once(places: str) -> None:
+    variant = Keyed(room_key=str.lower) if places == "rooms" else Keyed(account_key=str.lower)
+    said = found(variant)
+    assert {one: hows(messages) for one, messages in said.items()} == {
+        f"effect.{places}-apart.folded": ["compared without case"]
+    }
+
+
+def latin_1(text: str) -> str:
+    return text.encode("latin-1", "replace").decode("latin-1")
+
+
+def without_accents(text: str) -> str:
+    return "".join(one for one in unicodedata.normalize("NFD", text) if not unicodedata.combining(one))
+
+
+@pytest.mark.parametrize(
+    ("key", "how"),
+    [
+        (latin_1, "kept in Latin-1"),
+        (str.strip, "trimmed"),
+        (without_accents, "compared without accents"),
+        (lambda one: unicodedata.normalize("NFC", one), "put into one Unicode normal form"),
+    ],
+)
+def test_a_fold_of_rooms_and_of_accounts_is_named_by_what_it_does(key: Callable[[str], str], how: str) -> None:
+    for variant, requirement in (
+        (Keyed(account_key=key), "effect.accounts-apart.folded"),
+        (Keyed(room_key=key), "effect.rooms-apart.folded"),
+    ):
+        assert how in hows(found(variant, requirement)[requirement])
+
+
+@pytest.mark.parametrize(
+    ("key", "how"),
+    [
+        (lambda one: one.split(":")[0], "cut, split or stripped at it"),
+        (lambda one: one.replace("-", ""), "cut, split or stripped at it"),
+        (lambda one: one.replace("/./", "/").replace("//", "/"), "normalised as a path"),
+    ],
+)
+def test_a_sign_that_means_something_is_found_in_rooms(key: Callable[[str], str], how: str) -> None:
+    said = found(Keyed(key))
+    assert how in hows(said["effect.rooms-apart.signs"])
+    assert set(said) == {"effect.rooms-apart.signs"}
+
+
+def test_a_room_that_is_compared_by_like_is_found() -> None:
+    said = found(Pattern(), "effect.rooms-apart.signs")
+    assert hows(said["effect.rooms-apart.signs"]) == ["compared by SQL LIKE", "compared by SQL LIKE"]
+
+
+@pytest.mark.parametrize(
+    ("key", "how"),
+    [
+        (lambda one: str(int(float(one))) if one.isdigit() and len(one) > 15 else one, "read as a number, which loses"),
+        (lambda one: one[: 40 if one.startswith("r") else 24], "cut to a part of their length"),
+        (lambda one: {"null": "", "none": "", "nil": ""}.get(one, one), "taken for nothing"),
+    ],
+)
+def test_plain_names_are_never_one(key: Callable[[str], str], how: str) -> None:
+    for variant, requirement in (
+        (Keyed(account_key=key), "effect.accounts-apart"),
+        (Keyed(room_key=key), "effect.rooms-apart"),
+    ):
+        assert any(one.startswith(how) for one in hows(found(variant, requirement)[requirement]))
