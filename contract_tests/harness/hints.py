@@ -111,7 +111,8 @@ def _about_token(settings: Settings) -> str:
         return (
             "The token that you gave begins or ends with a blank or a line break: give it without (printf, not echo)."
         )
-    return f"If your backend verifies Sign, compare its token with the one that you gave, of {len(token)} characters."
+    given = f"the one that you gave, of {len(token)} characters"
+    return f"If your backend verifies Sign, compare its token with {given}, and its clock with UTC."
 
 
 def _clock_ahead_s(exchange: Exchange) -> int:

@@ -50,7 +50,7 @@ _MEANINGS: Final = {
     "A breach fails the run.",
     Level.SHOULD: "follows from documented variants, from pages that disagree, or from how the real sender can behave. "
     "A breach is a warning, and fails the run only with --strict.",
-    Level.INFO: "worth knowing, and nobody's duty. It never fails a run.",
+    Level.INFO: "worth knowing. It never fails a run, and you need not change anything.",
 }
 
 _NEEDS: Final = {
