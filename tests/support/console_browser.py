@@ -74,7 +74,7 @@ def started_browser(*switches: str) -> Iterator[Browser]:
 
 @contextmanager
 def new_page(browser: Browser, url: str, **options: Any) -> Generator[Page]:
-    """A page at *url*, without animations; the test fails if a script reports an error, or the policy refuses it something."""
+    """A page at *url*, without animations; the test fails on a script error and on what the page's policy blocks."""
     # An animation that runs shows what doesn't last: half-faded text has too little contrast.
     context = browser.new_context(reduced_motion="reduce", **options)
     page = context.new_page()
