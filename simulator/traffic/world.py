@@ -95,7 +95,8 @@ class World:
                 if what == _END:
                     yield happened
                     return
-                happened += handlers[participant.group][what](participant, now)
+                if callbacks := handlers[participant.group][what](participant, now):
+                    happened += callbacks
             if happened:
                 yield happened
 
