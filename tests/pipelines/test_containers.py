@@ -138,6 +138,7 @@ def wait_until_healthy(image: Image, test: list[str], ports: dict[str, str]) -> 
         time.sleep(0.1)
 
 
+@pytest.mark.exhaustive
 def test_both_files_pass_their_linters() -> None:
     for program, file in (("dockerfilelint", "Dockerfile"), ("dclint", "compose.yaml")):
         done = subprocess.run([node_program(program), file], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -21,6 +21,9 @@ SEEDS: Final = (
     pytest.param(424242, marks=pytest.mark.exhaustive),
 )
 
+THOROUGH: Final = 1
+"""The seed under which every backend is asked all there is; the others spare what is costly and far from its defect."""
+
 NO_DEFECT_OF_A_BACKEND: Final = {"url.https"}
 """It tells how the target is reached: every target of ours over http shows it."""
 
@@ -39,7 +42,8 @@ class Selftests:
     def result(self, backend: str, seed: int) -> BackendResult:
         """Of *backend* under *seed*, as soon as it is there."""
         if seed not in self._running:
-            self._running[seed] = selftest(self.wanted[seed], seed=seed, processes=2 * (os.cpu_count() or 1))
+            processes = 2 * (os.cpu_count() or 1)
+            self._running[seed] = selftest(self.wanted[seed], seed=seed, processes=processes, thorough=seed == THOROUGH)
         while (backend, seed) not in self._done:
             result = next(self._running[seed])
             self._done[result.backend, seed] = result
