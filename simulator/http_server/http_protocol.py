@@ -52,7 +52,12 @@ class LimitedHttpProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; counts the bytes that are not body."""
-        if self._refused:
+        if self._refused or self.transport.is_closing():
+            return
+        rest = LARGEST_HEAD + 1 - self._framing
+        if self._in_head and len(data) > rest:  # the head may end beyond the limit, in this very read
+            self.data_received(data[:rest])
+            self.data_received(data[rest:])
             return
         self._framing += len(data)
         super().data_received(data)

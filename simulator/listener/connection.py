@@ -82,6 +82,11 @@ class ListenerConnection(asyncio.Protocol):
         """Parse *data*; the parser calls the ``on_…`` methods."""
         if self._transport is None or self._refused:
             return
+        rest = _LARGEST_HEAD + 1 - len(self._raw)
+        if self._message.in_head and 0 < rest < len(data):  # the head may end beyond the limit, in this very read
+            self.data_received(data[:rest])
+            self.data_received(data[rest:])
+            return
         self._raw += data
         try:
             self._parser.feed_data(self._filter.feed(data, in_head=self._message.in_head))

@@ -33,10 +33,10 @@ PROOFS = {
     "A body that is not": [(HERE, "test_foreign_pages_are_refused")],
     "A callback URL on another machine": [(HERE, "test_a_callback_url_elsewhere_has_to_be_allowed")],
     "A head above 64 KiB": [
-        (LIMITS, "test_a_head_without_end_is_refused_by_431"),
+        (LIMITS, "test_a_head_that_ends_beyond_the_limit_is_refused_by_431"),
         (LIMITS, "test_a_body_that_is_too_large_is_refused_by_413"),
         (LIMITS, "test_trailers_without_end_close_the_connection"),
-        (LISTEN, "test_a_head_without_end_is_refused_by_431"),
+        (LISTEN, "test_a_head_without_end_or_beyond_the_limit_is_refused_by_431"),
         (LISTEN, "test_a_body_that_would_be_too_large_is_refused"),
     ],
     "An offer of another protocol": [(LIMITS, "test_an_offer_of_http2_is_ignored")],

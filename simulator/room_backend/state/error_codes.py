@@ -79,7 +79,7 @@ MEANINGS: Final[dict[Code, str]] = {
     Code.NOT_A_MEMBER: "the user is not in the room",
     Code.NO_PERMISSION: "no permission",
     Code.ROOM_FULL: "the room is full",
-    Code.CONFLICT: "the request conflicts with the state of things",
+    Code.CONFLICT: "the request conflicts with the current state",
     Code.SEAT_LOCKED: "the seat is locked",
     Code.ALREADY_SEATED: "the user has a seat already",
     Code.ALL_SEATS_TAKEN: "all seats are taken",

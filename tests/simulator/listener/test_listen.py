@@ -258,8 +258,8 @@ def test_a_request_without_a_type_is_counted_under_a_question_mark(tmp_path: Pat
     assert "" not in types
 
 
-def test_a_head_without_end_is_refused_by_431(tmp_path: Path) -> None:
-    for head in (b"A: " + b"b" * 70_000, b"a: b\r\n" * 12_000):
+def test_a_head_without_end_or_beyond_the_limit_is_refused_by_431(tmp_path: Path) -> None:
+    for head in (b"A: " + b"b" * 70_000, b"a: b\r\n" * 12_000, b"A: " + b"b" * 66_000 + b"\r\n\r\n"):
         answer = run_loop(answered(head, tmp_path / f"{len(head)}.db"))
         assert answer.startswith(b"HTTP/1.1 431 ")
 

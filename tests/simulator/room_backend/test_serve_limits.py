@@ -179,6 +179,12 @@ def test_a_head_without_end_is_refused_by_431(backend: RoomBackend, head: bytes)
     assert backend.settle()
 
 
+def test_a_head_that_ends_beyond_the_limit_is_refused_by_431(backend: RoomBackend) -> None:
+    body = b"\r\nContent-Length: 2\r\n\r\n{}"
+    assert spoken(backend, HEAD + b"A: " + b"b" * 66_000 + body).startswith(b"HTTP/1.1 431 ")
+    assert b"settled" in spoken(backend, HEAD + b"A: " + b"b" * 60_000 + body)
+
+
 def test_a_request_line_without_end_is_refused_by_431(backend: RoomBackend) -> None:
     assert b" 431 " in spoken(backend, b"POST /sim/" + b"x" * 70_000)
 
