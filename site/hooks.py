@@ -33,6 +33,8 @@ SECTIONS: Final = {"Start": "tutorial", "How to": "howto-", "Reference": "refere
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _ATTRIBUTE: Final = re.compile(r'(src|srcset|href)="docs/([^"]+)"')
 _FENCE: Final = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
+_WORDS_OF_TESTS: Final = re.compile(r"\A(```\w+) [^\n]*")
+"""What stands behind a block's language: tests read it, and with it MkDocs takes the block for text."""
 
 
 def on_config(config: Any) -> Any:
@@ -74,7 +76,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if source == f"docs/{place}" and not (ROOT / source).exists():
         return markdown
     parts = _FENCE.split(markdown)
-    told = "".join(part if number % 2 else _relinked(part, source, place) for number, part in enumerate(parts))
+    told = "".join(
+        _WORDS_OF_TESTS.sub(r"\1", part) if number % 2 else _relinked(part, source, place)
+        for number, part in enumerate(parts)
+    )
     return _ATTRIBUTE.sub(r'\1="\2"', told) if source == "README.md" else told
 
 

@@ -55,6 +55,19 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     assert [address for page in pages for address in loading.findall(page)] == []
 
 
+def test_no_page_shows_the_source_of_a_block_table_or_list(site: Path) -> None:
+    code = re.compile(r"<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>", re.DOTALL)
+    source = re.compile(r"```|\|---|\*\*\w|\]\(|^- ", re.MULTILINE)
+    pages = {path: code.sub("", path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    shown = {path.parent.name: source.findall(article(page)) for path, page in pages.items()}
+    assert {name: found for name, found in shown.items() if found} == {}
+
+
+def article(page: str) -> str:
+    """What a page is about, without navigation and footer."""
+    return page.partition("<article")[2].partition("</article>")[0]
+
+
 def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     docs, config = tmp_path / "docs", tmp_path / "mkdocs.yml"
     docs.mkdir()
