@@ -39,7 +39,7 @@ _WORDS_OF_TESTS: Final = re.compile(r"\A(```\w+) [^\n]*")
 
 def on_config(config: Any) -> Any:
     """Put every page into the navigation, by the beginning of its name."""
-    names = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    names = [path.name for path in sorted((ROOT / "docs").glob("*.md"), key=lambda path: path.stem)]
     parts = {title: [name for name in names if name.startswith(beginning)] for title, beginning in SECTIONS.items()}
     rest = [name for name in names if not any(name in part for part in parts.values()) and name != "requirements.md"]
     outside = [page for source, page in AT_THE_ROOT.items() if (ROOT / source).exists() and page != "index.md"]
