@@ -61,7 +61,7 @@ def judged_in_lanes(
     What does not pass in company is judged again alone, since a neighbour may be at fault. *on_lanes* is told first how
     many cases run side by side.
     """
-    lanes = _lanes_for(run)
+    lanes = run.line.lanes = _lanes_for(run)
     on_lanes(lanes)
     if lanes == 1:
         return

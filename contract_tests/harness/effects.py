@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
@@ -16,11 +17,27 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation
 
-__all__ = ["MOST_REPEATED", "Enter", "Episode", "Leave", "blame_state", "deliver", "leave_draft", "play", "send_event"]
+__all__ = [
+    "MOST_REPEATED",
+    "Enter",
+    "Episode",
+    "Leave",
+    "blame_state",
+    "deliver",
+    "leave_draft",
+    "play",
+    "send_event",
+    "side_by_side",
+]
 
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 MOST_REPEATED: Final = 4
 """So many of a case's failures are repeated alone; more tell nothing new."""
+_LANES_LEFT: Final = 4
+"""One in so many of the lanes is for a single case: others want to go on as well."""
 _BEFORE_MS: Final = 1000
 _MOST_LISTED: Final = 25
 """So many enter by one callback."""
@@ -84,6 +101,15 @@ def deliver(case: Case, callback: CallbackRequest) -> Exchange:
     if exchange is not first:
         case.run.flaky.add(first)
     return exchange
+
+
+def side_by_side(case: Case, do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """What *do* gives for each of *items*, which are of different rooms: a few at a time, if the target is slow."""
+    at_once = min(case.run.line.lanes // _LANES_LEFT, case.run.access.at_once)
+    if at_once <= 1:
+        return [do(one) for one in items]
+    with ThreadPoolExecutor(at_once, thread_name_prefix="roomhook-rooms") as pool:
+        return list(pool.map(do, items))
 
 
 def leave_draft(case: Case, room: str, accounts: Sequence[str], **fields: Any) -> CallbackDraft:

@@ -44,7 +44,8 @@ class PatientClient:
     ``on_exchange`` gets every attempt as it ends, from the thread that made it.
 
     ``broken`` says why nothing more can be sent, and is empty until then; ``comebacks`` counts how often the target has
-    refused connections and come back; ``latency_ms`` is how long a callback takes alone, as far as that is known.
+    refused connections and come back; ``latency_ms`` is how long a callback takes alone, as far as that is known, and
+    ``lanes`` how many a slow target takes side by side.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PatientClient:
         self.broken = ""
         self.comebacks = 0
         self.latency_ms = 0.0
+        self.lanes = 1
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()

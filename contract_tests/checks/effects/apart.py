@@ -12,7 +12,7 @@ from typing import Final
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.effects import MOST_REPEATED, blame_state, deliver, leave_draft
+from roomhook.contract_tests.harness.effects import MOST_REPEATED, blame_state, deliver, leave_draft, side_by_side
 from roomhook.contract_tests.model.exchange import Exchange
 
 __all__: list[str] = []
@@ -260,24 +260,30 @@ def _taken_for_one_room(case: Case, kinds: Sequence[_Twins], unjudged: list[NotJ
     *unjudged* gets why others can't be told.
     """
     town = _Neighbourhood.of(case, kinds)
-    shut = {room for room in town.own if case.bring_in(sorted(town.people(room)), room, together=True) is not None}
-    left = [
-        twins
-        for twins in kinds
-        if not shut.intersection(twins.all)
-        and case.send_valid(case.build(leave_draft(case, twins.one, [town.common[twins]]))).acknowledged
-    ]
-    gone = {(twins.one, town.common[twins]) for twins in left}
     everybody = {*town.own.values(), *town.common.values()}  # others may be in a room of such a name
-    until = time.monotonic() + min(case.run.settings.settle_s, case.run.access.usual_s)
-    wrong: dict[str, set[str]] = {}
-    untold: dict[str, NotJudgedError] = {}
-    for room in town.own:
+
+    def enter(room: str) -> bool:
+        return case.bring_in(sorted(town.people(room)), room, together=True) is None
+
+    def leave(twins: _Twins) -> bool:
+        return case.send_valid(case.build(leave_draft(case, twins.one, [town.common[twins]]))).acknowledged
+
+    def wrong_in(room: str) -> set[str] | NotJudgedError:
         expected = {account for account in town.people(room) if (room, account) not in gone}
         try:
-            wrong[room] = case.settled(room, expected, among=everybody, until=until) ^ expected
+            return case.settled(room, expected, among=everybody, until=until) ^ expected
         except NotJudgedError as error:
-            untold[room] = error
+            return error
+
+    entered = dict(zip(town.own, side_by_side(case, enter, town.own), strict=True))
+    inside = [twins for twins in kinds if all(entered[room] for room in twins.all)]
+    acknowledged = side_by_side(case, leave, inside)
+    left = [twins for twins, has_left in zip(inside, acknowledged, strict=True) if has_left]
+    gone = {(twins.one, town.common[twins]) for twins in left}
+    until = time.monotonic() + min(case.run.settings.settle_s, case.run.access.usual_s)
+    looks = dict(zip(town.own, side_by_side(case, wrong_in, town.own), strict=True))
+    untold = {room: look for room, look in looks.items() if isinstance(look, NotJudgedError)}
+    wrong = {room: look for room, look in looks.items() if not isinstance(look, NotJudgedError)}
     unjudged += [next(untold[one] for one in twins.all if one in untold) for twins in left if untold.keys() & twins.all]
     suspects = [twins for twins in left if any(wrong.get(one, set()) & town.of_twins(twins) for one in twins.all)]
     # Last those whose own members are not listed, since it may be the probe that asks for another room.
