@@ -1,1 +1,1 @@
-"""Load tests on locust: users, shapes, thresholds and the fast lane."""
+"""Load tests on locust: users, shapes, thresholds and the fast sender."""

@@ -1,6 +1,6 @@
 """``FastUser``: a locust user whose callbacks the fast sender sends, in another process.
 
-All fast-lane users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
+All fast users of one locust process share one sender. Each brings ``--callback-rate`` callbacks/s, or one
 connection in the closed loop, so that locust's users, spawn rate and shapes mean what they always do.
 """
 
@@ -55,7 +55,7 @@ class FastUser(User):
 
 
 def _lane_of(session: LoadSession) -> _SenderProcess | None:
-    """The sender that all users share, started by the first; None if the run ends meanwhile."""
+    """The sender that all users share, started by the first; None if the run ends before it is ready."""
     if isinstance(session.run.sender, _SenderProcess):
         return session.run.sender
     with _starting:
@@ -87,7 +87,7 @@ def _warm_up(environment: Environment, **_: Any) -> None:
         return
     with _starting:
         process = _ready[environment] = _spawn()
-    select.select([process.stdout], [], [], _START_S)  # it says that it is ready to whoever drives it
+    select.select([process.stdout], [], [], _START_S)  # its driver reads the line that says ready
 
 
 _starting: Final = RLock()
@@ -139,7 +139,7 @@ class _SenderProcess:
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
         except OSError:
-            _log.debug("the sender has gone; its reader tells")
+            _log.debug("the sender has ended; its reader reports it")
 
     def _read(self) -> None:
         """Count the figures of the sender until it ends."""
@@ -147,7 +147,7 @@ class _SenderProcess:
         try:
             for line in self._process.stdout:
                 if not line.endswith(b"\n"):
-                    break  # it was killed while it wrote
+                    break  # it was killed in the middle of a line
                 message: dict[str, Any] = msgspec.json.decode(line)
                 if "figures" in message:
                     self._session.count(LoadStats.from_dict(message["figures"]))

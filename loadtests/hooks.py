@@ -21,7 +21,7 @@ from roomhook.loadtests.session.user_selection import choose_users
 from roomhook.loadtests.session.validation import guard_form, refuse_start, validate_options
 
 _signal_handlers: Final[WeakKeyDictionary[Environment, object]] = WeakKeyDictionary()
-"""Kept for as long as their environment, since gevent drops a handler that nobody holds."""
+"""Signal handlers by environment: gevent drops a handler without a reference."""
 
 
 def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:

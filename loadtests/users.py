@@ -63,7 +63,7 @@ class _Caller:
     def _call_back(self, **options: Any) -> None:
         session = session_of(self.environment)
         if session.run.stopping:
-            gevent.sleep(_IDLE_S)  # what is under way ends; nothing new begins
+            gevent.sleep(_IDLE_S)  # requests in flight end; none begins
             return
         session.graceful_requests.carry(partial(self._send, session, options))
 
@@ -132,7 +132,7 @@ class _AsItCame(FastResponse):
 
 
 def _leave_as_it_came(response: Any, **_: Any) -> None:
-    """The same for requests, which calls its hooks before it reads the body."""
+    """The same for the requests library, which calls its hooks before it reads the body."""
     response.raw.headers.discard("content-encoding")
 
 
@@ -143,15 +143,15 @@ class LeaveCallbackUser(_Caller, FastHttpUser):
         session = session_of(environment)
         settings, target = session.settings, session.target
         self.network_timeout = self.connection_timeout = settings.deadline_s
-        # One context for all users: each would take its time to read all authorities there are.
+        # One context for all users: reading all certificate authorities takes time.
         self.ssl_context_factory = lambda **_: target.tls
         self.insecure = settings.insecure
         super().__init__(environment)
         agent: Any = self.client.client
         agent.response_type = _AsItCame
         agent.clientpool = BoundedClients(agent.clientpool)
-        agent.valid_response_codes = range(1000)  # to judge a status is ours
-        agent.cookiejar = None  # the fast lane keeps no cookies either
+        agent.valid_response_codes = range(1000)  # Roomhook judges the status
+        agent.cookiejar = None  # as in the fast sender
 
     @task
     def call_back(self) -> None:

@@ -1,4 +1,6 @@
-"""The fast lane's process: ``python -m roomhook.loadtests.fast_sender.process``, settings and commands in, figures out.
+"""The process of the fast sender: reads settings and commands, writes statistics.
+
+Start it with ``python -m roomhook.loadtests.fast_sender.process``.
 
 Lines of JSON. In: the settings, then ``{"users": n}`` as often as it changes, then ``{"stop": true}``; the end of input
 stops too, so that no sender outlives its worker. Out: ``{"ready": true}``, then figures every half second; the last
@@ -37,7 +39,7 @@ _LONGEST_LINE: Final = 1 << 28
 
 def main() -> int:
     """Serve until told to stop; errors go to the worker as one line."""
-    for each in (signal.SIGINT, signal.SIGTERM):  # a terminal tells all of its processes; it is locust that ends us
+    for each in (signal.SIGINT, signal.SIGTERM):  # a terminal signals all of its processes; locust stops this one
         signal.signal(each, signal.SIG_IGN)
     try:
         run_loop(_serve())
@@ -102,7 +104,7 @@ def _attempts_file(path: Path | None) -> Iterator[TextIO | None]:
 
 
 async def _listen(commands: asyncio.StreamReader, lane: FastSender) -> None:
-    """Obey until told to stop, or nobody is left who could."""
+    """Follow commands until ``stop`` or the end of input."""
     while line := await commands.readline():
         command = msgspec.json.decode(line)
         if "users" not in command:
@@ -111,7 +113,7 @@ async def _listen(commands: asyncio.StreamReader, lane: FastSender) -> None:
 
 
 async def _tell(lane: FastSender) -> None:
-    """Hand the figures on every half second, until an error of our own ends the sending."""
+    """Write the statistics every half second, until an internal error ends the sending."""
     while lane.error is None:
         await asyncio.sleep(_EVERY_S)
         _say({"figures": lane.drain_stats().to_dict()})

@@ -1,4 +1,4 @@
-"""When the next callback of an open loop is due, at a rate that may change at any time: pure arithmetic."""
+"""Due times of callbacks in an open loop, at a rate that may change at any time. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callbacks as requests that lack nothing but their time, so that a quick sender need not make each one afresh."""
+"""Cache of prebuilt requests; only EventTime is filled in."""
 
 from __future__ import annotations
 

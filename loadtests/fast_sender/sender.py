@@ -1,4 +1,4 @@
-"""The fast lane itself: keeps a rate or a number of connections busy with callbacks, and counts what came of them."""
+"""The fast sender: sends callbacks at a rate or over a number of busy connections, and counts their outcomes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS: Final = "check_out,intended_us,lateness_us,latency_us,outcome,status\n"
 
 _BATCH: Final = 256
 _A_TURN: Final = 512
-"""Callbacks that leave in one turn of the loop, so that answers are read meanwhile."""
+"""Most callbacks sent in one turn of the event loop, so that responses are read in between."""
 
 
 class FastSender:

@@ -1,1 +1,1 @@
-"""How locust's own HTTP clients read answers: bounded in time and bytes, and parsed as the fast lane parses them."""
+"""Response reading for locust's own HTTP clients: limited in time and bytes, with the fast sender's parser."""

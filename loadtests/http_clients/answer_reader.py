@@ -1,4 +1,4 @@
-"""Reads and judges one answer for locust's own HTTP clients, with the parser and the limits of the fast lane."""
+"""Reads and judges one response for locust's own HTTP clients, with the parser and the limits of the fast sender."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Readable(Protocol):
     """A connected socket, with or without TLS."""
 
     def recv(self, size: int, /) -> bytes:
-        """Up to *size* bytes; none at the end of the connection. Raises ``OSError``."""
+        """Up to *size* bytes; empty at the end of the connection. Raises ``OSError``."""
         ...
 
 
 class AnswerReader:
-    """The answer to one request, due at *deadline_s* on the monotonic *clock*; at most ``LARGEST_ANSWER`` bytes.
+    """Reads one response, until *deadline_s* (s, on the monotonic *clock*) and at most ``LARGEST_ANSWER`` bytes.
 
-    ``result`` is None until the answer is whole or has failed. ``clean`` tells that nothing followed it, so that the
-    connection can carry another request. *pause* lets other users work while data keeps coming.
+    ``result`` is None until the response is complete or has failed. ``clean`` is true if nothing followed the response,
+    so the connection can be used again. *pause* lets other users run while data keeps coming.
     """
 
     __slots__ = ("_clock", "_deadline_s", "_known", "_parsing", "_pause", "clean", "result")
@@ -49,9 +49,10 @@ class AnswerReader:
         self._parsing: _Parsing | None = None
 
     def read(self, source: Readable) -> bytes:
-        """What comes until the answer has ended, or a first ``100 Continue``; empty if it has ended already.
+        """The bytes up to the end of the response, or up to a first ``100 Continue``; empty if it has already ended.
 
-        Raises ``OSError`` if the answer has failed: too late, too long, cut off, or not HTTP.
+        Raises ``TimeoutError`` after the deadline, and ``ConnectionAbortedError`` if the response is too long, cut off,
+        or not HTTP.
         """
         came = b""
         while self.result is None:
@@ -65,7 +66,7 @@ class AnswerReader:
         return came
 
     def _take(self, source: Readable) -> bytes:
-        """Read once. The clock decides here: gevent's timers never fire while data keeps coming."""
+        """Read once. Checks the clock itself, because gevent's timers never fire while data keeps coming."""
         if self._clock() >= self._deadline_s:
             self._fail(DeliveryOutcome.TIMEOUT)
             return b""
@@ -100,7 +101,7 @@ class AnswerReader:
             self._pause()
 
     def _end(self) -> None:
-        """The target has closed the connection, which may be the end of the answer."""
+        """Handle the end of the connection, which may be the end of the response."""
         if self._parsing is None:
             self._fail(DeliveryOutcome.CLOSED)
         elif ends_with_connection(self._parsing.received):
@@ -129,7 +130,10 @@ class AnswerReader:
 
 
 class _Parsing:
-    """An answer that is being parsed: the first that is no interim one (1xx)."""
+    """Parser state of one response, without interim responses (1xx).
+
+    ``received`` has all bytes, ``code`` is the HTTP status, ``whole`` means complete, ``failed`` means not HTTP.
+    """
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -144,26 +148,26 @@ class _Parsing:
 
     @property
     def body(self) -> bytes:
-        """The body, with any chunking undone."""
+        """The body, without chunk framing."""
         return b"".join(self._body)
 
     @property
     def clean(self) -> bool:
-        """No more than one answer has come."""
+        """Whether at most one response has arrived."""
         return not (self.failed or self._upgraded) and self._answers <= 1
 
     @property
     def keep_alive(self) -> bool:
-        """Does the connection stay open?"""
+        """Whether the target keeps the connection open."""
         return self._parser is not None and bool(self._parser.should_keep_alive())
 
     @property
     def to_be_continued(self) -> bool:
-        """The target has said 100 Continue once, and nothing else."""
+        """Whether the target has sent one ``100 Continue`` and nothing else."""
         return self._interim == 1 and not self._answers and self.code == _CONTINUE
 
     def feed(self, data: bytes) -> None:
-        """Parse *data*."""
+        """Parse *data*, the next bytes of the connection; errors set ``failed``."""
         assert self._parser is not None
         self.received += data
         try:
@@ -176,22 +180,22 @@ class _Parsing:
             self.code = self._parser.get_status_code()
 
     def close(self) -> None:
-        """Let go of the parser, which knows this object: the two would hold each other in memory."""
+        """Drop the parser, which refers to this object: the cycle would keep both in memory."""
         self._parser = None
 
-    # What httptools calls.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        """Count, to notice a second answer where one was due."""
+        """Count responses, to notice a second one."""
         self._answers += 1
 
     def on_body(self, body: bytes) -> None:
-        """Collect the body of the first answer."""
+        """Collect the body of the first response."""
         if not self.whole:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The answer is whole, unless it was an interim one (1xx)."""
+        """Mark the response as complete, unless it is an interim one (1xx)."""
         if self.whole or self._parser is None:
             return
         self.code = self._parser.get_status_code()

@@ -1,6 +1,6 @@
-"""Makes locust's HTTP clients read each answer through an ``AnswerReader``, by wrapping their sockets.
+"""Makes locust's HTTP clients read each response through an ``AnswerReader``, by wrapping their sockets.
 
-Both clients read for as long as data comes: an answer that never ends would hold up every user and fill the memory.
+Both clients read as long as data comes, so an endless response would block every user and fill the memory.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from roomhook.simulator.util.defaults import DEADLINE_MS
 __all__ = ["BoundedClients", "bound_session", "reading_answer"]
 
 _results: Final = ResultCache(DEADLINE_MS)
-"""What answers come to; depends on their bytes only, and is bounded."""
+"""Results of responses by their bytes, on which alone they depend; limited in size."""
 
 
 @contextmanager
 def reading_answer(deadline_s: float) -> Iterator[AnswerReader]:
-    """The reader of the next answer to a request of this greenlet, which has *deadline_s* from now."""
+    """The reader of the next response in this greenlet, which must be complete within *deadline_s* (s) from now."""
     greenlet: Any = gevent.getcurrent()
     reader = AnswerReader(_results, time.monotonic() + deadline_s, time.monotonic, gevent.sleep)
     greenlet.answer_reader = reader
@@ -45,7 +45,7 @@ def _current() -> AnswerReader | None:
 
 
 class _AnswerSocket:
-    """A connected socket. Outside ``reading_answer``, it is the *plain* one."""
+    """Wraps a connected socket; outside ``reading_answer`` it passes every call to *plain*."""
 
     __slots__ = ("_plain", "_reader", "_unread", "fileno", "sendall")
 
@@ -59,7 +59,7 @@ class _AnswerSocket:
         return getattr(self._plain, name)
 
     def recv(self, size: int, *flags: int) -> bytes:
-        """As geventhttpclient reads."""
+        """Up to *size* bytes, for geventhttpclient; raises ``OSError`` as ``AnswerReader.read`` does."""
         reader = _current()
         if reader is None:
             data: bytes = self._plain.recv(size, *flags)
@@ -69,7 +69,7 @@ class _AnswerSocket:
         return data[:size]
 
     def makefile(self, *args: Any, **options: Any) -> Any:
-        """As http.client reads, on which requests is built."""
+        """A file with the whole response, for http.client, which requests uses; raises ``OSError`` likewise."""
         reader = _current()
         if reader is None:
             return self._plain.makefile(*args, **options)
@@ -80,20 +80,20 @@ class _AnswerSocket:
 
     def _read(self, reader: AnswerReader) -> bytes:
         data = reader.read(self._plain)
-        if not reader.clean:  # what follows an answer is never taken for the next one
+        if not reader.clean:  # bytes after a response must not be read as the next one
             with suppress(OSError):
                 self._plain.shutdown(socket.SHUT_RDWR)
         return data
 
 
 class BoundedClients:
-    """The clients of *pool*, as locust's FastHttpUser gets them, on sockets of ours."""
+    """The clients of *pool*, as locust's FastHttpUser uses them, with wrapped sockets."""
 
     def __init__(self, pool: HTTPClientPool) -> None:
         self._pool = pool
 
     def get_client(self, url: Any) -> HTTPClient:
-        """The client for *url*."""
+        """The client for *url*; its sockets are wrapped."""
         client: Any = self._pool.get_client(url)
         sockets: Any = client._connection_pool  # noqa: SLF001 (whose _create_socket is meant to be overridden)
         if "_create_socket" not in vars(sockets):
@@ -128,7 +128,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 def bound_session(session: Session) -> None:
-    """Let the connections of *session*, as locust's HttpUser has it, read through sockets of ours."""
+    """Wrap the sockets of *session*, as locust's HttpUser has it."""
     for adapter in session.adapters.values():
         manager: Any = adapter.poolmanager  # type: ignore[attr-defined]
         manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}

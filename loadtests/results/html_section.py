@@ -1,4 +1,4 @@
-"""Our part of locust's HTML report: verdict, latency, outcomes, requirements, rate requested and reached. Pure."""
+"""Roomhook's section of locust's HTML report: verdict, latency, outcomes, requirements and rates. Pure."""
 
 from __future__ import annotations
 

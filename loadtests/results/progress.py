@@ -17,7 +17,7 @@ INTERRUPTED: Final = 130
 
 
 class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How it goes: ``asked`` and ``rate`` are callbacks/s, asked None in the closed loop; ``table`` is the last word.
+    """Progress of a run: ``asked`` (None in the closed loop) and ``rate`` in callbacks/s; ``table`` is the result.
 
     ``connections`` is what may be in flight at once; ``outcomes`` and ``requirements`` count as in ``Figures``.
     """

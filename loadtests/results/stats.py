@@ -30,7 +30,7 @@ def failure_line(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: in
 class Series:
     """The requests of one name: ``seconds`` holds how many were answered, and failed, by second since the epoch.
 
-    ``errors`` counts failures by what stands in locust's table.
+    ``errors`` counts failures by their text in locust's table.
     """
 
     requests: int = 0
@@ -41,7 +41,7 @@ class Series:
     errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Series) -> None:
-        """Count all that *other* has counted."""
+        """Add the counts of *other*."""
         self.requests += other.requests
         self.failures += other.failures
         self.answer_bytes += other.answer_bytes
@@ -55,12 +55,12 @@ class Series:
 
 @dataclass
 class LoadStats:
-    """Requests by name, how they ended, and which requirements they did not meet.
+    """Requests by name, their outcomes, and the requirements that they did not meet.
 
-    ``latency`` counts from the intended moment of sending, ``undelivered`` holds that of callbacks that were not
-    delivered, ``lateness`` how far behind it a callback left (µs; only the
-    fast lane has intended moments). ``unsent`` callbacks were due and could not leave before the end. ``first_us`` and
-    ``last_us`` are when the first and the last request ended, µs since the epoch; 0 where none has.
+    ``latency`` (µs) counts from the intended moment of sending, ``undelivered`` is the same for callbacks that were not
+    delivered, and ``lateness`` (µs) is the time from that moment to the actual sending; only the fast sender has
+    intended moments. ``unsent`` callbacks were due and could not leave before the end. ``first_us`` and ``last_us`` are
+    the ends of the first and the last request (µs since the epoch; 0 without any).
     """
 
     series: dict[str, Series] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class LoadStats:
 
     @property
     def errors(self) -> Counter[str]:
-        """The failures of all, by what stands in the table."""
+        """All failures, by their text in the table."""
         return sum((one.errors for one in self.series.values()), Counter())
 
     @property
@@ -155,7 +155,7 @@ class LoadStats:
         *,
         status: int,
     ) -> None:
-        """Count as failed what has been counted as a request."""
+        """Count as failed a request that is already counted."""
         if outcome is not DeliveryOutcome.DELIVERED:
             self.undelivered.record(latency_us)
         series = self.series[name]
@@ -165,7 +165,7 @@ class LoadStats:
         series.errors[failure_line(outcome, breaches, status)] += 1
 
     def add(self, other: LoadStats) -> None:
-        """Count all that *other* has counted."""
+        """Add the counts of *other*."""
         for name, series in other.series.items():
             self.series.setdefault(name, Series()).add(series)
         self.outcomes.update(other.outcomes)
@@ -177,13 +177,13 @@ class LoadStats:
             self.span(other.first_us, other.last_us)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON and msgpack can hold it."""
+        """The statistics as values of JSON and msgpack."""
         found: dict[str, Any] = msgspec.to_builtins(self, str_keys=True, enc_hook=Histogram.to_dict)
         return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The figures that ``to_dict`` wrote."""
+        """The statistics that ``to_dict`` wrote."""
         return msgspec.convert(data, cls, str_keys=True, dec_hook=_decoded)
 
 

@@ -51,7 +51,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdResult:
-    """A threshold held against figures: ``value`` is None if there was nothing to measure, which breaks it too."""
+    """A threshold and the measured ``value``; None if there was nothing to measure, which also fails."""
 
     threshold: Threshold
     value: float | None
@@ -69,7 +69,7 @@ class ThresholdResult:
 
 
 def parse_threshold(text: str) -> Threshold:
-    """The threshold that *text* stands for; raises ``ConfigurationError`` that names what is wrong with it."""
+    """The threshold in *text*; raises ``ConfigurationError`` if it is invalid."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise _refused(text, "write it as 'p99>500ms', 'noncompliant>0' or 'rate<1000/s'")
@@ -88,7 +88,7 @@ def parse_threshold(text: str) -> Threshold:
 
 
 def check_thresholds(thresholds: Iterable[Threshold], figures: LoadStats) -> tuple[ThresholdResult, ...]:
-    """*thresholds* held against *figures*."""
+    """The result of each of *thresholds* for *figures*."""
     return tuple(_judged(one, figures) for one in thresholds)
 
 

@@ -1,4 +1,4 @@
-"""Master and workers: who has which rooms, when all is counted, and what becomes of a run that loses a worker."""
+"""Master and workers: assigns rooms, completes the totals, and ends a run that loses a worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("roomhook")
 _KEY: Final = "roomhook"
 _SPARE_S: Final = 15.0
 _REPORT_S: Final = 1.0
-"""How often a worker reports: locust's 3 s are long for a step of a staircase, and for who is watching."""
+"""Interval of a worker's reports (s): locust's 3 s are too long for a step of a staircase and for a display."""
 _USAGE: Final = 2
 _REFUSED: Final = (
     "all rooms of --rooms or --people have workers; start this one before the run, or leave out those files"
@@ -32,7 +32,7 @@ _REFUSED: Final = (
 
 
 def coordinate(session: LoadSession, runner: Any) -> None:
-    """Let *session* take part in what its *runner* does."""
+    """Connect *session* to *runner*, once per process: a master, a worker, or a single process."""
     locust_runners: Any = runners
     locust_runners.WORKER_REPORT_INTERVAL = _REPORT_S
     if isinstance(runner, MasterRunner):
@@ -44,7 +44,7 @@ def coordinate(session: LoadSession, runner: Any) -> None:
 
 
 class _Local:
-    """One process that does it all."""
+    """A load test in a single process: starts, stops and resets the session with locust."""
 
     def __init__(self, session: LoadSession) -> None:
         self._session = session
@@ -63,7 +63,7 @@ class _Local:
 
 
 class _Master:
-    """Shares out the rooms, adds up what workers report, and waits at the end until all have."""
+    """The master: assigns rooms to workers, adds their statistics, and waits at the end for their last reports."""
 
     def __init__(self, session: LoadSession, runner: MasterRunner) -> None:
         self._session = session
@@ -91,7 +91,10 @@ class _Master:
         gevent.spawn(_watch, self._session, self._look_after_workers)
 
     def _stopping(self, **_: Any) -> None:
-        """Ask every worker to finish; its last report comes before its answer."""
+        """Ask every worker to finish, and wait: a worker sends its last report before its reply.
+
+        A worker that does not reply within the deadline and 15 s is noted as a loss.
+        """
         self._session.run.stopping = True
         self._undrained = self._present_ids()
         for client in self._undrained:
@@ -105,21 +108,21 @@ class _Master:
         self._undrained.clear()
 
     def _welcome(self, client_id: str, **_: Any) -> None:
-        """A worker has come, perhaps in the middle of a run."""
+        """Give rooms to a worker that connects during a run; before a run there is nothing to do."""
         run = self._session.run
         if run.begun is None or run.stopping or client_id in self._shares.held:
             return
         share = self._shares.of(client_id, set(self._runner.clients))
         if share is None:
-            came = "when all rooms of --rooms or --people had workers, and was sent away"
+            came = "when all rooms of --rooms or --people had workers, and was refused"
         else:
-            came = f"later and has {'rooms of its own' if share.annex else 'the rooms of one that had left'}"
+            came = f"later and has {'new rooms' if share.annex else 'the rooms of a worker that left'}"
         run.notes.append(f"worker {client_id} came {came}")
         _log.info(run.notes[-1])
         self._tell_shares()
 
     def _tell_shares(self) -> None:
-        """Put them among the options: locust sends all of these to a worker before it is to do anything."""
+        """Add the shares to locust's options, which locust sends to each worker before it starts."""
         held = self._shares.held.items()
         self._session.options.room_shares = {worker: msgspec.structs.asdict(share) for worker, share in held}
 
@@ -134,16 +137,16 @@ class _Master:
         self._session.report_loss(str(msg.data["why"]))
 
     def _look_after_workers(self) -> None:
-        """End a run that has lost one; share the users out again among those who have come and stayed."""
+        """End the run if a worker is lost; divide the users again if workers have joined or left."""
         for why in self._missing():
             self._session.report_loss(why)
         runner, present = self._runner, self._present_ids()
         if present != self._dispatched and present and runner.state == STATE_RUNNING and runner.spawning_completed:
-            self._dispatched = present  # locust does so by itself, but only once in a run
+            self._dispatched = present  # locust itself does this only once in a run
             gevent.spawn(runner.start, runner.target_user_count, runner.spawn_rate)
 
     def _note(self, losses: list[str]) -> None:
-        """The run ends already: say it, don't end it twice."""
+        """Record *losses* of a run that is already ending, each once."""
         for why in losses:
             if why not in self._session.run.lost:
                 self._session.run.lost.append(why)
@@ -164,7 +167,7 @@ class _Master:
 
 
 class _Worker:
-    """Sends its part and reports."""
+    """A worker: sends the callbacks of its rooms, and adds its statistics to locust's reports to the master."""
 
     def __init__(self, session: LoadSession, runner: WorkerRunner) -> None:
         self._session = session
@@ -179,13 +182,14 @@ class _Worker:
         events.spawning_complete.add_listener(lambda **_: _reset_after_spawning(session))
 
     def _share(self) -> RoomShare:
-        """This worker's share, as the master told it with the other options; raises ``RoomhookError`` if it has none.
+        """This worker's rooms, from the options that the master sent.
 
-        Locust may have started the run before it has let us listen to its start, so this looks when it is needed.
+        Looked up when the run needs it, because locust may start the run before this object can listen for its start.
+        Raises ``RoomhookError`` if the master is another version, or if no rooms are left; then this process quits.
         """
         shares: dict[str, Any] | None = getattr(self._session.options, "room_shares", None)
         if shares is None:
-            raise RoomhookError("the master does not say which rooms are ours; run the same Roomhook everywhere")
+            raise RoomhookError("the master sent no rooms; install the same version of Roomhook on every machine")
         if self._runner.client_id in shares:
             return RoomShare(**shares[self._runner.client_id])
         environment = self._session.environment
@@ -194,7 +198,7 @@ class _Worker:
             sys.stderr.flush()
             environment.process_exit_code = _USAGE
             gevent.spawn(self._runner.quit)
-        gevent.sleep(_SPARE_S)  # which that ends, with whoever has asked
+        gevent.sleep(_SPARE_S)  # until quitting kills this greenlet
         raise RoomhookError(_REFUSED)
 
     def _drain(self, **_: Any) -> None:
@@ -203,12 +207,12 @@ class _Worker:
         self._runner.send_message("roomhook-drained", {})
 
     def _quitting(self, **_: Any) -> None:
-        """Leave in order: what was sent is reported before locust says goodbye."""
+        """Report what was sent before locust disconnects from the master."""
         self._session.drain()
         self._report_now()
 
     def _report_now(self) -> None:
-        runner: Any = self._runner  # there is no public way to report before the interval ends
+        runner: Any = self._runner  # locust has no public method to report before the interval ends
         runner._send_stats()  # noqa: SLF001
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
@@ -216,7 +220,7 @@ class _Worker:
 
 
 def _watch(session: LoadSession, look: Any = None) -> None:
-    """Each second of a run: note how much is asked for, and look whether everybody is still there."""
+    """Each second of a run, record the requested rate (callbacks/s) and call *look*; returns when the run ends."""
     runner: Any = session.environment.runner
     begun = False
     while True:

@@ -47,7 +47,7 @@ def conclude(session: LoadSession) -> None:
         runner: Any = session.environment.runner
         runner.quit() if isinstance(runner, MasterRunner) else runner.stop()
         if session.options.csv_prefix:
-            gevent.sleep(_CSV_S)  # locust's writer comes by once more, and its last figures are the totals
+            gevent.sleep(_CSV_S)  # locust's writer runs once more, so that the last figures are the totals
         conclusion = _conclusion_of(session)
         if session.run.lost or session.thresholds:
             session.environment.process_exit_code = conclusion.exit_code
@@ -91,7 +91,7 @@ def _conclusion_of(session: LoadSession) -> LoadSummary:
 
 
 def _facts(session: LoadSession, settings: LoadSettings) -> dict[str, Any]:
-    """The setup that was run; options may have changed since."""
+    """The setup of the run; the options may have changed since its start."""
     environment = session.environment
     shape: Any = environment.shape_class
     users = environment.user_classes
@@ -137,7 +137,7 @@ def _extend_file(session: LoadSession, conclusion: LoadSummary) -> None:
 
 
 def _written(session: LoadSession, conclusion: LoadSummary) -> LoadSummary:
-    """Write the reports; *conclusion* with a note about each that can't be, which makes the exit code 2."""
+    """Write the reports; returns *conclusion* with a note for each that failed, which makes the exit code 2."""
     options = session.options
     reports = ((options.verdict_json, document), (options.verdict_junit, junit), (options.verdict_html, _page(session)))
     problems: list[str] = []
@@ -151,7 +151,7 @@ def _written(session: LoadSession, conclusion: LoadSummary) -> LoadSummary:
                 problems.append(f"{path.name} can't be written: {error.strerror}")
                 _log.error("%s can't be written: %s", path, error)
                 if path.is_file():
-                    path.unlink()  # half of it would pass for the whole
+                    path.unlink()  # half a report could be taken for a whole one
     if not problems:
         return conclusion
     session.environment.process_exit_code = _UNWRITABLE
@@ -159,7 +159,7 @@ def _written(session: LoadSession, conclusion: LoadSummary) -> LoadSummary:
 
 
 def _page(session: LoadSession) -> Callable[[LoadSummary], bytes]:
-    """What makes locust's HTML report with our section."""
+    """The function that makes locust's HTML report with our section."""
     make: Any = get_html_report  # it has no types
 
     def page(conclusion: LoadSummary) -> bytes:

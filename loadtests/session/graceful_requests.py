@@ -1,4 +1,4 @@
-"""Carries requests to their end although locust kills users amid them when a shape lowers their number."""
+"""Completes requests whose users locust kills when a shape lowers their number."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _Request = Callable[[], None]
 
 
 class GracefulRequests:
-    """Greenlets of no user; ``under_way`` counts the requests that they carry.
+    """Runs requests in greenlets that belong to no user; ``under_way`` is the number of requests in flight.
 
-    They are kept for the next request: to spawn one for each costs four times what it costs to hand one over.
+    The greenlets are reused, because spawning one for each request costs four times as much.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class GracefulRequests:
         self._waiting: SimpleQueue[tuple[_Request, AsyncResult[None]]] = SimpleQueue()
 
     def carry(self, request: _Request) -> None:
-        """Return when *request* has ended, and raise what it has raised; it ends even if who waits here is killed."""
+        """Run *request* to its end, even if the calling greenlet is killed; raises what *request* raises."""
         self.under_way += 1
         if self.under_way > self._hired:
             self._hired += 1
@@ -39,7 +39,7 @@ class GracefulRequests:
             request, ended = self._waiting.get()
             try:
                 request()
-            except BaseException as error:  # noqa: BLE001 (it is raised again where it is waited for)
+            except BaseException as error:  # noqa: BLE001 (the caller raises it)
                 ended.set_exception(error)
             else:
                 ended.set(None)

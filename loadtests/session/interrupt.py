@@ -1,4 +1,4 @@
-"""Ctrl-C, or a terminal that closes, while a load test runs: what was sent is counted before locust ends."""
+"""Handles Ctrl-C and SIGHUP during a load test: what was sent is counted before locust ends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["end_in_order"]
 
 
 def end_in_order(session: LoadSession) -> Any:
-    """Take over SIGINT and SIGHUP for the process of *session*, for as long as what is returned is kept.
+    """Handle SIGINT and SIGHUP in the process of *session*, as long as the caller keeps the returned handlers.
 
-    Python raises KeyboardInterrupt wherever it happens to be: in a user amid its request, in whoever reads figures.
+    Without them, Python raises KeyboardInterrupt at a random place, such as a user's request in flight.
     """
     wanted = [signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to go on
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup, the run goes on
         wanted.append(signal.SIGHUP)
     return [gevent.signal_handler(each, _interrupt, session) for each in wanted]
 

@@ -42,7 +42,7 @@ def tell_progress(session: LoadSession, descriptor: int) -> None:
 
 def tell(descriptor: int, line: LoadProgress) -> None:
     """Write one line; raises ``BrokenPipeError`` if the reader is gone."""
-    with suppress(BlockingIOError):  # whoever reads is slow, or stopped by Ctrl-Z
+    with suppress(BlockingIOError):  # the reader is slow, or stopped by Ctrl-Z
         os.write(descriptor, msgspec.json.encode(line) + b"\n")
 
 

@@ -37,7 +37,7 @@ _SPARE_S: Final = 5.0
 
 
 class _Sender(Protocol):
-    """The sender process of the fast users, as far as the session needs it."""
+    """The part of the fast sender's process that a session needs."""
 
     def stop(self) -> None:
         """Stop sending; returns when every request that left has its outcome and is counted."""
@@ -135,7 +135,7 @@ class LoadSession:
             _log.info("seed %s (--seed %s sends the same people and rooms again)", seed, seed)
 
     def forget(self) -> None:
-        """Count from here on, as locust does when its statistics are reset."""
+        """Start counting again, as locust does when its statistics are reset."""
         self.run.figures, self.run.past = LoadStats(), LoadStats()
         self.run.asked.clear()
 
@@ -187,7 +187,7 @@ _sessions: WeakKeyDictionary[Environment, LoadSession] = WeakKeyDictionary()
 
 
 def register_session(environment: Environment, session: LoadSession) -> LoadSession:
-    """Make *session* the one of *environment*, and return it."""
+    """Store *session* for *environment*, and return it."""
     _sessions[environment] = session
     return session
 

@@ -1,4 +1,4 @@
-"""Which of a locustfile's users run: locust takes every user class that it finds there, imported bases as well."""
+"""Selects which of a locustfile's users run: locust takes every user class, also imported base classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BY_ENGINE: Final = {"fast": "FastUser", "gevent": "LeaveCallbackUser", "request
 
 
 def choose_users(environment: Environment) -> None:
-    """Take out of *environment*, picker included, what is only there to be subclassed; --engine chooses among ours.
+    """Remove base classes from *environment* and its class picker; --engine selects among our users.
 
     Names on the command line win over both. Workers keep all: they run what their master names.
     """

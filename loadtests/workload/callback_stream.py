@@ -30,7 +30,7 @@ _TIME: Final = b'"EventTime":'
 def callbacks(settings: LoadSettings) -> Iterator[CallbackEvent]:
     """Callbacks without end, the same from the same settings; raises ``ConfigurationError`` at once.
 
-    A wave (dissolve, outage, kick-wave) is followed by the next one, in rooms drawn anew.
+    A wave (dissolve, outage, kick-wave) is followed by the next one, in new rooms.
     """
     ids, people, share = settings.room_ids(), settings.accounts(), settings.share
     phase = _phase(settings, len(ids), len(people))
@@ -81,12 +81,12 @@ def _phase(settings: LoadSettings, rooms: int, people: int) -> Phase:
 
 
 def _annexed(count: int, annex: int) -> tuple[str, ...]:
-    """Ids that no other annex has, and no room made up by the simulator: those have one number."""
+    """Ids with two numbers, which no other annex and no generated room has: generated ones have one number."""
     return tuple(room_id(one, f"{annex}-{10_000 + one}") for one in range(count))
 
 
 def stamped(event: CallbackEvent, now_ms: int) -> CallbackEvent:
-    """*event* as of *now_ms* (ms since the epoch): load runs at a pace of its own, and App backends know the time."""
+    """*event* with the EventTime *now_ms* (ms since the epoch): the rate does not follow the rooms' clock."""
     body, mark, time = event.body.rpartition(_TIME)
     if not mark or not time[:-1].isdigit():
         return event

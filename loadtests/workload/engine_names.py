@@ -1,4 +1,4 @@
-"""What can send the requests of a load test, for code that offers the choice without importing locust."""
+"""The names of --engine, for code that must not import locust."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["LoadEngine"]
 
 
 class LoadEngine(StrEnum):
-    """What sends: the fast lane, locust's FastHttpUser, or locust's HttpUser."""
+    """The sender: Roomhook's fast one, locust's FastHttpUser, or locust's HttpUser."""
 
     FAST = "fast"
     GEVENT = "gevent"

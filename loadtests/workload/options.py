@@ -1,4 +1,4 @@
-"""Our options in locust's own parser, command line and web form, and the settings that they make."""
+"""Adds Roomhook's options to locust's command line and web form, and reads settings from them."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
     add(
         "--attempts",
         include_in_web_ui=False,
-        help="Let the fast lane write every attempt to this file, as CSV; of several workers, each to FILE.N.",
+        help="Write every attempt of the fast sender to this CSV file; each of several workers writes FILE.N.",
     )
     add("--verdict-json", include_in_web_ui=False, help="Write figures and verdicts to this file, as JSON.")
     add("--verdict-html", include_in_web_ui=False, help="Write locust's report and the verdicts to this file, as HTML.")
@@ -127,7 +127,7 @@ def _add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 
 def _options_of(settings: LoadSettings, *, seeded: bool) -> dict[str, Any]:
-    """The options that ``settings_from`` makes *settings* of; without a seed unless they are *seeded*."""
+    """The inverse of ``settings_from``; has no seed unless *seeded*."""
     return {
         "host": settings.url or None,
         "sdkappid": settings.sdkappid,
@@ -148,7 +148,7 @@ def _options_of(settings: LoadSettings, *, seeded: bool) -> dict[str, Any]:
 
 
 def settings_from(options: Namespace, host: str | None) -> LoadSettings:
-    """The settings that *options* and locust's *host* make; raises ``ConfigurationError``."""
+    """The settings from *options* and locust's *host*; raises ``ConfigurationError``."""
     if not host:
         raise ConfigurationError("no callback URL: give --host http://127.0.0.1:8000/callback")
     return LoadSettings(
@@ -172,7 +172,7 @@ def settings_from(options: Namespace, host: str | None) -> LoadSettings:
 
 
 def submitted(options: Namespace, form: Mapping[str, str]) -> Namespace:
-    """*options* as they are once locust has taken its web *form* over; raises ``ConfigurationError``.
+    """*options* with the values of locust's web *form*; raises ``ConfigurationError``.
 
     Locust keeps the type of each.
     """

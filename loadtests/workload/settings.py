@@ -64,7 +64,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     share: RoomShare = RoomShare()
 
     def check(self) -> Self:
-        """These settings, once they are known to make sense; raises ``ConfigurationError``."""
+        """These settings if they are consistent; raises ``ConfigurationError`` if not."""
         if not 0 < self.deadline_s <= LONGEST_WAIT_S:
             raise ConfigurationError(
                 f"--deadline is out of range: use seconds above 0, e.g. 2.0, and {LONGEST_WAIT_S:,} at most"

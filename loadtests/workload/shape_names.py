@@ -1,4 +1,4 @@
-"""The load shapes by name and what each does, for code that offers them without importing locust."""
+"""The names of --shape and what each does, for code that must not import locust."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["SHAPES", "LoadShape"]
 
 
 class LoadShape(StrEnum):
-    """How the rate moves over the test."""
+    """Course of the rate over the test."""
 
     RAMP = "ramp"
     SPIKE = "spike"

@@ -1,4 +1,4 @@
-"""Which rooms each worker plays, whenever it comes: pure, and the same for the same workers in the same order."""
+"""Assigns rooms to workers, also to late ones. Pure: the same workers in the same order get the same rooms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["RoomShare", "RoomShareAllocator"]
 
 
 class RoomShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's share of a run: the ``part`` of ``parts`` of its rooms, or an ``annex`` of rooms that are added.
+    """One worker's share of a run: part ``part`` (from 1) of ``parts`` of its rooms, or added rooms.
 
-    ``annex`` 0 is the run's own rooms. ``number`` (from 1) is no other worker's in this run.
+    ``annex`` is 0 for the run's own rooms, else the number of the set of added rooms. ``number`` (from 1) is unique in
+    the run.
     """
 
     number: int = 1
@@ -22,10 +23,10 @@ class RoomShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomShareAllocator:
-    """The shares of a run that began with *workers*, in ``held``: no two have the same rooms at the same time.
+    """Shares of a run that started with *workers*, in ``held`` by worker: no two play the same rooms at the same time.
 
-    Who comes later takes over the share of a worker that has left, and plays those rooms from their beginning; where
-    none is free, and rooms can be added (*extensible*: their ids and people are made up), it has an annex of its own.
+    A worker that joins later gets the share of one that has left, and starts those rooms again. If there is none, it
+    gets added rooms, which is possible only if ids and people are generated (*extensible*).
     """
 
     def __init__(self, workers: Sequence[str], *, extensible: bool) -> None:
@@ -38,7 +39,7 @@ class RoomShareAllocator:
         }
 
     def of(self, worker: str, present: Collection[str]) -> RoomShare | None:
-        """The share of *worker*, while those in *present* keep theirs; None if there is none to be had."""
+        """The share of *worker*, while those in *present* keep theirs; None if no rooms are left."""
         held = self.held.get(worker)
         if held is not None:
             return held

@@ -75,8 +75,8 @@ class TestWorkersThatComeAndGo:
             assert leader.wait(30) == 0, (tmp_path / "master").read_text()
         found = json.loads(verdict.read_text())
         assert found["requests"] == target.answers
-        assert "has rooms of its own" in found["notes"][0]
-        assert "has the rooms of one that had left" in found["notes"][1]
+        assert "has new rooms" in found["notes"][0]
+        assert "has the rooms of a worker that left" in found["notes"][1]
 
     def test_a_worker_for_whom_no_room_is_left_is_sent_away(self, target: CountingTarget, tmp_path: Path) -> None:
         port = free_port()
@@ -94,5 +94,5 @@ class TestWorkersThatComeAndGo:
             leader.send_signal(signal.SIGINT)
             leader.wait(30)
         assert "roomhook: all rooms of --rooms or --people have workers" in (tmp_path / "second").read_text()
-        assert "was sent away" in json.loads(verdict.read_text())["notes"][0]
+        assert "was refused" in json.loads(verdict.read_text())["notes"][0]
         assert set(target.rooms) == {"alpha", "beta"}
