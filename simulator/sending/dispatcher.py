@@ -1,6 +1,6 @@
-"""A run of the sender over a stream of events: open or closed loop, with retries, copies, reordering and a journal.
+"""A sending run over a stream of events: open or closed loop, with retries, copies, reordering and a journal.
 
-Callbacks wait in the stream until there is room; their latency counts from the moment they were meant to leave.
+Callbacks wait in the stream until a connection is free; their latency counts from the scheduled time of sending.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class JournalSink(Protocol):
     """Journal of a run, as the dispatcher sees it."""
 
     def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
-        """Write down, before their first bytes leave, that *attempts* begin, and all else that is noted.
+        """Record, before their first bytes leave, that *attempts* begin, and write all pending records.
 
         They are signed at *request_time* (s since the epoch).
         """
@@ -49,9 +49,10 @@ class JournalSink(Protocol):
 
 @dataclass(frozen=True)
 class SendPlan:
-    """How a run sends. A ``pace`` of None is the closed loop: each connection sends again after its response.
+    """How a run sends.
 
-    ``max_late_ms`` leaves callbacks unsent that could not leave within that time after they were meant to.
+    With a ``pace`` of None, the loop is closed: each connection sends again after its response. A callback that would
+    leave more than ``max_late_ms`` after its scheduled time is not sent.
     """
 
     pace: Pacing | None = None
@@ -167,12 +168,12 @@ class Dispatcher:
         due = self._schedule.due(time.monotonic_ns(), room)
         self.tally.scheduled = self._schedule.taken
         if due:
-            request_time = int(time.time())  # asked each time, since the clock may be set during a run
+            request_time = int(time.time())  # read each time, because the clock may be set during a run
             attempts = self._attempts(due, request_time)
             if self._journal is not None:
                 self._journal.begin(attempts, request_time)
             self._sender.start(attempts)
-        if len(due) < room:  # else whoever ends next pumps again
+        if len(due) < room:  # otherwise the next completion calls _pump
             self._wait_for_next()
 
     def _attempts(self, due: list[Due], request_time: int) -> list[Attempt]:

@@ -36,10 +36,9 @@ _ERRORS: Final = {kind.exit_code: kind for kind in (RoomhookError, Configuration
 def carry_out_together(
     order: SendJob, sources: list[EventSource], watch: Callable[[ProgressSnapshot], object] | None = None
 ) -> JobResult:
-    """Carry out *order* with a process for each of *sources*; its tally is the sum of theirs.
+    """Carry out *order* with a process for each of *sources*; the result has the sum of their counts.
 
-    Raises the first error that a process ended with, ``KeyboardInterrupt`` if it was made to end at once. Signals are
-    passed on.
+    Raises the first error that ended a process, and ``KeyboardInterrupt`` after a second signal. Passes signals on.
     """
     parts = len(sources)
     context = multiprocessing.get_context("spawn")

@@ -1,6 +1,6 @@
 """Schedule of deliveries: the stream at its pace, and deliveries that wait for a retry or a delay.
 
-Nothing is taken from the stream before there is room for it, so memory stays bounded however far a target falls behind.
+Items are taken from the stream only when there is room, so memory stays bounded however slow the target is.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Due = tuple[Delivery, str, int]
 
 
 class Schedule:
-    """Returns *deliveries* when they are due.
+    """Returns *deliveries* when they are due; without *pace*, everything is due at once.
 
-    Without *pace*, everything is due at once. What is more than *max_late_ns* behind its moment is dropped. ``taken``
-    counts what came from the stream; ``error`` is what broke the stream off, which then is ``exhausted``.
+    What is more than *max_late_ns* late is dropped. ``taken`` counts the items of the stream. ``error`` is the error
+    that ended the stream, which then is ``exhausted``.
     """
 
     def __init__(

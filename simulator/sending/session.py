@@ -1,6 +1,6 @@
 """A sending session: connects target, journal, sender and run.
 
-An ``SendJob`` holds nothing that is open or unpicklable, so that other processes can carry out a part of it.
+A ``SendJob`` has no open files and can be pickled, so other processes can carry out a part of it.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ class SendJob:
 async def carry_out(
     order: SendJob, source: EventSource, watch: Callable[[ProgressSnapshot], object] | None = None
 ) -> JobResult:
-    """Send the events of *source*.
+    """Send the events of *source*, and return the result.
 
-    Raises ``UnreachableError`` before anything is sent if the target accepts no connection, ``ConfigurationError`` for
-    a journal that can't be used. SIGINT, SIGTERM and SIGHUP let what is in flight come home; a second one does not
-    wait: ``CancelledError``.
+    Raises ``UnreachableError`` before anything is sent if the target accepts no connection, and ``ConfigurationError``
+    for a journal that can't be used. The first SIGINT, SIGTERM or SIGHUP waits for requests in flight; the second one
+    raises ``CancelledError``.
     """
     target = order.target()
     async with Sender(target, deadline_ms=order.deadline_ms, connections=order.connections) as sender:
@@ -159,7 +159,7 @@ async def carry_out(
             owed = journal.owed()
             run = Dispatcher(sender, deliveries, order.plan(), Random(order.seed), journal)
             found = await _looked_on(run, source, watch)
-            found.tally.scheduled = owed + journal.scheduled - before  # some that it holds may not have been begun
+            found.tally.scheduled = owed + journal.scheduled - before  # some of its events may not have begun
         except (JournalError, sqlite3.Error) as error:
             journal.abandon()
             said = f"{order.journal} can't be written any more ({error}); once it can, --resume goes on"
@@ -208,7 +208,7 @@ async def _watch(run: Dispatcher, source: EventSource, watch: Callable[[Progress
         await asyncio.sleep(_WATCHED_EVERY_S)
         try:
             run.flush()
-        except Exception as error:  # noqa: BLE001 (nobody awaits this task: the run would go on as if all were written)
+        except Exception as error:  # noqa: BLE001 (nothing awaits this task: the run would go on without its records)
             run.break_off(error)
             return
         watch(ProgressSnapshot(run.tally, run.in_flight, run.waiting, source.alive(), run.elapsed_s, run.stopping))
@@ -228,7 +228,7 @@ def seldom_collecting() -> Generator[None]:
 class _Interruption:
     """Stops in order on the first signal, at once on the next.
 
-    Whoever starts us may have blocked the signals until somebody heeds them.
+    The parent process may have blocked the signals until this object handles them.
     """
 
     def __init__(self, run: Dispatcher) -> None:
@@ -241,7 +241,7 @@ class _Interruption:
             before = signal.getsignal(each)
             try:
                 self._loop.add_signal_handler(each, self._interrupt)
-            except (ValueError, RuntimeError):  # not in the main thread: whoever runs us there decides when to stop
+            except (ValueError, RuntimeError):  # not in the main thread: the caller decides when to stop
                 return
             self._before[each] = before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

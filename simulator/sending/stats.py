@@ -52,10 +52,10 @@ class StatsInterval:
 class SendStats:
     """Counts of one run, or of several added up.
 
-    Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: one outcome and one of ``check_outs``
-    each. ``latency`` counts from the intended moment of sending, ``service`` from the actual one; ``lateness``
-    is what lies between. In the closed loop nothing has a time to be late for, and ``latency`` is what ``service`` is.
-    ``recovery`` counts, for what a retry has delivered, from its first attempt until then.
+    Events: ``scheduled`` = ``delivered`` + ``failed`` + ``unsent``. Attempts: each has one outcome and counts in one of
+    ``check_outs``. ``latency`` counts from the scheduled time of sending, ``service`` from the actual one; ``lateness``
+    is the difference. In the closed loop nothing is scheduled, and ``latency`` equals ``service``. ``recovery`` is the
+    time from the first attempt to the delivery by a retry.
     """
 
     mode: str = ""

@@ -1,4 +1,4 @@
-"""Nobody else's machine is flooded by mistake: a target outside this machine has to be named."""
+"""Refuses remote targets that the user has not named, so that no machine is flooded by mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def require_allowed(url: CallbackUrl, allowed: Collection[str]) -> None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Does every address of *host* (127.0.0.1, ::1, localhost, a name in /etc/hosts …) lead back to this machine?"""
+    """Whether every address of *host* (127.0.0.1, ::1, localhost, a name in /etc/hosts …) is on this machine."""
     try:
         return _is_local(host)
     except ValueError:

@@ -14,12 +14,11 @@ __all__ = ["Attempt", "AttemptResult", "Carrier", "head_of"]
 
 
 class AttemptResult:
-    """What came of an attempt: how it ended, and the answer, as far as it came.
+    """Result of an attempt: its outcome, and the response as far as it arrived.
 
-    ``received`` are the bytes as they travelled, ``body`` is the answer's, with any chunking undone; ``status`` is 0
-    without an answer. ``breaches`` holds the ids of the requirements that the answer does not meet, ``note`` explains
-    an outcome in the transport's own words. Attempts that came to the same share one, so that whoever counts many of
-    them need look at it but once.
+    ``received`` has the bytes as they travelled, ``body`` the response's body without chunk framing; ``status`` is 0
+    without a response. ``breaches`` has the ids of the requirements that the response does not meet, ``note`` explains
+    an outcome in the transport's words. Attempts with equal results share one object, so they can be counted together.
     """
 
     __slots__ = ("body", "breaches", "complete", "note", "outcome", "received", "status")
@@ -63,7 +62,7 @@ class AttemptResult:
 
 
 class Carrier(Protocol):
-    """The connection that an attempt travels on; ``reusable`` says whether another request may follow on it."""
+    """The connection of an attempt; ``reusable`` says whether another request may follow on it."""
 
     reusable: bool
 
@@ -78,15 +77,15 @@ _NO_RESULT: Final = AttemptResult(DeliveryOutcome.CLOSED)
 
 
 class Attempt(msgspec.Struct, gc=False, eq=False):
-    """One POST of a callback. All times are ns on the monotonic clock.
+    """One POST of a callback. All times are in ns on the monotonic clock.
 
-    ``request`` are the bytes as they travelled, ``intended_ns`` is the moment at which they were meant to leave (0: at
-    no particular one) and ``check_out`` the packet's Type, where whoever made it knows that. In a run, it is attempt
-    ``number`` (from 1) of a ``delivery``, and ``kind`` is first, retry or copy.
+    ``request`` has the bytes as they travelled, ``intended_ns`` is the scheduled time of sending (0: none), and
+    ``check_out`` the packet's Type, if known. In a run, it is attempt ``number`` (from 1) of a ``delivery``, and
+    ``kind`` is first, retry or copy.
 
-    The sender fills in the rest: ``connection`` is what carried it last, ``fresh`` tells that this was a new one,
-    ``resent`` that the target had closed a kept-alive one before any byte of an answer and the request went out again.
-    ``final`` says, once it has its result, that the delivery needs no further attempt.
+    The sender fills in the rest: ``connection`` is the last one used, ``fresh`` says that it was new, ``resent`` that
+    the target closed a kept-alive connection before any byte of a response and the request was sent again. ``final``
+    says, once there is a result, that the delivery needs no further attempt.
     """
 
     request: bytes
@@ -108,7 +107,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
 
     @property
     def reused(self) -> bool:
-        """Did it travel on a connection that had carried another before?"""
+        """Whether it was sent on a connection that had carried another attempt before."""
         return self.connection is not None and not self.fresh
 
     @property
@@ -123,7 +122,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
 
     @property
     def delivered(self) -> bool:
-        """Would the Room backend count it as delivered?"""
+        """Whether the Room backend would count it as delivered."""
         return self.result.outcome is DeliveryOutcome.DELIVERED
 
     @property
@@ -142,7 +141,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
 
 
 def head_of(received: bytes | bytearray) -> bytes:
-    """The head of the answer proper in *received*, interim (1xx) answers skipped; empty until all of it is there."""
+    """The head of the final response in *received*, without interim (1xx) responses; empty until it is complete."""
     begin = 0
     while (end := received.find(b"\r\n\r\n", begin)) >= 0:
         code = received[begin + 9 : begin + 12]

@@ -1,4 +1,4 @@
-"""One kept-alive connection to a target: writes a request, reads the answer to its last byte with httptools."""
+"""One kept-alive connection to a target: writes a request, and reads the response to its last byte with httptools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FRAMED: Final = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
 
 class Owner(Protocol):
-    """Who is told what becomes of an attempt."""
+    """Receives the events of connections."""
 
     buffer: memoryview
     """What all connections of one loop read into: each hands its bytes on before the next one reads."""
@@ -38,7 +38,7 @@ class Owner(Protocol):
     def ended(
         self, connection: Connection, attempt: Attempt | None, outcome: DeliveryOutcome, note: str, came: Came
     ) -> None:
-        """The connection is gone; *attempt*, if any was under way, got no whole answer."""
+        """The connection is closed; *attempt*, if one was in flight, got no complete response."""
 
 
 Came = tuple[bytes, int, bytes]
@@ -97,11 +97,11 @@ class Connection(asyncio.BaseProtocol):
         self._write(attempt.request)
 
     def abort(self, outcome: DeliveryOutcome, note: str) -> None:
-        """Close at once; an attempt under way ends with *outcome*."""
+        """Close at once; an attempt in flight ends with *outcome*."""
         self._abort(outcome, note, _NOTHING)
 
     def close(self) -> None:
-        """Close an idle connection; ``gone`` is set when that has happened."""
+        """Close an idle connection; ``gone`` is set when it is closed."""
         self.reusable = False
         if self._transport is not None:
             self._transport.close()
@@ -114,7 +114,7 @@ class Connection(asyncio.BaseProtocol):
         self._write = self._transport.write
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, unless it is an answer that is known."""
+        """Parse *data*, unless it is a response whose bytes are known."""
         attempt = self.attempt
         if self._chunks or attempt is None:
             self._parse(data)
@@ -133,7 +133,7 @@ class Connection(asyncio.BaseProtocol):
         self.reusable = False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Judge how far an answer had come."""
+        """Classify a partial response when the connection closes."""
         self.reusable = False
         attempt = self.attempt
         if attempt is not None and self._chunks:
@@ -153,7 +153,7 @@ class Connection(asyncio.BaseProtocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        """Count, to notice a second answer where one was due."""
+        """Count responses, to notice a second one."""
         self._begun += 1
 
     def on_body(self, body: bytes) -> None:
@@ -168,7 +168,7 @@ class Connection(asyncio.BaseProtocol):
             self._body = bytearray(self._body) + body
 
     def on_message_complete(self) -> None:
-        """The answer is whole, unless it was an interim one (1xx)."""
+        """Mark the response as complete, unless it is an interim one (1xx)."""
         if self._finished:
             return
         self._status = status = self._parser.get_status_code()
@@ -213,7 +213,7 @@ class Connection(asyncio.BaseProtocol):
         self._end(attempt, result)
 
     def _came(self) -> Came:
-        """What has come so far."""
+        """The bytes received so far."""
         received = b"".join(self._chunks)
         return received, self._parser.get_status_code() if head_of(received) else 0, self._whole_body(received)
 
@@ -225,7 +225,7 @@ class Connection(asyncio.BaseProtocol):
         return bytes(self._body) if len(self._chunks) == 1 else _body_in(received)
 
     def _reset(self) -> None:
-        """Begin anew with the next answer."""
+        """Prepare for the next response."""
         self._chunks = []
         self._body = b""
         self._size = 0
@@ -239,7 +239,7 @@ class Connection(asyncio.BaseProtocol):
         self._break_off(outcome, note, came)
 
     def _end(self, attempt: Attempt, result: AttemptResult) -> None:
-        """The whole answer has come: look at it together with what else comes in this turn."""
+        """Hand over a complete response, to be judged with the others of this turn."""
         self.attempt = None
         attempt.result = result
         attempt.done_ns = monotonic_ns()
@@ -304,13 +304,13 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
 
 
 def ends_with_connection(received: bytes | bytearray) -> bool:
-    """Does an answer that has begun as *received* end where its connection ends, since it announces no length?"""
+    """Whether the response that starts as *received* ends with its connection, because it has no length."""
     head = head_of(received)
     return bool(head) and not _FRAMED.search(head)
 
 
 class _Body:
-    """Collects the body of the first answer that is no interim one."""
+    """Collects the body of the first response that is not interim."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -326,7 +326,7 @@ class _Body:
 
 
 def _body_in(received: bytes) -> bytes:
-    """The body, as far as it is there, of the answer in *received*."""
+    """The body in *received*, as far as it has arrived."""
     body = _Body()
     parser = httptools.HttpResponseParser(body)
     body.status = parser.get_status_code

@@ -1,4 +1,4 @@
-"""Opens connections to a target: the first of its addresses that takes one, with TLS where it is due."""
+"""Opens connections to a target: to the first of its addresses that accepts one, with TLS for https."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Connector:
             raise UnreachableError(f"{host}:{port} {outcome.explained} ({first_line(error)}); {remedy}") from None
 
     async def connect(self) -> Connection:
-        """Open a connection to the first address that takes one; raises ``OSError`` (timeouts included)."""
+        """Open a connection to the first address that accepts one; raises ``OSError`` (timeouts included)."""
         host, port = self._target.address
         async with asyncio.timeout(self._timeout_s):
             if not self._addresses:
@@ -70,7 +70,7 @@ class Connector:
 
 
 def first_line(error: BaseException) -> str:
-    """What *error* says, in one line."""
+    """The first line of the message of *error*."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -1,4 +1,4 @@
-"""Ends attempts that are past their time: one timer for all is cheaper than a timer an attempt."""
+"""Ends overdue attempts: one timer for all costs less than one timer per attempt."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from roomhook.simulator.transport.connection import Connection
 __all__ = ["DeadlineSweeper"]
 
 _SWEEP_S: Final = 0.02
-"""How much later than its time an attempt may end; late answers are still judged by their own time."""
+"""How late an overdue attempt may be ended; late responses are still judged by their own time."""
 
 
 class DeadlineSweeper:
-    """Aborts those of *connections* whose attempt got no whole answer within *give_up_ns*."""
+    """Aborts those of *connections* whose attempt has no complete response within *give_up_ns* (ns)."""
 
     def __init__(self, connections: Iterable[Connection], give_up_ns: int) -> None:
         self._connections = connections
@@ -26,12 +26,12 @@ class DeadlineSweeper:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """An attempt has begun: sweep until none is under way."""
+        """Start sweeping if it is not running; it stops when no attempt is in flight."""
         if self._timer is None:
             self._timer = self._loop.call_later(_SWEEP_S, self._sweep)
 
     def stop(self) -> None:
-        """Sweep no more."""
+        """Stop sweeping."""
         if self._timer is not None:
             self._timer.cancel()
 

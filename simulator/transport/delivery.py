@@ -1,4 +1,4 @@
-"""One event on its way to one callback URL, and streams of them."""
+"""One event to be delivered to one callback URL, and streams of such deliveries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from roomhook.simulator.protocol.callback_event import CallbackEvent
 __all__ = ["NO_DELIVERY", "Delivery", "blocks", "numbered"]
 
 _BLOCK: Final = 64
-"""Events that are taken from a stream together, in a fraction of a millisecond."""
+"""Events taken from a stream at once, in a fraction of a millisecond."""
 
 
 class Delivery(msgspec.Struct, gc=False):
-    """One event on its way to one callback URL; ``number`` counts its attempts.
+    """One event for one callback URL; ``number`` counts its attempts.
 
-    ``first_ns`` is when the first of those that were not delivered began.
+    ``first_ns`` is the start of the first attempt that was not delivered (ns, monotonic).
     """
 
     id: int
@@ -31,7 +31,7 @@ class Delivery(msgspec.Struct, gc=False):
 
 
 NO_DELIVERY: Final = Delivery(0, CallbackEvent(0, "", "", "", b""))
-"""Stands for the delivery of a request that is sent by itself."""
+"""The delivery of a request that belongs to no run."""
 
 
 def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Delivery]:
@@ -45,7 +45,7 @@ def numbered(events: Iterable[CallbackEvent], first_id: int = 1) -> Iterator[Del
 
 
 def blocks(events: Iterable[CallbackEvent], size: int) -> Iterator[list[CallbackEvent]]:
-    """*events* in lists of *size*; if they break off, what came before is in the last list, before the error comes."""
+    """*events* in lists of *size*; if *events* raises, the last list has the events before the error."""
     source = iter(events)
     while True:
         block: list[CallbackEvent] = []

@@ -1,4 +1,4 @@
-"""Callbacks that travelled once, to travel again byte by byte: body and URL parameters as they were."""
+"""Recorded callbacks, to be sent again byte for byte: body and URL parameters as they were."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class RecordedEvent(CallbackEvent, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class ReplayTarget(Target):
-    """A target that is sent recorded events with the query that they had."""
+    """A target for recorded events, which keep their query."""
 
     def request(self, event: CallbackEvent, request_time: int) -> bytes:
-        """The whole request; what was recorded keeps its Sign, however old."""
+        """The whole request; a recorded event keeps its Sign, however old."""
         query = getattr(event, "query", "")
         if not query:
             return super().request(event, request_time)

@@ -1,4 +1,4 @@
-"""What answers come to, kept for the next answer with the same bytes."""
+"""Results of responses by their bytes, kept for the next response with the same bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResultCache:
         self._verdicts: dict[tuple[int, bytes], tuple[DeliveryOutcome, tuple[str, ...]]] = {}
 
     def result_of(self, received: bytes, status: int, body: bytes, *, reusable: bool) -> AttemptResult:
-        """The result of a whole answer; *reusable*: it came in one piece and may be ``known`` from now on."""
+        """The result of a complete response; *reusable*: it arrived in one piece, and may be ``known`` from now on."""
         kind = status, body
         verdict = self._verdicts.get(kind)
         if verdict is None:
@@ -46,7 +46,7 @@ class ResultCache:
 
 
 def requirement_ids(breaches: Iterable[Violation]) -> tuple[str, ...]:
-    """The ids of the requirements for every answer that *breaches* are about, sorted."""
+    """The sorted ids of the requirements on every response that *breaches* name."""
     return tuple(sorted({breach.requirement for breach in breaches} & _MUST))
 
 

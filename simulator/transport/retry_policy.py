@@ -1,4 +1,4 @@
-"""When the Room backend sends a callback again that was not delivered."""
+"""When the Room backend sends an undelivered callback again."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from roomhook.simulator.util.defaults import DEADLINE_MS
 __all__ = ["Done", "Sender", "most_connections", "run_loop"]
 
 Done = Callable[[list[Attempt]], object]
-"""Who is told of attempts that have their outcomes."""
+"""Called with finished attempts."""
 
 _OTHER_FILES: Final = 64
 _STOPPED: Final = "given up: the sender stopped"
@@ -51,12 +51,11 @@ def run_loop(main: Coroutine[Any, Any, _Returned]) -> _Returned:
 
 
 class Sender:
-    """At most *connections* attempts at once, each on a connection of its own, kept alive between them.
+    """At most *connections* attempts at once, each on its own kept-alive connection.
 
     An attempt is judged by *deadline_ms*, from the first byte sent to the last byte read, and given up after
-    *give_up_ms* (default: the deadline). Redirects are answers like any other. Everything happens on the running loop.
-
-    ``on_complete`` is told of the attempts that were started, as they get their outcomes; it may start others.
+    *give_up_ms* (default: the deadline). Redirects are responses like any other. Everything happens on the running
+    loop. ``on_complete`` is called with attempts that were started when they have their outcomes; it may start others.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Sender:
         self._idle.append(connection)
 
     async def send(self, request: bytes) -> Attempt:
-        """Send *request*, as soon as a connection is free, and wait for its outcome."""
+        """Send *request* when a connection is free, and wait for its outcome."""
         attempt = Attempt(request, monotonic_ns())
         outcome: asyncio.Future[Attempt] = self._loop.create_future()
         self._awaited[attempt] = outcome
@@ -116,7 +115,7 @@ class Sender:
         return await outcome
 
     def start(self, attempts: Sequence[Attempt]) -> None:
-        """Send *attempts*, each on a connection of its own; beyond *connections* they wait their turn."""
+        """Send *attempts*, each on its own connection; those beyond *connections* wait for a free one."""
         room = self.connections - self.in_flight
         if len(attempts) > room:
             self._waiting.extend(attempts[room:])
@@ -136,7 +135,7 @@ class Sender:
                 self._open_for(attempt)
 
     async def close(self) -> None:
-        """Close all connections; attempts under way end as closed."""
+        """Close all connections; attempts in flight end as closed."""
         self._closing = True
         while self._waiting:
             self.in_flight += 1
@@ -172,7 +171,7 @@ class Sender:
         self._fail(attempt, outcome, note, came)
 
     def _end_turn(self, attempts: list[Attempt]) -> None:
-        """Keep the connections and tell who waits for the attempts."""
+        """Keep the connections, and hand the attempts to those that wait for them."""
         if min([one.sent_ns for one in attempts]) < monotonic_ns() - self._deadline_ns:
             self._judge_late(attempts)
         keep_alive, idle = self._keep_alive, self._idle
@@ -193,7 +192,7 @@ class Sender:
             self.start([self._waiting.popleft()])
 
     def _without_awaited(self, attempts: list[Attempt]) -> list[Attempt]:
-        """Those of *attempts* that nobody awaits, after waking up who awaits the others."""
+        """Those of *attempts* that ``send`` does not wait for, after waking up the callers of ``send``."""
         for attempt in attempts:
             outcome = self._awaited.get(attempt)
             if outcome is not None and not outcome.done():
@@ -201,7 +200,7 @@ class Sender:
         return [attempt for attempt in attempts if self._awaited.pop(attempt, None) is None]
 
     def _judge_late(self, attempts: Iterable[Attempt]) -> None:
-        """Judge anew the whole answers among *attempts* that came after the deadline."""
+        """Judge again the complete responses among *attempts* that came after the deadline."""
         for attempt in attempts:
             found = attempt.result
             if found.complete and attempt.done_ns - attempt.sent_ns > self._deadline_ns:
@@ -234,7 +233,7 @@ class Sender:
         task.add_done_callback(lambda ended: self._opened(ended, attempt))
 
     def _opened(self, task: asyncio.Task[None], attempt: Attempt) -> None:
-        """Give the attempt its outcome if it was not sent, whatever the reason."""
+        """Give the attempt its outcome if it was not sent, for whatever reason."""
         self._opening.discard(task)
         if task.cancelled():
             self._fail(attempt, DeliveryOutcome.CLOSED, _STOPPED)
@@ -260,7 +259,7 @@ def most_connections() -> int | None:
 
 
 def _allow_open_files(connections: int) -> None:
-    """Raise this process's soft limit of open files as far as *connections* need it."""
+    """Raise this process's soft limit of open files to what *connections* need."""
     needed = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:

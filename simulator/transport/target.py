@@ -1,4 +1,4 @@
-"""Where callbacks go: a target's address, app id, token, headers and TLS, how an event becomes a request."""
+"""A target of callbacks: address, app id, token, headers and TLS, and how an event becomes a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Target"]
 
 _MOST_ADDRESSES: Final = 65_536
 _MOST_KEPT: Final = 1024
-"""Parts of request lines that are kept for the next callback; strange commands must not fill the memory."""
+"""Most parts of request lines in the cache: unusual commands must not fill the memory."""
 
 _LENGTHS: Final = [b"%d\r\n\r\n" % size for size in range(_MOST_KEPT)]
 """The end of the head: the value of Content-Length by itself."""
@@ -29,8 +29,8 @@ _LENGTHS: Final = [b"%d\r\n\r\n" % size for size in range(_MOST_KEPT)]
 class Target:
     """An App backend, as the Room backend knows it.
 
-    ``token`` signs every request afresh; ``headers`` come last and replace ours of the same name (an empty value drops
-    it); ``tls`` is needed for https only.
+    ``token`` signs every request with its own time. ``headers`` come last and replace Roomhook's of the same name (an
+    empty value removes it). ``tls`` is needed for https only.
     """
 
     url: CallbackUrl
@@ -68,7 +68,7 @@ class Target:
         return b"".join((head, address, tail, length, body))  # half the time of formatting
 
     def requests(self, events: Sequence[CallbackEvent], request_time: int) -> list[bytes]:
-        """As ``request`` for each of *events*, at two thirds of the cost where their parts have been met before."""
+        """As ``request`` for each of *events*, at two thirds of the cost if their parts were used before."""
         if request_time == self._second[0]:
             heads, addresses, tails, lengths, join = self._heads, self._addresses, self._tails, _LENGTHS, b"".join
             with suppress(LookupError):
@@ -85,7 +85,7 @@ class Target:
         return f"{self._before_address(event.command)}{address}{self._after_address(event.platform, signature)}"
 
     def request_of(self, query: str, body: bytes) -> bytes:
-        """The request with these URL parameters, as they are, and this body."""
+        """The request with exactly these URL parameters and this body."""
         head = f"POST {self.url.target(query)} HTTP/1.1\r\n".encode()
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._fields, len(body), body)
 
@@ -94,14 +94,14 @@ class Target:
         return "" if self.token is None else f"&Sign={sign(self.token, request_time)}&RequestTime={request_time}"
 
     def callback(self, event: CallbackEvent, request_time: int) -> CallbackRequest:
-        """The same request as a value that can be shown, as a curl line for one."""
+        """The same request as a value, e.g. for a curl line."""
         query = self.query_with(event, self.signature(request_time))
         return CallbackRequest(
             self.url.with_query(query), event.body, tuple(self._own_headers()), signed=self.token is not None
         )
 
     def raw_request(self, callback: CallbackRequest) -> bytes:
-        """*callback* as the bytes of a request: its path, query and body as they are, whatever they say."""
+        """*callback* as the bytes of a request, with exactly its path, query and body."""
         parts = urlsplit(callback.url)
         path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
         named = {name.lower() for name, _ in callback.headers} | {"content-type"}
@@ -141,7 +141,7 @@ class Target:
         return address
 
     def _own_headers(self) -> list[tuple[str, str]]:
-        """Ours and the user's, without those that every client writes by itself."""
+        """Roomhook's headers and the user's, without those that every client writes itself."""
         mine = {name.lower() for name, _ in self.headers}
         own = [(name, value) for name, value in JSON_CONTENT if name.lower() not in mine]
         return [*own, *((name, value) for name, value in self.headers if value)]

@@ -1,4 +1,4 @@
-"""Looks at what ends in one turn of the event loop together: many attempts at once cost less than each alone."""
+"""Handles all attempts that end in one turn of the event loop together, which costs less per attempt."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Turn"]
 
 
 class Turn:
-    """Collects attempts that have their outcomes, and hands them to *hand_over* when the loop has read the others.
+    """Collects finished attempts, and passes them to *hand_over* when the loop has read the other responses.
 
-    Whoever appends the first one to ``ended``, the same list in each turn, calls ``begin`` before.
+    The code that appends the first attempt to ``ended`` (the same list in each turn) must call ``begin`` first.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hand_over: Callable[[list[Attempt]], object]) -> None:
@@ -22,7 +22,7 @@ class Turn:
         self._hand_over = hand_over
 
     def begin(self) -> None:
-        """Hand over what has ``ended`` once the loop has read what else is there."""
+        """Schedule the hand-over of ``ended`` for the end of this turn."""
         self._loop.call_soon(self._end)
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""A calendar queue: what is planned, in the order of its time, at a cost that does not grow with how much it is."""
+"""A calendar queue: planned items in the order of their time, at a cost that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CalendarQueue", "Planned"]
 
 
 class Planned(Protocol):
-    """Something with a moment: ``due`` counts from the beginning of a bucket; it is -1 while nothing is planned."""
+    """An item with a time: ``due`` counts from the start of its bucket, and is -1 while the item is not planned."""
 
     due: int
 
@@ -23,10 +23,10 @@ _DUE: Final = attrgetter("due")
 
 
 class CalendarQueue(Generic[Item]):
-    """Items in the order of their moments; of those at one moment, the one planned first comes first.
+    """Items in the order of their times; items of the same time keep the order of planning.
 
     They wait in buckets of ``2 ** width_bits`` units of time, and a bucket is sorted when its time comes: a heap of a
-    million items costs ten times as much for each. Nothing can be taken back, but an item can be made to mean nothing.
+    million items costs ten times as much per item. Items cannot be cancelled; make the item do nothing instead.
     """
 
     __slots__ = ("_buckets", "_keys", "_mask", "_width_bits")
@@ -38,7 +38,7 @@ class CalendarQueue(Generic[Item]):
         self._keys: list[int] = []  # a heap of those in the future
 
     def plan(self, item: Item, moment: int) -> None:
-        """Plan *item*, for which nothing is planned, for a *moment* that must not be past."""
+        """Plan *item*, which must not be planned already, for *moment*, which must not be past."""
         item.due = moment & self._mask  # small, where there is much: Python shares small numbers
         key = moment >> self._width_bits
         bucket = self._buckets.get(key)
@@ -49,9 +49,10 @@ class CalendarQueue(Generic[Item]):
             bucket.append(item)
 
     def buckets(self) -> Iterator[tuple[int, Iterator[Item]]]:
-        """Bucket after bucket: its beginning, and an iterator that meets what is planned meanwhile in its place.
+        """Each bucket: its start, and an iterator over its items, which includes items planned during the iteration.
 
-        An item's moment is the beginning and its ``due``. Whoever takes it sets that to -1 before anything else.
+        The time of an item is the start plus its ``due``. Set ``due`` to -1 when you take an item, before anything
+        else.
         """
         buckets, keys = self._buckets, self._keys
         while keys:
@@ -64,7 +65,7 @@ class CalendarQueue(Generic[Item]):
 
 
 class _Current(Generic[Item]):
-    """The bucket that is being emptied: *left* goes through its *items*, and what is behind it is out of order."""
+    """The bucket that is being emptied: *left* iterates over its *items*, and those behind it are out of order."""
 
     __slots__ = ("_items", "_left")
 

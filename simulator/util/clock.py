@@ -1,4 +1,4 @@
-"""Time since the epoch for moments of the monotonic clock, also after somebody has set the system clock."""
+"""Time since the epoch for times of the monotonic clock, also after the system clock is set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ _STEP_NS: Final = 1_000_000
 class WallClock:
     """Converts ns of ``time.monotonic_ns`` to ns since the epoch.
 
-    ``offset_ns`` is what the epoch's time is ahead. It stays the same, so that times keep their order, until
-    ``refresh`` finds that the clock was set or the machine was suspended: call it whenever it is cheap, as once a
-    turn of an event loop (0.1 µs).
+    ``offset_ns`` is the difference of the two. It is constant, so times keep their order, until ``refresh`` finds that
+    the clock was set or the machine was suspended. Call ``refresh`` once per turn of an event loop (0.1 µs).
     """
 
     def __init__(self) -> None:
         self.offset_ns = time.time_ns() - time.monotonic_ns()
 
     def refresh(self) -> None:
-        """Take the offset anew if the clock was set since."""
+        """Read the offset again if the clock was set since the last call."""
         offset_ns = time.time_ns() - time.monotonic_ns()
         if not -_STEP_NS < offset_ns - self.offset_ns < _STEP_NS:
             self.offset_ns = offset_ns

@@ -1,4 +1,4 @@
-"""Values that hold unless a user gives others, each declared once."""
+"""Default values, each declared once."""
 
 from __future__ import annotations
 

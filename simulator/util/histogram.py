@@ -43,7 +43,7 @@ class Histogram:
         self.record_all((us,))
 
     def record_all(self, times_us: Sequence[int]) -> None:
-        """Count many times, as ``record`` would one by one, but faster; they find their buckets when somebody asks."""
+        """Count many times, faster than ``record`` one by one; they are put into buckets on the first query."""
         if not times_us:
             return
         longest = max(times_us)
@@ -58,7 +58,7 @@ class Histogram:
         self.total += len(times_us)
 
     def percentile_ms(self, percent: float) -> float:
-        """The time (ms) that *percent* of all stay within; 0 without any."""
+        """The time (ms) below which *percent* of all times are; 0 without any."""
         wanted = self.total * percent / 100
         seen = 0
         for bound_us, count in self.buckets():
@@ -87,7 +87,7 @@ class Histogram:
                 yield _longest_in(slot), count
 
     def add(self, other: Histogram) -> None:
-        """Count all that *other* has counted."""
+        """Add the counts of *other*."""
         counts = self.counts
         for slot, count in enumerate(other.counts):
             counts[slot] += count
@@ -103,7 +103,7 @@ class Histogram:
         return found
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON can hold it: ``{"counts": {slot: count}, "total_us": …, "longest_us": …}``."""
+        """The histogram as a JSON object: ``{"counts": {slot: count}, "total_us": …, "longest_us": …}``."""
         counts = {str(slot): count for slot, count in enumerate(self.counts) if count}
         return {"counts": counts, "total_us": self.total_us, "longest_us": self.longest_us}
 

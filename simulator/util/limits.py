@@ -1,4 +1,4 @@
-"""How much may be asked for, declared once: a slip of the keyboard is refused instead of filling the machine."""
+"""Upper limits of options, each declared once: a typing error is refused instead of filling the machine."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class PreciseTimer:
             self._loop.add_reader(self._file, self._expired)
 
     def set(self, at_ns: int) -> None:
-        """Ring at *at_ns* on the monotonic clock, at once if that has passed; replaces what was set before."""
+        """Ring at *at_ns* on the monotonic clock, at once if that is past; replaces the time set before."""
         if self._file >= 0:
             seconds, nanoseconds = divmod(max(at_ns, 1), 1_000_000_000)
             setting = struct.pack("@qqqq", 0, 0, seconds, nanoseconds)

@@ -1,4 +1,4 @@
-"""Randomness that is the same on every platform and Python: a generator, and quantile tables in whole numbers."""
+"""Randomness that is the same on every platform and Python version: a generator, and quantile tables of integers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ INDEX_RANGE: Final = 1 << _LOT_BITS
 
 
 class RandomStream:
-    """A stream of random numbers that belongs to *seed* and the *stream*'s name, and to nothing else.
+    """A stream of random numbers that depends only on *seed* and the name *stream*.
 
-    ``index()`` draws a whole number from 0 to ``INDEX_RANGE`` - 1, as quickly as anything can be drawn.
+    ``index()`` returns an integer from 0 to ``INDEX_RANGE`` - 1, and is the fastest draw.
     """
 
     __slots__ = ("_random", "index")
@@ -46,7 +46,7 @@ class RandomStream:
         return low + int(self._random() * (high - low + 1))
 
     def hit(self, share: float) -> bool:
-        """Whether something happens that happens in *share* (0 to 1) of the cases."""
+        """True with the probability *share* (0 to 1)."""
         return self._random() < share
 
     def choice(self, among: Sequence[T]) -> T:

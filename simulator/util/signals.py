@@ -23,14 +23,14 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def treat_as_interrupt() -> None:
-    """From now on, SIGTERM and SIGHUP do what SIGINT does, unless they are ignored."""
+    """Treat SIGTERM and SIGHUP as SIGINT from now on, unless they are ignored."""
     for each in SIGNALS[1:]:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _interrupt)
 
 
 def ignore_signals() -> None:
-    """Nothing changes any more how this process ends."""
+    """Ignore all signals that could end this process."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
 
@@ -72,7 +72,7 @@ def handling_stop_signals(handler: Callable[[int, FrameType | None], None] = _st
 
 @contextmanager
 def holding_back_interrupts() -> Iterator[None]:
-    """Handle a SIGINT at the end of the block instead of amid it. Does nothing outside the main thread."""
+    """Handle a SIGINT at the end of the block, not inside it. Does nothing outside the main thread."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
