@@ -1,1 +1,1 @@
-"""What our own HTTP servers share: uvicorn in a thread, request limits, checks of Host and Origin."""
+"""Shared by Roomhook's HTTP servers: uvicorn in a thread, request limits, checks of Host and Origin."""

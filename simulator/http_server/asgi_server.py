@@ -45,8 +45,8 @@ class AsgiServer(uvicorn.Server):
     """uvicorn on a listening socket, without its own logging and signal handling.
 
     *protocol* parses HTTP; *lifespan* is "on", "off" or "auto"; *tls* makes it https; *quiet* also hides the tracebacks
-    of the app; *grace_s* is how long requests under way may take when it stops. ``on_started`` is called once requests
-    are taken.
+    of the app; *grace_s* is the time for requests in flight when it stops (s). ``on_started`` is called when requests
+    are accepted.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Keeps foreign web pages away from our servers: checks Host, Origin, Sec-Fetch-Site, Content-Type and a token."""
+"""Protects Roomhook's servers from foreign web pages: checks Host, Origin, Sec-Fetch-Site, Content-Type and a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 __all__ = ["COOKIE", "GuardRules", "HttpGuard", "cookie_value", "is_loopback_name"]
 
 COOKIE: Final = "roomhook_auth"
-"""The cookie by which a browser that knows the token is recognised."""
+"""The cookie of a browser that has sent the token."""
 
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -29,11 +29,11 @@ _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class GuardRules:
-    """What a guard lets through.
+    """The rules of a guard.
 
-    ``hosts`` are names by which the server may be called besides IP addresses and localhost. ``token``, if set, has to
-    come with every request whose path does not start with one of ``without_token``; without it, ``login`` (a path) is
-    where browsers are sent. Bodies for paths that start with one of ``json_only`` have to be application/json.
+    ``hosts`` are names allowed in Host besides IP addresses and localhost. ``token``, if set, is required with every
+    request whose path does not start with one of ``without_token``; browsers without it are sent to the path ``login``.
+    Bodies for paths that start with one of ``json_only`` must be application/json.
     """
 
     hosts: Collection[str] = ()
@@ -43,7 +43,7 @@ class GuardRules:
     json_only: tuple[str, ...] = ()
 
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        """The HTTP status and reason for which a request is refused, or None. Names in *headers* are lower-case."""
+        """The HTTP status and the reason to refuse a request, or None. Names in *headers* are lower-case."""
         host = headers.get("host", "")
         authorised = self.token is not None and _brings(headers, self.token)
         if not authorised and host and not self._is_known(host):
@@ -66,7 +66,7 @@ class GuardRules:
 
 
 class HttpGuard:
-    """ASGI middleware that answers requests against the *rules* itself, and ends those whose sender is gone."""
+    """ASGI middleware that answers requests against the *rules* itself, and ends those whose client is gone."""
 
     def __init__(self, app: _App, rules: GuardRules) -> None:
         self._app = app
@@ -99,12 +99,12 @@ class HttpGuard:
 
 
 def cookie_value(token: str) -> str:
-    """What the cookie holds: a digest, so that no browser stores the token."""
+    """The value of the cookie: a digest, so that no browser stores the token."""
     return hashlib.sha256(f"roomhook console {token}".encode()).hexdigest()
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether *host* is localhost or a loopback address, without asking a name server."""
+    """Whether *host* is localhost or a loopback address, without a DNS query."""
     name = host.lower().strip("[]").rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -125,12 +125,12 @@ def _is_address(name: str) -> bool:
 
 
 def _is_navigation(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether the user follows a link: the other page can't read the answer, and GET changes nothing."""
+    """Whether the user follows a link: the other page can't read the response, and GET changes nothing."""
     return method in {"GET", "HEAD"} and headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def _brings(headers: Mapping[str, str], token: str) -> bool:
-    """Whether a request brings the token in Authorization, or the cookie that stands for it."""
+    """Whether a request has the token in Authorization, or its cookie."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return hmac.compare_digest(value.strip().encode(), token.encode())

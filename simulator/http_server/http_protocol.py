@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, made robust: offers of HTTP/2 are ignored, and heads and trailers have a size limit."""
+"""uvicorn's HTTP protocol, hardened: offers of HTTP/2 are ignored, and heads and trailers have a size limit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class LimitedHttpProtocol(HttpProtocol):
-    """Also refuses a head of more than 64 KiB by 431, and closes the connection on endless chunk sizes or trailers."""
+    """Also answers 431 to a head above 64 KiB, and closes the connection on endless chunk sizes or trailers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,17 +72,17 @@ class LimitedHttpProtocol(HttpProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A head that came within the limit is counted no more."""
+        """As uvicorn's; resets the count."""
         self._framing = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """The body has a limit of its own."""
+        """As uvicorn's; the body has its own limit."""
         self._framing = max(0, self._framing - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The next head starts a new count."""
+        """As uvicorn's; resets the count."""
         self._framing = 0
         super().on_message_complete()
 
@@ -90,6 +90,6 @@ class LimitedHttpProtocol(HttpProtocol):
         self._refused = True
         body = _REFUSAL % reason.encode()
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        if self._in_head:  # otherwise a response may have begun
+        if self._in_head:  # later, a response may have begun
             self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         self.transport.close()

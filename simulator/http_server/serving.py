@@ -1,4 +1,4 @@
-"""Serves a console on the running event loop, beside something else."""
+"""Serves a console on the running event loop, beside other servers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _RENAMED: Final = b"\r\nIgnored:"
 
 
 class UpgradeFilter:
-    """Renames the header Upgrade in the bytes of a connection; every other byte stays, in its place."""
+    """Renames the header Upgrade in the bytes of a connection; every other byte is kept."""
 
     def __init__(self) -> None:
         self._held = b""

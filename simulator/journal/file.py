@@ -1,4 +1,4 @@
-"""A journal open for writing: locked, with the row of its run, the writer of its log and the indexer beside it."""
+"""A journal open for writing: its lock, the row of its run, the writer of its log and the indexer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["JournalFile"]
 
 
 class JournalFile:
-    """Makes *path* a journal, or with *resume* goes on with it.
+    """Creates the journal *path*, or continues it with *resume*; raises ``ConfigurationError`` if that is not possible.
 
-    Raises ``ConfigurationError`` if that can't be. ``connection`` is for reading what earlier runs have left.
+    ``connection`` is for reading the rows of earlier runs.
     """
 
     def __init__(self, path: Path, kind: Kind, *, resume: bool, durable: bool = False) -> None:
@@ -47,7 +47,7 @@ class JournalFile:
         self._indexer: IndexerProcess | None = None
 
     def begin_run(self, kind: Kind, target: Target | None, mode: str, options: Mapping[str, Any]) -> None:
-        """Write the row of this run and begin its log; headers and URL parameters that look secret are masked."""
+        """Write the row of this run and start its log; the values of secret headers and URL parameters are masked."""
         url, signed = "", False
         headers: dict[str, str] = {}
         if target is not None:
@@ -75,9 +75,9 @@ class JournalFile:
             raise ConfigurationError(f"{self.path} can't be written: {error}; make room or choose another") from None
 
     def append(self, record: Record) -> bool:
-        """Write one record; True if a new segment has begun, which knows nothing of the last one's results.
+        """Write one record; returns True if it is the first of a new segment, which has no results of the last one.
 
-        Raises ``JournalError`` if it can't be written; then the log is as it was before.
+        Raises ``JournalError`` if it can't be written; then the log is unchanged.
         """
         assert self._log is not None
         self._log.append(encode(record))
@@ -89,7 +89,7 @@ class JournalFile:
         return True
 
     def close(self) -> None:
-        """End the run in order; raises ``JournalError`` for a journal that was deleted meanwhile."""
+        """End the run normally; raises ``JournalError`` if the journal has been deleted."""
         try:
             if os.fstat(self._lock).st_nlink == 0:
                 raise JournalError("it was deleted during the run")
@@ -98,7 +98,7 @@ class JournalFile:
             self.abandon()
 
     def abandon(self) -> None:
-        """Leave everything as a dying process would."""
+        """Leave the journal as a killed process would."""
         if self._indexer is not None:
             self._indexer.stop()
         if self._log is not None:
@@ -107,7 +107,7 @@ class JournalFile:
         os.close(self._lock)
 
     def _opened(self, kind: Kind) -> sqlite3.Connection:
-        """An existing journal with all of its log in its tables."""
+        """An existing journal, with its whole log indexed."""
         connection = connect_to_write(self._real_path)
         if (found := kind_of(connection)) != kind:
             connection.close()

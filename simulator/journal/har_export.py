@@ -18,7 +18,7 @@ __all__ = ["har_entries"]
 
 
 def har_entries(reader: Reader, filters: Filters) -> Iterator[dict[str, Any]]:
-    """One entry an attempt, or a callback received, that *filters* let through; what was never sent is left out."""
+    """One entry for each attempt, or each received callback, that matches *filters*; unsent events have none."""
     origins = {run["id"]: _origin(run["url"]) for run in reader.runs()}
     for row in reader.rows(filters):
         if row.get("attempt", 0) is None:
@@ -47,7 +47,7 @@ def _bytes_of(row: dict[str, Any], name: str) -> bytes:
 
 
 def _response(data: bytes, elapsed_ms: float) -> Response | None:
-    """What the bytes in *data* say, or None if they are no HTTP response."""
+    """The HTTP response in *data*, or None if the bytes are not one."""
     response = http.client.HTTPResponse(_Received(data))  # type: ignore[arg-type]
     try:
         response.begin()
@@ -60,7 +60,7 @@ def _response(data: bytes, elapsed_ms: float) -> Response | None:
 
 
 class _Received:
-    """Bytes where ``http.client`` expects a socket."""
+    """Received bytes with the interface of a socket, for ``http.client``."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

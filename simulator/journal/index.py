@@ -1,8 +1,8 @@
-"""From the log into the tables, a segment a transaction: whoever needs the tables brings them up to date.
+"""Indexes the log of a journal: moves it into the tables, one segment per transaction.
 
-The place in the log that the tables have come to is written in the same transaction as the rows, so any process can
-take over from any other, killed or not, and nothing is written twice. While a run writes its log, one of low priority
-fills the tables: ``python -m roomhook.simulator.journal.index FILE``, until its stdin ends.
+Each transaction also stores how far the log is indexed. So any process can continue the work of any other, even a
+killed one, and nothing is written twice. During a run, a process of low priority does it: ``python -m
+roomhook.simulator.journal.index FILE``, until its stdin ends.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from roomhook.simulator.journal.schema import connect_to_write
 __all__ = ["IndexerProcess", "Progress", "bring_up_to_date", "index", "index_whole_segments", "main"]
 
 Progress = Callable[[float], object]
-"""Is told which share of the work is done."""
+"""Called with the share of the work that is done (0 to 1)."""
 
 _PAUSE_S: Final = 0.2
 
 
 class IndexerProcess:
-    """A process of low priority that indexes *journal* while a run writes it; killing it loses nothing."""
+    """A process of low priority that indexes *journal* during a run; killing it loses nothing."""
 
     def __init__(self, journal: Path) -> None:
         command = [sys.executable, "-m", __name__, str(journal)]
@@ -44,20 +44,20 @@ class IndexerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            process_group=0,  # a terminal's Ctrl-C is for the run
+            process_group=0,  # the run handles a terminal's Ctrl-C
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
     def stop(self) -> None:
-        """End it at once: what it has not committed is still in the log."""
+        """End it at once; what it has not committed is still in the log."""
         self._process.kill()
         self._process.communicate()
 
 
 def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
-    """Index what the log of *journal* holds; is a run still writing it?
+    """Index the log of *journal*; returns whether a run is still writing it.
 
-    Raises ``sqlite3.Error`` and ``OSError`` for a disk that is full; the log then keeps everything.
+    Raises ``sqlite3.Error`` or ``OSError`` if the disk is full; then the log keeps everything.
     """
     lock = try_to_share(journal)
     try:
@@ -73,7 +73,7 @@ def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
 
 
 def index(connection: sqlite3.Connection, journal: Path, *, is_over: bool, show: Progress | None = None) -> None:
-    """Bring all segments that are there into the tables; the last one is removed only when the run *is_over*."""
+    """Index all existing segments; the last one is deleted only if the run *is_over*."""
     there = segments(journal)
     for number, segment in enumerate(there, 1):
         _index_segment(connection, journal, segment, is_over=is_over or segment < there[-1])
@@ -82,13 +82,13 @@ def index(connection: sqlite3.Connection, journal: Path, *, is_over: bool, show:
 
 
 def index_whole_segments(connection: sqlite3.Connection, journal: Path) -> None:
-    """Bring in what a run has finished writing."""
+    """Index the segments that a run has finished."""
     for segment in segments(journal)[:-1]:
         _index_segment(connection, journal, segment, is_over=True)
 
 
 def _index_segment(connection: sqlite3.Connection, journal: Path, number: int, *, is_over: bool) -> None:
-    """Bring in one segment from where the tables have come to; remove it if nothing more will be written to it."""
+    """Index the rest of one segment; delete it if nothing more will be written to it."""
     path = segment_path(journal, number)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -109,7 +109,7 @@ def _index_segment(connection: sqlite3.Connection, journal: Path, number: int, *
 
 
 def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int, *, is_over: bool) -> tuple[int, int]:
-    """Write what follows *offset* in the *content* of a segment; where its frames end, and how much was damaged."""
+    """Write what follows *offset* in the *content* of a segment; returns the end of its frames and the damage."""
     rows, results = Rows(), Results()
     end, lost = offset, 0
     for frame in frames_in(content):
@@ -136,7 +136,7 @@ def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int, *, 
 
 
 def _learn(record: SentRecord, results: Results) -> None:
-    """Remember the results that later ends of the same segment name."""
+    """Remember the results that later ends of the same segment refer to."""
     for one in record.results:
         remark = (one.requirements, one.note) if one.requirements or one.note else None
         results[one.id] = answer_id(one.received), remark
@@ -144,13 +144,13 @@ def _learn(record: SentRecord, results: Results) -> None:
 
 def _make_portable(connection: sqlite3.Connection) -> None:
     """Make the journal a single file that can be read in a folder that can't be written."""
-    with suppress(sqlite3.Error):  # somebody else has it open: the last one to close it merges its files
+    with suppress(sqlite3.Error):  # another process has it open: the last one to close it merges its files
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def main(journal: Path) -> None:
-    """Index until stdin ends, or the disk is full: the run itself says so at its end."""
+    """Index until stdin ends or the disk is full; the run itself reports a full disk at its end."""
     if sys.platform == "linux":  # a nice process would still finish its time slice when the run wakes up
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:

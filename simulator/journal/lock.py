@@ -1,4 +1,4 @@
-"""The lock that keeps two runs from writing one journal: on the file itself, whatever name it is reached by."""
+"""The lock that prevents two runs from writing one journal; it is on the file itself, not on its name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from roomhook.errors import ConfigurationError
 __all__ = ["lock_for_writing", "try_to_share"]
 
 _PATIENCE_S: Final = 1.0
-"""How long a writer waits for those who only bring the tables up to date."""
+"""How long a writer waits for processes that only index."""
 
 
 def lock_for_writing(journal: Path, *, create: bool) -> int:
-    """A descriptor that holds the lock until it is closed; raises ``ConfigurationError`` if that can't be."""
+    """A descriptor that holds the lock until it is closed; raises ``ConfigurationError`` if another run has it."""
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
     try:
         descriptor = os.open(journal, flags, 0o644)
@@ -42,7 +42,7 @@ def lock_for_writing(journal: Path, *, create: bool) -> int:
 
 
 def try_to_share(journal: Path) -> int | None:
-    """A descriptor that keeps writers away until it is closed, or None if a run is writing *journal*."""
+    """A descriptor that excludes writers until it is closed, or None if a run is writing *journal*."""
     descriptor = os.open(journal, os.O_RDONLY | os.O_CLOEXEC)
     if _locked(descriptor, fcntl.LOCK_SH):
         return descriptor

@@ -1,7 +1,7 @@
-"""The append-only log beside a journal: what a run writes down, in segments ``run.db-log-1``, ``run.db-log-2``.
+"""The append-only log beside a journal, in segments ``run.db-log-1``, ``run.db-log-2``.
 
-A segment begins with the mark that begins each of its frames; a frame is mark, length and CRC-32 of its payload, and
-the payload. The mark is random, so that nothing that a callback or an answer holds can pass for a frame.
+A segment starts with the mark of its frames. A frame is that mark, length and CRC-32 of its payload, and the payload.
+The mark is random, so no content of a callback or a response can be taken for a frame.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["Frame", "JournalError", "LogWriter", "damaged_end", "frames_in", "se
 _MARK_BYTES: Final = 8
 _HEAD: Final = Struct(f"<{_MARK_BYTES}sII")
 _SEGMENT_BYTES: Final = 4 * 1024 * 1024
-"""After so many bytes a new segment begins, and the one before can be removed once it is indexed."""
+"""Size of a segment; a finished one can be deleted once it is indexed."""
 
 
 class JournalError(Exception):
-    """A journal can't be written any more; the text says why."""
+    """A journal can no longer be written; the message says why."""
 
 
 class Frame(NamedTuple):
-    """A *payload*, the offset behind its frame, and how many bytes before it are damaged."""
+    """A *payload*, the offset after its frame, and the number of damaged bytes before it."""
 
     payload: bytes
     end: int
@@ -36,9 +36,9 @@ class Frame(NamedTuple):
 
 
 class LogWriter:
-    """Appends frames to the log of *journal*, from segment *number* on; with *durable*, each reaches the disk at once.
+    """Appends frames to the log of *journal*, from segment *number* on; with *durable*, each is on the disk at once.
 
-    Raises ``JournalError`` when the log can't be written. What has been appended survives ``kill -9``.
+    Raises ``JournalError`` when the log can't be written. Appended frames survive ``kill -9``.
     """
 
     def __init__(self, journal: Path, number: int, *, durable: bool = False) -> None:
@@ -51,7 +51,7 @@ class LogWriter:
 
     @property
     def is_full(self) -> bool:
-        """Is it time for ``next_segment``?"""
+        """Whether it is time for ``next_segment``."""
         return self._size >= _SEGMENT_BYTES
 
     def append(self, payload: bytes) -> None:
@@ -61,14 +61,14 @@ class LogWriter:
             self._sync(self._descriptor)
 
     def next_segment(self) -> None:
-        """Begin a new segment."""
+        """Start a new segment."""
         os.close(self._descriptor)
         self.number += 1
         self._size = 0
         self._descriptor = self._created()
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def _created(self) -> int:
@@ -78,7 +78,7 @@ class LogWriter:
         except OSError as error:
             raise JournalError(error.strerror) from None
         self._write(self._mark)
-        if self._durable:  # its name, too
+        if self._durable:  # the directory entry as well
             folder = os.open(self._journal.parent, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 self._sync(folder)
@@ -106,18 +106,18 @@ class LogWriter:
 
 
 def segment_path(journal: Path, number: int) -> Path:
-    """Where segment *number* of the log of *journal* is."""
+    """The path of segment *number* of the log of *journal*."""
     return journal.with_name(f"{journal.name}-log-{number}")
 
 
 def segments(journal: Path) -> list[int]:
-    """The numbers of the segments that are there, in order."""
+    """The numbers of the existing segments, in order."""
     named = re.compile(re.escape(journal.name) + r"-log-([0-9]{1,18})")
     return sorted(int(found[1]) for one in journal.parent.iterdir() if (found := named.fullmatch(one.name)))
 
 
 def frames_in(segment: bytes) -> Iterator[Frame]:
-    """The frames of a whole *segment*, or as far as it is written. What is damaged between two of them is skipped."""
+    """The frames of *segment*, as far as it is written; damaged bytes between two frames are skipped."""
     first, second = segment[:_MARK_BYTES], segment[_MARK_BYTES : 2 * _MARK_BYTES]
     mark = max(first, second, key=segment.count)  # one of the copies may be damaged
     end = _MARK_BYTES
@@ -128,13 +128,13 @@ def frames_in(segment: bytes) -> Iterator[Frame]:
 
 
 def damaged_end(segment: bytes, end: int) -> int:
-    """Bytes behind the last frame, which ends at *end*, that are a whole frame, and so not cut short by a kill."""
+    """The number of bytes after the last frame (ending at *end*) that are a whole frame: a kill cuts a frame short."""
     rest = len(segment) - end
     return rest if rest >= _HEAD.size and rest >= _HEAD.size + _HEAD.unpack_from(segment, end)[1] else 0
 
 
 def _next_frame(segment: bytes, at: int, mark: bytes) -> int | None:
-    """Where the next whole frame begins."""
+    """The offset of the next whole frame."""
     while (at := segment.find(mark, at)) >= 0:
         if len(segment) - at >= _HEAD.size:
             _, size, checksum = _HEAD.unpack_from(segment, at)

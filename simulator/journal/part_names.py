@@ -1,4 +1,4 @@
-"""The journals of a run of several processes: ``run.db`` becomes ``run.1-of-2.db`` and ``run.2-of-2.db``."""
+"""The journals of a run with several processes: ``run.db`` becomes ``run.1-of-2.db`` and ``run.2-of-2.db``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["journal_of_part", "journals_of", "parts_there", "whole_of"]
 
 
 def journal_of_part(journal: Path, part: int, parts: int) -> Path:
-    """Where part *part* (from 1) of *parts* keeps its journal."""
+    """The path of the journal of part *part* (from 1) of *parts*."""
     return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
 
 
@@ -20,14 +20,14 @@ def journals_of(journal: Path, parts: int) -> list[Path]:
 
 
 def parts_there(journal: Path) -> list[Path]:
-    """The journals that several processes have made of *journal*, in order; none if they have not."""
+    """The existing journals of the parts of *journal*, in order; none if there are none."""
     pattern = f"{glob.escape(journal.stem)}.*-of-*{glob.escape(journal.suffix)}"
     numbered = [(_number(one), one) for one in journal.parent.glob(pattern) if whole_of(one) == journal]
     return [one for _, one in sorted(numbered)]
 
 
 def whole_of(part: Path) -> Path | None:
-    """The journal that *part* is named after, if it is named as the part of one."""
+    """The journal whose part *part* is, by its name; None if the name is not that of a part."""
     match = re.fullmatch(r"(.+)\.\d+-of-\d+", part.stem)
     return part.with_name(match[1] + part.suffix) if match else None
 

@@ -1,4 +1,4 @@
-"""Reading a journal: what became of every event, filters, exports, and the events for a replay."""
+"""Reads a journal: the state of every event, filters, exports, and the events for a replay."""
 # ruff: noqa: S608 (what is put into SQL is our own text; values are bound)
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _STATES: Final = {
 }
 _RECEIVED_STATES: Final = {"delivered": "problem IS NULL", "failed": "problem IS NOT NULL", "unsent": "0"}
 STATES: Final = tuple(_STATES)
-"""What may have become of an event."""
+"""The states of an event."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which rows are wanted; None and False stand for all. ``room`` and ``member`` look into the packet."""
+    """Selects rows; None and False select all. ``room`` and ``member`` search the packet."""
 
     state: str | None = None
     outcome: str | None = None
@@ -61,7 +61,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Reader:
-    """An open journal; ``live`` says that a run is writing it at this moment."""
+    """An open journal; ``live`` says that a run is writing it now."""
 
     path: Path
     connection: sqlite3.Connection
@@ -69,23 +69,23 @@ class Reader:
     live: bool
 
     def summary(self) -> dict[str, Any]:
-        """Counts that reconcile: scheduled = delivered + failed + unsent, or what a listener received."""
+        """Counts that add up: scheduled = delivered + failed + unsent, or what a listener received."""
         about = {"journal": str(self.path), "kind": self.kind, "live": self.live, "runs": self.runs()}
         return about | (self._sender_summary() if self.kind == "sender" else self._listener_summary())
 
     def runs(self) -> list[dict[str, Any]]:
-        """The runs that wrote it, the first one first; ``ended_us`` is None for one that died (or is alive)."""
+        """The runs that wrote it, in order; ``ended_us`` is None for one that was killed or is running."""
         names = ("id", "kind", "started_us", "ended_us", "url", "sdkappid", "signed", "mode", "options", "version")
         rows = self.connection.execute(f"SELECT {', '.join(names)} FROM runs ORDER BY id")
         found = [dict(zip(names, row, strict=True)) for row in rows]
         return [one | {"options": json.loads(one["options"])} for one in found]
 
     def rows(self, filters: Filters) -> Iterator[dict[str, Any]]:
-        """One JSON object an attempt (or a callback received), with the bytes that travelled."""
+        """One JSON object for each attempt (or received callback), with the bytes as they travelled."""
         return self._attempts(filters) if self.kind == "sender" else self._received(filters)
 
     def events(self, filters: Filters) -> Iterator[RecordedEvent]:
-        """The events that match, each once and in order, at the time at which they were (first) sent or received."""
+        """The matching events, each once and in order, with the time at which they were (first) sent or received."""
         where, values = _where(filters, self.kind)
         limit = "" if filters.limit is None else f" LIMIT {filters.limit:d}"
         if self.kind == "listener":
@@ -231,7 +231,7 @@ class Reader:
 
 
 def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The *summaries* of several journals of one kind as one; raises ``ConfigurationError`` if they are not."""
+    """The sum of *summaries* of journals of one kind; raises ``ConfigurationError`` if their kinds differ."""
     if len({one["kind"] for one in summaries}) > 1:
         raise ConfigurationError("a sender's and a listener's journal can't be added up; give them one at a time")
     total: dict[str, Any] = {
@@ -255,7 +255,7 @@ def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
-    """Open the journal in *path* with all of its log in its tables, telling *show* how that goes.
+    """Open the journal in *path* with its whole log indexed; *show* is called with the progress.
 
     Raises ``ConfigurationError``.
     """
@@ -272,7 +272,7 @@ def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
 
 
 def _where(filters: Filters, kind: Kind) -> tuple[str, list[str]]:
-    """The SQL condition on events (or on what was received), and its values."""
+    """The SQL condition on events (or on received callbacks), and its values."""
     conditions = ["1"]
     values: list[str] = []
     if kind == "sender":
@@ -305,7 +305,7 @@ def _attempt_conditions(filters: Filters) -> tuple[str, list[str]]:
 
 
 def _bytes(name: str, data: bytes) -> dict[str, str]:
-    """*data* as JSON can hold it: as text where it is text, else as base64 under ``<name>_base64``."""
+    """*data* for JSON: as text if it is UTF-8, else as base64 under ``<name>_base64``."""
     try:
         return {name: data.decode()}
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The listener's journal: every request that arrived, written before it is answered."""
+"""The listener's journal: every request, written before it is answered."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class ReceivedCallback(NamedTuple):
 
 
 class ReceivedCallbackJournal:
-    """Writes receipts in batches; what is written survives ``kill -9``, and if *durable* a crash of the machine."""
+    """Writes requests in batches; they survive ``kill -9``, and with *durable* also a crash of the machine."""
 
     def __init__(self, file: JournalFile) -> None:
         self._file = file
 
     @classmethod
     def open(cls, path: Path, options: Mapping[str, Any], *, durable: bool = False) -> Self:
-        """A new journal in *path*, or more of one that a listener has begun there."""
+        """Create a journal in *path*, or continue a listener's journal there."""
         refuse_folder(path)
         file = JournalFile(path, "listener", resume=path.exists(), durable=durable)
         file.begin_run("listener", None, "", options)
         return cls(file)
 
     def write(self, receipts: Sequence[ReceivedCallback]) -> None:
-        """Write *receipts* in one piece; raises ``JournalError`` if that can't be."""
+        """Write *receipts* in one piece; raises ``JournalError`` if that fails."""
         answers = {answer: number for number, answer in enumerate({one.answer for one in receipts})}
         rows = [
             (
@@ -61,5 +61,5 @@ class ReceivedCallbackJournal:
         self._file.append(ReceivedRecord(self._file.run, list(answers), rows))
 
     def close(self) -> None:
-        """End the run; raises ``JournalError`` if the journal was deleted meanwhile."""
+        """End the run; raises ``JournalError`` if the journal has been deleted."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""What one frame of a journal's log holds, as MessagePack arrays: all that one turn of the event loop has to note."""
+"""The payload of a frame in a journal's log, as MessagePack arrays: the records of one turn of the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ReceivedRecord", "Record", "ResultRow", "RunEnd", "SentRecord", "dec
 
 
 class ResultRow(msgspec.Struct, array_like=True, gc=False):
-    """What attempts came to, written once; later ends name it by ``id``. ``received`` are the answer's bytes."""
+    """The result of attempts, written once; later ends refer to its ``id``. ``received`` has the response's bytes."""
 
     id: int
     requirements: str
@@ -19,7 +19,7 @@ class ResultRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class _LoggedEvent(msgspec.Struct, array_like=True, gc=False):
-    """A ``CallbackEvent``, or with a ``query`` a ``RecordedEvent``, as their own encoding has it."""
+    """A ``CallbackEvent``, or with a ``query`` a ``RecordedEvent``."""
 
     time_ms: int
     command: str
@@ -31,11 +31,11 @@ class _LoggedEvent(msgspec.Struct, array_like=True, gc=False):
 
 
 class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
-    """What a sender did in one turn. Times are ns on the monotonic clock; ``wall_offset_ns`` makes them the epoch's.
+    """What a sender did in one turn. Times are ns on the monotonic clock; add ``wall_offset_ns`` for the epoch's.
 
     ``events`` were scheduled, with ids from ``first_event`` on. ``begun`` attempts, signed at ``request_time`` (s; 0:
-    not signed), are key, kind and intended time; ``ended`` ones are key, code, id of their result (0: none worth a
-    row), sent and done.
+    not signed), are key, kind and intended time. ``ended`` attempts are key, code, id of their result (0: none to
+    store), sent and done.
     """
 
     run: int
@@ -50,7 +50,7 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
 
 
 class ReceivedRecord(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """What a listener took in one turn: rows of ``received``, whose ``answer`` is here an index into ``answers``."""
+    """What a listener received in one turn: rows of ``received``; their ``answer`` is an index into ``answers``."""
 
     run: int
     answers: list[bytes]
@@ -58,7 +58,7 @@ class ReceivedRecord(msgspec.Struct, array_like=True, tag=2, gc=False):
 
 
 class RunEnd(msgspec.Struct, array_like=True, tag=3, gc=False):
-    """The run ended in order, in µs since the epoch."""
+    """The normal end of a run (µs since the epoch)."""
 
     run: int
     ended_us: int

@@ -1,4 +1,4 @@
-"""The rows that records of the log come to, collected for one transaction."""
+"""The rows for the tables from records of the log, collected for one transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RECEIVED: Final = (
 
 
 class Rows:
-    """What one transaction writes."""
+    """The rows that one transaction writes."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
@@ -53,13 +53,13 @@ class Rows:
         self._received: list[tuple[Any, ...]] = []
 
     def add_received(self, record: ReceivedRecord) -> None:
-        """What a listener took in one turn."""
+        """Add the record of a listener's turn."""
         ids = [answer_id(answer) for answer in record.answers]
         self.answers += zip(ids, record.answers, strict=True)
         self._received += [(record.run, *row, ids[answer]) for *row, answer in record.rows]
 
     def add_sent(self, record: SentRecord, results: Results) -> None:
-        """What a sender did in one turn; *results* are those that its ends name."""
+        """Add the record of a sender's turn; *results* has those that its ends refer to."""
         run, offset, second = record.run, record.wall_offset_ns, record.request_time
         self._events += [
             (number, one.time_ms, one.command, one.client_ip, one.platform, one.body, one.query)
@@ -88,12 +88,12 @@ class Rows:
             self._signatures.append((second, record.signature))
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Write it all down; what has begun and not ended is in doubt for as long as it has no end."""
+        """Write all rows; an attempt that has begun is in doubt until its end is written."""
         for *end, run in self._late_ends:
-            if not connection.execute(_END_OF_ONE_IN_DOUBT, end).rowcount:  # its begin is lost: what is known must do
+            if not connection.execute(_END_OF_ONE_IN_DOUBT, end).rowcount:  # its begin is lost; use what is known
                 sent_us, done_us, code, answer, key = end
                 self._ends.append((key, run, sent_us, sent_us, done_us, code, answer))
-        self._ends.sort()  # by key: SQLite is quick to add what belongs to the end
+        self._ends.sort()  # by key: appending is fast in SQLite
         in_doubt = [(key, *start) for key, start in self._begun.items()]
         statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = [
             (_EVENT, self._events),
@@ -112,5 +112,5 @@ class Rows:
 
 
 def answer_id(received: bytes) -> int:
-    """The id of an answer (0: nothing came): it follows from the bytes, so equal ones are one row."""
+    """The id of a response (0: nothing arrived); it is derived from the bytes, so equal responses are one row."""
     return int.from_bytes(blake2b(received, digest_size=8).digest()) >> 1 if received else 0

@@ -1,4 +1,4 @@
-"""The tables of a journal, and opening one: a SQLite file in WAL mode that anybody can query."""
+"""The tables of a journal, and opening one: a SQLite file in WAL mode for any SQL tool."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = [
 Kind = Literal["sender", "listener"]
 
 IN_DOUBT: Final = "in-doubt"
-"""The outcome of an attempt that was begun and has no end on record: the target may or may not have got it."""
+"""The outcome of an attempt without a recorded end: the target may have received it or not."""
 
 KINDS: Final = ("first", "retry", "copy")
 OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
-"""Each by its code, which never changes: a journal outlives the program that wrote it."""
+"""Outcomes by their code. Codes never change, because journals are kept longer than programs."""
 
 FINAL: Final = 1 << 8
 KIND_SHIFT: Final = 9
@@ -159,13 +159,13 @@ class EndCode(NamedTuple):
 
     @property
     def packed(self) -> int:
-        """The number: outcome in bits 0–7, final 8, kind 9–10, resent 11, status from 12 on."""
+        """The code as an integer: outcome in bits 0–7, final 8, kind 9–10, resent 11, status from 12 on."""
         flags = FINAL * self.final | RESENT * self.resent
         return _CODES[self.outcome] | flags | KINDS.index(self.kind) << KIND_SHIFT | self.status << _STATUS_SHIFT
 
     @classmethod
     def unpacked(cls, code: int) -> Self:
-        """What ``packed`` made one number of."""
+        """The inverse of ``packed``."""
         outcome, kind = str(OUTCOMES[code & 255]), KINDS[code >> KIND_SHIFT & 3]
         return cls(outcome, code >> _STATUS_SHIFT, kind, bool(code & FINAL), bool(code & RESENT))
 
@@ -194,17 +194,17 @@ def create(path: Path, kind: Kind) -> sqlite3.Connection:
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """As ``connect``, for whoever writes the tables: readers can go on meanwhile."""
+    """As ``connect``, for writing the tables; readers are not blocked."""
     connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # the log goes once its rows are here: they must be on the disk
+    connection.execute("PRAGMA synchronous = FULL")  # the log is deleted after each commit
     connection.execute("PRAGMA cache_size = -32768")  # KiB
     connection.executescript(_INDEXED)
     return connection
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal in *path*; raises ``ConfigurationError`` if there is none or it is something else."""
+    """Open the journal in *path*; raises ``ConfigurationError`` if there is none, or the file is something else."""
     refuse_folder(path)
     if not path.is_file():
         raise ConfigurationError(f"there is no journal {path}; `roomhook traffic URL --journal {path}` writes one")
@@ -230,7 +230,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise ``ConfigurationError`` if *path* is a folder, before anything is made beside it."""
+    """Raise ``ConfigurationError`` if *path* is a folder, before any file is created beside it."""
     if path.is_dir():
         raise ConfigurationError(f"{path} is a folder and no journal; name the file, as in {path / 'run.db'}")
 

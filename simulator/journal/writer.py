@@ -1,4 +1,4 @@
-"""The sender's journal: events before they are sent, attempts before they begin and when they have ended."""
+"""The sender's journal: events before they are sent, attempts before they begin and after they end."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({IS_
 _BLOCK: Final = 128
 _KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _LARGE: Final = 4096
-"""The sender gives equal answers of up to this size the same result."""
+"""Size up to which the sender gives equal responses the same result."""
 
 _MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
-"""Results that are remembered, to write each once, may take this much memory."""
+"""Memory for remembered results, so that each is written once."""
 
 
 class Journal:
-    """What a run writes: ``schedule`` its events, ``begin`` and ``end`` its attempts.
+    """Records a run: ``schedule`` its events, ``begin`` and ``end`` its attempts.
 
-    All is collected and written by ``begin`` in one piece, before the first byte of the attempts leaves, or else by
-    ``write``. Raises ``JournalError`` if it can't be written any more.
+    Records are collected, and ``begin`` writes them in one piece before the first byte of its attempts leaves;
+    ``write`` writes them without attempts. Raises ``JournalError`` if the journal can no longer be written.
     """
 
     def __init__(self, file: JournalFile, target: Target) -> None:
@@ -77,18 +77,18 @@ class Journal:
         resume: bool = False,
         durable: bool = False,
     ) -> Self:
-        """A journal in *path* for a run; with *durable*, what is written survives a crash of the machine too."""
+        """A journal in *path* for a run; with *durable*, records also survive a crash of the machine."""
         file = JournalFile(path, "sender", resume=resume, durable=durable)
         file.begin_run("sender", target, mode, options)
         return cls(file, target)
 
     @property
     def scheduled(self) -> int:
-        """How many events the journal holds."""
+        """The number of events in the journal."""
         return self._next_event - 1
 
     def owed(self) -> int:
-        """How many events earlier runs have left unfinished."""
+        """The number of events that earlier runs have not finished."""
         sql = f"SELECT count(*) FROM events WHERE {_UNFINISHED}"  # noqa: S608 (our own text)
         return int(self.file.connection.execute(sql).fetchone()[0])
 
@@ -97,7 +97,7 @@ class Journal:
         return chain.from_iterable(map(self._scheduled, blocks(events, _BLOCK)))
 
     def unfinished(self) -> Iterator[Delivery]:
-        """The deliveries that an earlier run has left: neither delivered nor failed for good; in their order."""
+        """The deliveries that an earlier run has not finished (neither delivered nor finally failed), in order."""
         sql = (
             f"SELECT id, {_EVENT},"  # noqa: S608 (our own text)
             f" (SELECT coalesce(max(key) & {(1 << NUMBER_BITS) - 1}, 0) FROM ends WHERE {OF_EVENT}) FROM events"
@@ -131,7 +131,7 @@ class Journal:
         return _event(row) if row else None
 
     def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
-        """Note that *attempts* begin, all signed at *request_time* (s since the epoch), and write that down."""
+        """Record that *attempts* begin, signed at *request_time* (s since the epoch), and write all pending records."""
         now_ns = time.monotonic_ns()
         self._begun += [
             (one.delivery.id << NUMBER_BITS | one.number, _KINDS[one.kind], one.intended_ns or now_ns)
@@ -140,7 +140,7 @@ class Journal:
         self._write(request_time)
 
     def end(self, attempts: Sequence[Attempt]) -> None:
-        """Note how *attempts* ended."""
+        """Record how *attempts* ended."""
         known = self._known.get
         self._ended += [
             (
@@ -155,12 +155,12 @@ class Journal:
         ]
 
     def write(self) -> None:
-        """Write down what is noted and not written yet."""
+        """Write all pending records."""
         if self._ended or self._events:
             self._write(0)
 
     def close(self) -> None:
-        """End the run in order."""
+        """End the run normally."""
         try:
             self.write()
         except JournalError:
@@ -169,7 +169,7 @@ class Journal:
         self.file.close()
 
     def abandon(self) -> None:
-        """Leave everything as a dying process would, except for ends that there was no room for before."""
+        """Leave the journal as a killed process would, except for ends that did not fit on the disk before."""
         self._events, self._begun = [], []  # they were never sent
         try:
             self.write()
@@ -209,7 +209,7 @@ class Journal:
             self._known.clear()
 
     def _add(self, result: AttemptResult) -> tuple[int, int]:
-        """Write down a *result* that is not known yet."""
+        """Add a *result* that is not written yet."""
         code = _result_code(result.outcome, result.status)
         number, is_new = self._known.add(result, code)
         if is_new:
@@ -218,7 +218,7 @@ class Journal:
 
 
 class _KnownResults:
-    """The codes and ids of results that are written down, within a bound of memory."""
+    """The codes and ids of written results, within a limit of memory."""
 
     def __init__(self) -> None:
         self._by_identity: dict[AttemptResult, tuple[int, int]] = {}
@@ -227,7 +227,7 @@ class _KnownResults:
         self.get = self._by_identity.get
 
     def add(self, result: AttemptResult, code: int) -> tuple[int, bool]:
-        """The id of *result*, and whether it is to be written down: large answers are, once for all that are equal."""
+        """The id of *result*, and whether it must be written: equal responses are written once."""
         size = len(result.received)
         self._bytes += 256 + 2 * size
         if self._bytes > _MOST_KNOWN_BYTES:
@@ -241,7 +241,7 @@ class _KnownResults:
         return number, is_new
 
     def clear(self) -> None:
-        """Know nothing any more; ids are never given twice."""
+        """Forget all results; an id is never used twice."""
         self._by_identity.clear()
         self._large.clear()
         self._bytes = 0

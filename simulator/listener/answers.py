@@ -1,4 +1,4 @@
-"""The answers of the listener: what a valid callback gets, and the refusal of any other request."""
+"""The responses of the listener: those to valid callbacks, and refusals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATUS: Final = re.compile(r"[2-5][0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class CannedAnswer:
-    """An answer as bytes: ``kept`` keeps the connection, ``last`` closes it; written after ``delay_s``."""
+    """A response as bytes: ``kept`` keeps the connection open, ``last`` closes it; sent after ``delay_s`` (s)."""
 
     kept: bytes
     last: bytes
@@ -57,7 +57,7 @@ def parse_answer(text: str) -> CannedAnswer:
 
 
 def refusal(found: ValidationResult) -> CannedAnswer:
-    """The answer to a request with a problem: FAIL with the problem, and the status that fits."""
+    """The response to a request with a problem: FAIL with the problem, and a fitting status."""
     return error_answer(_REFUSED_WITH.get(found.refusal or "", 400), found.problem or "")
 
 

@@ -15,7 +15,7 @@ __all__ = ["ArrivedRequest", "ListenerConnection", "RequestHandler"]
 _LARGEST_REQUEST: Final = 16 * 1024 * 1024
 _LARGEST_HEAD: Final = 64 * 1024
 _MOST_RECORDED: Final = 64 * 1024
-"""Bytes recorded of something that is not a request."""
+"""Most bytes that are recorded of something that is not a request."""
 
 _BEFORE_BODY: Final = re.compile(rb"(?im)^(?:expect:[ \t]*100-continue|content-length:[ \t]*([0-9]{8,}))")
 """Headers that may need an answer before the body comes: Expect, and bodies of 10 MB or more."""
@@ -34,16 +34,16 @@ class ArrivedRequest(NamedTuple):
 
 
 class RequestHandler(Protocol):
-    """What a connection reports to."""
+    """Receives the events of connections."""
 
     def joined(self, connection: ListenerConnection) -> None:
         """The connection was opened."""
 
     def left(self, connection: ListenerConnection) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
 
     def arrived(self, connection: ListenerConnection, request: ArrivedRequest) -> None:
-        """A whole request arrived."""
+        """A complete request arrived."""
 
     def broken(self, connection: ListenerConnection, raw: bytes, status: int, problem: str) -> None:
         """Bytes arrived that are not a request; *status* is the one to answer with."""
@@ -67,14 +67,14 @@ class ListenerConnection(asyncio.Protocol):
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the sender's address."""
+        """Keep the sender's address."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.name = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
         self._handler.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """Report it."""
+        """Report that the connection is closed."""
         self._transport = None
         self._handler.left(self)
 
@@ -103,17 +103,17 @@ class ListenerConnection(asyncio.Protocol):
                 self._refuse(413, f"the request is larger than {_LARGEST_REQUEST} bytes")
 
     def eof_received(self) -> bool:
-        """Stay open for answers that are still to come, if any."""
+        """Stay open if responses are still to be sent."""
         return self._handler.answers_late()
 
-    # What httptools calls.
+    # Callbacks of httptools.
 
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
         self._message.target += url
 
     def on_headers_complete(self) -> None:
-        """The head is complete; if its body is not, the sender may wait for an answer before it sends that."""
+        """The head is complete; if the body is not, the sender may wait for a response before sending it."""
         self._message.in_head = False
         self._message.is_due = True
 
@@ -155,7 +155,7 @@ class ListenerConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _answer_before_body(self) -> None:
-        """Answer what the sender waits for before it sends the rest of a body."""
+        """Send the response for which the sender waits before it sends the rest of a body."""
         self._message.is_due = False
         start = _start(self._raw)
         found = list(_BEFORE_BODY.finditer(self._raw, start, self._raw.find(b"\r\n\r\n", start) + 2))
@@ -173,7 +173,7 @@ class ListenerConnection(asyncio.Protocol):
 
 
 class _Message:
-    """The request that is being read; ``is_due`` while its head is complete and nobody has looked at that yet."""
+    """The request that is being read; ``is_due`` if its head is complete and not yet examined."""
 
     __slots__ = ("_size", "body", "in_head", "is_due", "target", "too_large")
 
@@ -193,7 +193,7 @@ class _Message:
 
 
 def _start(raw: bytearray) -> int:
-    """Where the request begins: parsers skip blank lines before it."""
+    """The offset of the request: parsers skip blank lines before it."""
     if raw[:1] > b"\r":
         return 0
     return len(raw) - len(raw.lstrip(b"\r\n"))
@@ -204,7 +204,7 @@ def _is_chunked(head: bytes) -> bool:
 
 
 def _end_of_chunks(raw: bytearray, start: int) -> int:
-    """Where a chunked body that begins at *start*, and that the parser has accepted, ends with its trailers."""
+    """The end of a chunked body with its trailers that starts at *start* and that the parser has accepted."""
     while True:
         line = raw.find(b"\r\n", start)
         size = int(bytes(raw[start:line]).partition(b";")[0].strip() or b"0", 16) if line >= 0 else 0

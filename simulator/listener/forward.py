@@ -1,4 +1,4 @@
-"""Passes callbacks on to a local App backend, byte by byte, and gives its answers back."""
+"""Passes callbacks on to a local App backend, byte for byte, and returns its responses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CLOSES: Final = re.compile(rb"(?im)^connection:[ \t]*close")
 
 
 class Forwarded(NamedTuple):
-    """The answer of the App backend as it travelled, and whether it ends the connection."""
+    """The response of the App backend as it travelled, and whether it ends the connection."""
 
     answer: bytes
     last: bool
 
 
 class Forwarder:
-    """Sends what arrives to *url*; a URL without a path keeps the path that arrived. Use it on a running loop."""
+    """Sends requests on to *url*; a URL without a path keeps the path of the request. Use it on a running loop."""
 
     def __init__(self, url: CallbackUrl, tls: ssl.SSLContext | None = None) -> None:
         self._url = url
@@ -40,7 +40,7 @@ class Forwarder:
         )
 
     async def forward(self, request: ArrivedRequest) -> Forwarded:
-        """The App backend's answer; 502 with FAIL if there is none."""
+        """The App backend's response; 502 with FAIL if there is none."""
         attempt = await self._sender.send(self.request(request))
         result = attempt.result
         if not result.complete:

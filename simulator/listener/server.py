@@ -1,7 +1,7 @@
-"""A recording App backend: takes callbacks as fast as one core can, loses none, and answers as configured.
+"""A recording App backend: receives callbacks as fast as one core can, loses none, and answers as configured.
 
-Requests that arrive together are written to the journal together, and only then answered: a sender that has an answer
-can rely on the journal.
+Requests that arrive together are written to the journal together, and only then answered. So an answered request is
+always in the journal.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["Listener"]
 _BACKLOG: Final = 4096
 _GRACE_S: Final = 5.0
 _MOST_TYPES: Final = 100
-"""Different Types that are counted by name."""
+"""Most Types that are counted by name."""
 
 
 @dataclass
 class Listener:
-    """Takes callbacks on a socket; ``counts`` holds the totals so far (received, problem, one for each Type).
+    """Receives callbacks on a socket; ``counts`` has the totals so far (received, problem, one for each Type).
 
-    *on_complete* gets every batch of requests once it is stored. With a *forwarder*, its answers
-    replace ours. Use ``start`` and ``stop`` on a running loop.
+    *on_complete* is called with every batch of requests when it is stored. With a *forwarder*, its responses replace
+    Roomhook's. Use ``start`` and ``stop`` on a running loop.
     """
 
     validator: CallbackValidator
@@ -54,7 +54,7 @@ class Listener:
     _failed: asyncio.Future[None] | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
-        """Listen there (port 0: a free one); returns the address; raises ``ConfigurationError`` if it can't be used."""
+        """Listen at an address (port 0: a free one), and return it; raises ``ConfigurationError`` if that fails."""
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         listening = listening_socket(host, port)
@@ -65,7 +65,7 @@ class Listener:
         return str(address[0]), int(address[1])
 
     async def failure(self) -> None:
-        """Wait until the journal can't be written any more; raises its ``JournalError``."""
+        """Wait until the journal can no longer be written, then raise its ``JournalError``."""
         assert self._failed is not None
         await asyncio.shield(self._failed)
 
@@ -75,7 +75,7 @@ class Listener:
         self._on_limit = reached
 
     async def stop(self) -> None:
-        """Take no more, answer what has arrived, close all connections."""
+        """Accept no more requests, answer those that arrived, close all connections."""
         if self._server is not None:
             self._server.close()
         if self._forwarding:
@@ -104,7 +104,7 @@ class Listener:
         self._connections.add(connection)
 
     def left(self, connection: ListenerConnection) -> None:
-        """A connection is gone."""
+        """A connection is closed."""
         self._connections.discard(connection)
 
     def answers_late(self) -> bool:
@@ -112,7 +112,7 @@ class Listener:
         return self.answer.delay_s > 0 or self.forwarder is not None
 
     def arrived(self, connection: ListenerConnection, request: ArrivedRequest) -> None:
-        """A whole request arrived."""
+        """A complete request arrived."""
         found = self.validator.inspect(request.method, request.target, request.body)
         if self.forwarder is not None:
             self._forward(self.forwarder, connection, request, found)
@@ -123,7 +123,7 @@ class Listener:
     def _forward(
         self, forwarder: Forwarder, connection: ListenerConnection, request: ArrivedRequest, found: ValidationResult
     ) -> None:
-        """Answer with what the forwarder brings, after the answers to earlier requests of the connection."""
+        """Answer with the forwarder's response, after the responses to earlier requests of the connection."""
         before = self._forwarding.get(connection)
 
         async def answered() -> None:
@@ -157,7 +157,7 @@ class Listener:
         self._waiting.append((connection, received, request.last))
 
     def _flush(self) -> None:
-        """Store what has arrived since the last time, then answer it."""
+        """Store the requests that arrived since the last call, then answer them."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

@@ -1,4 +1,4 @@
-"""One callback that is to be sent, on its way from who makes it (traffic, a file) to who sends or records it."""
+"""One callback to be sent, from its source (traffic, a file) to the code that sends or records it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TYPE: Final = re.compile(rb'"Type"\s*:\s*"([^"]{1,20})"')
 
 
 class CallbackEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A callback as yet without a target: everything of it that does not depend on the callback URL.
+    """A callback without a target: everything that does not depend on the callback URL.
 
-    ``time_ms`` is the intended moment of sending, ms since the epoch. ``body`` is sent byte by byte as it is.
-    ``command``, ``client_ip`` and ``platform`` become the URL parameters of the same meaning. ``check_out`` is the
-    packet's Type, for who counts; empty if nobody has looked into the body (``check_out_in``).
+    ``time_ms`` is the intended time of sending (ms since the epoch). ``body`` is sent byte for byte. ``command``,
+    ``client_ip`` and ``platform`` become the URL parameters of the same meaning. ``check_out`` is the packet's Type,
+    for statistics; empty if the body has not been parsed (``check_out_in``).
     """
 
     time_ms: int
@@ -47,7 +47,7 @@ _line_decoder = msgspec.json.Decoder(_Line)
 
 
 def to_line(event: CallbackEvent) -> bytes:
-    """*event* as one line of NDJSON with its line feed; the packet's bytes are kept as they are."""
+    """*event* as one line of NDJSON with its line feed; the bytes of the packet do not change."""
     line = _Line(
         time=event.time_ms,
         parameters={"CallbackCommand": event.command, "ClientIP": event.client_ip, "OptPlatform": event.platform},

@@ -1,4 +1,4 @@
-"""One callback as an HTTP request, as it was recorded, and how much of it may be shown."""
+"""One callback as an HTTP request, and the masking of its secrets."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _PUBLIC: Final = frozenset(
         "via",
     ]
 )
-"""Request headers that hold no secret; any other may, whatever its name."""
+"""Request headers without secrets; any other may have one."""
 
 _HARMLESS: Final = "\t\u200c\u200d"
-"""Unprintable in name only: the tab, and the two joiners that emoji and several scripts need."""
+"""Harmless in a terminal: the tab, and the two joiners of emoji and several scripts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A request as it is sent: ``url`` and ``body`` travel byte by byte.
+    """A request to be sent: ``url`` and ``body`` travel byte for byte.
 
-    ``signed`` says that the URL's Sign and RequestTime are genuine, so that a repeating line may compute fresh ones.
+    ``signed`` says that Sign and RequestTime of the URL are genuine, so a curl line may compute new ones.
     """
 
     url: str
@@ -67,7 +67,7 @@ class CallbackRequest:
 
 
 def recorded_message(data: bytes) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
-    """First line, headers and body of recorded bytes, a request's or an answer's."""
+    """First line, headers and body of the recorded bytes of a request or a response."""
     head, _, body = data.partition(b"\r\n\r\n")
     line, *lines = head.decode("latin-1").split("\r\n")
     pairs = ((name, value.strip()) for name, _, value in (one.partition(":") for one in lines))
@@ -75,7 +75,7 @@ def recorded_message(data: bytes) -> tuple[str, tuple[tuple[str, str], ...], byt
 
 
 def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
-    """The request that recorded bytes hold; *origin* (``http://host:port``), if given, replaces its Host."""
+    """The request in recorded bytes; *origin* (``http://host:port``), if given, replaces its Host."""
     line, pairs, body = recorded_message(data)
     method, _, rest = line.partition(" ")
     target = rest.partition(" HTTP/")[0]
@@ -84,18 +84,18 @@ def recorded_request(data: bytes, origin: str = "") -> CallbackRequest:
 
 
 def masked(callback: CallbackRequest) -> CallbackRequest:
-    """*callback* as it may be shown: without secret URL parameters, and with the values of public headers only."""
+    """*callback* for display: without secret URL parameters, and with the values of public headers only."""
     headers = tuple((name, value if name.lower() in _PUBLIC else "***") for name, value in callback.headers)
     return replace(callback, url=masked_url(callback.url), headers=headers)
 
 
 def masked_answer(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The *headers* of a response as they may be shown: cookies and the like are gone."""
+    """The *headers* of a response for display, without cookies and other secrets."""
     return tuple((name, "***" if _SECRET.search(name) else value) for name, value in headers)
 
 
 def masked_url(url: str) -> str:
-    """*url* as it may be shown: ``?token=abc`` in a configured callback URL is a secret, as a header would be."""
+    """*url* for display: ``?token=abc`` in a configured callback URL is a secret, as in a header."""
     before, mark, query = url.partition("?")
     return before + mark + "&".join(_masked_parameter(one) for one in query.split("&"))
 
@@ -106,5 +106,5 @@ def _masked_parameter(parameter: str) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* with what would steer a terminal made visible: it comes from the target."""
+    """*text* from a target, with terminal control characters made visible."""
     return "".join(one if one.isprintable() or one in _HARMLESS else repr(one)[1:-1] for one in text)

@@ -1,4 +1,4 @@
-"""The callback URL: the documented parameters appended, in their order, to whatever URL an app has configured."""
+"""Callback URLs: the documented parameters, appended in their order to the URL that an app has configured."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def parameters(
 
 @dataclass(frozen=True, slots=True)
 class CallbackUrl:
-    """A configured callback URL, taken apart once.
+    """A parsed callback URL.
 
     ``base`` is everything before the query (scheme, host, port, path; an empty path becomes ``/``), ``query`` is the
-    URL's own query, as configured. A fragment never travels and is dropped (protocol.md 7.9).
+    URL's own query, as configured. A fragment is dropped, because HTTP does not send it (protocol.md 7.9).
     """
 
     scheme: str
@@ -75,7 +75,7 @@ class CallbackUrl:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take *text* apart; raises ``ConfigurationError`` that says what is wrong with it."""
+        """Parse *text*; raises ``ConfigurationError`` if it is not a usable URL."""
         parts = _split(text)
         if parts.scheme not in {"http", "https"}:
             hint = f"http://{masked_url(text)}" if "://" not in text else "http://127.0.0.1:8000/callback"
@@ -102,7 +102,7 @@ class CallbackUrl:
 
     @classmethod
     def configured(cls, text: str) -> Self:
-        """As ``parse``, for what somebody configures: a URL that holds what is added to every callback is refused."""
+        """As ``parse``; also refuses a URL that has parameters which the Room backend adds."""
         url = cls.parse(text)
         ours = [name for name, _ in parse_qsl(url.query, keep_blank_values=True) if name in _ADDED]
         if ours:
@@ -134,7 +134,7 @@ def _split(text: str) -> SplitResult:
 
 
 def _ascii_host(text: str, host: str) -> str:
-    """*host* as it is looked up: international names in their ASCII form."""
+    """*host* for DNS: international names in their ASCII form."""
     try:
         return host.encode("idna").decode()
     except UnicodeError:

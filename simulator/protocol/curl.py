@@ -12,15 +12,15 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
 __all__ = ["curl", "fits_in_a_line"]
 
 _LONGEST_BODY: Final = 4096
-"""Bytes of a body that a curl line still shows; a longer one would drown the finding that it belongs to."""
+"""Largest body in a curl line (bytes): a longer one would hide the finding."""
 _EXPECTED: Final = 1024
-"""Bytes of a body beyond which some versions of curl ask before they send it (Expect: 100-continue)."""
+"""Size (bytes) above which some versions of curl send Expect: 100-continue."""
 _RUN: Final = re.compile(rb"([ -~])\1{255,}")
-"""One character many times over, which a curl line makes instead of showing it."""
+"""A long run of one character, which a curl line generates instead of showing."""
 
 
 def fits_in_a_line(body: bytes) -> bool:
-    """Whether a curl line can hold *body*, of which long runs of one character take no place."""
+    """Whether a curl line can hold *body*; long runs of one character do not count."""
     return len(_RUN.sub(b"", body)) <= _LONGEST_BODY
 
 
@@ -55,7 +55,7 @@ def curl(callback: CallbackRequest, *, body_file: str | None = None) -> str:
 
 
 def _signed_anew(url: str) -> str:
-    """*url* as a shell word in which the shell computes Sign and RequestTime."""
+    """*url* as a shell word in which the shell computes a new Sign and RequestTime."""
     marked = re.sub(r"(?<=[?&])(Sign|RequestTime)=[^&]*", _fresh, url)
     marked = marked.replace("'", "'\\''").replace("\0(", "'\"$(").replace("\0)", ")\"'").replace("\0t", "'\"$T\"'")
     return f"'{marked}'".removesuffix("''")
@@ -68,7 +68,7 @@ def _fresh(match: re.Match[str]) -> str:
 
 
 def _as_text(body: bytes) -> str | None:
-    """*body* as text that a shell word can hold and a terminal can show, or None."""
+    """*body* as text for a shell word and a terminal, or None if that is impossible."""
     if _RUN.search(body):
         return None
     try:
@@ -79,7 +79,7 @@ def _as_text(body: bytes) -> str | None:
 
 
 def _written(body: bytes) -> str:
-    """Shell commands that write *body*, each long run of one character by a command of its own."""
+    """Shell commands that write *body*, with a separate command for each long run of one character."""
     commands, end = [], 0
     for run in _RUN.finditer(body):
         commands += [f"printf {_octal(body[end : run.start()])}"] if run.start() > end else []
@@ -90,6 +90,6 @@ def _written(body: bytes) -> str:
 
 
 def _octal(body: bytes) -> str:
-    """*body* as a format for printf, the one way to write any byte that all shells share."""
+    """*body* as a format for printf, the only way to write any byte in every shell."""
     plain = (string.ascii_letters + ' !#$&()*+,-./:;<=>?@[]^_`{|}~"').encode()
     return "'" + "".join(chr(one) if one in plain else f"\\{one:03o}" for one in body) + "'"

@@ -39,9 +39,9 @@ class _Difference(NamedTuple):
 
 @dataclass
 class Drift:
-    """One kind of difference: where it is (``url`` or ``packet``), how often it was seen, and one example.
+    """One kind of difference: its place (``url`` or ``packet``), the number of times, and an example.
 
-    ``erratum`` is the id of the entry that speaks of the field, or "".
+    ``erratum`` is the id of the erratum about the field, or "".
     """
 
     command: str

@@ -1,4 +1,4 @@
-"""HTTP exchanges as HAR 1.2, which browsers' tools, proxies and HTTP viewers open; secrets are masked."""
+"""HTTP exchanges as HAR 1.2, for browsers' tools, proxies and HTTP viewers; secrets are masked."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LONGEST_ACCOUNT: Final = 32
 """Bytes (protocol.md 4, IDs)."""
 
 _LARGEST_SDKAPPID: Final = 10**18 - 1
-"""Every sample has 10 digits; a number with more than 18 is a number of another kind."""
+"""Most digits of an SDKAppID; every sample has 10."""
 
 
 def check_sdkappid(number: int) -> int:

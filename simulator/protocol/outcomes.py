@@ -12,7 +12,7 @@ __all__ = ["DeliveryOutcome", "outcome_of_error"]
 
 
 class DeliveryOutcome(StrEnum):
-    """What became of one attempt; only ``DELIVERED`` counts as delivered."""
+    """The outcome of one attempt; only ``DELIVERED`` counts as delivered."""
 
     DELIVERED = "delivered"  # HTTP 200 and parseable JSON, whole, within the deadline
     HTTP_STATUS = "http-status"  # any other status
@@ -28,12 +28,12 @@ class DeliveryOutcome(StrEnum):
 
     @property
     def explained(self) -> str:
-        """The outcome as part of a sentence whose subject is the App backend."""
+        """The outcome as the end of a sentence about the App backend."""
         return _EXPLAINED[self]
 
     @property
     def missed(self) -> str:
-        """The id of the requirement that an attempt without an answer that can be judged has missed."""
+        """The id of the requirement that an attempt without a complete response violates."""
         return _MISSED.get(self, "ack.status")
 
 
@@ -55,9 +55,9 @@ _EXPLAINED = {
 
 
 def outcome_of_error(error: BaseException) -> DeliveryOutcome:
-    """The outcome that a transport *error* stands for, whatever library has wrapped it.
+    """The outcome for a transport *error*, from any library.
 
-    The innermost known error decides, so that a reset inside three layers of a client's exceptions is still a reset.
+    The innermost known error decides: a reset inside three layers of a client's exceptions is still a reset.
     """
     outcome = DeliveryOutcome.RESET
     for inner in _chain(error):

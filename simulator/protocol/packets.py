@@ -1,4 +1,4 @@
-"""The packets of the leave and enter callbacks and of their answer, as typed values with their wire names."""
+"""The packets of the leave and enter callbacks and of their response, as typed values with their wire names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WIRE_NAMES: Final[dict[str, str]] = {
 
 
 CheckOutMethod = Literal["Leave", "Kicked", "Expired"]
-"""How a member left: by himself, kicked out, or by heartbeat expiry (page, ``Type``)."""
+"""How a member left: by choice, kicked, or timed out (page, ``Type``)."""
 
 
 class LeavePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=WIRE_NAMES, gc=False):
@@ -75,7 +75,7 @@ class EnterPacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ResponsePacket(msgspec.Struct, frozen=True, kw_only=True, rename=WIRE_NAMES):
-    """The response packet (page): all three fields mandatory; members beyond them are allowed and dropped."""
+    """The response packet (page): all three fields are required; other fields are allowed and dropped."""
 
     action_status: Literal["OK", "FAIL"]
     error_info: str
@@ -112,8 +112,8 @@ def decode_enter(body: bytes) -> EnterPacket:
 def decode_response(body: bytes) -> ResponsePacket:
     """The response packet in *body*; raises ``msgspec.DecodeError`` for anything else.
 
-    This is the fast way for the hot path. It is stricter than the contract in corners (an ErrorCode of 0.0, a
-    byte order mark); whoever blames an answer asks ``roomhook.simulator.protocol.response_check``.
+    This is the fast parser of the hot path. It is stricter than the contract in corner cases (an ErrorCode of 0.0, a
+    byte order mark). To judge a response, use ``roomhook.simulator.protocol.response_check``.
     """
     return _decode(_response_decoder, body)
 

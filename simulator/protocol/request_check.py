@@ -1,6 +1,6 @@
-"""Is a request that arrived a callback as documented, for this app, with a genuine signature? If not, why, in words.
+"""Checks whether a received request is a documented callback for this app with a genuine signature, and says why not.
 
-The quick way answers "yes" only to what the JSON Schemas accept too; everything else is explained by the schemas.
+The fast check accepts only what the JSON Schemas accept too; the schemas explain everything else.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Enter(_Member, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
 
 @dataclass(slots=True)
 class ValidationResult:
-    """What a request says, as far as it says it, and its first ``problem``, if any, with its kind."""
+    """The content of a request, as far as it can be read, and its first ``problem``, if any, with its kind."""
 
     problem: str | None = None
     refusal: Refusal | None = None
@@ -134,9 +134,9 @@ class CallbackValidator:
     def _judge_url(
         self, found: ValidationResult, method: bytes, parameters: Mapping[str, str], strangers: Sequence[str] | None
     ) -> None:
-        """The gravest problem goes first: another app's callback, a forged one, then what is ill-formed.
+        """The most serious problem of a URL: another app's callback, then a forged one, then a malformed one.
 
-        *strangers* are the names of undocumented parameters; None: nothing is ill-formed.
+        *strangers* are the names of undocumented parameters; None means that nothing is malformed.
         """
         app_id = parameters.get("SdkAppid")
         if method != b"POST":
@@ -172,7 +172,7 @@ class CallbackValidator:
         )
 
     def _explain_packet(self, found: ValidationResult, parameters: Mapping[str, str], body: bytes) -> None:
-        """What the quick way did not take: let the schema say why, or that it is fine after all."""
+        """The schema's reason to refuse a packet that the fast check refused, or none if the schema accepts it."""
         schema = SCHEMA_NAMES.get(found.command or "")
         if schema is None:
             said = f"is {found.command!r}" if found.command is not None else "is missing"
@@ -191,9 +191,9 @@ class CallbackValidator:
 
 
 class _Query(NamedTuple):
-    """The documented ``parameters`` of a query, the names of others, and names that stand twice.
+    """The documented ``parameters`` of a query, the names of others, and the names that come twice.
 
-    ``is_documented`` of False only means "look closer".
+    ``is_documented`` of False only means that the schema must decide.
     """
 
     parameters: Mapping[str, str]
@@ -203,7 +203,7 @@ class _Query(NamedTuple):
 
 
 def _parameters(target: bytes) -> _Query:
-    """What the query of *target* holds; what stands before the first documented name is the configured URL's own."""
+    """The parameters in *target* from the first documented name on; earlier ones belong to the configured URL."""
     found: dict[str, str] = {}
     strangers: list[str] = []
     twice: list[str] = []
@@ -223,11 +223,11 @@ def _parameters(target: bytes) -> _Query:
     return _Query(found, strangers, twice, not strangers and _is_documented(found))
 
 
-_known_parameters: Final = lru_cache(maxsize=4096)(_parameters)  # many callbacks differ in their body alone
+_known_parameters: Final = lru_cache(maxsize=4096)(_parameters)  # many callbacks differ only in their body
 
 
 def _is_documented(parameters: Mapping[str, str]) -> bool:
-    """The quick way through the url schema, for what nearly every callback has."""
+    """The fast check of the URL schema, for nearly every callback."""
     get = parameters.get
     signed = "Sign" in parameters
     return (
@@ -265,7 +265,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def _describe_loosely(found: ValidationResult, document: dict[str, Any], parameters: Mapping[str, str]) -> None:
-    """What can be told of a packet that is not as documented."""
+    """The readable fields of a packet that is not as documented."""
     info, kind, members = document.get("RoomInfo"), document.get("Type"), document.get("MemberList_Account")
     room = info.get("RoomId") if isinstance(info, dict) else document.get("RoomId")
     found.room = _text(room)
@@ -281,5 +281,5 @@ def _describe_loosely(found: ValidationResult, document: dict[str, Any], paramet
 
 
 def _text(value: Any) -> str | None:
-    """*value* as text that a database takes."""
+    """*value* as text that a database accepts."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else None

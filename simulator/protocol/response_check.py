@@ -1,4 +1,4 @@
-"""Whether an answer is delivered, and whether it is a compliant response packet: two axes, judged apart."""
+"""Checks whether a response counts as delivered, and, separately, whether it is a compliant response packet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer as it arrived: ``elapsed_ms`` from the first byte sent to the last byte read."""
+    """One HTTP response; ``elapsed_ms`` is the time from the first byte sent to the last byte read."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -51,7 +51,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One point in which an answer departs from a compliant one; ``path`` is a JSON path into it, or empty."""
+    """One difference between a response and a compliant one; ``path`` is the JSON path to it, or empty."""
 
     requirement: str
     expected: str
@@ -61,7 +61,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class ResponseVerdict:
-    """Both axes: ``outcome`` (would the Room backend count it as delivered) and ``breaches`` (is it compliant)."""
+    """Both results: ``outcome`` (does it count as delivered?) and ``breaches`` (is it compliant?)."""
 
     outcome: DeliveryOutcome
     breaches: tuple[Violation, ...]
@@ -100,9 +100,10 @@ def parse_json(body: bytes) -> Any:
 
 
 def repeated_members(body: bytes, names: Sequence[str]) -> dict[str, list[str]]:
-    """Those of *names* that the object in *body* holds more than once and unlike, with their values as JSON.
+    """Those of *names* that the object in *body* has more than once with different values, and those values as JSON.
 
-    Which of them a reader takes is open (RFC 8259, 4). Equal values do no harm; what is no JSON object has none.
+    RFC 8259 (4) leaves open which one a reader takes. Equal values do no harm. The result is empty if *body* is not a
+    JSON object.
     """
     try:
         top = json.loads(body.decode("utf-8-sig"), parse_int=_integer, object_pairs_hook=_Pairs)
@@ -113,11 +114,11 @@ def repeated_members(body: bytes, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object's members as they stand."""
+    """The members of an object in order, with repetitions."""
 
 
 def check_response(answer: Response, *, deadline_ms: float) -> ResponseVerdict:
-    """Judge *answer* to a valid callback against the response packet of the page and the deadline (ms)."""
+    """Check *answer* to a valid callback against the page's response packet and the deadline (ms)."""
     in_time = answer.elapsed_ms <= deadline_ms
     if in_time and answer.complete and answer.status == 200:
         try:
@@ -128,7 +129,7 @@ def check_response(answer: Response, *, deadline_ms: float) -> ResponseVerdict:
             if quick.action_status == "OK" and quick.error_code == 0:
                 return _COMPLIANT_OK
     breaches = _transport_breaches(answer, deadline_ms, in_time=in_time)
-    # The body of an error page or of half an answer claims to be no response packet: blame the cause alone.
+    # The body of an error page, or half a response, is not meant to be a packet: report only the cause.
     answered = answer.status == 200 and answer.complete
     try:
         packet = parse_json(answer.body)
@@ -195,7 +196,7 @@ def _outcome(answer: Response, *, in_time: bool, json_came: bool) -> DeliveryOut
 
 
 def _is_integer(value: Any) -> bool:
-    """As JSON Schema has it: 0.0 is the integer 0, and true is no number."""
+    """Whether *value* is an integer in JSON Schema: 0.0 is one, and true is not."""
     return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
 
 

@@ -82,7 +82,7 @@ _NAMES: Final = {
 
 
 class CreatedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
-    """A room as the create callback tells of it; schedule and creation are in seconds since the epoch."""
+    """A room in the create callback; its times are in s since the epoch."""
 
     room_id: str
     room_name: str
@@ -105,7 +105,7 @@ class CreatedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CreatePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
-    """The request packet of Room.CallbackAfterCreateRoom; ``event_time`` is in ms, unlike the times of the room."""
+    """The request packet of Room.CallbackAfterCreateRoom; ``event_time`` is in ms, the room's times are in s."""
 
     callback_command: Literal["Room.CallbackAfterCreateRoom"] = CREATE_COMMAND
     operator_account: str
@@ -124,7 +124,7 @@ class DestroyPacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class UpdatedRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
-    """A room as the update callback tells of it: the fields of the sample, as they are now."""
+    """A room in the update callback: the fields of the sample, with their current values."""
 
     room_id: str
     room_name: str
@@ -149,7 +149,7 @@ class UpdatePacket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_NAMES):
-    """A seat; ``member_account`` is empty if nobody sits there, ``is_taken_disabled`` says that it is locked."""
+    """A seat; ``member_account`` is empty if it is free, ``is_taken_disabled`` means locked."""
 
     index: int
     member_account: str = ""

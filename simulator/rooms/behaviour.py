@@ -1,4 +1,4 @@
-"""How a Room backend behaves where the pages leave it open: each point is an option with a documented default."""
+"""The behaviour of a Room backend where the pages leave it open: options with documented defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ExpiredOperator(StrEnum):
 
 
 class CountMoment(StrEnum):
-    """Whether MemberCount counts those who leave; "after users successfully leave" suggests not (protocol.md 7.6)."""
+    """Whether MemberCount includes those who leave; "after users successfully leave" suggests not (protocol.md 7.6)."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -31,7 +31,7 @@ class BulkKick(StrEnum):
 
 
 class Dissolution(StrEnum):
-    """What a dissolved room sends for those still inside: a Leave or a Kicked each, or nothing, as Live does (7.8)."""
+    """The callbacks for members inside a dissolved room: a Leave or a Kicked each, or none, as in Live (7.8)."""
 
     LEAVE = "leave"
     KICKED = "kicked"
@@ -40,9 +40,10 @@ class Dissolution(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendBehaviour:
-    """How this Room backend settles what the pages leave open; ``heartbeat_ms`` is how long a silent member stays.
+    """The choices of this Room backend; ``heartbeat_ms`` is the time from a lost heartbeat to the expiry (ms).
 
-    The range of ``heartbeat_ms`` is that of Live (protocol.md 4); ``administrator`` is the operator of a REST call.
+    The default range of ``heartbeat_ms`` is that of Live (protocol.md 4); ``administrator`` is the operator of REST
+    calls.
     """
 
     expired_operator: ExpiredOperator = ExpiredOperator.MEMBER

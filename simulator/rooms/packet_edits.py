@@ -19,7 +19,7 @@ _URL_OPTIONS: Final = {
     "sign": "--token",
     "requesttime": "--token",
 }
-"""URL parameters, which are no fields of the packet, and the option for each."""
+"""URL parameters, which are not fields of the packet, and the option for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Edits:
     removed: tuple[str, ...] = ()
 
     def body(self, packet: Packet) -> bytes:
-        """*packet* with these changes as UTF-8 JSON; without any, the very bytes that it encodes to.
+        """*packet* with these changes as UTF-8 JSON; without changes, exactly the bytes of its encoding.
 
-        Raises ``ConfigurationError``, which names the remedy, for an edit that can't be made and text that is no UTF-8.
+        Raises ``ConfigurationError``, which names the remedy, for an impossible edit and for text that is not UTF-8.
         """
         try:
             plain = encode(packet)
@@ -42,7 +42,7 @@ class Edits:
         return plain if self == Edits() else _to_bytes(self.apply(json.loads(plain)))
 
     def apply(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """*fields* with these changes; raises ``ConfigurationError`` for one that is not there, or is there already."""
+        """*fields* with these changes; raises ``ConfigurationError`` if a field is missing, or exists already."""
         changed = dict(fields)
         for name, value in map(assignment, self.replaced):
             _require(changed, name, f"to add it, say --add {name}=…")
@@ -58,7 +58,7 @@ class Edits:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Name and value of ``FIELD=VALUE``, the value as JSON or else as the text that it is.
+    """Name and value of ``FIELD=VALUE``; the value is JSON if it parses, else text.
 
     Raises ``ConfigurationError`` for a text without ``=``.
     """

@@ -51,7 +51,7 @@ PLATFORM_SHARES: Final[Mapping[str, float]] = {
     "iPad": 5,
     "Unknown": 2,
 }
-"""How common each OptPlatform is among members; RESTAPI stands for a server and comes with kicks (protocol.md 1.2)."""
+"""Shares of OptPlatform among members; RESTAPI is a server and comes with kicks (protocol.md 1.2)."""
 
 ADDRESSES: Final = 1 << 16
 """The number of public addresses; people behind one carrier share them."""
@@ -68,13 +68,13 @@ REASONS: Final = 256
 """How many reasons of each kind a language has, with repetitions."""
 
 ReasonKind = Literal["Leave", "Kicked", "Expired", "Dissolved"]
-"""What a Reason is for: a check-out method, or the end of the room."""
+"""The kinds of Reason: check-out methods, and the end of the room."""
 
 
 class People:
-    """People of one room one at a time, for a single callback: the same *seed*, the same people in the same order.
+    """Generates people of one room for single callbacks: the same *seed* gives the same people in the same order.
 
-    Every account and every room id is new within one instance. All speak the language of one locale, drawn from
+    Accounts and room ids are unique within one instance. All people have the language of one locale, drawn from
     *locales* (default: the shipped ones).
     """
 
@@ -104,7 +104,7 @@ class People:
         return weighted(PLATFORM_SHARES, 256)[self._random.below(256)]
 
     def _number(self) -> int:
-        """A unique number: a count, followed by three random digits so that it does not look like one."""
+        """A unique number: a count and three random digits, so that it looks random."""
         self._made += 1
         return self._made * 1000 + self._random.below(1000)
 
@@ -117,13 +117,13 @@ def address(number: int) -> str:
 
 
 def network(client_ip: str) -> int:
-    """The number (0 to ``NETWORKS`` - 1) of the network to which one of our addresses belongs."""
+    """The number (0 to ``NETWORKS`` - 1) of the network of a generated address."""
     first, second, _ = client_ip.split(".", 2)
     return _FIRST_OCTETS.index(int(first)) << 8 | int(second)
 
 
 def weighted(shares: Mapping[T, float], length: int) -> list[T]:
-    """The keys of *shares*, *length* in all, each as often as its share says; empty if all shares are 0."""
+    """*length* keys of *shares*, each as often as its share says; empty if all shares are 0."""
     whole = sum(shares.values())
     if not whole:
         return []
@@ -136,10 +136,10 @@ def weighted(shares: Mapping[T, float], length: int) -> list[T]:
 
 
 class Language(NamedTuple):
-    """How people of one or more locales are called and what they say.
+    """Names and sentences of people of one or more locales.
 
-    Accounts begin with one of ``stems``. Each tuple of ``reasons`` has ``REASONS`` entries, so that a number below that
-    selects one.
+    Accounts start with one of ``stems``. Each tuple of ``reasons`` has ``REASONS`` entries, so a smaller number selects
+    one.
     """
 
     stems: tuple[str, ...]
@@ -147,9 +147,9 @@ class Language(NamedTuple):
 
 
 class _Shipped(msgspec.Struct):
-    """Content of ``people.json``: names and beginnings of accounts by locale, reasons by language and kind.
+    """Content of ``people.json``: names and account stems by locale, reasons by language and kind.
 
-    Reasons under the language "" suit everyone; ``{name}`` in a reason stands for a name.
+    Reasons under the language "" fit every language; ``{name}`` in a reason is replaced by a name.
     """
 
     faker: str
@@ -178,7 +178,7 @@ def names(locale: str) -> tuple[str, ...]:
 
 @cache
 def stems(locale: str) -> tuple[str, ...]:
-    """Beginnings of accounts in *locale*: 4 to 12 ASCII letters; raises ``ConfigurationError`` as ``names`` does."""
+    """Stems of accounts in *locale*: 4 to 12 ASCII letters; raises ``ConfigurationError`` as ``names`` does."""
     return _shipped().accounts.get(locale) or draw_stems(locale)
 
 

@@ -28,7 +28,7 @@ REASON_LIMIT: Final = 1000
 """Bytes of a kick's Reason (protocol.md 4, REST-KICK)."""
 
 SYSTEM_ACCOUNT: Final = "@TIM#SYSTEM"
-"""Who acts when nobody does, in a captured packet of a sibling callback (protocol.md 3.7)."""
+"""The operator of automatic events, from a captured packet of a sibling callback (protocol.md 3.7)."""
 
 
 class Member(msgspec.Struct, gc=False):
@@ -40,18 +40,18 @@ class Member(msgspec.Struct, gc=False):
 
 
 class _HasAccount(Protocol):
-    """What a room needs to know of somebody."""
+    """An object with an account."""
 
     account: str
 
 
 M = TypeVar("M", bound=_HasAccount)
 
-_NOBODY_LOST: Final[dict[str, int]] = {}  # shared by the rooms where nobody is; never written to
+_NOBODY_LOST: Final[dict[str, int]] = {}  # shared by rooms without lost heartbeats; never changed
 
 
 class Refusal(StrEnum):
-    """Why a room does not do what it is asked to."""
+    """The rules of a room that a change can break."""
 
     GONE = "the room is dissolved"
     FULL = "the room is full"
@@ -63,7 +63,7 @@ class Refusal(StrEnum):
 
 
 class RefusedError(ValueError):
-    """A change that is against the room's rules; the room is as it was. ``refusal`` says which rule."""
+    """A change breaks a rule of the room, which does not change. ``refusal`` says which rule."""
 
     def __init__(self, refusal: Refusal, account: str = "") -> None:
         super().__init__(f"{account} {refusal}".lstrip())
@@ -71,9 +71,9 @@ class RefusedError(ValueError):
 
 
 class Room(Generic[M]):
-    """One room. Every method takes the moment ``now`` in ms since the epoch; a clock that runs backwards stands still.
+    """One room. Every method takes the time ``now`` in ms since the epoch; it never runs backwards within a room.
 
-    ``members`` is in the order of entering; ``lost`` holds since when (ms) a member's heartbeat has been missing. The
+    ``members`` is in the order of entering; ``lost`` has the time (ms) since which a member's heartbeat is missing. The
     owner may be absent. MemberCount in each packet is the number of people in the room (protocol.md 3.1).
     """
 
@@ -110,14 +110,14 @@ class Room(Generic[M]):
         return self.entered(member.account, self._tick(now))
 
     def let_in(self, member: M) -> None:
-        """Let *member* in and tell nobody; ``entered`` makes the packet about it."""
+        """Let *member* in without a packet; ``entered`` makes it."""
         members, account = self.members, member.account
         if account in members or len(members) >= self._places:
             raise RefusedError(*self._why_not(account))
         members[account] = member
 
     def entered(self, account: str, now: int) -> EnterPacket:
-        """The packet about the one who has just entered, at *now*, which must not be before what happened last."""
+        """The packet about the last member to enter, at *now*, which must not be before the last event."""
         return EnterPacket(
             operator_account=account,
             room_id=self.room_id,
@@ -127,9 +127,9 @@ class Room(Generic[M]):
         )
 
     def check_out(self, method: CheckOutMethod, account: str, operator: str, reason: str, now: int) -> LeavePacket:
-        """The member is out, by whatever *method*, at *now*, which must not be before what happened last.
+        """Remove the member by *method* at *now*, which must not be before the last event.
 
-        What follows is this and its rules.
+        The methods below add the rules of each check-out method.
         """
         members = self.members
         try:
@@ -155,7 +155,7 @@ class Room(Generic[M]):
         return self.check_out("Leave", account, account, reason, self._tick(now))
 
     def kick(self, accounts: Sequence[str], operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
-        """*operator* (the owner, an admin, or the administrator behind REST) puts 1 to 20 members out."""
+        """*operator* (the owner, an admin, or the administrator for REST) removes 1 to 20 members."""
         if not 1 <= len(set(accounts)) == len(accounts) <= KICK_LIMIT or not 1 <= len(reason.encode()) <= REASON_LIMIT:
             raise RefusedError(Refusal.BAD_KICK)
         self._must_be_allowed(operator, accounts)
@@ -169,14 +169,14 @@ class Room(Generic[M]):
         return (msgspec.structs.replace(packets[0], member_list_account=tuple(accounts), member_count=count),)
 
     def lose(self, account: str, now: int) -> None:
-        """The member's heartbeat stops; the member counts as present until it expires."""
+        """The member's heartbeat stops; the member counts as present until the expiry."""
         self._must_be_in(account)
         if not self.lost:
             self.lost = {}
         self.lost.setdefault(account, self._tick(now))
 
     def recover(self, account: str, now: int) -> None:
-        """The member's heartbeat is back in time, and nobody is told."""
+        """The member's heartbeat is back in time; there is no packet."""
         self._must_be_in(account)
         self._tick(now)
         if self.lost:
@@ -200,18 +200,18 @@ class Room(Generic[M]):
         self.owner = account
 
     def resize(self, capacity: int) -> None:
-        """Change the capacity; nobody has to leave for that."""
+        """Change the capacity; members stay even if there are more."""
         self.capacity = capacity
         if not self.closing:
             self._places = capacity
 
     def close(self) -> None:
-        """Begin to dissolve: from now on nobody enters, and ``evict`` empties the room."""
+        """Start to dissolve: nobody can enter any more, and ``evict`` empties the room."""
         self.closing = True
         self._places = 0
 
     def evict(self, account: str, operator: str, reason: str, now: int) -> LeavePacket | None:
-        """Put the member out of the closing room; None if this backend sends nothing when a room is dissolved."""
+        """Remove the member from the closing room; None if a dissolution sends no packets."""
         match self.behaviour.dissolution:
             case Dissolution.LEAVE:
                 return self.check_out("Leave", account, account, reason, self._tick(now))
@@ -222,13 +222,13 @@ class Room(Generic[M]):
                 return None
 
     def dissolve(self, operator: str, reason: str, now: int) -> tuple[LeavePacket, ...]:
-        """Close the room and put everybody out at once."""
+        """Close the room and remove all members at once."""
         self.close()
         packets = [self.evict(account, operator, reason, now) for account in list(self.members)]
         return tuple(packet for packet in packets if packet is not None)
 
     def _tick(self, now: int) -> int:
-        """*now*, or if the clock runs backwards, what it showed before."""
+        """*now*, or the last time if *now* is earlier."""
         self.clock = max(self.clock, now)
         return self.clock
 

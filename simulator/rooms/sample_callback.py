@@ -1,4 +1,4 @@
-"""One realistic packet on its own: whatever is not given is made up from a seed."""
+"""One realistic packet; values that are not given are generated from a seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Fake", "Given", "Kind", "RequestTemplate", "fake"]
 
 
 class Kind(StrEnum):
-    """What happened: one of the three ways to leave, or an enter, which brings in the member who leaves later."""
+    """The event: one of the three check-out methods, or an enter."""
 
     LEAVE = "leave"
     KICKED = "kicked"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The values that are not to be made up; ``event_time`` is in ms since the epoch."""
+    """The given values; ``event_time`` is in ms since the epoch."""
 
     room: str | None = None
     members: Sequence[str] = ()
@@ -45,7 +45,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Fake:
-    """A packet, and the client that the URL parameters tell of."""
+    """A packet, and the client for the URL parameters."""
 
     packet: LeavePacket | EnterPacket
     client_ip: str
@@ -54,7 +54,7 @@ class Fake:
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """One callback that is sent once or more: the same packet, signed anew each time if there is a *token*."""
+    """One callback to send once or more: the same packet, with a new signature each time if there is a *token*."""
 
     url: CallbackUrl
     sdkappid: int
@@ -92,10 +92,10 @@ _METHODS: Final[Mapping[Kind, CheckOutMethod]] = {
 
 
 def fake(kind: Kind, given: Given, *, seed: int, now_ms: int) -> Fake:
-    """One event at *now_ms*.
+    """One event at *now_ms* (ms since the epoch).
 
-    Everything is made up in the same order, given or not, so that fixing one value leaves the others as they were. Who
-    is named as the operator of an expiry is not documented (protocol.md 7.4): here it is the member.
+    All values are generated in the same order, even the given ones, so giving one value does not change the others. The
+    operator of an expiry is not documented (protocol.md 7.4): here it is the member.
     """
     people = People(seed)
     room, member, owner = people.room_id(), people.account(), people.account()
