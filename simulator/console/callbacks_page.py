@@ -1,4 +1,4 @@
-"""The page of callbacks: rows as they come, each with its requests, answers and findings."""
+"""The page of callbacks: live rows, each with its requests, responses and findings."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Explained(NamedTuple):
 
 
 class CallbackSource(Protocol):
-    """Where callbacks come from."""
+    """A source of callbacks for the page."""
 
     @property
     def feed(self) -> Feed:
-        """The callbacks, as they come."""
+        """The latest callbacks."""
         raise NotImplementedError
 
     async def resend(self, number: int, body: bytes | None = None, to: str = "") -> int:
-        """Send a callback again, to the URL *to* where a page asks for one; returns the id of its new row."""
+        """Send a callback again, to the URL *to* if the page asks for one; returns the id of its new row."""
         raise NotImplementedError
 
 
@@ -208,7 +208,7 @@ def _head(line: str, headers: Iterable[tuple[str, str]]) -> str:
 
 
 def _repeatable(data: bytes, origin: str) -> CallbackRequest:
-    """Recorded bytes as a request that curl can repeat: signed anew, without what curl adds itself."""
+    """Recorded bytes as a request for curl: with a new signature, without the headers that curl adds."""
     found = recorded_request(data, origin)
     kept = tuple((name, value) for name, value in found.headers if name.lower() not in _OF_THE_CONNECTION)
     return replace(found, headers=kept, signed=_SIGNATURE.search(found.url) is not None)

@@ -1,4 +1,4 @@
-"""The page of contract runs: a form, verdicts as they come, the report, and the runs of this session compared."""
+"""The page of contract runs: a form, live verdicts, the report, and a comparison of the runs of this session."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ContractReport(NamedTuple):
 
 
 ContractRunner = Callable[[ContractOptions, Callable[[CaseVerdict], None]], ContractReport]
-"""Runs the suite in the calling thread and gives each verdict as it comes; raises ``RoomhookError``."""
+"""Runs the suite in the calling thread and passes on each verdict at once; raises ``RoomhookError``."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ class _Run:
         return found
 
     def end(self, report: ContractReport | None, problem: str, seconds: float) -> None:
-        """Note how it ended."""
+        """Store the result of the run."""
         self.report, self.problem, self.seconds = report, problem, seconds
 
     @property
@@ -107,7 +107,7 @@ class _Run:
         return [case.id for case in self.cases if case.verdict == "fail"]
 
     def failed_unlike(self, other: _Run) -> list[str]:
-        """What fails here and was judged in *other* without failing."""
+        """The requirements that fail here and were judged in *other* without failing."""
         judged = {case.id for case in other.cases if case.verdict in {"pass", "fail", "warn", "info", "known"}}
         return [one for one in self.failed if one in judged and one not in other.failed]
 
@@ -174,7 +174,7 @@ class ContractPage:
         return self._site.page(request, "result.html", {"note": note, "curl_line": "", "failed": bool(problem)})
 
     def _begin(self, options: ContractOptions) -> None:
-        """Run with *options*; raises ``BackendError`` if a run is under way or a URL may not be tested."""
+        """Start a run with *options*; raises ``BackendError`` if one is running, or a URL is not allowed."""
         if self._runs and self._runs[-1].running:
             raise BackendError(Code.CONFLICT, "a run is under way: start the next one when it has ended")
         self._check_url(options.target)
@@ -187,7 +187,7 @@ class ContractPage:
         threading.Thread(target=self._play, args=(run, loop), name="roomhook-contract-run", daemon=True).start()
 
     def _play(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the suite, in a thread of its own."""
+        """Run the suite in a separate thread."""
         began = time.monotonic()
         report: ContractReport | None = None
         problem = ""
@@ -200,7 +200,7 @@ class ContractPage:
         self._tell(loop, run.end, report, problem, time.monotonic() - began)
 
     def _tell(self, loop: asyncio.AbstractEventLoop, change: Callable[..., object], *values: object) -> None:
-        """Call *change* on *loop*, and show what it changed."""
+        """Call *change* on *loop*, and update the pages."""
 
         def changed() -> None:
             change(*values)
@@ -208,7 +208,7 @@ class ContractPage:
                 old.report = None if old.report is None else old.report._replace(html="")
             self._changed()
 
-        with suppress(RuntimeError):  # the server has stopped meanwhile
+        with suppress(RuntimeError):  # the server has stopped
             loop.call_soon_threadsafe(changed)
 
     async def _report(self, request: Request) -> Response:
@@ -245,12 +245,12 @@ def _options(given: Mapping[str, str]) -> ContractOptions:
 
 
 def _masked(options: ContractOptions) -> ContractOptions:
-    """*options* as they may be shown."""
+    """*options* for display, without secrets."""
     return options._replace(token="", target=masked_url(options.target), probe=masked_url(options.probe))
 
 
 def _unmasked(given: ContractOptions, before: ContractOptions) -> ContractOptions:
-    """*given*, with the secrets of the run *before* where a form has masked them."""
+    """*given*, with the secrets of the run *before* in place of masked ones."""
     shown = _masked(before)
     return given._replace(
         target=before.target if given.target == shown.target else given.target,

@@ -1,4 +1,4 @@
-"""The last callbacks with their attempts, in memory, for pages that show them as they come."""
+"""The latest callbacks with their attempts, in memory, for live pages."""
 
 from __future__ import annotations
 
@@ -154,15 +154,15 @@ class Feed:
         return next(reversed(self._rows), 0)
 
     def touch(self) -> None:
-        """Say that something changed which is not a row."""
+        """Report a change that is not a row."""
         self.version += 1
 
     def row(self, number: int) -> FeedRow | None:
-        """The row with this id, if it is still known."""
+        """The row with this id, if the feed still has it."""
         return self._rows.get(number)
 
     def add(self, row: FeedRow) -> None:
-        """Add a row; the oldest give way."""
+        """Add a row; removes the oldest beyond the limits."""
         self._rows[row.id] = row
         self._bytes += row.size
         self.version += 1
@@ -171,7 +171,7 @@ class Feed:
             self._bytes -= oldest.size
 
     def add_attempt(self, row: FeedRow, attempt: FeedAttempt, state: str | None) -> None:
-        """Add an attempt to a row that is known; *state* is the row's new one, if it changed."""
+        """Add an attempt to a row in the feed; *state* is the row's new state, if it changed."""
         if row.id in self._rows:
             self._bytes -= row.size
             row.attempts.append(attempt)
@@ -186,7 +186,7 @@ class Feed:
 
 
 async def settled_row(feed: Feed, number: int, patience_s: float) -> FeedRow | None:
-    """The row as soon as it has an attempt, or as it is after *patience_s*."""
+    """The row when it has an attempt, or after *patience_s* without one."""
     until = time.monotonic() + patience_s
     while True:
         row = feed.row(number)

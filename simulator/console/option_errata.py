@@ -1,4 +1,4 @@
-"""The options of a mock Room backend with the errata that touch each, for the page of settings."""
+"""The options of a mock Room backend with their errata, for the page of settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERRATA_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "faults": ("order", "duplicates-are-unmarked"),
     "delivery": ("retries", "retry-contents", "deadline", "what-is-delivered", "failed-callback"),
 }
-"""Ids of errata by the part of the page that they touch."""
+"""Ids of errata by part of the page."""
 
 
 class FixedOption(NamedTuple):
@@ -38,7 +38,7 @@ def errata_beside() -> dict[str, tuple[Erratum, ...]]:
 
 
 def fixed_options(options: BackendOptions) -> list[FixedOption]:
-    """What the command line chose, with the errata that name the option."""
+    """The options of the command line, with the errata that name them."""
     behaviour = options.behaviour
     low, high = (one / 1000 for one in behaviour.heartbeat_ms)
     empty_ms = options.auto_destroy_ms

@@ -1,4 +1,4 @@
-"""Simulated people on the rooms of a mock Room backend: a profile at a rate, until it is stopped."""
+"""Simulated people in the rooms of a mock Room backend: a profile at a rate, until it is stopped."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RoomTraffic:
 
     @property
     def running(self) -> bool:
-        """Whether people are at work."""
+        """Whether simulated people are active."""
         return self._task is not None and not self._task.done()
 
     def start(self, sdkappid: int, profile: str, rate: float, rooms: int) -> None:
@@ -71,7 +71,7 @@ class RoomTraffic:
         self._task = asyncio.get_running_loop().create_task(self._play(sdkappid, names))
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the simulated people."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -90,7 +90,7 @@ class RoomTraffic:
                     owed = 0  # the disk is full, or the room has just gone: the next turn tries again
 
     def _busy(self, now: int) -> float:
-        """How busy it is, from 0 to 1."""
+        """The level of activity, from 0 to 1."""
         if self.profile != EVENING:
             return 1.0
         return DAY.weight(now + time.localtime(now / 1000).tm_gmtoff * 1000)

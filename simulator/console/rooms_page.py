@@ -1,4 +1,4 @@
-"""The page of rooms: who is in them, live, with buttons for everything that clients and the clock can do."""
+"""The page of rooms: their members, live, with buttons for all actions of clients and the clock."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RoomsPage:
         ]
 
     def play_evening(self, rate: float, rooms: int, speed: float) -> None:
-        """Let an evening pass at *speed* times real time, with *rate* actions/s in its busiest hour."""
+        """Simulate an evening at *speed* times real time, with *rate* actions/s in its busiest hour."""
         self._clock.start(speed)
         self._traffic.start(next(iter(self._service.apps)), EVENING, rate, rooms)
 

@@ -1,4 +1,4 @@
-"""Lets the virtual clock of a mock Room backend run by itself, some times as fast as real time."""
+"""Lets the virtual clock of a mock Room backend run at a multiple of real time."""
 
 from __future__ import annotations
 

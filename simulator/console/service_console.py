@@ -63,7 +63,7 @@ class ServiceConsole:
         return [route for page in pages for route in page.routes()]
 
     def play_evening(self, rate: float, rooms: int, speed: float) -> None:
-        """Let a simulated evening pass at *speed* times real time, with *rate* actions/s in its busiest hour."""
+        """Simulate an evening at *speed* times real time, with *rate* actions/s in its busiest hour."""
         self._rooms.play_evening(rate, rooms, speed)
 
     def close(self) -> None:

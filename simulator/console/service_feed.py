@@ -1,4 +1,4 @@
-"""The callbacks that a mock Room backend sends, for the console; sends them again on demand."""
+"""The callbacks that a mock Room backend sends, for the console; can send them again."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _LOADED: Final = 10_000
 """Callbacks of the store that are shown at first."""
 
 _KEPT_ASIDE: Final = 1000
-"""Attempts of which request and answer are kept before anybody looks."""
+"""Attempts whose request and response are kept before a browser opens the page."""
 
 _LONGEST_ANSWER: Final = 65_536
 
 
 class ServiceFeed:
-    """Gives ``feed`` with what *service* sends.
+    """Makes ``feed`` of what *service* sends.
 
-    The feed is made when it is first asked for, i.e. when a browser opens a page. Until then only the last attempts are
-    kept aside, so that the console costs nothing while nobody looks.
+    The feed is created when a browser opens a page. Until then only the latest attempts are kept, so the console costs
+    nothing while it is not used.
     """
 
     def __init__(self, service: Service) -> None:
@@ -63,12 +63,12 @@ class ServiceFeed:
         return self._feed
 
     def touch(self) -> None:
-        """Say that something changed which is not a callback."""
+        """Report a change that is not a callback."""
         if self._feed is not None:
             self._feed.touch()
 
     def touch_rooms(self) -> None:
-        """Say that something changed around the rooms: their clock, or the traffic in them."""
+        """Report a change of the rooms' clock or traffic."""
         if self._feed is not None:
             self._feed.rooms_version += 1
 

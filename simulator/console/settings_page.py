@@ -115,7 +115,7 @@ class SettingsPage:
         return self._answered(request, f"{api}: done", line)
 
     async def _token(self, request: Request, fields: Fields) -> Response:
-        """Sign the callbacks with a token, or no more."""
+        """Sign the callbacks with a token, or stop signing."""
         token = None if "remove" in fields else _one(fields, "token")
         if token == "":
             return self._answered(request, "enter a token, or remove it", failed=True)

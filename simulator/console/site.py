@@ -1,4 +1,4 @@
-"""What all pages of the console share: templates, static files, the token in forms, the headers that keep them safe."""
+"""Shared by all pages of the console: templates, static files, the token in forms, and security headers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Site:
         ]
 
     def page(self, request: Request, template: str, content: Mapping[str, object], status: int = 200) -> Response:
-        """The page that *template* makes of *content*."""
+        """The page from *template* with *content*."""
         shared: dict[str, object] = {
             "navigation": self._navigation,
             "here": request.url.path,
@@ -71,7 +71,7 @@ class Site:
     def writing(
         self, run: Callable[[Request, Fields], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint that takes a form and refuses one without our token."""
+        """An endpoint that accepts a form, and refuses one without its form token."""
 
         async def endpoint(request: Request) -> Response:
             fields = await _form(request)

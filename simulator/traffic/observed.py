@@ -1,4 +1,4 @@
-"""What recorded callbacks say about traffic: shares, stays and sizes, as a scenario that ``traffic`` plays."""
+"""Describes recorded callbacks as a scenario for ``traffic``: shares, stays and sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["ObservedTraffic"]
 
 _SERVER: Final = "RESTAPI"
 _AGAIN_MS: Final = 10 * 60_000
-"""Who enters again within this time after a leave, reenters."""
+"""Longest time between a leave and an enter that counts as re-entering."""
 
 _QUARTILE: Final = 0.6745
 """Standard deviations from the median of a normal distribution to its quartiles."""
@@ -63,7 +63,7 @@ class ObservedTraffic:
                 continue
 
     def document(self) -> dict[str, Any]:
-        """The scenario: one phase with what was seen; what the callbacks do not tell is left to the defaults."""
+        """The scenario: one phase with the values seen; other values are left to the defaults."""
         first, last = self._span_ms or (0, 0)
         phase: dict[str, Any] = {
             "profile": "steady",
@@ -85,7 +85,7 @@ class ObservedTraffic:
         return {"phase": [phase]}
 
     def toml(self, source: str) -> str:
-        """The scenario as a TOML document that says what it was made from."""
+        """The scenario as a TOML document that names its source."""
         (phase,) = self.document()["phase"]
         known = len(self._stays)
         stays = f"{known:,} stays" if known else "no enters, so stays are the defaults"

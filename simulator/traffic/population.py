@@ -1,4 +1,4 @@
-"""Who comes to which room: an endless supply of made-up people, or existing people and rooms."""
+"""Assigns people to rooms: endless generated people, or existing people and rooms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traffic profiles: the parameters of a stretch of time in the life of rooms, with a documented default for each."""
+"""Traffic profiles: the parameters of a phase, with a documented default for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scenario: phases of traffic and the habits of the Room backend, from a file or from options, by one schema."""
+"""The scenario: phases of traffic and the behaviour of the Room backend, from a file or from options, by one schema."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ReasonStyle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The habits of the Room backend that is played."""
+    """The behaviour of the simulated Room backend."""
 
     behaviour: BackendBehaviour = field(default_factory=BackendBehaviour)
     reason: ReasonStyle = ReasonStyle.TEXT
@@ -48,7 +48,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Phases one after another, of which only the last can be without an end, and the backend that tells of them."""
+    """Phases one after another, of which only the last may have no end, and the behaviour of the Room backend."""
 
     phases: tuple[Phase, ...]
     backend: Backend = field(default_factory=Backend)
@@ -88,7 +88,7 @@ def from_document(document: Mapping[str, Any], name: str, options: Mapping[str, 
 
 
 def _place(path: str, name: str, options: Mapping[str, str]) -> str:
-    """Where somebody finds what is wrong at the JSON *path*: the option that he gave, or in *name*."""
+    """The place of the JSON *path* for the user: the option that they gave, or *name*."""
     match = _WHERE.fullmatch(path)
     if match is None or match[1] not in options:
         return f"{name}: {path}"
@@ -97,7 +97,7 @@ def _place(path: str, name: str, options: Mapping[str, str]) -> str:
 
 
 def _infinities(found: Any, path: str) -> Iterator[tuple[str, float]]:
-    """The numbers that are none, with their JSON paths: the bounds of a schema let NaN pass."""
+    """The NaN and infinite numbers, with their JSON paths: a schema's bounds do not refuse NaN."""
     if isinstance(found, float) and not math.isfinite(found):
         yield path, found
     elif isinstance(found, Mapping):
@@ -126,7 +126,7 @@ def _backend(given: Mapping[str, Any], name: str, options: Mapping[str, str]) ->
 
 
 def _refuse_bad_durations(given: Any, name: str, options: Mapping[str, str]) -> None:
-    """Raise ``SchemaError`` for what is no duration, in plainer words than the schema's pattern has for it."""
+    """Raise ``SchemaError`` for an invalid duration, in plainer words than the schema's pattern."""
     for key in sorted(_DURATIONS & set(given)) if isinstance(given, dict) else ():
         where, written = options.get(key, f"{name}: {key}"), given[key]
         if isinstance(written, str | int | float) and not isinstance(written, bool):

@@ -44,10 +44,10 @@ class ActionKind:
 
 
 class Texts(NamedTuple):
-    """How the people of a group of rooms are called and what they say.
+    """The names and sentences of the people of a group of rooms.
 
-    Accounts begin with one of ``stems``. The others are the reasons of those who leave, are kicked, expire, or whose
-    room is dissolved: ``REASONS`` each.
+    Accounts start with one of ``stems``. The others are reasons for leaving, kicks, expiries and dissolutions:
+    ``REASONS`` each.
     """
 
     stems: Sequence[str]

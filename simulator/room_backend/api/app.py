@@ -34,7 +34,7 @@ _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 
 
 def application(service: Service, rules: GuardRules, grace_s: float = 5.0, pages: Sequence[Route] = ()) -> Starlette:
-    """The ASGI application; starts *service*, and stops it with *grace_s* for callbacks on their way.
+    """The ASGI application; starts *service*, and stops it with *grace_s* (s) for callbacks that are not finished.
 
     *rules* say which requests of web pages are refused; *pages* are further routes, e.g. those of the console.
     """

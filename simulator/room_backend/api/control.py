@@ -1,4 +1,4 @@
-"""The calls under ``/sim``: actions of client apps, the clock, faults, planned error codes, and what there is."""
+"""The calls under ``/sim``: actions of client apps, the clock, faults, planned error codes, and the current state."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ControlApi:
         return [*routes, Route("/sim/{path:path}", unknown.answer, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])]
 
     def _listed(self, run: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
-        """*run*, with its calls told to the listeners unless they only read."""
+        """*run*; listeners hear of its calls unless they only read."""
         listeners = self._service.call_listeners
 
         async def call(request: Request) -> Any:

@@ -40,7 +40,7 @@ _Packet = TypeVar("_Packet", bound=msgspec.Struct)
 
 
 class BodyTooLargeError(Exception):
-    """A body is larger than anything that is documented."""
+    """A body is larger than any documented one."""
 
 
 def fail(code: Code, info: str) -> dict[str, Any]:

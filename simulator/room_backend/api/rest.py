@@ -139,9 +139,9 @@ _DECODERS: Final = {path: msgspec.json.Decoder(api.packet) for path, api in APIS
 
 @dataclass
 class Rest:
-    """Answers REST calls. *monotonic_s* and *wall_s* tell the real time, for the rate limit and for UserSig.
+    """Answers REST calls; *monotonic_s* and *wall_s* return the real time (s), for the rate limit and for UserSig.
 
-    ``planned`` holds the error codes that a test planned for the next calls of an API.
+    ``planned`` has the error codes that a test planned for the next calls of an API.
     """
 
     service: Service
@@ -173,7 +173,7 @@ class Rest:
         return Actor(self.administrator, Origin(self.service.options.rest_ip, "RESTAPI"), now)
 
     def _admit(self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, Api]:
-        """The calling app, the packet and the API; raises ``BackendError`` for a call that is refused before."""
+        """The calling app, the packet and the API; raises ``BackendError`` for a call that is refused."""
         api = APIS.get(path)
         if api is None:
             raise BackendError(Code.BAD_URL, path[:100])

@@ -1,4 +1,4 @@
-"""UserSig of the public TLSSigAPIv2 scheme: made, and verified."""
+"""UserSig of the public TLSSigAPIv2 scheme: creation and verification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 __all__ = ["make_usersig", "why_not_genuine"]
 
 _LONGEST: Final = 16 * 1024
-"""Characters of a UserSig, and bytes of what it unpacks to; real ones have some hundred."""
+"""Most characters of a UserSig, and most bytes when unpacked; real ones have a few hundred."""
 
 _ALPHABET: Final = re.compile(r"[A-Za-z0-9*-]+_{0,2}", re.ASCII)
 """Base64 with * for +, - for / and _ for =."""
@@ -57,7 +57,7 @@ def why_not_genuine(usersig: str, *, sdkappid: int, identifier: str, secret_key:
 
 
 def _unpacked(usersig: str) -> dict[str, Any]:
-    """The claims; raises ``ValueError`` and the like for a text that the scheme does not make."""
+    """The claims; raises ``ValueError``, among others, for a text that the scheme cannot produce."""
     if len(usersig) > _LONGEST or not _ALPHABET.fullmatch(usersig):
         raise ValueError("not the scheme's base64")
     packed = base64.b64decode(usersig.translate(str.maketrans("*-_", "+/=")), validate=True)

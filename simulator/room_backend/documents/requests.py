@@ -1,4 +1,4 @@
-"""The requests of a collection: callbacks to an App backend, and calls of the REST, with variables for what varies.
+"""The requests of a collection: callbacks to an App backend, and REST calls, with variables.
 
 ``{{appBackend}}``, ``{{roomBackend}}``, ``{{sdkappid}}``, ``{{token}}``, ``{{room}}`` and ``{{member}}`` are variables
 of the collection; ``{{eventTime}}``, ``{{now}}`` and ``{{sign}}`` are set before each request.
@@ -27,7 +27,7 @@ FOLDERS: Final = {
     CALLBACKS: "What the Room backend sends. Each response is checked as the Room backend would check it.",
     REST: "The documented API. Point roomBackend at roomhook serve. Examples show the documented errors.",
 }
-"""The folders of a collection, and what to say about them."""
+"""The folders of a collection, with their descriptions."""
 
 VARIABLES: Final = {
     "appBackend": "http://127.0.0.1:8000/callback",
@@ -121,7 +121,7 @@ def _packet(command: str, method: str) -> str:
 
 
 def _unquoted(packet: Any) -> str:
-    """*packet* as JSON in which the number ``{{eventTime}}`` stands without quotes."""
+    """*packet* as JSON, with the number ``{{eventTime}}`` without quotes."""
     return re.sub(r'"(\{\{eventTime\}\})"', r"\1", json.dumps(packet, ensure_ascii=False, indent=2))
 
 

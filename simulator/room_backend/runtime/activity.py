@@ -1,4 +1,4 @@
-"""What happens on the mock Room backend, for those who show it: calls and attempts of callbacks."""
+"""Events of the mock Room backend for its observers: calls and attempts of callbacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ApiCall(NamedTuple):
 
 
 CallListener = Callable[[ApiCall], object]
-"""Gets every call under /v4 and /sim that changes something."""
+"""Called with every call under /v4 and /sim that changes something."""
 
 CommitListener = Callable[[Sequence[tuple[int, PendingCallback]]], object]
-"""Gets, after every stored change, the callbacks that it caused with their ids, before they are sent."""
+"""Called after every stored change with its callbacks and their ids, before they are sent."""

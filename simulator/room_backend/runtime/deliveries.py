@@ -1,4 +1,4 @@
-"""All callbacks on their way: one delivery queue for each app and URL, filled from the store where memory ends."""
+"""All unfinished callbacks: one delivery queue for each app and URL; what does not fit in memory waits in the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_QUEUED: Final = 10_000
 """Callbacks a queue holds in memory; the others wait in the store."""
 
 OnAttempt = Callable[[AttemptRow, DeliveryAttempt | None], object]
-"""Gets every ended attempt; without the attempt itself if a fault dropped the callback."""
+"""Called with every ended attempt; without the attempt itself if a fault dropped the callback."""
 
 
 class DeliveryTarget(NamedTuple):
@@ -128,7 +128,7 @@ class Deliveries:
         return True
 
     async def stop(self, grace_s: float) -> None:
-        """Deliver for at most *grace_s* more, then let only attempts under way end."""
+        """Deliver for at most *grace_s* more, then let only attempts in flight end."""
         await self.settle(grace_s)
         self._overflow.stopping = True
         for queue in self._queues.values():

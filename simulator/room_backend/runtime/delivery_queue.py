@@ -129,7 +129,7 @@ class DeliveryQueue:
             self._resume(held)
 
     def stop(self) -> None:
-        """Start no more attempts; those under way still get their outcome."""
+        """Start no more attempts; those in flight still get their outcome."""
         self._stopping = True
         self.outstanding -= len(self._ready) + sum(map(len, self._rooms.values()))
         self._ready.clear()

@@ -64,7 +64,7 @@ class DueTimer:
         self._handle = loop.call_later(wait_s, self._tick)
 
     def stop(self) -> None:
-        """Run nothing more by itself."""
+        """Run nothing more."""
         self._stopped = True
         if self._handle is not None:
             self._handle.cancel()

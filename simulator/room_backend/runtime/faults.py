@@ -1,4 +1,4 @@
-"""Faults injected into callbacks on their way: dropped, sent twice, overtaken, delayed."""
+"""Faults injected into callbacks: dropped, sent twice, overtaken, delayed."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Service:
         self._warned: set[int] = set()
 
     async def start(self) -> None:
-        """Continue where an earlier run stopped, and store what was configured since."""
+        """Continue where an earlier run stopped, and store settings that were changed since."""
         if isinstance(self.clock, VirtualClock):
             self.clock.go_to(self.store.clock_ms() or 0)
         self.deliveries.resume(self.apps)
@@ -204,7 +204,7 @@ class Service:
         self.deliveries.renew_targets(sdkappid)
 
     def _warn_without_url(self) -> None:
-        """Say, once for each app, that its callbacks go nowhere."""
+        """Warn, once for each app, that it has no callback URL."""
         without = self.state.rooms.changes.without_url
         for sdkappid in without - self._warned:
             self.warn(

@@ -1,4 +1,4 @@
-"""What a change of the state leaves behind: callbacks to send, keys to store, moments at which something is due."""
+"""The results of a change of the state: callbacks to send, keys to store, times at which something is due."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DueEntry(NamedTuple):
 
 
 class Agenda:
-    """Entries ordered by due time. *is_outdated* says which entries no longer mean anything; these are skipped."""
+    """Entries ordered by due time; those for which *is_outdated* is true are skipped."""
 
     def __init__(self, is_outdated: Callable[[DueEntry], bool]) -> None:
         self._is_outdated = is_outdated

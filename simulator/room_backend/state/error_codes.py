@@ -1,4 +1,4 @@
-"""The error codes of the Room backend, with what they mean and where they are documented."""
+"""The error codes of the Room backend, with their meanings and sources."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ MEANINGS: Final[dict[Code, str]] = {
     Code.CALLBACK_EXISTS: "the callback is configured already: use update_callback",
     Code.NO_CALLBACK: "no callback is configured: use set_callback",
 }
-"""What each code means, in our own words."""
+"""The meaning of each code, in Roomhook's words."""
 
 
 class BackendError(Exception):
-    """The Room backend does not do what it is asked to; nothing has changed."""
+    """The Room backend refuses a call, and nothing has changed."""
 
     def __init__(self, code: Code, detail: str = "") -> None:
         self.code = code

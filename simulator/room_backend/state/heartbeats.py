@@ -1,4 +1,4 @@
-"""The heartbeats of members: they arrive, stop, come back, and expire."""
+"""The heartbeats of members: arrivals, losses, recoveries and expiries."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["HeartbeatService"]
 class HeartbeatService:
     """The heartbeats of the members of *rooms*.
 
-    Heartbeats arrive by themselves until ``lose`` or ``beat`` is called: from then on each ``beat`` restarts the time
-    until expiry, and ``recover`` ends it. *random* draws that time.
+    Heartbeats are automatic until ``lose`` or ``beat`` is called. From then on each ``beat`` restarts the time until
+    expiry, and ``recover`` makes them automatic again. *random* draws that time.
     """
 
     def __init__(self, rooms: RoomService, random: Random) -> None:
@@ -39,7 +39,7 @@ class HeartbeatService:
             self._rooms.touch(key, "member", account)
 
     def recover(self, key: RoomKey, account: str, now: int) -> None:
-        """The heartbeat is back and continues by itself."""
+        """The heartbeat is back and automatic again."""
         entry = self._rooms.entry(key)
         member_of(entry, account).due = 0
         entry.room.recover(account, now)

@@ -1,4 +1,4 @@
-"""The members of rooms: enter, leave, kick, and what they may do."""
+"""The members of rooms: enter, leave, kick, and permissions."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class RoomService:
         self.changes.touch(StateKey(sdkappid, "", "callback", ""))
 
     def check_callback_url(self, url: str) -> None:
-        """Raise ``BackendError`` for a URL that is malformed, or on a host that nobody allowed."""
+        """Raise ``BackendError`` for a URL that is malformed, or whose host is not allowed."""
         try:
             host = CallbackUrl.parse(url).host
         except ConfigurationError as error:
@@ -193,7 +193,7 @@ class RoomService:
         del self.by_app[key.sdkappid][key.room_id]
 
     def forget_rooms(self) -> None:
-        """Drop all rooms without callbacks, for tests that start again."""
+        """Drop all rooms without callbacks, for the next test."""
         for entries in self.by_app.values():
             for entry in entries.values():
                 self._touch_all(entry)
