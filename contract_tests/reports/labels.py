@@ -1,21 +1,24 @@
-"""The words, signs and colours that every report uses for verdicts and outcomes."""
+"""The words, signs and styles that every report uses for verdicts and outcomes."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from roomhook.contract_tests.model.register import Level
 from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.run_report import RunReport
+from roomhook.palette import Style
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome as Ending
 
 __all__ = [
-    "COLOURS",
     "DONE",
     "LABELS",
+    "LEVEL_STYLES",
     "NO_ANSWERS",
     "NO_VERDICT",
     "OUTCOMES",
-    "OUTCOME_COLOURS",
+    "OUTCOME_STYLES",
+    "STYLES",
     "SYMBOLS",
     "axes",
     "counts",
@@ -53,15 +56,17 @@ SYMBOLS: Final = {
 }
 """One character a requirement, for an overview in plain text."""
 
-COLOURS: Final = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "red",
-    Verdict.WARN: "yellow",
-    Verdict.KNOWN: "magenta",
-    Verdict.INFO: "cyan",
-    Verdict.NOT_JUDGED: "",
+STYLES: Final = {
+    Verdict.PASS: Style.GOOD,
+    Verdict.FAIL: Style.BAD,
+    Verdict.WARN: Style.WARNING,
+    Verdict.KNOWN: Style.KNOWN,
+    Verdict.INFO: Style.NOTE,
+    Verdict.NOT_JUDGED: Style.MUTED,
 }
-"""The colour of a verdict; empty for none."""
+
+LEVEL_STYLES: Final = {Level.MUST: Style.BAD, Level.SHOULD: Style.WARNING, Level.INFO: Style.NOTE}
+"""A level looks like the verdict on what breaks it."""
 
 OUTCOMES: Final = {
     RunOutcome.CONFORMS: "CONFORMS",
@@ -73,15 +78,14 @@ OUTCOMES: Final = {
 }
 """The verdict on the target."""
 
-OUTCOME_COLOURS: Final = {
-    RunOutcome.CONFORMS: "green",
-    RunOutcome.VIOLATES: "red",
-    RunOutcome.UNREACHABLE: "red",
-    RunOutcome.NOTHING_RAN: "red",
-    RunOutcome.SETUP_FAILED: "red",
-    RunOutcome.INTERRUPTED: "yellow",
+OUTCOME_STYLES: Final = {
+    RunOutcome.CONFORMS: Style.GOOD,
+    RunOutcome.VIOLATES: Style.BAD,
+    RunOutcome.UNREACHABLE: Style.BAD,
+    RunOutcome.NOTHING_RAN: Style.BAD,
+    RunOutcome.SETUP_FAILED: Style.BAD,
+    RunOutcome.INTERRUPTED: Style.WARNING,
 }
-
 
 NO_ANSWERS: Final = "nothing was answered"
 """In place of how many answers are compliant, where there was none."""

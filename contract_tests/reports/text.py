@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import unescape
 from itertools import groupby
 from typing import Final
@@ -12,12 +12,12 @@ from typing import Final
 from roomhook.contract_tests.model.register import load_groups
 from roomhook.contract_tests.model.verdicts import RunOutcome, Verdict
 from roomhook.contract_tests.reports.labels import (
-    COLOURS,
     DONE,
     LABELS,
     NO_ANSWERS,
-    OUTCOME_COLOURS,
+    OUTCOME_STYLES,
     OUTCOMES,
+    STYLES,
     SYMBOLS,
     axes,
     counts,
@@ -25,12 +25,10 @@ from roomhook.contract_tests.reports.labels import (
     undelivered,
 )
 from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
+from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.protocol.callback_request import printable
 
-__all__ = ["WIDTH", "Style", "finding_fields", "finding_lines", "ids_in_short", "plain", "render"]
-
-Style = Callable[[str, str], str]
-"""Text and the name of a colour to the text in that colour."""
+__all__ = ["WIDTH", "axis_text", "finding_fields", "finding_lines", "fold", "ids_in_short", "render"]
 
 WIDTH: Final = 100
 """Columns where no terminal says otherwise."""
@@ -57,30 +55,25 @@ _OPENING: Final = ("-", "'http", "http")
 """What words of a command line begin with before which it may be folded: options and URLs."""
 
 
-def plain(text: str, _colour: str) -> str:
-    """The style without colours."""
-    return text
-
-
-def render(report: RunReport, style: Style = plain, *, width: int = WIDTH) -> str:
+def render(report: RunReport, paint: Painter = plain, *, width: int = WIDTH) -> str:
     """The whole report: the target, the findings, the overview, and last, where a log ends, the summary."""
-    return "\n".join(_lines(report, style, width)) + "\n"
+    return "\n".join(_lines(report, paint, width)) + "\n"
 
 
-def _lines(report: RunReport, style: Style, width: int) -> Iterator[str]:
-    yield f"target  {report.target}  (your App backend)"
+def _lines(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
+    yield f"{paint('target', Style.MUTED)}  {report.target}  (your App backend)"
     yield f"        {_settings(report)}"
     shown: dict[str, str] = {}
     for finding in report.causes:
         if finding.verdict is Verdict.KNOWN:
             continue
         yield ""
-        yield from finding_lines(finding, style, width=width, shown=shown)
-    yield from _overview(report, style, width)
-    yield from _known(report, width)
-    yield from _not_judged(report, width)
+        yield from finding_lines(finding, paint, width=width, shown=shown)
+    yield from _overview(report, paint, width)
+    yield from _known(report, paint, width)
+    yield from _not_judged(report, paint, width)
     yield ""
-    yield from _summary(report, style, width)
+    yield from _summary(report, paint, width)
 
 
 def _settings(report: RunReport) -> str:
@@ -93,23 +86,27 @@ def _settings(report: RunReport) -> str:
 
 
 def finding_lines(
-    finding: FindingRecord, style: Style = plain, *, width: int = WIDTH, shown: dict[str, str] | None = None
+    finding: FindingRecord, paint: Painter = plain, *, width: int = WIDTH, shown: dict[str, str] | None = None
 ) -> Iterator[str]:
     """One finding as the report prints it; *shown* remembers by their curl lines the requests shown before."""
     label, noted = LABELS[finding.verdict], finding.verdict is Verdict.INFO
     title = f"{finding.id} ({finding.level})  {_noted(finding) if noted else finding.requirement}"
-    first, *rest = _wrapped(f"{label}  {title}", width, _MARGIN)
-    yield style(label, COLOURS[finding.verdict]) + first.removeprefix(label)
+    first, *rest = fold(f"{label}  {title}", width, _MARGIN)
+    yield paint(label, STYLES[finding.verdict]) + first.removeprefix(label)
     yield from rest
     if not noted:
-        yield from finding_fields(finding, width=width, shown=shown)
+        yield from finding_fields(finding, paint, width=width, shown=shown)
     elif not finding.fix.startswith(_NO_FIX):
-        start = f"{'':{_MARGIN}}{'fix':{_LABEL}}"
-        yield from _wrapped(start + finding.fix, width, len(start))
+        yield from _field("fix", finding.fix, paint, width, _MARGIN)
 
 
 def finding_fields(
-    finding: FindingRecord, *, width: int = WIDTH, margin: int = _MARGIN, shown: dict[str, str] | None = None
+    finding: FindingRecord,
+    paint: Painter = plain,
+    *,
+    width: int = WIDTH,
+    margin: int = _MARGIN,
+    shown: dict[str, str] | None = None,
 ) -> Iterator[str]:
     """What was seen, expected and sent, and how to fix it: a labelled paragraph each, *margin* columns in."""
     at = f" at {finding.actual.path}" if finding.actual.path else ""
@@ -128,19 +125,24 @@ def finding_fields(
         ("source", _source(finding)),
     )
     for name, text in rows:
-        start = f"{'':{margin}}{name:{_LABEL}}"
-        if text and (name == "again" or (name == "sent" and finding.sent and finding.sent.curl)):
-            yield from _folded(start, text, width)
-        elif text:
-            yield from _wrapped(start + text, width, len(start))
+        command = name == "again" or (name == "sent" and finding.sent is not None and bool(finding.sent.curl))
+        if text:
+            yield from _field(name, text, paint, width, margin, command=command)
 
 
-def _folded(start: str, command: str, width: int) -> Iterator[str]:
+def _field(name: str, text: str, paint: Painter, width: int, margin: int, *, command: bool = False) -> Iterator[str]:
+    """*text*, which may be a *command* to copy, beside its label."""
+    start = f"{'':{margin}}{name:{_LABEL}}"
+    first, *rest = _folded(start, text, width) if command else fold(start + text, width, len(start))
+    yield first.replace(name, paint(name, Style.MUTED), 1)
+    yield from rest
+
+
+def _folded(start: str, command: str, width: int) -> list[str]:
     """*command* after *start*, in lines that end with a backslash where it is too long, so that it can be copied."""
     words = _WORD.findall(command)
     if len(start) + len(command) <= width or " ".join(words) != command:
-        yield start + command
-        return
+        return [start + command]
     parts: list[str] = []
     for word in words:
         if not parts or word.startswith(_OPENING):
@@ -154,7 +156,7 @@ def _folded(start: str, command: str, width: int) -> Iterator[str]:
             lines.append(indent + part)
         else:
             lines[-1] += f" {part}"
-    yield " \\\n".join(lines)
+    return " \\\n".join(lines).split("\n")
 
 
 def _sent(finding: FindingRecord, shown: dict[str, str]) -> str | None:
@@ -194,7 +196,7 @@ def _source(finding: FindingRecord) -> str:
     return f"{finding.source}  {address}".rstrip()
 
 
-def _wrapped(text: str, width: int, indent: int) -> list[str]:
+def fold(text: str, width: int, indent: int) -> list[str]:
     """*text* in lines of at most *width* columns; ids and addresses stay whole."""
     start = text[: len(text) - len(text.lstrip())]
     return textwrap.wrap(
@@ -207,7 +209,7 @@ def _wrapped(text: str, width: int, indent: int) -> list[str]:
     ) or [text]
 
 
-def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
+def _overview(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     """One character a requirement, a line for each group of which anything was judged."""
     groups = {
         name: members
@@ -220,10 +222,12 @@ def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
     names, signs = max(map(len, groups)), max(map(len, groups.values()))
     used = [verdict for verdict in DONE if any(one.verdict is verdict for row in groups.values() for one in row)]
     yield ""
-    yield "requirements  " + "  ".join(f"{style(SYMBOLS[one], COLOURS[one])} {DONE[one]}" for one in used)
+    yield f"{paint('requirements', Style.HEADING)}  " + "  ".join(
+        f"{paint(SYMBOLS[one], STYLES[one])} {DONE[one]}" for one in used
+    )
     for name, members in groups.items():
         row = "".join(
-            style(SYMBOLS[verdict] * len(list(run)), COLOURS[verdict])
+            paint(SYMBOLS[verdict] * len(list(run)), STYLES[verdict])
             for verdict, run in groupby(members, key=lambda one: one.verdict)
         )
         words = about.get(name, "")
@@ -231,31 +235,31 @@ def _overview(report: RunReport, style: Style, width: int) -> Iterator[str]:
         gap = min(signs - len(members), width - start - len(members) - 2 - len(words))
         if gap < 0:
             yield f"  {name:{names}}  {row}"
-            yield from _wrapped(f"{'':{start}}{words}", width, start)
+            yield from fold(f"{'':{start}}{words}", width, start)
         else:
             yield f"  {name:{names}}  {row}{'':{gap + 2}}{words}".rstrip()
 
 
-def _known(report: RunReport, width: int) -> Iterator[str]:
+def _known(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     known = [one for one in report.requirements if one.verdict is Verdict.KNOWN]
     if known:
         yield ""
-        yield f"known failures: {len(known)}"
+        yield paint(f"known failures: {len(known)}", Style.HEADING)
     for one in known:
-        yield from _wrapped(f"  {one.id} ({one.level}): {one.reason}", width, 4)
+        yield from fold(f"  {one.id} ({one.level}): {one.reason}", width, 4)
 
 
-def _not_judged(report: RunReport, width: int) -> Iterator[str]:
+def _not_judged(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     reasons: dict[str, list[RequirementResult]] = {}
     for one in report.requirements:
         if one.verdict is Verdict.NOT_JUDGED:
             reasons.setdefault(one.reason, []).append(one)
     if reasons:
         yield ""
-        yield f"not judged: {report.count(Verdict.NOT_JUDGED)}"
+        yield paint(f"not judged: {report.count(Verdict.NOT_JUDGED)}", Style.HEADING)
     sizes = {name: len(members) for name, members in report.groups().items()}
     for reason, members in reasons.items():
-        yield from _wrapped(f"  {reason}: {ids_in_short([one.id for one in members], sizes)}", width, 4)
+        yield from fold(f"  {reason}: {ids_in_short([one.id for one in members], sizes)}", width, 4)
 
 
 def _names(ids: Sequence[str]) -> str:
@@ -281,9 +285,9 @@ def ids_in_short(ids: Sequence[str], sizes: dict[str, int] | None = None) -> str
     return ", ".join(parts)
 
 
-def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
+def _summary(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     if report.delivery.sent:
-        yield from _axes(report, style, width)
+        yield from _axes(report, paint, width)
     figures = f"{counts(report)} in {report.duration_s:.1f} s"
     if report.verdict in {RunOutcome.UNREACHABLE, RunOutcome.NOTHING_RAN, RunOutcome.SETUP_FAILED}:
         said = report.detail
@@ -291,42 +295,50 @@ def _summary(report: RunReport, style: Style, width: int) -> Iterator[str]:
         said = f"{figures}; {report.detail}"
     else:
         said = f"{figures}; the run ended early: {report.detail}" if report.detail else figures
-    yield from _styled(OUTCOMES[report.verdict], f"  {said}", style, OUTCOME_COLOURS[report.verdict], width)
+    yield from _styled(OUTCOMES[report.verdict], f"  {said}", paint, OUTCOME_STYLES[report.verdict], width)
     if report.verdict is RunOutcome.UNREACHABLE:
         if remedy(report):
-            yield from _wrapped(f"hint: {remedy(report)}", width, _MARGIN)
+            yield from _styled("hint:", f" {remedy(report)}", paint, Style.MUTED, width)
     elif report.verdict in {RunOutcome.CONFORMS, RunOutcome.VIOLATES}:
-        yield from _hint(report, width)
+        yield from _hint(report, paint, width)
 
 
-def _hint(report: RunReport, width: int) -> Iterator[str]:
+def _hint(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     wanting = next((one.id for one in report.findings if one.verdict in _WANTING), None)
     if wanting is not None:
         alone = f"{wanting} --fuzz 500" if wanting.startswith("fuzz.") else wanting
         strict = "; --strict fails on warnings" if report.count(Verdict.WARN) else ""
-        hint = f"hint: roomhook explain {wanting} says why it matters, check --only {alone} runs it alone{strict}"
-        yield from _wrapped(hint, width, _MARGIN)
+        hint = f" roomhook explain {wanting} says why it matters, check --only {alone} runs it alone{strict}"
+        yield from _styled("hint:", hint, paint, Style.MUTED, width)
 
 
-def _axes(report: RunReport, style: Style, width: int) -> Iterator[str]:
+def _axes(report: RunReport, paint: Painter, width: int) -> Iterator[str]:
     """A line for the callbacks delivered, and one for the responses that are compliant."""
     delivery, compliance = report.delivery, report.compliance
     delivered, compliant = axes(report)
     counted = f", {delivery.delivered} of {delivery.sent} as the Room backend would count it{undelivered(report)}"
     judged = f"{compliance.compliant} of {compliance.judged} responses" if compliance.judged else NO_ANSWERS
-    yield from _axis("delivered", delivered, counted, style, width)
-    yield from _axis("compliant", compliant, f", {judged}", style, width)
+    yield from _axis("delivered", delivered, counted, paint, width)
+    yield from _axis("compliant", compliant, f", {judged}", paint, width)
 
 
-def _axis(name: str, holds: str, rest: str, style: Style, width: int) -> Iterator[str]:
-    colour = {"yes": "green", "no": "red"}.get(holds, "yellow")
-    return _styled(f"{name}: {'NO' if holds == 'no' else holds}", rest, style, colour, width)
+def axis_text(name: str, holds: str, paint: Painter = plain) -> str:
+    """Whether *name* *holds*, as ``axes`` says it, e.g. ``delivered: NO``."""
+    style = {"yes": Style.GOOD, "no": Style.BAD}.get(holds, Style.WARNING)
+    return f"{paint(f'{name}:', Style.MUTED)} {paint('NO' if holds == 'no' else holds, style)}"
 
 
-def _styled(start: str, rest: str, style: Style, colour: str, width: int) -> Iterator[str]:
-    """*start* in *colour* and *rest*, in lines of at most *width* columns; lines within *rest* are kept."""
+def _axis(name: str, holds: str, rest: str, paint: Painter, width: int) -> Iterator[str]:
+    said = axis_text(name, holds)
+    first, *more = fold(said + rest, width, _MARGIN)
+    yield first.replace(said, axis_text(name, holds, paint), 1)
+    yield from more
+
+
+def _styled(start: str, rest: str, paint: Painter, style: Style, width: int) -> Iterator[str]:
+    """*start* in *style* and *rest*, in lines of at most *width* columns; lines within *rest* are kept."""
     head, *tail = rest.split("\n")
-    first, *more = _wrapped(start + head, width, _MARGIN)
-    yield style(start, colour) + first.removeprefix(start)
+    first, *more = fold(start + head, width, _MARGIN)
+    yield paint(start, style) + first.removeprefix(start)
     yield from more
     yield from tail

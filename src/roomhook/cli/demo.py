@@ -105,15 +105,17 @@ def _evening_in_a_browser(seed: int) -> None:
 
 
 def _title(number: int, text: str) -> None:
-    from roomhook.cli.shared.terminal import fitted, style_for_stdout
+    from roomhook.cli.shared.terminal import fitted, painter
+    from roomhook.palette import Style
 
-    typer.echo(f"\n{style_for_stdout()(fitted(f'{number}  {text}', 3), 'cyan')}\n")
+    typer.echo(f"\n{painter()(fitted(f'{number}  {text}', 3), Style.HEADING)}\n")
 
 
 def _evening(server: BackendServer, seed: int) -> bool:
     """Fire until enough have left; whether every callback was acknowledged."""
-    from roomhook.cli.shared.terminal import fitted
+    from roomhook.cli.shared.terminal import row
     from roomhook.contract_tests.transport.client import Client
+    from roomhook.palette import Style
     from roomhook.simulator.protocol.callback_url import CallbackUrl
     from roomhook.simulator.traffic.generator import TrafficRequest, events
     from roomhook.simulator.traffic.scenario import from_document
@@ -134,13 +136,15 @@ def _evening(server: BackendServer, seed: int) -> bool:
         mix[left[0]] += 1
         leaves = mix.total() - mix["Enter"]
         if leaves <= _SHOWN:
-            answer = "OK" if exchange.acknowledged else "NOT acknowledged"
-            typer.echo(fitted(f"   {left[1]}  {answer} in {exchange.elapsed_ms:.0f} ms", 13))
+            answer = "OK" if exchange.acknowledged else "NOT\N{NO-BREAK SPACE}acknowledged"
+            style = Style.GOOD if exchange.acknowledged else Style.BAD
+            line = f"   {left[1]}  {answer} in {exchange.elapsed_ms:.0f} ms"
+            typer.echo(row(line, 13, {answer: style}))
         if leaves >= _LEAVES and len(mix) > 3:
             break
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
     counted = f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}"
-    typer.echo(fitted(counted, 5))
+    typer.echo(row(counted, 0))
     return set(outcomes) == {"acknowledged"}
 
 
@@ -160,7 +164,7 @@ def _told(event: CallbackEvent) -> tuple[str, str] | None:
 
 
 def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
-    from roomhook.cli.shared.terminal import style_for_stdout, text_width, ticking_line
+    from roomhook.cli.shared.terminal import painter, text_width, ticking_line
     from roomhook.contract_tests.engine.suite import run_suite
     from roomhook.contract_tests.model.settings import Settings
     from roomhook.contract_tests.model.verdicts import CaseJudged, RunStarted
@@ -176,6 +180,6 @@ def _check(server: BackendServer, broken: str | None, seed: int) -> RunFinished:
                 show(event.requirement.id)
             else:
                 finished = event
-    report = text.render(report_of(started, finished), style_for_stdout(), width=text_width() - 3)
+    report = text.render(report_of(started, finished), painter(), width=text_width() - 3)
     typer.echo("\n".join(f"   {line}".rstrip() for line in report.splitlines()))
     return finished

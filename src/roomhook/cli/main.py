@@ -20,6 +20,7 @@ from roomhook.cli.shared import config
 from roomhook.cli.shared.command import RoomhookCommand, adopt, help_text
 from roomhook.cli.shared.secrets import without_secrets
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.palette import Style
 from roomhook.simulator.util.signals import ignore_signals, treat_as_interrupt
 from roomhook.suggestions import did_you_mean
 
@@ -135,7 +136,10 @@ def command_line() -> TyperGroup:
         rich_markup_mode=None,
         epilog=_EPILOG,
         no_args_is_help=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "color": _forced_color(),
+        },
     )
 
     @app.callback()
@@ -181,13 +185,13 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _usage_error(error, arguments)
     except RoomhookError as error:
-        _say(without_secrets(f"roomhook: {error}", arguments, os.environ))
+        _complain(without_secrets(str(error), arguments, os.environ))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _say("roomhook: interrupted")
+        _complain("interrupted", warning=True)
         return _INTERRUPTED
     except MemoryError:
-        _say("roomhook: there is not enough memory; ask for less, or give a smaller file")
+        _complain("there is not enough memory; ask for less, or give a smaller file")
         return ConfigurationError.exit_code
     except Exception as error:  # noqa: BLE001 (told in one line)
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:
@@ -195,8 +199,9 @@ def _run(arguments: list[str]) -> int:
         debug = bool(os.environ.get("ROOMHOOK_DEBUG"))
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         hint = "please report it" if debug else "ROOMHOOK_DEBUG=1 shows where; please report it"
-        where = traceback.format_exc() if debug else ""
-        _say(without_secrets(f"{where}roomhook: our own error: {what} ({hint})", arguments, os.environ))
+        if debug:
+            _say(without_secrets(traceback.format_exc().rstrip("\n"), arguments, os.environ))
+        _complain(without_secrets(f"our own error: {what} ({hint})", arguments, os.environ))
         return _OUR_OWN_ERROR
     return result if isinstance(result, int) else 0
 
@@ -209,8 +214,7 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     command = f"roomhook {arguments[0]}" if arguments and arguments[0] in COMMANDS else "roomhook"
     message = " ".join(error.format_message().split()).rstrip(".")
     source = config.source_of(getattr(error, "param", None), getattr(error, "ctx", None))
-    line = f"roomhook: {message}{source}. See '{command} --help'."
-    _say(without_secrets(line, arguments, os.environ))
+    _complain(without_secrets(f"{message}{source}. See '{command} --help'.", arguments, os.environ))
     return ConfigurationError.exit_code
 
 
@@ -223,10 +227,22 @@ def _version(wanted: bool) -> None:
     raise typer.Exit
 
 
+def _complain(text: str, *, warning: bool = False) -> None:
+    """Write *text*, which says why the command ends, to stderr."""
+    from roomhook.cli.shared.terminal import complaint
+
+    _say(complaint(text, Style.WARNING if warning else Style.BAD))
+
+
+def _forced_color() -> bool | None:
+    """What lets typer pass on the colours that FORCE_COLOR asked for; else it takes them out for files and pipes."""
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
 def _say(line: str) -> None:
     """Write *line* to stderr, if that can be written."""
     try:
-        typer.echo(line, err=True)
+        typer.echo(line, err=True, color=_forced_color())
     except OSError:
         _drop(sys.stderr)
 
@@ -252,7 +268,7 @@ def _flushed(stream: TextIO) -> int | None:
 
 def _unwritable(error: OSError) -> int:
     _drop(sys.stdout)
-    _say(f"roomhook: the output can't be written: {error.strerror}; make room, or write it elsewhere")
+    _complain(f"the output can't be written: {error.strerror}; make room, or write it elsewhere")
     return ConfigurationError.exit_code
 
 

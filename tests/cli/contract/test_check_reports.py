@@ -18,9 +18,10 @@ from chromium import browser
 
 from roomhook.cli.contract.check_reports import FILES
 from roomhook.cli.main import main
-from roomhook.cli.shared.terminal import style_for_stdout
+from roomhook.cli.shared.terminal import painter
 from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.reports.labels import SYMBOLS
+from roomhook.palette import Style
 from roomhook.schemas import loader
 
 
@@ -200,7 +201,7 @@ def test_colour_is_for_a_terminal_that_wants_it(name: str, value: str, monkeypat
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv(name, value)
-    assert ("\x1b[31m" in style_for_stdout()("word", "red")) == (value == "xterm")
+    assert ("\x1b[31m" in painter()("word", Style.BAD)) == (value == "xterm")
 
 
 def test_a_file_gets_no_colours(server: BackendServer, capsys: pytest.CaptureFixture[str]) -> None:

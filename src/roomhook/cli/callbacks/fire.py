@@ -30,7 +30,9 @@ from roomhook.cli.shared.options import (
     parse_proxy,
     parse_token,
 )
+from roomhook.cli.shared.terminal import folded, painter
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Style
 from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.rooms.packet_edits import Edits
@@ -191,15 +193,15 @@ def _send(
         if output is OutputFormat.JSON:
             typer.echo(attempt_json(exchange))
         elif times > 1:
-            typer.echo(attempt_line(number, exchange))
+            typer.echo(attempt_line(number, exchange, painter()))
         else:
-            typer.echo(answer_text(exchange))
+            typer.echo(answer_text(exchange, painter()))
     if output is OutputFormat.TEXT:
         if times > 1:
-            typer.echo(f"\n{tally}")
+            typer.echo(f"\n{tally.text(painter())}")
         hint = advice(exchange, shot)
         if hint:
-            typer.echo(f"\nhint: {hint}")
+            typer.echo(f"\n{painter()('hint:', Style.MUTED)}{folded(f' {hint}', sys.stdout, indent=2)}")
     return tally.exit_code
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from roomhook.cli.shared.options import PrintAs
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked, printable
 from roomhook.simulator.protocol.curl import curl
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
@@ -31,6 +32,9 @@ _WITHOUT_ANSWER: Final = {
     DeliveryOutcome.TIMEOUT: "answer first and process later; --timeout 10 waits longer than the Room backend does.",
     DeliveryOutcome.NOT_HTTP: "check the port and the scheme, http or https.",
 }
+_ACKNOWLEDGED: Final = "acknowledged"
+_LABEL: Final = 14
+"""Columns of the label in front of a verdict."""
 _MOST_SHOWN: Final = 4000
 """Characters of a body that are shown as text; JSON holds the whole."""
 
@@ -55,8 +59,12 @@ class FireSummary:
         whole = self.labels.total()
         return 0 if self.acknowledged == whole else 3 if self.unreachable == whole else 1
 
-    def __str__(self) -> str:
-        counts = ", ".join(f"{number} {label}" for label, number in self.labels.most_common())
+    def text(self, paint: Painter = plain) -> str:
+        """How many attempts there were, and how many ended in each way."""
+        counts = ", ".join(
+            paint(f"{number} {label}", Style.GOOD if label == _ACKNOWLEDGED else Style.BAD)
+            for label, number in self.labels.most_common()
+        )
         return f"{self.labels.total()} attempts: {counts}"
 
 
@@ -78,7 +86,7 @@ def request_text(callback: CallbackRequest, print_as: PrintAs, body_file: Path |
     return "\n".join([*lines, "", _body_text(callback.body or b"")])
 
 
-def answer_text(exchange: Exchange) -> str:
+def answer_text(exchange: Exchange, paint: Painter = plain) -> str:
     """The answer and the verdict on it, in several lines."""
     judgement = exchange.judgement
     if exchange.answer is None:
@@ -88,18 +96,19 @@ def answer_text(exchange: Exchange) -> str:
         lines += [printable(f"{name}: {value}") for name, value in exchange.answer.headers]
         lines += ["", _body_text(exchange.answer.body), ""]
     delivered = exchange.outcome is DeliveryOutcome.DELIVERED
-    lines.append(f"delivered     {_yes(delivered)}  the App backend {exchange.outcome.explained}")
+    lines.append(f"{_axis('delivered', delivered, paint)}  the App backend {exchange.outcome.explained}")
     if exchange.answer is not None:
-        lines.append(f"compliant     {_yes(_is_compliant(exchange))}")
-    lines.append(f"acknowledged  {_yes(exchange.acknowledged)}")
+        lines.append(_axis("compliant", _is_compliant(exchange), paint))
+    lines.append(_axis("acknowledged", exchange.acknowledged, paint))
     if exchange.answer is not None:
         lines += [f"  {_breach_text(breach)}" for breach in judgement.breaches]
     return "\n".join(lines)
 
 
-def attempt_line(number: int, exchange: Exchange) -> str:
+def attempt_line(number: int, exchange: Exchange, paint: Painter = plain) -> str:
     """The same in one line, for the *number*-th of several attempts."""
-    return f"attempt {number}: {_label(exchange)} after {exchange.elapsed_ms:.0f} ms"
+    style = Style.GOOD if exchange.acknowledged else Style.BAD
+    return f"attempt {number}: {paint(_label(exchange), style)} after {exchange.elapsed_ms:.0f} ms"
 
 
 def attempt_json(exchange: Exchange) -> str:
@@ -160,7 +169,7 @@ def _is_compliant(exchange: Exchange) -> bool:
 
 def _label(exchange: Exchange) -> str:
     if exchange.acknowledged:
-        return "acknowledged"
+        return _ACKNOWLEDGED
     ids = ", ".join(_ids(exchange.judgement.breaches))
     return f"{exchange.outcome}, not acknowledged ({ids})" if exchange.answer else f"{exchange.outcome}, no answer"
 
@@ -174,8 +183,9 @@ def _breach_text(breach: Violation) -> str:
     return printable(f"{breach.requirement}: expected {breach.expected}, got {breach.actual}{where}")
 
 
-def _yes(truth: bool) -> str:
-    return "yes" if truth else "no "
+def _axis(name: str, holds: bool, paint: Painter) -> str:
+    said = paint("yes", Style.GOOD) if holds else f"{paint('no', Style.BAD)} "
+    return f"{paint(name, Style.MUTED)}{'':{_LABEL - len(name)}}{said}"
 
 
 def _request_json(callback: CallbackRequest) -> dict[str, Any]:

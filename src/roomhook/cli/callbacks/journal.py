@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from roomhook.cli.shared.terminal import counts_text, fitted
+from roomhook.cli.shared.terminal import counts_text, marks, painter, row
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Painter, Style
 from roomhook.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _FOLLOWED_EVERY_S: Final = 1.0
 _INDENT: Final = 13
 """Where the second column of the summary begins."""
+_OUTCOME: Final = 11
+"""Columns of an outcome in a row."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -154,7 +157,7 @@ def _follow(files: list[Path], filters: Filters, format_: JournalFormat) -> None
         begun = time.monotonic()
         total = _total(files)
         as_json = format_ is JournalFormat.JSON
-        typer.echo(json.dumps(total, ensure_ascii=False) if as_json else "\n".join(_text(total)) + "\n")
+        typer.echo(json.dumps(total, ensure_ascii=False) if as_json else _summary_text(total) + "\n")
         sys.stdout.flush()
         if not total["live"]:
             return
@@ -175,11 +178,16 @@ def _total(files: list[Path]) -> dict[str, Any]:
 
 def _summary(files: list[Path], *, as_json: bool) -> None:
     total = _total(files)
-    typer.echo(
-        json.dumps(total, ensure_ascii=False, indent=2)
-        if as_json
-        else "\n".join(fitted(one, _INDENT) for one in _text(total))
-    )
+    typer.echo(json.dumps(total, ensure_ascii=False, indent=2) if as_json else _summary_text(total))
+
+
+def _summary_text(total: dict[str, Any]) -> str:
+    """The summary for stdout: labels muted, and what failed in its style."""
+    failed = {name: count for name, count in total.get("outcomes", {}).items() if name != "delivered"}
+    styles = marks({**failed, **total.get("requirements", {})}, Style.BAD)
+    for name in ("failed", "unsent", "invalid"):
+        styles |= {f"{total[name]:,}\N{NO-BREAK SPACE}{name}": Style.BAD} if total.get(name) else {}
+    return "\n".join(row(one, _INDENT, styles) for one in _text(total))
 
 
 def _text(total: dict[str, Any]) -> list[str]:
@@ -197,11 +205,11 @@ def _text(total: dict[str, Any]) -> list[str]:
     if total["kind"] == "listener":
         lines.append(
             f"received     {total['received']:,} = {total['distinct']:,} distinct"
-            f" + {total['duplicates']:,} duplicates + {total['invalid']:,} invalid"
+            f" + {total['duplicates']:,} duplicates + {total['invalid']:,}\N{NO-BREAK SPACE}invalid"
         )
         lines.append(f"types        {counts_text(total['types'])}")
         return lines
-    ends = " + ".join(f"{total[state]:,} {state}" for state in ("delivered", "failed", "unsent"))
+    ends = " + ".join(f"{total[state]:,}\N{NO-BREAK SPACE}{state}" for state in ("delivered", "failed", "unsent"))
     lines.append(f"events       {total['scheduled']:,} scheduled = {ends}")
     lines.append(f"attempts     {total['attempts']:,}: {counts_text(total['outcomes'])}")
     extra = {name: total[name] for name in ("retries", "copies", "resent", "in_doubt") if total[name]}
@@ -211,8 +219,9 @@ def _text(total: dict[str, Any]) -> list[str]:
 
 
 def _rows(files: list[Path], filters: Filters, *, as_text: bool) -> None:
-    for row in _found(files, filters, lambda reader, limited: reader.rows(limited)):
-        line = _row(row) if as_text else json.dumps(row, ensure_ascii=False)
+    paint = painter()
+    for found in _found(files, filters, lambda reader, limited: reader.rows(limited)):
+        line = _row(found, paint) if as_text else json.dumps(found, ensure_ascii=False)
         sys.stdout.write(f"{line}\n")
 
 
@@ -234,19 +243,21 @@ def _found(files: list[Path], filters: Filters, take: Callable[[Reader, Filters]
                 yield one
 
 
-def _row(row: dict[str, Any]) -> str:
+def _row(attempt: dict[str, Any], paint: Painter) -> str:
     """A row for people: who, how it ended, how long it took, and the packet."""
-    request = row.get("request") or row.get("body") or ""
+    request = attempt.get("request") or attempt.get("body") or ""
     packet = request.rpartition("\r\n\r\n")[2] if "\r\n\r\n" in request else request
     shown = packet if packet.isprintable() else json.dumps(packet)
-    if "peer" in row:
-        return f"{row['id']:>8}  {row['problem'] or 'ok'}  {shown}"
+    if "peer" in attempt:
+        ending = paint(attempt["problem"], Style.BAD) if attempt["problem"] else paint("ok", Style.GOOD)
+        return f"{attempt['id']:>8}  {ending}  {shown}"
     took = ""
-    if row.get("done_us") and row.get("sent_us"):
-        took = f"{(row['done_us'] - row['sent_us']) / 1000:.1f} ms"
-    breached = f"  {' '.join(row['requirements'])}" if row.get("requirements") else ""
-    end = row.get("outcome", "unsent")
-    return f"{row['event']:>8}.{row['attempt'] or 0}  {end:<11} {took:>10}{breached}  {shown}"
+    if attempt.get("done_us") and attempt.get("sent_us"):
+        took = f"{(attempt['done_us'] - attempt['sent_us']) / 1000:.1f} ms"
+    breached = f"  {' '.join(attempt['requirements'])}" if attempt.get("requirements") else ""
+    end = attempt.get("outcome", "unsent")
+    ending = paint(end, Style.GOOD if end == "delivered" else Style.BAD) + " " * (_OUTCOME - len(end))
+    return f"{attempt['event']:>8}.{attempt['attempt'] or 0}  {ending} {took:>10}{breached}  {shown}"
 
 
 def _events(files: list[Path], filters: Filters) -> None:

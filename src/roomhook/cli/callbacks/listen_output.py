@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from roomhook.cli.shared.line_printer import LinePrinter
+from roomhook.cli.shared.terminal import painter
+from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.journal.received import ReceivedCallback
 
 __all__ = ["ArrivalPrinter", "as_json", "as_line"]
@@ -22,6 +24,7 @@ class ArrivalPrinter:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
+        self._paint = painter()
         self._printer = LinePrinter(self._line, sys.stdout)
 
     def show(self, batch: Sequence[ReceivedCallback]) -> None:
@@ -34,21 +37,21 @@ class ArrivalPrinter:
 
     def _line(self, item: object) -> str:
         received = cast("ReceivedCallback", item)
-        return as_json(received) if self._as_json else as_line(received)
+        return as_json(received) if self._as_json else as_line(received, self._paint)
 
 
-def as_line(received: ReceivedCallback) -> str:
+def as_line(received: ReceivedCallback, paint: Painter = plain) -> str:
     """Time, verdict, check-out method or command, room, who left, by whom, and how many are left."""
     found = received.inspected
     seconds, micros = divmod(received.received_us, 1_000_000)
-    when = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{micros // 1000:03}"
+    when = paint(f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{micros // 1000:03}", Style.MUTED)
     kind, room = _shown(found.type or _short(found.command)), _shown(found.room or "?")
     if found.problem is not None:
-        return f"{when} refused  {kind} {room}: {_shown(found.problem)}"
+        return f"{when} {paint('refused', Style.BAD)}  {kind} {room}: {_shown(found.problem)}"
     members = "".join(f" {one}" for one in [",".join(_shown(member) for member in found.members)] if one)
     operator = "" if found.operator in {"", *found.members} else f" by {_shown(found.operator)}"
     count = "" if found.member_count is None else f", {found.member_count} in the room"
-    return f"{when} ok  {kind:<7} {room}{members}{operator}{count}"
+    return f"{when} {paint('ok', Style.GOOD)}  {kind:<7} {room}{members}{operator}{count}"
 
 
 def as_json(received: ReceivedCallback) -> str:

@@ -15,9 +15,11 @@ import typer
 from roomhook.cli.callbacks.finish_journals import finish_journals
 from roomhook.cli.callbacks.sending_options import SendingOptions
 from roomhook.cli.shared.options import OutputFormat
-from roomhook.cli.shared.terminal import counts_text, fitted, progress_line
+from roomhook.cli.shared.terminal import complaint, counts_text, marks, progress_line, row
 from roomhook.errors import ConfigurationError, RoomhookError
+from roomhook.palette import Style
 from roomhook.simulator.protocol.callback_request import printable
+from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.sending.report import document, html
 
 if TYPE_CHECKING:
@@ -62,9 +64,10 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
     except (asyncio.CancelledError, KeyboardInterrupt):
         if ended is not None:
             outcome.show(ended.tally)
-            typer.echo(f"roomhook: interrupted{_how_to_finish(journals)}", err=True)
+            typer.echo(_interrupted(_how_to_finish(journals)), err=True)
             return _INTERRUPTED
-        typer.echo(f"roomhook: interrupted at once, what was in flight is in doubt{_how_to_go_on(order)}", err=True)
+        in_doubt = " at once, what was in flight is in doubt"
+        typer.echo(_interrupted(in_doubt + _how_to_go_on(order)), err=True)
         return _INTERRUPTED
     tally = ended.tally
     if not tally.scheduled and not ended.interrupted and ended.error is None:
@@ -74,9 +77,13 @@ def send(order: SendJob, sources: Sequence[EventSource], sending: SendingOptions
     if ended.error is not None:
         raise ended.error
     if ended.interrupted:
-        typer.echo(f"roomhook: interrupted{_how_to_go_on(order)}", err=True)
+        typer.echo(_interrupted(_how_to_go_on(order)), err=True)
         return _INTERRUPTED
     return 0 if tally.all_well else 1
+
+
+def _interrupted(how: str) -> str:
+    return complaint(f"interrupted{how}", Style.WARNING)
 
 
 def _how_to_finish(journals: Sequence[Path]) -> str:
@@ -155,7 +162,8 @@ class _Output:
         if self.output is OutputFormat.JSON:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         else:
-            typer.echo("\n".join(fitted(line, _INDENT) for line in _table(found, tally)))
+            styles = _marks(found, tally)
+            typer.echo("\n".join(row(line, _INDENT, styles) for line in _table(found, tally)))
         for kind in dict.fromkeys(self.reports):
             path = self.folder / _FILES[kind]
             text = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
@@ -165,9 +173,21 @@ class _Output:
             typer.echo(f"wrote {path}", err=True)
 
 
+def _ends(tally: SendStats) -> dict[str, int]:
+    return {"delivered": tally.delivered, "failed": tally.failed, "unsent": tally.unsent}
+
+
+def _marks(found: dict[str, Any], tally: SendStats) -> dict[str, Style]:
+    """What failed, in the counts of the table."""
+    ends = {f"{count:,}\N{NO-BREAK SPACE}{name}" for name, count in _ends(tally).items() if count}
+    bad = {one: Style.BAD for one in ends if not one.endswith("delivered")}
+    failed = {name: count for name, count in found["outcomes"].items() if name != DeliveryOutcome.DELIVERED}
+    return bad | marks({**failed, **found["requirements"]}, Style.BAD)
+
+
 def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
     """The closing table, line by line."""
-    ends = f"{tally.delivered:,} delivered + {tally.failed:,} failed + {tally.unsent:,} unsent"
+    ends = " + ".join(f"{count:,}\N{NO-BREAK SPACE}{name}" for name, count in _ends(tally).items())
     rate = f"{found['rate_per_s']:,.0f} attempts/s on {tally.connections:,} connections"
     lines = [
         f"target        {found['target']}  (your App backend)",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from roomhook.cli.shared.options import OwnSdkAppId, OwnToken, parse_address
+from roomhook.cli.shared.terminal import painter, table
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Style
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.suggestions import did_you_mean
 
@@ -47,9 +50,7 @@ def backend(
     from roomhook.contract_tests.app_backends.server import BackendServer, serve
 
     if listing:
-        width = max(map(len, BROKEN))
-        for one in BROKEN.values():
-            typer.echo(f"{one.id:{width}}  {one.defect}")
+        table({one.id: one.defect for one in BROKEN.values()})
         raise typer.Exit
     chosen = _chosen(broken, BROKEN) if broken is not None else None
     host, port = parse_address(listen)
@@ -70,6 +71,7 @@ def _chosen(requirement: str, table: dict[str, Broken]) -> Broken:
 def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, signed: bool) -> None:
     """The URL on stdout, for scripts; on stderr what this backend is and how to try it."""
     url = server.callback()
+    paint = painter(sys.stderr)
     typer.echo(url)
     hints = [f"broken in {broken.id}: {broken.defect}" if broken else "the reference App backend"]
     if broken and broken.needs_token and not signed:
@@ -78,8 +80,8 @@ def _announce(server: BackendServer, broken: Broken | None, *, sdkappid: int, si
     fuzz = " --fuzz 500" if broken and broken.needs_fuzz else ""
     token = "ROOMHOOK_TOKEN=… " if signed else ""
     hints += [
-        f"members: {url}/rooms/{{RoomId}}  (GET)",
-        f"try:     {token}roomhook check {url} --sdkappid {sdkappid}{probe}{fuzz}",
+        f"{paint('members:', Style.MUTED)} {url}/rooms/{{RoomId}}  (GET)",
+        f"{paint('try:', Style.MUTED)}     {token}roomhook check {url} --sdkappid {sdkappid}{probe}{fuzz}",
         "Ctrl-C stops it",
     ]
     typer.echo("\n".join(hints), err=True)

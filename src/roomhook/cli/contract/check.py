@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -16,8 +15,10 @@ import typer
 from roomhook.cli.contract.check_reports import Reporter, ReportKind
 from roomhook.cli.contract.selection import refuse_unknown
 from roomhook.cli.shared import options
+from roomhook.cli.shared.terminal import clear_progress, complaint
 from roomhook.contract_tests.model.settings import RefusalStyle, Settings
 from roomhook.errors import ConfigurationError, UnreachableError
+from roomhook.palette import Style
 from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
@@ -267,7 +268,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
             report = reporter.feed(run.cut_short(f"stopped by {error}" if str(error) else "stopped by Ctrl-C"))
     assert report is not None
     if report.verdict is RunOutcome.INTERRUPTED:
-        typer.echo("roomhook: interrupted", err=True)
+        typer.echo(complaint("interrupted", Style.WARNING), err=True)
     if process is not None and stopped is None:
         _show_last_output(report, process)
     if isinstance(stopped, StopSignal):
@@ -277,7 +278,8 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
 
 def _say(line: str) -> None:
     """Print *line* on stderr, in the place of the progress that a terminal shows."""
-    typer.echo(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, err=True)
+    clear_progress()
+    typer.echo(line, err=True)
 
 
 def _show_last_output(report: RunReport, process: TargetProcess) -> None:
@@ -326,8 +328,12 @@ def _events(run: SuiteRun, process: TargetProcess | None) -> Iterator[RunEvent]:
 
 
 def _list(only: list[str] | tuple[str, ...], exclude: list[str] | tuple[str, ...], *, fuzz: bool) -> None:
+    from roomhook.cli.contract.requirement_rows import print_row
+    from roomhook.cli.shared.terminal import console, list_width
     from roomhook.contract_tests.model.register import planned
 
-    for requirement in planned(only, exclude, fuzz=fuzz):
-        typer.echo(f"{requirement.id:<38} {requirement.level:<6}  {requirement.text}")
+    stdout = console()
+    found = planned(only, exclude, fuzz=fuzz)
+    for requirement in found:
+        print_row(stdout, requirement, max(len(one.id) for one in found), list_width(), margin=0)
     raise typer.Exit

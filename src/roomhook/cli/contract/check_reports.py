@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 import typer
 
 from roomhook.cli.shared.options import OutputFormat
+from roomhook.cli.shared.terminal import complaint
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,13 +120,13 @@ class Reporter:
         return self._folder / FILES[kind][0]
 
     def _print(self, report: RunReport) -> None:
-        from roomhook.cli.shared.terminal import style_for_stdout, text_width
+        from roomhook.cli.shared.terminal import painter, text_width
         from roomhook.contract_tests.reports import text
 
         if self._stdout is OutputFormat.JSON:
             typer.echo(_renderer("json_report")(report), nl=False)
         else:
-            typer.echo(text.render(report, style_for_stdout(), width=text_width()), nl=False)
+            typer.echo(text.render(report, painter(), width=text_width()), nl=False)
         if os.environ.get("GITHUB_ACTIONS"):
             self._annotate(report)
 
@@ -161,7 +162,7 @@ def _append(summary: Path, text: str) -> None:
         with summary.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
     except OSError as error:
-        typer.echo(f"roomhook: GITHUB_STEP_SUMMARY can't be written: {error.strerror or error}", err=True)
+        typer.echo(complaint(f"GITHUB_STEP_SUMMARY can't be written: {error.strerror or error}"), err=True)
 
 
 def _ensure_writable(folder: Path) -> None:

@@ -55,18 +55,20 @@ def _about(one: Requirement) -> dict[str, Any]:
 def _print(found: Sequence[Requirement]) -> None:
     from rich.text import Text
 
-    from roomhook.cli.shared.terminal import LEVEL_STYLES, console, page_width, wrapped
+    from roomhook.cli.shared.terminal import console, page_width, wrapped
+    from roomhook.contract_tests.reports.labels import LEVEL_STYLES
+    from roomhook.palette import Style
 
     stdout = console()
     width = page_width(stdout, otherwise=_WIDTH)
     for one in found:
-        stdout.print(Text.assemble((one.id, "bold"), "  ", (one.level.value, LEVEL_STYLES[one.level])))
+        stdout.print(Text.assemble((one.id, Style.HEADING), "  ", (one.level.value, LEVEL_STYLES[one.level])))
         stdout.print(wrapped(one.text, width), end="\n\n")
         for label, text in _sections(one):
             stdout.print(wrapped(text, width, start=f"{label:{_INDENT}}", indent=_INDENT))
         stdout.print()
     for term, meaning in [*((level.value, level.meaning) for level in _levels(found)), *_terms(found).items()]:
-        stdout.print(wrapped(meaning, width, start=f"{term}: ", indent=2))
+        stdout.print(wrapped(meaning, width, start=f"{term}: ", style=Style.HEADING, indent=2))
 
 
 def _sections(one: Requirement) -> Iterator[tuple[str, str]]:

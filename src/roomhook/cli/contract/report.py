@@ -60,19 +60,19 @@ def report(
 
 
 def _single(one: RunReport, format_: OutputFormat) -> tuple[str, str]:
-    from roomhook.cli.shared.terminal import style_for_stdout, text_width
+    from roomhook.cli.shared.terminal import painter, text_width
     from roomhook.contract_tests.reports import json_report, text
     from roomhook.contract_tests.reports.html import run_page as html_report
 
     if format_ is OutputFormat.JSON:
         return json_report.render(one), html_report.render(one)
-    return text.render(one, style_for_stdout(), width=text_width()), html_report.render(one)
+    return text.render(one, painter(), width=text_width()), html_report.render(one)
 
 
 def _several(
     runs: list[tuple[Path, RunReport]], over_time: bool | None, format_: OutputFormat, *, every: bool
 ) -> tuple[str, str]:
-    from roomhook.cli.shared.terminal import style_for_stdout
+    from roomhook.cli.shared.terminal import list_width, painter
     from roomhook.contract_tests.reports import comparison_text
     from roomhook.contract_tests.reports.comparison import compare
     from roomhook.contract_tests.reports.html import comparison_page as html_matrix
@@ -80,7 +80,8 @@ def _several(
     comparison = compare(runs, over_time=over_time)
     if format_ is OutputFormat.JSON:
         return comparison_text.render_json(comparison), html_matrix.render(comparison)
-    return comparison_text.render(comparison, style_for_stdout(), every=every), html_matrix.render(comparison)
+    shown = comparison_text.render(comparison, painter(), every=every, width=list_width())
+    return shown, html_matrix.render(comparison)
 
 
 def _write(path: Path, page: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -14,17 +14,9 @@ from roomhook.cli.shared.options import Format, OutputFormat
 from roomhook.contract_tests.model.register import Level, Requirement, load_groups, select
 from roomhook.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_UNWRAPPED: Final = 1_000_000
-"""Columns when the output is no terminal: a line for each requirement, as grep likes it."""
-_NARROW: Final = 36
-"""Below this many columns for the text it stands under the id instead of beside it."""
 
 
 @app.command()
@@ -68,36 +60,20 @@ def _counts(found: Sequence[Requirement]) -> dict[str, int]:
 def _print(found: Sequence[Requirement]) -> None:
     from rich.text import Text
 
+    from roomhook.cli.contract.requirement_rows import UNWRAPPED, print_row
     from roomhook.cli.shared.terminal import console, page_width
+    from roomhook.palette import Style
 
     stdout = console()
-    width = page_width(stdout, otherwise=_UNWRAPPED)
+    width = page_width(stdout, otherwise=UNWRAPPED)
     for group, about in load_groups().items():
         members = [one for one in found if one.group == group]
         if not members:
             continue
-        stdout.print(Text.assemble((group, "bold"), f" · {about}"))
+        stdout.print(Text.assemble((group, Style.HEADING), f" · {about}"))
         ids = max(len(one.id) for one in members)
         for one in members:
-            _print_row(stdout, one, ids, width)
+            print_row(stdout, one, ids, width)
         stdout.print()
     counts = ", ".join(f"{number} {level}" for level, number in _counts(found).items() if number)
     stdout.print(f"{len(found)} requirement{'s' if len(found) > 1 else ''}: {counts}")
-
-
-def _print_row(stdout: Console, one: Requirement, ids: int, width: int) -> None:
-    """Id, level and text in columns, or the text below where a narrow terminal leaves it too few of them."""
-    from rich.text import Text
-
-    from roomhook.cli.shared.terminal import LEVEL_STYLES, wrapped
-
-    style = LEVEL_STYLES[one.level]
-    name = f"  {one.id:{ids}}  "
-    indent = len(name) + len("SHOULD  ")
-    if width - indent < _NARROW:
-        stdout.print(Text.assemble(f"  {one.id}  ", (one.level.value, style)))
-        stdout.print(wrapped(one.text, width, start="    ", indent=4))
-        return
-    row = wrapped(one.text, width, start=f"{name}{one.level.value:8}", style="", indent=indent)
-    row.stylize(style, len(name), indent)
-    stdout.print(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_NARROW: Final = 36
+"""Below this many columns for the defect it stands under the id instead of beside it."""
 
 
 @app.command()
@@ -64,7 +67,10 @@ def _wanted(entries: list[str]) -> list[str]:
 def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
     import json
 
-    from roomhook.cli.shared.terminal import style_for_stdout
+    from rich.text import Text
+
+    from roomhook.cli.shared.terminal import console, list_width, wrapped
+    from roomhook.palette import Style
 
     if format_ is options.OutputFormat.JSON:
         rows = [
@@ -80,13 +86,24 @@ def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
         ]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    style = style_for_stdout()
-    typer.echo(f"{'broken backend':<38} {'caught by':<44} defect")
+    stdout = console()
+    width = list_width()
+    ids = max(len(one) for one in ("broken backend", *(result.backend for result in results)))
+    caught = max(len(one) for one in ("caught by", *map(_caught, results)))
+    stdout.print(Text(f"{'broken backend':{ids}}  {'caught by':{caught}}  defect", Style.HEADING))
     for result in results:
-        typer.echo(f"{result.backend:<38} {_caught(result):<44} {result.defect}")
+        start = f"{result.backend:{ids}}  {_caught(result):{caught}}  "
+        ample = width - len(start) >= _NARROW
+        row = wrapped(
+            result.defect, width, start=start if ample else "    ", style=None, indent=len(start) if ample else 4
+        )
+        shown = row if ample else Text(f"{start.rstrip()}\n").append_text(row)
+        if not result.right:
+            shown.stylize(Style.BAD, ids + 2, ids + 2 + len(_caught(result)))
+        stdout.print(shown)
     wrong = [result for result in results if not result.right]
-    verdict = style("PASS", "green") if not wrong else style("FAIL", "red")
-    typer.echo(f"\n{verdict}: {len(results) - len(wrong)} of {len(results)} backends as expected")
+    verdict = ("FAIL", Style.BAD) if wrong else ("PASS", Style.GOOD)
+    stdout.print(Text.assemble("\n", verdict, f": {len(results) - len(wrong)} of {len(results)} backends as expected"))
 
 
 def _caught(result: BackendResult) -> str:

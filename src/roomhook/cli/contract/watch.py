@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ def _names(changes: set[FileChange]) -> str:
 
 
 def _clear(*, clear: bool) -> None:
-    if clear and sys.stdout.isatty():
+    if clear and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         sys.stdout.write("\033[H\033[2J\033[3J")
         sys.stdout.flush()
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from roomhook.cli.shared import options
+from roomhook.cli.shared.terminal import complaint, fitted, repainted
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.shape_names import LoadShape
+from roomhook.palette import Style
 from roomhook.simulator.http_server.headers import parse_headers
 from roomhook.simulator.traffic.profiles import Profile
 from roomhook.simulator.util.defaults import SDKAPPID
@@ -27,6 +29,17 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_PAINTED: Final = (
+    (r"^fails if .*", Style.HEADING),
+    (r"^(Callbacks|Latency \(ms\)|  delivered):", Style.MUTED),
+    (r"passed$", Style.GOOD),
+    (r"FAILED$", Style.BAD),
+    (r"\b[1-9][\d,]* (not compliant|due but unsent)", Style.BAD),
+    (r"^ +[\d,]+(?=  \S)", Style.BAD),
+    (r"^error:", Style.BAD),
+    (r"^note:", Style.NOTE),
+)
+"""Which parts of the closing table have which style."""
 _DEFAULT_THRESHOLDS: Final = ("noncompliant>0", "delivered<99%")
 _OF_A_STAIRCASE: Final = "lateness>500ms"
 """A step of a staircase fails when callbacks leave this late (median), whatever the responses."""
@@ -125,7 +138,6 @@ def load(
     Example: roomhook load http://127.0.0.1:8000/callback --fail-if 'p99>200ms'
     """
     from roomhook.cli.load.locust_process import LocustRun
-    from roomhook.cli.shared.terminal import fitted
     from roomhook.loadtests.results.thresholds import parse_threshold
     from roomhook.loadtests.workload.settings import LoadSettings, parse_rooms
     from roomhook.simulator.protocol.callback_request import masked_url
@@ -185,13 +197,20 @@ def load(
     run = LocustRun(arguments, settings, folder, seconds=seconds, title=title, web=page)
     result = run.finish()
     if result.document is None:
-        typer.echo(f"roomhook: {result.table}", err=True)
+        typer.echo(complaint(result.table, Style.WARNING), err=True)
     elif output is options.OutputFormat.JSON:
         typer.echo(result.document, nl=False)
     else:
-        typer.echo("\n".join(fitted(line, 4) for line in result.table.strip("\n").split("\n")))
+        typer.echo("\n".join(_painted(fitted(line, 4)) for line in result.table.strip("\n").split("\n")))
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
     raise typer.Exit(result.code)
+
+
+def _painted(line: str) -> str:
+    """*line* of the closing table with its label, its verdict, and what failed painted."""
+    for pattern, style in _PAINTED:
+        line = repainted(line, pattern, style)
+    return line
 
 
 def _web_address(port: int) -> str:

@@ -9,7 +9,9 @@ import typer
 
 from roomhook.cli.project.files import RECIPES, Pipeline, configuration, recipe
 from roomhook.cli.project.stacks import Stack, detect
+from roomhook.cli.shared.terminal import painter
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Style
 
 __all__ = ["app"]
 
@@ -60,9 +62,9 @@ def _write(path: Path, text: str) -> bool:
 
 def _next_steps(stack: Stack | None, *, written: bool) -> list[str]:
     if not written:
-        return ["", "next: roomhook check"]
+        return ["", f"{painter()('next:', Style.HEADING)} roomhook check"]
     steps = [] if stack and stack.sdkappid else ["set sdkappid in roomhook.toml to yours"]
     steps += [] if stack else ["start your app"]
     steps += ["roomhook check"]
     steps += [] if stack and stack.rooms else ["then set probe in roomhook.toml, and check the effects too"]
-    return ["", "next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+    return ["", painter()("next:", Style.HEADING), *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from roomhook.cli.shared.options import Format, OutputFormat
+from roomhook.palette import Style
 from roomhook.schemas.errata import Errata, Erratum, select
 
 __all__ = ["app"]
@@ -56,11 +57,11 @@ def _list(found: Errata) -> None:
     width = page_width(stdout, otherwise=_UNWRAPPED)
     ids = max(len(one.id) for one in found.errata)
     for area, heading in found.areas.items():
-        stdout.print(Text(heading, "bold"))
+        stdout.print(Text(heading, Style.HEADING))
         for one in found.errata:
             if one.area == area:
                 start = f"  {one.id:{ids}}  {one.kind:{_KIND}}  "
-                stdout.print(wrapped(one.title, width, start=start, style="", indent=len(start)))
+                stdout.print(wrapped(one.title, width, start=start, style=None, indent=len(start)))
         stdout.print()
     stdout.print(f"{len(found.errata)} entries: {_counts(found.errata)}. 'roomhook errata ID' explains one.")
 
@@ -77,7 +78,7 @@ def _explain(found: Errata) -> None:
     stdout = console()
     width = page_width(stdout, otherwise=_WIDTH)
     for number, one in enumerate(found.errata):
-        stdout.print(Text.assemble("\n" if number else "", (one.id, "bold"), f"  {one.kind}"))
+        stdout.print(Text.assemble("\n" if number else "", (one.id, Style.HEADING), f"  {one.kind}"))
         stdout.print(wrapped(one.title, width), end="\n\n")
         for label, text in _sections(one):
             stdout.print(wrapped(text, width, start=f"{label:{_INDENT}}", indent=_INDENT))

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from roomhook.cli.shared.terminal import painter, table
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Style
 from roomhook.schemas import loader
 
 __all__ = ["app"]
@@ -122,9 +124,7 @@ def _write_bruno(folder: Path) -> None:
 
 def _list() -> None:
     titles = {name: loader.schema(name)["title"] for name in loader.names()} | {_CONFIG: "The file roomhook.toml"}
-    width = max(map(len, titles))
-    for name, title in sorted(titles.items()):
-        typer.echo(f"{name:{width}}  {title}")
+    table(dict(sorted(titles.items())))
 
 
 def _config_schema(context: typer.Context) -> dict[str, Any]:
@@ -155,11 +155,12 @@ def _matches(name: str, file: Path, *, everything: bool) -> bool:
     except OSError as error:
         raise ConfigurationError(f"{label} can't be read: {error.strerror}") from None
     if not judged:
-        typer.echo(f"{label}: holds no document")
+        typer.echo(f"{painter()(f'{label}:', Style.BAD)} holds no document")
     elif number:
-        typer.echo(f"{label}: {judged - wrong} of {judged} lines match {name}")
+        counted = painter()(f"{judged - wrong} of {judged} lines", Style.BAD if wrong else Style.GOOD)
+        typer.echo(f"{label}: {counted} match {name}")
     elif not wrong:
-        typer.echo(f"{label}: matches {name}")
+        typer.echo(f"{label}: {painter()('matches', Style.GOOD)} {name}")
     return judged > 0 and wrong == 0
 
 
@@ -209,4 +210,4 @@ def _print(where: str, complaints: list[str], *, everything: bool) -> None:
     shown = complaints if everything else complaints[:1]
     hidden = len(complaints) - len(shown)
     for complaint in shown:
-        typer.echo(f"{where}: {complaint}{f'; {hidden} more with --all' if hidden else ''}")
+        typer.echo(f"{painter()(f'{where}:', Style.BAD)} {complaint}{f'; {hidden} more with --all' if hidden else ''}")

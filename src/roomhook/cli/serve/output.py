@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from roomhook.cli.shared.line_printer import LinePrinter
+from roomhook.cli.shared.terminal import painter
+from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.room_backend.runtime.activity import ApiCall
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class ServeOutput:
     """Prints what happens on a service from a thread of its own."""
 
     def __init__(self) -> None:
-        self._printer = LinePrinter(_line, sys.stderr)
+        paint = painter(sys.stderr)
+        self._printer = LinePrinter(lambda item: _line(item, paint), sys.stderr)
 
     def watch(self, service: Service) -> None:
         """Print everything that happens on *service* from now on."""
@@ -50,28 +53,37 @@ class ServeOutput:
         self._printer.put([(_LINE_BYTES + len(item[2]), item)])
 
 
-def _line(item: Any) -> str:
-    return call_line(item) if isinstance(item, ApiCall) else attempt_line(*item)
+def _line(item: Any, paint: Painter) -> str:
+    return call_line(item, paint) if isinstance(item, ApiCall) else attempt_line(*item, paint=paint)
 
 
-def call_line(call: ApiCall) -> str:
+def call_line(call: ApiCall, paint: Painter = plain) -> str:
     """A call: time, name, room and accounts, result, duration."""
     name = call.name.rpartition("/")[2] if call.name.startswith("/v4/") else call.name
-    result = "ok" if not call.code else f"{call.code} {_printable(call.info)}"
+    result = paint(str(call.code), Style.BAD) + f" {_printable(call.info)}" if call.code else paint("ok", Style.GOOD)
     elapsed_ms = call.elapsed_us / 1000
-    return f"{_time(call.time_us)} call      {_printable(name)}{_subject(call.body)}: {result}, {elapsed_ms:.1f} ms"
+    return (
+        f"{_time(call.time_us, paint)} call      {_printable(name)}{_subject(call.body)}: {result}, {elapsed_ms:.1f} ms"
+    )
 
 
-def attempt_line(row: AttemptRow, command: str, body: bytes, status: int | None) -> str:
+def attempt_line(row: AttemptRow, command: str, body: bytes, status: int | None, *, paint: Painter = plain) -> str:
     """An attempt of a callback: time, command, room and accounts, outcome, duration."""
     if row.outcome == "dropped":
-        return f"{_time(row.sent_us)} callback  {row.callback} was dropped, as /sim/faults says"
+        dropped = paint("dropped", Style.WARNING)
+        return f"{_time(row.sent_us, paint)} callback  {row.callback} was {dropped}, as /sim/faults says"
     name = command.rpartition("Callback")[2].removeprefix("After")
     number = f" (attempt {row.number})" if row.number > 1 else ""
-    outcome = f"{row.outcome} {status}" if status else row.outcome
-    breaches = f"; breaks {row.breaches.replace(' ', ', ')}" if row.breaches and row.outcome == "delivered" else ""
+    outcome = paint(row.outcome, Style.GOOD if row.outcome == "delivered" else Style.BAD)
+    outcome += f" {status}" if status else ""
+    breaches = (
+        "; " + paint(f"breaks {row.breaches.replace(' ', ', ')}", Style.BAD)
+        if row.breaches and row.outcome == "delivered"
+        else ""
+    )
     elapsed_ms = (row.done_us - row.sent_us) / 1000
-    return f"{_time(row.sent_us)} callback  {name}{_subject(body)}{number}: {outcome}, {elapsed_ms:.1f} ms{breaches}"
+    when = _time(row.sent_us, paint)
+    return f"{when} callback  {name}{_subject(body)}{number}: {outcome}, {elapsed_ms:.1f} ms{breaches}"
 
 
 def _printable(text: str) -> str:
@@ -96,5 +108,5 @@ def _subject(body: bytes) -> str:
     return "".join(f" {_printable(word[:60])}" for word in words)
 
 
-def _time(us: int) -> str:
-    return f"{time.strftime('%H:%M:%S', time.localtime(us // 1_000_000))}.{us // 1000 % 1000:03}"
+def _time(us: int, paint: Painter) -> str:
+    return paint(f"{time.strftime('%H:%M:%S', time.localtime(us // 1_000_000))}.{us // 1000 % 1000:03}", Style.MUTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,7 +21,9 @@ from roomhook.cli.shared.options import (
     parse_address,
     parse_token,
 )
+from roomhook.cli.shared.terminal import painter
 from roomhook.errors import ConfigurationError
+from roomhook.palette import Style
 from roomhook.simulator.protocol.identifiers import check_sdkappid
 from roomhook.simulator.protocol.room_packets import RoomType
 from roomhook.simulator.room_backend.state.options import BackendOptions, DestroyOrder, EmptySeat
@@ -331,7 +334,7 @@ def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s:
     def started(url: str) -> None:
         typer.echo(url)
         if not any(app.secret_key for app in service.apps.values()):
-            _warn("no --secret-key: any usersig is accepted")
+            _warn(f"{painter(sys.stderr)('no --secret-key:', Style.WARNING)} any usersig is accepted")
         _warn(f"serving, with a console at {url}/console; Ctrl-C stops it")
         if output is not None:
             output.watch(service)
@@ -343,7 +346,8 @@ def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s:
         if output is not None:
             output.close()
     if left:
-        _warn(f"{left} callbacks are unsent; they are kept with --state, and lost with --memory")
+        unsent = painter(sys.stderr)(f"{left} callbacks are unsent", Style.WARNING)
+        _warn(f"{unsent}; they are kept with --state, and lost with --memory")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -10,26 +11,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
-from roomhook.contract_tests.model.register import Level
+from roomhook.palette import CODES, Painter, Style, plain
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
 __all__ = [
-    "LEVEL_STYLES",
+    "clear_progress",
+    "complaint",
     "console",
     "counts_text",
     "fitted",
+    "folded",
+    "is_coloured",
+    "list_width",
     "live_panel",
+    "marks",
     "page_width",
+    "painter",
     "progress_line",
-    "style_for_stdout",
+    "repainted",
+    "row",
+    "table",
     "text_width",
     "ticking_line",
     "wrapped",
@@ -37,22 +43,75 @@ __all__ = [
 
 _WIDEST: Final = 100
 
-LEVEL_STYLES: Final = {Level.MUST: "bold red", Level.SHOULD: "yellow", Level.INFO: "cyan"}
-"""How a level is coloured; its word always stands there too."""
-
+_UNWRAPPED: Final = 1_000_000
+"""Columns of a list that no terminal shows."""
 _LEAST: Final = 20
 """Columns that even the narrowest terminal is taken to have."""
 
 
-class _Stdout(Console):
-    def on_broken_pipe(self) -> None:
-        """Let the command line end as others do; rich would end with 1."""
-        raise BrokenPipeError
+def is_coloured(stream: TextIO) -> bool:
+    """Whether *stream* is a terminal that wants colours.
+
+    Never with NO_COLOR or on a dumb terminal; else always with FORCE_COLOR; else on a terminal, but not in CI.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and not os.environ.get("CI"))
+
+
+def painter(stream: TextIO | None = None) -> Painter:
+    """What paints text for *stream* (default: stdout); it leaves text as it is where no colours are wanted."""
+    return _painted if is_coloured(stream or sys.stdout) else plain
+
+
+def _painted(text: str, style: Style) -> str:
+    return f"\x1b[{CODES[style]}m{text}\x1b[0m" if text else text
+
+
+def complaint(text: str, style: Style = Style.BAD) -> str:
+    """``roomhook: `` and *text* for stderr, painted, and folded between words if that is a terminal."""
+    start = "roomhook:"
+    return folded(f"{start} {text}", sys.stderr, indent=2).replace(start, painter(sys.stderr)(start, style), 1)
+
+
+def folded(text: str, stream: TextIO, *, indent: int) -> str:
+    """*text* in lines that fit if *stream* is a terminal, all but the first of each *indent* columns in."""
+    if not stream.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns, indent + _LEAST)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
 
 
 def console() -> Console:
-    """Stdout, printed as given: no markup, no highlighting, no emoji codes; NO_COLOR is honoured."""
-    return _Stdout(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """Stdout, printed as given: no markup, no highlighting, no emoji codes; with colours where ``painter`` has them."""
+    from rich.console import Console
+
+    class Stdout(Console):
+        def on_broken_pipe(self) -> None:
+            """Let the command line end as others do; rich would end with 1."""
+            raise BrokenPipeError
+
+    return Stdout(
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+        color_system="standard" if is_coloured(sys.stdout) else None,
+        force_terminal=sys.stdout.isatty(),
+    )
+
+
+def table(rows: Mapping[str, str]) -> None:
+    """Print *rows*, a name and a text each, on stdout, the texts wrapped where a terminal is too narrow."""
+    stdout = console()
+    width = list_width()
+    names = max(map(len, rows))
+    for name, text in rows.items():
+        start = f"{name:{names}}  "
+        stdout.print(wrapped(text, width, start=start, style=None, indent=min(len(start), width // 2)))
 
 
 def page_width(stdout: Console, *, otherwise: int) -> int:
@@ -60,11 +119,13 @@ def page_width(stdout: Console, *, otherwise: int) -> int:
     return stdout.width if stdout.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else otherwise
 
 
-def wrapped(text: str, width: int, *, start: str = "", style: str = "bold", indent: int = 0) -> Text:
+def wrapped(text: str, width: int, *, start: str = "", style: Style | None = Style.MUTED, indent: int = 0) -> Text:
     """*start* in *style* and *text* after it, in lines of at most *width* columns, all but the first indented.
 
     Addresses and other long words are left whole.
     """
+    from rich.text import Text
+
     lines = textwrap.wrap(
         text,
         max(width, indent + _LEAST),
@@ -74,7 +135,8 @@ def wrapped(text: str, width: int, *, start: str = "", style: str = "bold", inde
         break_on_hyphens=False,
     )
     shown = Text("\n".join(lines))
-    shown.stylize(style, 0, len(start))
+    if style is not None:
+        shown.stylize(style, 0, len(start.rstrip()))
     return shown
 
 
@@ -83,16 +145,45 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name}\N{NO-BREAK SPACE}{count:,}" for name, count in counts.items()) or "none"
 
 
+def marks(counts: Mapping[str, int], style: Style) -> dict[str, Style]:
+    """The entries of ``counts_text`` that are not zero, each in *style*, for ``row``."""
+    return {f"{name}\N{NO-BREAK SPACE}{count:,}": style for name, count in counts.items() if count}
+
+
+def row(line: str, indent: int, styles: Mapping[str, Style] | None = None) -> str:
+    """*line* for stdout as ``fitted`` has it, its label (what stands before column *indent*) muted.
+
+    *styles* has phrases of the line whose words are joined by no-break spaces.
+    """
+    label = line[:indent].strip()
+    lines = _lines(line, indent)
+    lines[0] = lines[0].replace(label, painter()(label, Style.MUTED), 1)
+    text = "\n".join(lines)
+    for phrase, style in (styles or {}).items():
+        text = repainted(text, rf"(?<![\w,.]){re.escape(phrase)}(?!\w)", style)
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def repainted(text: str, pattern: str, style: Style) -> str:
+    """*text* for stdout with the first match of *pattern* in *style*."""
+    paint = painter()
+    return re.sub(pattern, lambda found: paint(found[0], style), text, count=1)
+
+
 def fitted(line: str, indent: int) -> str:
     """*line* for stdout, folded between words where the terminal is narrower, with *indent* blanks before the rest."""
-    folded = textwrap.wrap(
+    return "\n".join(_lines(line, indent)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _lines(line: str, indent: int) -> list[str]:
+    found = textwrap.wrap(
         line,
         max(text_width(), indent + _LEAST),
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(folded).replace("\N{NO-BREAK SPACE}", " ") or line
+    return found or [line]
 
 
 @contextmanager
@@ -112,6 +203,12 @@ def progress_line() -> Iterator[Callable[[str], None]]:
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+def clear_progress() -> None:
+    """Take away the line of progress, so that another line can be written in its place."""
+    if _watched():
+        sys.stderr.write("\r\x1b[K")
 
 
 @contextmanager
@@ -150,9 +247,10 @@ def live_panel() -> Iterator[Callable[[Callable[[int], RenderableType]], None]]:
     if not _watched():
         yield lambda _: None
         return
+    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, color_system="standard" if is_coloured(sys.stderr) else None)
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
     with live:
         yield lambda made: live.update(made(console.width), refresh=True)
@@ -162,12 +260,9 @@ def _watched() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
-def style_for_stdout() -> Callable[[str, str], str]:
-    """Colours for a terminal (and never with NO_COLOR, in CI or on a dumb one); plain text for everything else."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
-    if plain or not sys.stdout.isatty():
-        return lambda text, _colour: text
-    return lambda text, colour: typer.style(text, fg=colour or None, bold=bool(colour), dim=not colour)
+def list_width() -> int:
+    """Columns for a list on stdout: a terminal's, and no limit for a file or a program, which wants a line an entry."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNWRAPPED
 
 
 def text_width() -> int:
