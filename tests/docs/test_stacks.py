@@ -37,7 +37,7 @@ def test_the_table_has_a_clean_row_for_every_stack() -> None:
 def test_the_pages_give_the_true_number_of_stacks() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    assert f"each of {len(NAMES)} stacks" in readme
+    assert f" {len(NAMES)} stacks" in readme
     assert f"each of the {len(NAMES)} stacks" in PAGE
 
 

@@ -205,7 +205,7 @@ def test_a_locustfile_of_ones_own_runs_its_own_users_and_prints_nothing_but_json
     port, verdict = str(free_port()), tmp_path / "new" / "verdict.json"
     processes = ("--processes", "2", "--master-bind-port", port, "--master-port", port)
     done = headless(
-        own_locustfile(tmp_path), "Lane", "-t", "2s", "--host", target.url, "--callback-rate", "20", "--json",
+        own_locustfile(tmp_path), "Lane", "-t", "5s", "--host", target.url, "--callback-rate", "20", "--json",
         *("--verdict-json", str(verdict), *processes),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
