@@ -22,7 +22,7 @@ PROOFS = {
         (SECRETS, "test_no_error_line_repeats"),
     ],
     "They appear in no traceback": [(SECRETS, "test_no_crash_text"), (SECRETS, "test_the_processes_of_a_load_test")],
-    "The state of `serve` holds": [(SAFETY, "test_a_secret_in_the_callback_url_is_masked_and_kept")],
+    "The state of `serve` has": [(SAFETY, "test_a_secret_in_the_callback_url_is_masked_and_kept")],
     "It listens on 127.0.0.1 unless": [(HERE, "test_serve_and_listen_take_loopback"), (LISTEN, "test_it_answers_as")],
     "A `--listen` address": [(HERE, "test_an_address_that_others_reach_needs_a_token")],
     "With `--auth`, every path": [(HERE, "test_the_token_is_demanded_under_every_path_but_v4")],
