@@ -21,7 +21,7 @@ from roomhook.contract_tests.harness.records.ledger import (
 )
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.settings import Settings
-from roomhook.contract_tests.transport.probe import SetupError
+from roomhook.contract_tests.transport.probe import Listing, SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 
@@ -171,7 +171,7 @@ def populated_room(
         run.access.proven = True
         return room
     shown = f"{', '.join(accounts[:6])}{' and others' if len(accounts) > 6 else ''}"
-    listed = f"the probe lists {', '.join(sorted(members)) or 'nobody'} in {room} after {shown} entered"
+    listed = f"the probe {_found(members)} in {room} after {shown} entered"
     why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
     if run.access.proven and failed is None:
         raise NotEnteredError(listed, members)
@@ -179,6 +179,11 @@ def populated_room(
         strangers = "" if run.settings.enter_first else ", and --enter-first if a leave of strangers stops your app"
         run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command{strangers}")
     raise NotJudgedError(run.access.failure or f"{listed}{why}")
+
+
+def _found(members: set[str]) -> str:
+    missing = isinstance(members, Listing) and members.missing
+    return f"lists {', '.join(sorted(members)) or 'nobody'}{' (it answers HTTP 404)' if missing else ''}"
 
 
 def settled(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from html import unescape
 from itertools import groupby
 from typing import Final
 
@@ -27,6 +26,7 @@ from roomhook.contract_tests.reports.labels import (
 from roomhook.contract_tests.reports.run_report import FindingRecord, RequirementResult, RunReport, sources_of
 from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.protocol.callback_request import printable
+from roomhook.simulator.util.html_words import readable
 
 __all__ = ["WIDTH", "axis_text", "finding_fields", "finding_lines", "fold", "ids_in_short", "render"]
 
@@ -44,11 +44,6 @@ _READ: Final = 24
 """Ids that a finding still names one by one."""
 _FEW_GROUPS: Final = 6
 """Groups that are still named."""
-
-_PAGE: Final = re.compile(r"\s*<(?:!doctype html|html|head|body|title|h1)\b", re.IGNORECASE)
-_UNREAD: Final = re.compile(r"<!--.*?-->|<(style|script)\b.*?(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
-_HEAD: Final = re.compile(r"<head\b.*?</head>", re.IGNORECASE | re.DOTALL)
-_MARKUP: Final = re.compile(r"<[^>]*(?:>|$)")
 
 _WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""")
 _OPENING: Final = ("-", "'http", "http")
@@ -175,20 +170,11 @@ def _noted(finding: FindingRecord) -> str:
 def _answer(finding: FindingRecord) -> str | None:
     """The response where it is not ActionStatus OK and says more than the finding does already."""
     actual = finding.actual
-    body = _readable(actual.body or "")
+    body = readable(actual.body or "")
     if actual.status is None or not body or body in actual.text or (finding.cause is None and actual.status == 200):
         return None
     shown = printable(body[:_LONGEST_ANSWER])
     return f"HTTP {actual.status}  {shown}{'…' if len(body) > _LONGEST_ANSWER else ''}"
-
-
-def _readable(body: str) -> str:
-    """*body* in one line; of an HTML page, its words without what only a browser reads."""
-    if not _PAGE.match(body):
-        return " ".join(body.split())
-    page = _UNREAD.sub(" ", body)
-    texts = (" ".join(unescape(_MARKUP.sub(" ", part)).split()) for part in (_HEAD.sub(" ", page), page))
-    return next(filter(None, texts), "")
 
 
 def _source(finding: FindingRecord) -> str:

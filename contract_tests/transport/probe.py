@@ -45,12 +45,13 @@ _PLACE: Final = "{RoomId}"
 
 
 class Listing(set[str]):
-    """The accounts in a room; ``repeated`` are those that the probe lists more than once."""
+    """The accounts in a room; ``repeated`` those listed more than once, ``missing`` whether the probe answered 404."""
 
-    def __init__(self, accounts: Iterable[str]) -> None:
+    def __init__(self, accounts: Iterable[str], *, missing: bool = False) -> None:
         counted = Counter(accounts)
         super().__init__(counted)
         self.repeated = {one for one, count in counted.items() if count > 1}
+        self.missing = missing
 
 
 class SetupError(ConfigurationError):
@@ -129,7 +130,7 @@ def http_probe(
             except urllib3.exceptions.HTTPError as error:
                 raise SetupError(f"the probe {url} can't be reached: {error}") from None
         if response.status == HTTPStatus.NOT_FOUND:
-            return set()
+            return Listing((), missing=True)
         if response.status != HTTPStatus.OK:
             raise SetupError(f"the probe {url} answers HTTP {response.status}; it must answer 200 with JSON")
         return accounts_in(response.data.decode(errors="replace"), pointer, f"the probe {url}")

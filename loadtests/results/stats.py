@@ -19,6 +19,8 @@ def failure_line(outcome: DeliveryOutcome, breaches: tuple[str, ...], status: in
     """Text for the table of failures: requirement ids and what happened, with few different values."""
     if outcome is DeliveryOutcome.HTTP_STATUS:
         what = f"answered HTTP {status}"
+    elif breaches == ("ack.ok",):
+        what = "delivered, but answered with an ActionStatus that is not OK"
     elif outcome is DeliveryOutcome.DELIVERED:
         what = "delivered, but its response packet is not compliant"
     else:

@@ -139,6 +139,10 @@ class TestFigures:
         assert both.latency.total == 203
 
     def test_name_a_failure_by_its_requirements(self) -> None:
+        assert (
+            failure_line(DeliveryOutcome.DELIVERED, ("ack.ok",), 200)
+            == "ack.ok: delivered, but answered with an ActionStatus that is not OK"
+        )
         assert failure_line(DeliveryOutcome.HTTP_STATUS, ("ack.status",), 503) == "ack.status: answered HTTP 503"
         assert (
             failure_line(DeliveryOutcome.TIMEOUT, ("ack.deadline",), 0) == "ack.deadline: gave no whole answer in time"

@@ -361,14 +361,6 @@ def test_a_file_without_a_callback_is_one_line_and_no_table(
     assert "bad.ndjson, line 1" in said
 
 
-def test_a_run_that_fails_shows_one_response_for_each_kind_of_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    with Backend("fail") as backend:
-        assert main(["traffic", backend.url, "--events", "20", "--rate", "max"]) == 1
-    samples = [line for line in capsys.readouterr().out.splitlines() if line.startswith("e.g. ")]
-    assert len(samples) == 1
-    assert samples[0].startswith("e.g.          delivered, ack.ok: HTTP/1.1 200 OK")
-
-
 def test_a_byte_order_mark_before_the_first_callback_is_skipped(
     backend: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,13 @@ def test_probe_that_lists_nobody_is_a_failed_set_up_and_no_finding(server: Backe
     assert "the probe lists nobody" in finished.summary.detail
 
 
+def test_a_probe_that_answers_404_is_told_as_such(server: BackendServer) -> None:
+    finished = judge(server.url(), only=("effect",), probe=server.probe().replace("/rooms/", "/no-rooms/"))
+
+    assert finished.summary.outcome is RunOutcome.SETUP_FAILED
+    assert "the probe lists nobody (it answers HTTP 404)" in finished.summary.detail
+
+
 def test_command_can_be_the_probe(server: BackendServer) -> None:
     fetch = (
         "import sys, urllib.request as u; print(u.urlopen(sys.argv[1].replace('ROOM', sys.argv[2])).read().decode())"

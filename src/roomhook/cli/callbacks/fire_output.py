@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from roomhook.cli.shared.options import PrintAs
+from roomhook.cli.shared.options import PrintAs, own_app_id_hint
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.palette import Painter, Style, plain
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked, printable
@@ -20,7 +20,6 @@ from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation, header
 from roomhook.simulator.rooms.sample_callback import RequestTemplate
-from roomhook.simulator.util.defaults import SDKAPPID
 
 __all__ = ["FireSummary", "advice", "answer_text", "attempt_json", "attempt_line", "request_text"]
 
@@ -153,8 +152,7 @@ def advice(exchange: Exchange, shot: RequestTemplate) -> str:
     if status in {404, 405}:
         found.append("check the path in the URL: callbacks come by POST.")
     if failed or status in {400, 401, 403, 404}:
-        if shot.sdkappid == SDKAPPID:
-            found.append(f"SdkAppid was {SDKAPPID}, our own default: give yours with --sdkappid.")
+        found += filter(None, [own_app_id_hint(shot.sdkappid)])
         if shot.token is None:
             found.append("If your App backend verifies Sign, give its token in ROOMHOOK_TOKEN.")
     if failed and shot.command != ENTER_COMMAND:

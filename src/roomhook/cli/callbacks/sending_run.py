@@ -14,13 +14,14 @@ import typer
 
 from roomhook.cli.callbacks.finish_journals import finish_journals
 from roomhook.cli.callbacks.sending_options import SendingOptions
-from roomhook.cli.shared.options import OutputFormat
+from roomhook.cli.shared.options import OutputFormat, own_app_id_hint
 from roomhook.cli.shared.terminal import complaint, counts_text, marks, progress_line, row
 from roomhook.errors import ConfigurationError, RoomhookError
 from roomhook.palette import Style
 from roomhook.simulator.protocol.callback_request import printable
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 from roomhook.simulator.sending.report import document, html
+from roomhook.simulator.util.html_words import readable
 
 if TYPE_CHECKING:
     from roomhook.simulator.sending.session import EventSource, JobResult, ProgressSnapshot, SendJob
@@ -163,7 +164,7 @@ class _Output:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         else:
             styles = _marks(found, tally)
-            typer.echo("\n".join(row(line, _INDENT, styles) for line in _table(found, tally)))
+            typer.echo("\n".join(row(line, _INDENT, styles) for line in _table(found, tally, self.order.sdkappid)))
         for kind in dict.fromkeys(self.reports):
             path = self.folder / _FILES[kind]
             text = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
@@ -185,7 +186,7 @@ def _marks(found: dict[str, Any], tally: SendStats) -> dict[str, Style]:
     return bad | marks({**failed, **found["requirements"]}, Style.BAD)
 
 
-def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
+def _table(found: dict[str, Any], tally: SendStats, sdkappid: int | str) -> list[str]:
     """The closing table, line by line."""
     ends = " + ".join(f"{count:,}\N{NO-BREAK SPACE}{name}" for name, count in _ends(tally).items())
     rate = f"{found['rate_per_s']:,.0f} attempts/s on {tally.connections:,} connections"
@@ -208,6 +209,8 @@ def _table(found: dict[str, Any], tally: SendStats) -> list[str]:
         times = f"{_times(tally.recovery)}  {_FIRST}"
         lines.append(f"recovered     {tally.recovery.total:,} by a retry: {times}")
     lines += _samples(tally)
+    if "ack.ok" in found["requirements"] and (hint := own_app_id_hint(sdkappid)):
+        lines.append(f"hint          {hint}")
     lines += [f"journal       {path}" for path in found["journals"]]
     return lines
 
@@ -217,7 +220,7 @@ def _samples(tally: SendStats) -> Iterator[str]:
     kinds = {(one.outcome, one.breaches): one for one in reversed(tally.failures)}
     for (outcome, breaches), one in reversed(kinds.items()):
         head, _, body = one.received.decode(errors="backslashreplace").partition("\r\n\r\n")
-        response = " ".join(f"{head.partition(chr(13))[0]}  {body}".split())
+        response = " ".join(f"{head.partition(chr(13))[0]}  {readable(body)}".split())
         kind = ", ".join((outcome, *breaches))
         yield f"e.g.          {kind}: {printable(response)[:_LONGEST_SAMPLE] or one.note or 'no response'}"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from roomhook.cli.shared import options
-from roomhook.cli.shared.terminal import complaint, fitted, repainted
+from roomhook.cli.shared.terminal import complaint, fitted, painter, repainted
 from roomhook.errors import ConfigurationError
 from roomhook.loadtests.workload.engine_names import LoadEngine
 from roomhook.loadtests.workload.shape_names import LoadShape
@@ -202,6 +202,9 @@ def load(
         typer.echo(result.document, nl=False)
     else:
         typer.echo("\n".join(_painted(fitted(line, 4)) for line in result.table.strip("\n").split("\n")))
+        hint = options.own_app_id_hint(sdkappid) if "ack.ok:" in result.table else ""
+        if hint:
+            typer.echo(f"{painter()('hint:', Style.MUTED)} {hint}")
         typer.echo(f"\nReport: {report_dir / 'load.html'}")
     raise typer.Exit(result.code)
 

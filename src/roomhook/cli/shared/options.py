@@ -14,7 +14,7 @@ import typer
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.identifiers import check_sdkappid
-from roomhook.simulator.util.defaults import DEADLINE_MS
+from roomhook.simulator.util.defaults import DEADLINE_MS, SDKAPPID
 from roomhook.simulator.util.limits import LONGEST_WAIT_S
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Url",
     "chosen_seed",
     "naming",
+    "own_app_id_hint",
     "parse_address",
     "parse_proxy",
     "parse_token",
@@ -154,6 +155,11 @@ def parse_address(text: str) -> tuple[str, int]:
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigurationError(f"--listen {text!r} is no HOST:PORT; give one like 127.0.0.1:8000, or [::1]:0")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def own_app_id_hint(sdkappid: int | str) -> str:
+    """What to try where an App backend refuses callbacks of *sdkappid*: nothing, if the user has given it."""
+    return f"SdkAppid was {SDKAPPID}, our own default: give yours with --sdkappid." if sdkappid == SDKAPPID else ""
 
 
 def parse_token(token: str | None) -> str | None:
