@@ -1,4 +1,4 @@
-"""Verifies the Sign of a callback: one function of the standard library, to be copied into any Python App backend."""
+"""Verifies the Sign of a callback: one function, of the standard library alone, to copy into a Python App backend."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["verify_sign"]
 
 
 def verify_sign(query: str, token: str, *, clock: Callable[[], float] = time.time, window_s: int = 60) -> None:
-    """Raise ``ValueError``, which tells why, unless the sender of the callback knows *token* and signed it just now.
+    """Raise ``ValueError`` with the reason unless the sender of the callback knows *token* and signed it just now.
 
-    *query* is the raw query of the callback URL, *clock* tells the time in s since the epoch, and RequestTime may be
-    *window_s* off either way (protocol.md 1.5). Sign covers nothing but RequestTime: https guards the rest.
+    *query* is the raw query of the callback URL, *clock* returns the time in s since the epoch, and RequestTime may
+    differ from it by *window_s* (s) either way (protocol.md 1.5). Sign covers only RequestTime: use https for the rest.
     """
     if not token:
         raise ValueError("no token is configured, and with an empty one anybody could sign")
@@ -24,10 +24,10 @@ def verify_sign(query: str, token: str, *, clock: Callable[[], float] = time.tim
     signs, times = given.get("Sign", []), given.get("RequestTime", [])
     if len(signs) != 1 or len(times) != 1:
         raise ValueError("Sign and RequestTime are each needed once")
-    if not re.fullmatch("[0-9]{1,12}", times[0]):  # before anything counts with it: NaN would be in time for ever
+    if not re.fullmatch("[0-9]{1,12}", times[0]):  # before any arithmetic: NaN would always be in time
         raise ValueError("RequestTime is not a number of seconds")
     if abs(clock() - int(times[0])) > window_s:
         raise ValueError(f"RequestTime is more than {window_s} s off")
     right = hashlib.sha256(f"{token}{times[0]}".encode()).hexdigest()
-    if not hmac.compare_digest(signs[0].lower().encode(errors="replace"), right.encode()):  # on text, it is ASCII only
+    if not hmac.compare_digest(signs[0].lower().encode(errors="replace"), right.encode()):  # bytes: text must be ASCII
         raise ValueError("Sign does not match")
