@@ -96,13 +96,13 @@ class _Fuzz:
 
     def _blame(self, exchange: Exchange, point: str) -> None:
         settings, requirement = self.case.run.settings, self.case.requirement.id
-        small = "as it was generated" if self.search.stopped else "made as small as it gets"
+        size = "as generated" if self.search.stopped else "reduced as far as possible"
         after = f"; after it, {self.case.run.lost}" if self.case.run.lost else ""
         what, breach = self.breach(exchange)
         again = f"Search again: --only {requirement} --fuzz {settings.fuzz} --seed {settings.seed}."
         self.case.blame(
             exchange,
-            f"{what}; {small}, it departs from the baseline in {point}{after}",
+            f"{what}; {size}, it differs from the baseline in {point}{after}",
             Violation(breach.requirement, breach.expected, f"{breach.actual} to {point}", breach.path),
             cause=breach.requirement or None,
             hint=f"{hint_for(exchange, settings, every=False) if breach.requirement else CRASH_HINT} {again}".strip(),

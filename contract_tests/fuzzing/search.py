@@ -65,7 +65,7 @@ class Search:
         return len(self._known)
 
     def stop(self) -> None:
-        """Send nothing any more: what failed last is as small as it gets."""
+        """Send nothing any more: the last failure is fully reduced."""
         self.stopped = True
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from roomhook.cli.main import COMMANDS
+from roomhook.cli.main import COMMANDS, main
 from roomhook.simulator.journal.schema import OUTCOMES, create
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -32,6 +32,12 @@ def test_every_option_is_in_its_reference(command: str, page: str) -> None:
 
 def test_the_options_of_sending_are_those_of_traffic_too() -> None:
     assert options("replay") - {"--only-failed", "--refresh"} <= options("traffic")
+
+
+def test_the_line_that_is_shown_is_the_first_of_that_command(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = re.findall(r"```json\n(.*\n)```", (DOCS / "reference-traffic.md").read_text(encoding="utf-8"))
+    assert main(["traffic", "--events", "1", "--seed", "7"]) == 0
+    assert capsys.readouterr().out == line
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -107,7 +107,7 @@ Pages     macOS
             https://www.tencentcloud.com/document/product/647/64412
           MacOS, in the older RoomKit family
             https://cloud.tencent.com/document/product/1690/92699
-Chosen    Mac is drawn, Mac and macOS count as documented, any spelling must be tolerated.
+Chosen    Mac is sent, Mac and macOS count as documented, and a receiver must accept any spelling.
 Why       The Chinese pages are the originals; macOS looks like a translator's normalisation.
 Touches   url.platform.mac, url.platform.macos
 Options   roomhook fire --platform

@@ -197,7 +197,7 @@ class TestCommand:
         (found,) = findings(finished)
         assert [one.requirement.id for one in finished.with_verdict(Verdict.WARN)] == ["fuzz.near-miss"]
         assert found.actual == "HTTP 500 to MemberCount = -1"
-        assert "just not valid got a server error; made as small as it gets" in found.message
+        assert "just not valid got a server error; reduced as far as possible" in found.message
         assert sent(found)["MemberCount"] == -1
 
     def test_is_no_part_of_a_run_that_does_not_ask_for_it(
@@ -275,7 +275,7 @@ class TestBounds:
         finished = fuzzed(Hangs, deadline_ms=300)
 
         (found,) = findings(finished)
-        assert "as it was generated, it departs from the baseline in Reason = " in found.message
+        assert "as generated, it differs from the baseline in Reason = " in found.message
         assert found.cause == "ack.deadline"
         assert finished.duration_s < 40
 
@@ -293,7 +293,7 @@ class TestBounds:
         assert finished.summary.outcome is RunOutcome.VIOLATES
         assert verdicts["bad.alive"].verdict is Verdict.FAIL
         (found,) = verdicts["fuzz.near-miss"].findings
-        assert "just not valid took the target away; as it was generated" in found.message
+        assert "just not valid took the target away; as generated" in found.message
         assert "no RoomId; after it, the target accepts no connections any more" in found.message
 
     def test_a_search_sends_nothing_once_its_time_is_over(self) -> None:
