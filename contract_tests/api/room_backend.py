@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from roomhook.contract_tests.api.app_server import served
+from roomhook.simulator.protocol.callback_request import printable
 from roomhook.simulator.protocol.room_packets import COMMANDS
 from roomhook.simulator.room_backend.client import MockRoomBackend
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock
@@ -16,8 +18,16 @@ from roomhook.simulator.room_backend.runtime.store import Store
 from roomhook.simulator.room_backend.server import running
 from roomhook.simulator.room_backend.state.options import AppSettings, BackendOptions
 from roomhook.simulator.util.defaults import SDKAPPID
+from roomhook.simulator.util.html_words import readable
+
+if TYPE_CHECKING:
+    from roomhook.simulator.room_backend.runtime.delivery_queue import DeliveryAttempt
+    from roomhook.simulator.room_backend.runtime.store import AttemptRow
 
 __all__ = ["RoomBackend"]
+
+_LOG: Final = logging.getLogger("roomhook")
+_LONGEST_ANSWER: Final = 160
 
 
 class RoomBackend(MockRoomBackend):
@@ -25,7 +35,7 @@ class RoomBackend(MockRoomBackend):
 
     Its clock begins at *start_ms* (ms since the epoch, by default now) and moves only by ``advance``. It is a client of
     itself: see ``MockRoomBackend`` for rooms, REST calls and faults. *token* signs its callbacks, *secret_key* makes
-    genuine usersigs.
+    genuine usersigs. A callback that your app does not acknowledge is logged as a warning of the logger ``roomhook``.
     """
 
     def __init__(
@@ -40,6 +50,7 @@ class RoomBackend(MockRoomBackend):
         app = AppSettings(sdkappid=sdkappid, token=token, secret_key=secret_key)
         clock = VirtualClock(time.time_ns() // 1_000_000 if start_ms is None else start_ms)
         self.service = Service([app], options or BackendOptions(), Store(None), clock)
+        self.service.deliveries.listeners.append(_warn_of)
         administrator = self.service.options.behaviour.administrator
         self._stack = ExitStack()
         url = self._stack.enter_context(running(self.service))
@@ -65,3 +76,12 @@ class RoomBackend(MockRoomBackend):
             url = f"{self._stack.enter_context(served(url))}/{path.lstrip('/')}"
         self.set_callback(url, commands)
         return url
+
+
+def _warn_of(row: AttemptRow, attempt: DeliveryAttempt | None) -> None:
+    """Log an attempt that was not acknowledged: pytest shows it beside the assertion that fails because of it."""
+    if attempt is None or not row.breaches:
+        return
+    name = attempt.callback.event.command.rpartition("Callback")[2].removeprefix("After")
+    answer = printable(readable(attempt.result.body.decode(errors="replace")))[:_LONGEST_ANSWER]
+    _LOG.warning("%s was not acknowledged (%s): %s", name, row.breaches.replace(" ", ", "), answer or row.outcome)

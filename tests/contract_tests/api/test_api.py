@@ -62,6 +62,15 @@ def test_a_whole_packet_is_sent_as_it_is() -> None:
         assert fired.acknowledged
 
 
+def test_a_room_backend_logs_what_the_app_did_not_acknowledge(caplog: pytest.LogCaptureFixture) -> None:
+    with BackendServer(sdkappid=1400123456) as app, RoomBackend() as backend:
+        backend.callbacks_to(app.url())
+        backend.room("r1").enter("ann")
+    said = [one.getMessage() for one in caplog.records if one.name == "roomhook"]
+    assert len(said) == 2
+    assert said[1].startswith('MemberEnter was not acknowledged (ack.ok): {"ActionStatus":"FAIL",')
+
+
 def test_a_room_backend_stops_with_its_block() -> None:
     with RoomBackend(start_ms=1_700_000_000_000) as backend:
         backend.room("standup", owner="ann").enter("bo")
