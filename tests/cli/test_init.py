@@ -29,6 +29,9 @@ FOUND = {
 }
 
 
+FACTORY = "def create_app(test=None):\n    app = Flask(__name__)\n    return app\n\n"
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -66,6 +69,16 @@ def test_each_example_is_recognised_with_its_callback_and_its_probe(
         ({"manage.py": ""}, "python manage.py runserver --noreload 127.0.0.1:{port}"),
         ({"src/shop/web.py": "api: FastAPI = FastAPI()\n"}, "uvicorn shop.web:api --port {port}"),
         ({"wsgi.py": "server = Flask(__name__)\n"}, "flask --app wsgi:server run --port {port}"),
+        ({"rooms/__init__.py": FACTORY}, "flask --app rooms:create_app run --port {port}"),
+        (
+            {"rooms/__init__.py": FACTORY, "requirements.txt": "gunicorn"},
+            "gunicorn --threads 8 -b 127.0.0.1:{port} 'rooms:create_app()'",
+        ),
+        ({"main.py": FACTORY.replace("Flask", "FastAPI")}, "uvicorn --factory main:create_app --port {port}"),
+        (
+            {"main.py": FACTORY.replace("test=None", "settings") + "app = Flask(x)"},
+            "flask --app main:app run --port {port}",
+        ),
         ({"package.json": '{"dependencies":{"hono":"4"},"scripts":{"start":"x"}}'}, "npm start"),
         ({"package.json": '{"main":"dist/main.js"}'}, "node dist/main.js"),
         ({"go.mod": "module x"}, "go run ."),
@@ -96,6 +109,43 @@ def test_the_route_and_the_sdkappid_are_read_from_the_source(capsys: pytest.Capt
     assert written["check"]["url"] == "http://127.0.0.1:{port}/trtc/events"
     assert written["check"]["probe"] == "http://127.0.0.1:{port}/api/rooms/{RoomId}/members"
     assert "set sdkappid" not in said
+
+
+@pytest.mark.parametrize(
+    ("start", "route", "mount"),
+    [
+        ("app = Flask(__name__)", "@bp.route('/hook')", "app.register_blueprint(bp, url_prefix='/api/v1')"),
+        ("app = Flask(__name__)", "bp = Blueprint('a', x, url_prefix='/api/v1')\n@bp.post('/hook')", ""),
+        (
+            "app = Flask(__name__)",
+            "bp = Blueprint('a', x, url_prefix='/no')\n@bp.post('/hook')",
+            "app.register_blueprint(hooks.bp, url_prefix='/api/v1')",
+        ),
+        (
+            "app = FastAPI()",
+            "router = APIRouter(prefix='/v1')\n@router.post('/hook')",
+            "app.include_router(hooks.router, prefix='/api')",
+        ),
+        ("app = FastAPI()", "@app.post('/api/v1/hook')", "app.include_router(users, prefix='/users')"),
+    ],
+)
+def test_a_route_has_what_its_blueprint_or_router_has_in_front(
+    capsys: pytest.CaptureFixture[str], folder: Path, start: str, route: str, mount: str
+) -> None:
+    (folder / "main.py").write_text(f"{start}\n{mount}\n")
+    (folder / "routes.py").write_text(f"{route}\n")
+    assert initialised(capsys)[0]["check"]["url"] == "http://127.0.0.1:{port}/api/v1/hook"
+
+
+def test_a_route_of_an_express_router_has_where_it_is_used_in_front(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "package.json").write_text('{"dependencies":{"express":"4"}}')
+    (folder / "index.js").write_text("app.use(json())\napp.use('/api', require('./hooks'))\n")
+    (folder / "hooks.js").write_text("router.post('/hook', f)\nrouter.get('/rooms/:id', g)\n")
+    check = initialised(capsys)[0]["check"]
+    assert check["url"] == "http://127.0.0.1:{port}/api/hook"
+    assert check["probe"] == "http://127.0.0.1:{port}/api/rooms/{RoomId}"
 
 
 def test_an_empty_folder_gets_a_file_to_fill_in(capsys: pytest.CaptureFixture[str]) -> None:

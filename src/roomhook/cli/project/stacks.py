@@ -39,16 +39,30 @@ _MOST_BYTES: Final = 200_000
 _ASGI: Final = re.compile(r"^(\w+)\s*(?::\s*\w+\s*)?=\s*(FastAPI|Starlette|Litestar)\(", re.MULTILINE)
 _WSGI: Final = re.compile(r"^(application)\s*=", re.MULTILINE)
 _FLASK: Final = re.compile(r"^(\w+)\s*=\s*Flask\(", re.MULTILINE)
+_FACTORY: Final = re.compile(
+    r"^def (?P<name>(?:create|make|get|build)_app)\((?P<given>[^)]*)\)[^\n]*:\n(?:[ \t].*\n|\n)*?"
+    r".*\b(?P<stack>FastAPI|Starlette|Litestar|Flask)\(",
+    re.MULTILINE,
+)
+"""A function that makes the app."""
 _SERVER: Final = re.compile(r"HTTPServer\(|\bserve_forever\(|\buvicorn\.run\(|\bweb\.run_app\(")
 _NODE: Final = ("@nestjs/core", "express", "koa", "fastify", "hono")
 _ROUTE: Final = re.compile(
-    r"(?:[.@]|\b)(?:post|Post|PostMapping|RequestMapping|route|all|HandleFunc|Handle|path|re_path|Route)"
-    r"""\(\s*["'`](?:POST )?(/?[\w\-./]+)["'`]"""
+    r"(?:\b(?P<owner>\w+)\.|[.@]|\b)(?:post|Post|PostMapping|RequestMapping|route|all|HandleFunc|Handle|path|re_path|Route)"
+    r"""\(\s*["'`](?:POST )?(?P<route>/?[\w\-./]+)["'`]"""
 )
 _LISTING: Final = re.compile(
-    r"(?:[.@]|\b)(?:get|Get|GetMapping|route|HandleFunc|path|Route)"
-    r"""\(\s*["'`](?:GET )?(/?[\w\-./]*(?:\{[\w:]+\}|<[\w:]+>|:\w+)[\w\-./]*)["'`]"""
+    r"(?:\b(?P<owner>\w+)\.|[.@]|\b)(?:get|Get|GetMapping|route|HandleFunc|path|Route)"
+    r"""\(\s*["'`](?:GET )?(?P<route>/?[\w\-./]*(?:\{[\w:]+\}|<[\w:]+>|:\w+)[\w\-./]*)["'`]"""
 )
+_OWN_PREFIX: Final = (
+    r"""\b{}\s*(?::\s*\w+\s*)?=\s*(?:Blueprint|APIRouter)\([^)]*\b(?:url_)?prefix\s*=\s*["'](/[^"']*)["']"""
+)
+_MOUNT: Final = re.compile(
+    r"""\b(?:register_blueprint|include_router)\(\s*(?P<what>[\w.]+)[^)]*\b(?:url_)?prefix\s*=\s*["'](?P<prefix>/[^"']*)["']"""
+    r"""|\b\w+\.use\(\s*["'`](?P<path>/[^"'`]+)["'`]\s*,\s*(?:require\(\s*["'`][^"'`]*?)?(?P<router>[\w.]+)"""
+)
+"""Where a blueprint or router gets the path in front of its routes."""
 _PREFIX: Final = re.compile(r"""["'`](/(?:rooms?|members)/)["'`]""")
 _CALLBACK: Final = re.compile(r"callback|trtc|hook|leave", re.IGNORECASE)
 _ROOM: Final = re.compile(r"room|member", re.IGNORECASE)
@@ -62,11 +76,11 @@ def detect(folder: Path) -> Stack | None:
     if found is None:
         return None
     text = "\n".join(source for _, source in sources)
-    routes = [one for one in _ROUTE.findall(text) if _CALLBACK.search(one)]
+    routes = [one for one in _ROUTE.finditer(text) if _CALLBACK.search(one["route"])]
     ids = _SDKAPPID.search(text)
     return replace(
         found,
-        path=_slashed(routes[0]) if routes else found.path,
+        path=_whole(routes[0], text) if routes else found.path,
         rooms=_listing(text),
         sdkappid=int(ids[1]) if ids else None,
     )
@@ -112,19 +126,35 @@ def _python(folder: Path, sources: list[tuple[Path, str]]) -> Stack | None:
     if (folder / "manage.py").is_file():
         return Stack("Django", "python manage.py runserver --noreload 127.0.0.1:{port}", "manage.py", install)
     python = [(path, text) for path, text in sources if path.suffix == ".py"]
+    gunicorn = "gunicorn" in _text(folder / "requirements.txt")
     for path, text in python:
         module = ".".join(path.with_suffix("").parts).removesuffix(".__init__").removeprefix("src.")
         if match := _ASGI.search(text):
             return Stack(match[2], f"uvicorn {module}:{match[1]} --port {{port}}", str(path), install)
+        if made := _factory(text, module, gunicorn=gunicorn):
+            return Stack(*made, str(path), install)
         if match := _FLASK.search(text) or _WSGI.search(text):
             name = "Flask" if _FLASK.search(text) else "Django" if "django" in text else "WSGI app"
             started = f"flask --app {module}:{match[1]} run --port {{port}}"
-            if name != "Flask" or "gunicorn" in _text(folder / "requirements.txt"):
+            if name != "Flask" or gunicorn:
                 started = f"gunicorn --threads 8 -b 127.0.0.1:{{port}} {module}:{match[1]}"
             return Stack(name, started, str(path), install)
     for path, text in python:
         if _SERVER.search(text):
             return Stack("Python", f"python {path} {{port}}", str(path), install)
+    return None
+
+
+def _factory(text: str, module: str, *, gunicorn: bool) -> tuple[str, str] | None:
+    """The stack, and how it starts, of a function in *text* that makes the app and needs no argument."""
+    for found in _FACTORY.finditer(text):
+        if any(one.strip() and "=" not in one for one in found["given"].split(",")):
+            continue
+        made = f"{module}:{found['name']}"
+        if found["stack"] != "Flask":
+            return found["stack"], f"uvicorn --factory {made} --port {{port}}"
+        started = f"gunicorn --threads 8 -b 127.0.0.1:{{port}} '{made}()'" if gunicorn else ""
+        return "Flask", started or f"flask --app {made} run --port {{port}}"
     return None
 
 
@@ -177,12 +207,23 @@ def _others(folder: Path) -> Stack | None:
 
 def _listing(text: str) -> str:
     """The route that lists the members of a room, with ``{RoomId}``; empty if none is seen."""
-    found = [one for one in _LISTING.findall(text) if _ROOM.search(one)]
+    found = [one for one in _LISTING.finditer(text) if _ROOM.search(one["route"])]
     if found:
-        return re.sub(r"\{[\w:]+\}|<[\w:]+>|:\w+", "{RoomId}", _slashed(found[0]))
+        return re.sub(r"\{[\w:]+\}|<[\w:]+>|:\w+", "{RoomId}", _whole(found[0], text))
     prefix = _PREFIX.search(text)
     return f"{prefix[1]}{{RoomId}}" if prefix else ""
 
 
-def _slashed(route: str) -> str:
-    return route if route.startswith("/") else f"/{route}"
+def _whole(found: re.Match[str], text: str) -> str:
+    """The route *found* with what its blueprint or router has in front."""
+    route, owner = found["route"], found["owner"]
+    path = route if route.startswith("/") else f"/{route}"
+    if owner is None or owner == "app":
+        return path
+    own = re.search(_OWN_PREFIX.format(owner), text)
+    mounts = [((one["what"] or one["router"]), (one["prefix"] or one["path"])) for one in _MOUNT.finditer(text)]
+    named = [prefix for what, prefix in mounts if owner in what.split(".")]
+    prefixes = named or list({prefix for _, prefix in mounts})
+    mounted = prefixes[0] if len(prefixes) == 1 else ""
+    replaced = own is not None and bool(mounted) and "register_blueprint" in text
+    return f"{mounted.rstrip('/')}{own[1].rstrip('/') if own and not replaced else ''}{path}"
