@@ -7,10 +7,10 @@ import shlex
 import ssl
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import urllib3
@@ -42,6 +42,8 @@ _TIMEOUT_S: Final = 10
 _AT_ONCE: Final = 8
 _SHORTEST_WAIT_S: Final = 0.4
 _PLACE: Final = "{RoomId}"
+_DEEPEST: Final = 4
+"""Levels of objects in which a list of accounts is looked for."""
 
 
 class Listing(set[str]):
@@ -177,15 +179,41 @@ def accounts_in(text: str, pointer: str, source: str) -> Listing:
     except (ValueError, KeyError, IndexError, TypeError):
         where = f" at {pointer}" if pointer else ""
         raise SetupError(f"{source} gives no JSON list of accounts{where}, but {text[:80]!r}") from None
-    accounts = (
-        [one.get("Member_Account") if isinstance(one, dict) else one for one in found]
-        if isinstance(found, list)
-        else [None]
-    )
-    if not all(isinstance(one, str) for one in accounts):
-        hint = "" if pointer else "; if the list is further inside, say where: --probe-pointer /data/members"
+    accounts = _accounts(found)
+    if accounts is None:
+        hint = "" if pointer else _hint(found)
         raise SetupError(f"{source} gives no JSON list of accounts, but {text[:80]!r}{hint}")
-    return Listing(one for one in accounts if isinstance(one, str))
+    return Listing(accounts)
+
+
+def _accounts(found: Any) -> list[str] | None:
+    """*found* as a list of accounts, if it is one."""
+    if not isinstance(found, list):
+        return None
+    accounts = [one.get("Member_Account") if isinstance(one, dict) else one for one in found]
+    named = [one for one in accounts if isinstance(one, str)]
+    return named if len(named) == len(accounts) else None
+
+
+def _hint(found: Any) -> str:
+    """What to say about JSON that is no list of accounts: where one is, or how to make one."""
+    pointers = [pointer for pointer, list_ in _lists_in(found) if _accounts(list_) is not None]
+    if len(pointers) == 1:
+        return f"; the list is further inside: say --probe-pointer {pointers[0]}"
+    if isinstance(found, list) or not isinstance(found, dict):
+        return (
+            "; list the accounts as strings or as Member_Account, or make them so with --probe-command, e.g. by jq -r"
+        )
+    return "; if the list is further inside, say where: --probe-pointer /data/members"
+
+
+def _lists_in(found: Any, pointer: str = "", depth: int = _DEEPEST) -> Iterator[tuple[str, list[Any]]]:
+    """The lists in the objects of *found*, each with its JSON pointer."""
+    if isinstance(found, dict) and depth:
+        for key, value in found.items():
+            yield from _lists_in(value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", depth - 1)
+    elif isinstance(found, list) and pointer:
+        yield pointer, found
 
 
 def _run(command: str, option: str) -> str:

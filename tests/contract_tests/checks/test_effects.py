@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -101,6 +102,21 @@ def test_accounts_are_found_where_the_pointer_says(text: str, pointer: str) -> N
 def test_anything_but_a_list_of_accounts_is_refused_with_a_remedy(text: str, pointer: str) -> None:
     with pytest.raises(SetupError, match="no JSON list of accounts"):
         accounts_in(text, pointer, "the probe")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('{"members":["ann"]}', "say --probe-pointer /members"),
+        ('{"code":0,"data":{"room":"r","a/b":[{"Member_Account":"ann"}]}}', "say --probe-pointer /data/a~1b"),
+        ('{"members":[],"admins":[]}', "say where: --probe-pointer /data/members"),
+        ('{"code":0}', "say where: --probe-pointer /data/members"),
+        ('[{"id":"ann"}]', "with --probe-command, e.g. by jq -r"),
+    ],
+)
+def test_json_that_is_no_list_of_accounts_gets_a_hint_at_where_one_is(text: str, hint: str) -> None:
+    with pytest.raises(SetupError, match=re.escape(hint)):
+        accounts_in(text, "", "the probe")
 
 
 @pytest.mark.parametrize("probe", ["http://127.0.0.1/rooms", "rooms/{RoomId}"])
