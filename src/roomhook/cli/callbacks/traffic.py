@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,6 +14,7 @@ import typer
 
 from roomhook.cli.callbacks.sending_options import SendingOptions, SendingReport, first_given, with_sending_options
 from roomhook.cli.shared.options import OutputFormat, Seed, chosen_seed
+from roomhook.cli.shared.terminal import folded
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.rooms.behaviour import BulkKick, CountMoment, Dissolution, ExpiredOperator
 from roomhook.simulator.traffic.profiles import Profile
@@ -225,7 +227,7 @@ def _refuse_mixtures(context: typer.Context, url: str | None, output: TrafficFor
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        typer.echo(line, err=True)
+        typer.echo(folded(line, sys.stderr, indent=2), err=True)
 
 
 def _send(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ import typer
 from roomhook.cli.contract.check_reports import Reporter, ReportKind
 from roomhook.cli.contract.selection import refuse_unknown
 from roomhook.cli.shared import options
-from roomhook.cli.shared.terminal import clear_progress, complaint
+from roomhook.cli.shared.terminal import clear_progress, complaint, folded
 from roomhook.contract_tests.model.settings import RefusalStyle, Settings
 from roomhook.errors import ConfigurationError, UnreachableError
 from roomhook.palette import Style
@@ -279,7 +280,7 @@ def _run(settings: Settings, reporter: Reporter, process: TargetProcess | None) 
 def _say(line: str) -> None:
     """Print *line* on stderr, in the place of the progress that a terminal shows."""
     clear_progress()
-    typer.echo(line, err=True)
+    typer.echo(folded(line, sys.stderr, indent=2), err=True)
 
 
 def _show_last_output(report: RunReport, process: TargetProcess) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_NARROW: Final = 36
-"""Below this many columns for the defect it stands under the id instead of beside it."""
 
 
 @app.command()
@@ -69,7 +66,7 @@ def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
 
     from rich.text import Text
 
-    from roomhook.cli.shared.terminal import console, list_width, wrapped
+    from roomhook.cli.shared.terminal import beside, console, list_width
     from roomhook.palette import Style
 
     if format_ is options.OutputFormat.JSON:
@@ -93,11 +90,7 @@ def _print(results: list[BackendResult], format_: options.OutputFormat) -> None:
     stdout.print(Text(f"{'broken backend':{ids}}  {'caught by':{caught}}  defect", Style.HEADING))
     for result in results:
         start = f"{result.backend:{ids}}  {_caught(result):{caught}}  "
-        ample = width - len(start) >= _NARROW
-        row = wrapped(
-            result.defect, width, start=start if ample else "    ", style=None, indent=len(start) if ample else 4
-        )
-        shown = row if ample else Text(f"{start.rstrip()}\n").append_text(row)
+        shown = beside(start, result.defect, width)
         if not result.right:
             shown.stylize(Style.BAD, ids + 2, ids + 2 + len(_caught(result)))
         stdout.print(shown)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from roomhook.cli.shared.terminal import folded
 from roomhook.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -83,4 +84,4 @@ def _clear(*, clear: bool) -> None:
 
 
 def _tell(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(folded(text, sys.stderr, indent=2), err=True)

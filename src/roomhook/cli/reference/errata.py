@@ -51,7 +51,7 @@ def errata(
 def _list(found: Errata) -> None:
     from rich.text import Text
 
-    from roomhook.cli.shared.terminal import console, page_width, wrapped
+    from roomhook.cli.shared.terminal import beside, console, page_width, wrapped
 
     stdout = console()
     width = page_width(stdout, otherwise=_UNWRAPPED)
@@ -60,10 +60,10 @@ def _list(found: Errata) -> None:
         stdout.print(Text(heading, Style.HEADING))
         for one in found.errata:
             if one.area == area:
-                start = f"  {one.id:{ids}}  {one.kind:{_KIND}}  "
-                stdout.print(wrapped(one.title, width, start=start, style=None, indent=len(start)))
+                stdout.print(beside(f"  {one.id:{ids}}  {one.kind:{_KIND}}  ", one.title, width))
         stdout.print()
-    stdout.print(f"{len(found.errata)} entries: {_counts(found.errata)}. 'roomhook errata ID' explains one.")
+    summary = f"{len(found.errata)} entries: {_counts(found.errata)}. 'roomhook errata ID' explains one."
+    stdout.print(wrapped(summary, width))
 
 
 def _counts(entries: Sequence[Erratum]) -> str:

@@ -21,7 +21,7 @@ from roomhook.cli.shared.options import (
     parse_address,
     parse_token,
 )
-from roomhook.cli.shared.terminal import painter
+from roomhook.cli.shared.terminal import folded, painter
 from roomhook.errors import ConfigurationError
 from roomhook.palette import Style
 from roomhook.simulator.protocol.identifiers import check_sdkappid
@@ -353,7 +353,7 @@ def _run(service: Service, address: tuple[str, int], rules: GuardRules, grace_s:
 
 def _warn(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
-        typer.echo(text, err=True)
+        typer.echo(folded(text, sys.stderr, indent=2), err=True)
 
 
 def _address(text: str) -> str:

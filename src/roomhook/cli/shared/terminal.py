@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
+    "beside",
     "clear_progress",
     "complaint",
     "console",
@@ -45,6 +46,8 @@ _WIDEST: Final = 100
 
 _UNWRAPPED: Final = 1_000_000
 """Columns of a list that no terminal shows."""
+_NARROW: Final = 36
+"""Below this many columns for a text it stands under its name instead of beside it."""
 _LEAST: Final = 20
 """Columns that even the narrowest terminal is taken to have."""
 
@@ -104,14 +107,22 @@ def console() -> Console:
     )
 
 
+def beside(start: str, text: str, width: int) -> Text:
+    """*text* beside *start*, or below it where *width* leaves it too few columns."""
+    from rich.text import Text
+
+    if width - len(start) >= _NARROW:
+        return wrapped(text, width, start=start, style=None, indent=len(start))
+    return Text(f"{start.rstrip()}\n").append_text(wrapped(text, width, start="    ", style=None, indent=4))
+
+
 def table(rows: Mapping[str, str]) -> None:
     """Print *rows*, a name and a text each, on stdout, the texts wrapped where a terminal is too narrow."""
     stdout = console()
     width = list_width()
     names = max(map(len, rows))
     for name, text in rows.items():
-        start = f"{name:{names}}  "
-        stdout.print(wrapped(text, width, start=start, style=None, indent=min(len(start), width // 2)))
+        stdout.print(beside(f"{name:{names}}  ", text, width))
 
 
 def page_width(stdout: Console, *, otherwise: int) -> int:
