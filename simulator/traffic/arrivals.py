@@ -34,6 +34,7 @@ class Arrivals:
         self._group = group
         self._event, self._plan_at, self._rooms = world.event, group.plan_at, group.rooms
         self._with_enter = world.with_enter
+        self._random, self._active, self._gap_ms = group.random, group.active, group.gap_ms
         self._opened = [0] * len(group.numbers)
         self._next = group.placeholder(ActionKind.ARRIVE)
         first = group.random.below(INDEX_RANGE * len(group.texts.stems))
@@ -64,6 +65,7 @@ class Arrivals:
             self._newcomer = map(Participant, self._accounts, visits, repeat(group.number), repeat(0)).__next__
         self._bounds = array("q", accumulate(active.size(number) for number in group.numbers))
         group.gap_ms = active.gap_ms(self._bounds[-1])
+        self._active, self._gap_ms = active, group.gap_ms
         following = phases.index(active) + 1
         if following < len(phases):
             group.plan_here(ActionKind.PHASE, phases[following].start)
@@ -104,10 +106,9 @@ class Arrivals:
 
     def arrive(self, following: Participant, now: int) -> Sequence[CallbackEvent]:
         """Let someone in at a random time, and plan the next arrival."""
-        group, bounds = self._group, self._bounds
-        active, random = group.active, group.random
+        active, bounds, random = self._active, self._bounds, self._random
         visit = active.visits[random.index()]
-        wait = visit.gap * group.gap_ms + visit.part
+        wait = visit.gap * self._gap_ms + visit.part
         self._plan_at(following, now + int(wait) if active.is_even else active.after(now, wait))
         slot = bisect_right(bounds, random.below(bounds[-1])) if len(bounds) > 1 else 0
         participant = self._newcomer()
@@ -137,7 +138,7 @@ class Arrivals:
             return NOTHING
         if visit.is_admin:
             room.promote(participant.account)
-        if self._group.gap_ms:
+        if self._gap_ms:
             participant.what = visit.ending
             self._plan_at(participant, now + stay)
         if self._with_enter:
