@@ -160,3 +160,39 @@ def test_two_workers_on_one_machine_work_as_the_page_says(backend: BackendProces
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "noncompliant>0" in done.stdout
+
+
+DOLLARS = re.findall(
+    r"^\$ ((?:ROOMHOOK_\w+=\S+ )?roomhook .*)$",
+    (ROOT / "docs/howto-load-test.md").read_text(encoding="utf-8")
+    + (ROOT / "docs/reference-reports.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+SHORTEST_S = {"spike": 8, "staircase": 20}
+
+
+def test_the_pages_about_load_and_reports_have_their_lines() -> None:
+    assert len(DOLLARS) == 8
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("line", DOLLARS)
+def test_a_line_of_a_page_runs_at_a_low_rate_and_for_a_short_time(
+    line: str, backend: BackendProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "users.txt").write_text("".join(f"user{number}\n" for number in range(40)))
+    (tmp_path / "rooms.txt").write_text("standup\nlobby\n")
+    script = re.sub(r"\bURL\b", backend.url, re.sub(r"--rate \d+/s", "--rate 20/s", line.replace("=…", "=t0ken")))
+    shape = re.search(r"--shape (\w+)", line)
+    seconds = SHORTEST_S.get(shape[1], 1) if shape else 1
+    script = re.sub(r"--duration \S+", f"--duration {seconds}s", small(script, backend.url))
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        env=environment(ROOMHOOK_DURATION=f"{seconds}s", ROOMHOOK_RATE="20/s"),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
