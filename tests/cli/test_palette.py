@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,15 @@ import pytest
 import requests
 from listener_process import clean_environment
 
+from roomhook.cli.demo import _evening, _title
 from roomhook.cli.main import COMMANDS, main
 from roomhook.cli.serve.output import attempt_line, call_line
 from roomhook.cli.shared.terminal import painter
 from roomhook.contract_tests.app_backends.server import BackendServer
+from roomhook.contract_tests.engine import selftest
+from roomhook.contract_tests.engine.selftest import BackendResult
 from roomhook.contract_tests.model.register import Level, load_glossary, load_groups, load_register
+from roomhook.contract_tests.model.verdicts import RunOutcome
 from roomhook.palette import CODES, Style
 from roomhook.schemas.errata import load as load_errata
 from roomhook.simulator.room_backend.runtime.activity import ApiCall
@@ -44,7 +49,7 @@ MEANS: Final = {
     r"|\d+ of \d+ lines",
     Style.BAD: r"FAIL|FAILED|F+|NO|no|MUST|DOES NOT CONFORM|UNREACHABLE|refused|newly failing|failing all the time:"
     rf"|(\d+ )?({OUTCOMES}), no[t ].*|{OUTCOMES}|\d+ (failed|unsent|not compliant)"
-    rf"|(ack\.\w+|{OUTCOMES}) \d+| +\d+|\d{{5}}|breaks ack.*|error:|\S+\.json:|roomhook: (?!interrupted).*",
+    rf"|(ack\.\w+|{OUTCOMES}) \d+| +\d+|\d{{5}}|MISSED .*|breaks ack.*|error:|\S+\.json:|roomhook: (?!interrupted).*",
     Style.WARNING: r"WARN|W+|SHOULD|INTERRUPTED|so far|newly warned about|dropped|no --secret-key:"
     "|roomhook: interrupted.*",
     Style.KNOWN: "KNOWN|k+|newly known",
@@ -128,7 +133,6 @@ CASES: Final = {
     "errata, one": ("errata platform-mac", "platform-mac", "Pages", "Source"),
     "schema": ("schema",),
     "schema, one": ("schema leave",),
-    "selftest": ("selftest ack.ok", "PASS"),
     "backend, listed": ("backend --list",),
     "init": ("init", "next:"),
 }
@@ -184,9 +188,22 @@ def test_an_interruption_is_a_warning(said: Run, monkeypatch: pytest.MonkeyPatch
     assert text.startswith(f"\x1b[{CODES[Style.WARNING]}mroomhook:\x1b[0m interrupted")
 
 
-@pytest.mark.long
-def test_the_demo_looks_as_check_does(said: Run) -> None:
-    check(said("demo", "--seed", "7"), "OK", "NOTE", "CONFORMS", "FAIL", "DOES NOT CONFORM")
+def test_the_demo_looks_as_the_other_commands_do(
+    server: BackendServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _title(1, "Start an App backend")
+    assert _evening(server, 7)
+    check(capsys.readouterr().out, "1  Start an App backend", "OK")
+
+
+def test_a_selftest_paints_its_verdict_and_what_it_missed(said: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, violates = frozenset({"ack.ok"}), RunOutcome.VIOLATES
+    right = BackendResult("ack.ok", "a defect", ids, ids, violates, violates, 0.1)
+    wrong = replace(right, found=frozenset())
+    for results, expected in (([right], "PASS"), ([right, wrong], "MISSED ack.ok")):
+        monkeypatch.setattr(selftest, "selftest", lambda *_, **__: iter(results))  # noqa: B023 (used at once)
+        check(said("selftest", "ack.ok"), expected)
 
 
 def started(*arguments: str) -> str:
@@ -231,10 +248,12 @@ def test_the_lines_of_serve_look_as_those_of_listen(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.long
-def test_a_load_test_looks_as_the_other_commands_do(server: BackendServer, said: Run) -> None:
-    load = ("--duration", "1s", "--rate", "20/s")
-    check(said("load", server.url(), *load), "passed", "Callbacks:")
-    check(said("load", server.url("ack.json"), *load), "FAILED", "Latency (ms):")
+def test_a_load_test_looks_as_the_other_commands_do(said: Run) -> None:
+    with BackendServer(sdkappid=1400123456) as refusing:
+        shown = said("load", refusing.url(), "--duration", "1s", "--rate", "20/s")
+    check(shown, "passed", "FAILED", "Callbacks:", "Latency (ms):", "hint:")
+    assert "ack.ok: delivered, but answered with an ActionStatus that is not OK" in shown
+    assert " SdkAppid was 1400000001, our own default: give yours with --sdkappid." in shown
 
 
 @pytest.mark.parametrize("name", CASES)

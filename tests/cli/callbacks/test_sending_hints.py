@@ -44,12 +44,3 @@ def test_a_forgotten_sdkappid_is_what_a_refused_run_hints_at(capsys: pytest.Capt
         assert f"hint          {said}" in capsys.readouterr().out.splitlines()
         assert main(["traffic", server.url(), *ONE, "--sdkappid", "1400999999"]) == 1
         assert "hint" not in capsys.readouterr().out
-
-
-@pytest.mark.long
-def test_a_forgotten_sdkappid_is_what_a_refused_load_test_hints_at(capsys: pytest.CaptureFixture[str]) -> None:
-    with BackendServer(sdkappid=1400123456) as server:
-        assert main(["load", server.url(), "--duration", "1s", "--rate", "10/s"]) == 1
-    out = capsys.readouterr().out
-    assert "ack.ok: delivered, but answered with an ActionStatus that is not OK" in out
-    assert "hint: SdkAppid was 1400000001, our own default" in out
