@@ -113,7 +113,7 @@ def _title(number: int, text: str) -> None:
 
 def _evening(server: BackendServer, seed: int) -> bool:
     """Fire until enough have left; whether every callback was acknowledged."""
-    from roomhook.cli.shared.terminal import row
+    from roomhook.cli.shared.terminal import fitted, row
     from roomhook.contract_tests.transport.client import Client
     from roomhook.palette import Style
     from roomhook.simulator.protocol.callback_url import CallbackUrl
@@ -144,7 +144,7 @@ def _evening(server: BackendServer, seed: int) -> bool:
             break
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(mix.items()))
     counted = f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}"
-    typer.echo(row(counted, 0))
+    typer.echo(fitted(counted, 5))
     return set(outcomes) == {"acknowledged"}
 
 
