@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from counting_target import counting_target
-from locust_runs import locust, roomhook
+from locust_runs import free_port, locust, roomhook
 
 from roomhook.contract_tests.app_backends.server import BackendServer
 
@@ -53,11 +53,12 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sent]]:
     folders = {shape: tmp_path_factory.mktemp(shape) for shape in _RUNS}
 
     def run(shape: str) -> Sent:
-        folder = folders[shape]
+        folder, port = folders[shape], str(free_port())
         with counting_target() as target:
             code, verdict, text = locust(
                 target.url, folder, "FastUser", "--shape", shape, "-u", "20", "--callback-rate", str(_FULL / 20),
                 *("--fail-if", "noncompliant>0", "--attempts", "sent", *_RUNS[shape]),
+                *("--master-bind-port", port, "--master-port", port),
             )  # fmt: skip
             assert verdict.get("requests") == target.answers, text
         return Sent(folder, code, text)
