@@ -9,7 +9,28 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400 && event.detail.xhr.status < 500) event.detail.shouldSwap = true;
     if (event.detail.target.id === "rooms") keepHands(event);
+    if (pressed && renewals[event.detail.target.id]) {
+      event.detail.shouldSwap = false;
+      held.add(renewals[event.detail.target.id]);
+    }
   });
+
+  // What is renewed as things happen waits while somebody presses there: a button replaced before it is released gets no click.
+  let pressed = false;
+  const held = new Set();
+  const renewals = { rooms: renew, progress: () => htmx.trigger("#progress", "refresh") };
+  const press = (event) => { pressed = Boolean(event.target.closest("a, button, summary, label, input")); };
+  addEventListener("pointerdown", press);
+  addEventListener("keydown", (event) => { if (event.key === " ") press(event); });
+  for (const released of ["pointerup", "pointercancel", "dragend", "keyup", "blur"]) {
+    addEventListener(released, () => {
+      pressed = false;
+      setTimeout(() => {  // the click comes first
+        for (const again of held) again();
+        held.clear();
+      });
+    });
+  }
 
   // The list of rooms is renewed as things happen, but not under the hands of somebody who types or selects there.
   const roomList = byId("rooms");
@@ -52,7 +73,10 @@
     return row ? row.offsetHeight : 32;
   };
 
+  const reload = () => { load(true); };
+
   async function load(force) {
+    if (pressed) { held.add(reload); return; }
     if (view.loading) { view.again = view.again || Boolean(force); return; }
     const height = rowHeight(), shown = Math.ceil(list.clientHeight / height);
     const start = Math.max(0, Math.floor(list.scrollTop / height) - shown);
@@ -64,6 +88,7 @@
       const answer = await fetch(`/console/callbacks/rows?${query}`, { headers: { "HX-Request": "true" } });
       if (!answer.ok) return;
       const rows = await answer.text();
+      if (pressed) { held.add(reload); return; }
       const box = byId("window"), focused = document.activeElement?.dataset?.id;
       box.innerHTML = rows;  // made by the server, which escapes everything from outside
       view.start = start;
@@ -179,7 +204,7 @@
     const now = JSON.parse(event.data);
     if (list) arrived(now.newest);
     if (roomList && rooms !== now.rooms) renew();
-    if (byId("progress")) htmx.trigger("#progress", "refresh");
+    if (byId("progress")) renewals.progress();
     rooms = now.rooms;
   });
 

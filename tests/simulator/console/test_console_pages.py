@@ -73,6 +73,52 @@ def test_every_button_of_the_rooms_page_does_what_it_says(browser: Browser, run:
         page.get_by_text("No rooms yet").wait_for()
 
 
+def test_a_button_that_is_pressed_while_the_rooms_change_gets_its_click(browser: Browser, run: ConsoleRun) -> None:
+    room = run.backend.room("r1", owner="ann")
+    room.enter("ann")
+    with new_page(browser, f"{run.url}/console") as page:
+        page.locator("#live.on").wait_for()
+        page.get_by_role("button", name="Leave: ann").hover()
+        page.mouse.down()
+        with page.expect_response(lambda answer: answer.url.endswith("/console/rooms")):
+            room.enter("bob")
+        page.mouse.up()
+        page.get_by_text("leave: done").wait_for()
+        page.get_by_role("button", name="Leave: bob").wait_for()
+    assert list(room.members) == ["bob"]
+
+
+def test_a_row_that_is_pressed_while_callbacks_arrive_opens(browser: Browser, run: ConsoleRun) -> None:
+    room = run.backend.room("r1", owner="ann")
+    room.enter("ann")
+    with new_page(browser, f"{run.url}/console/callbacks") as page:
+        page.locator("#live.on").wait_for()
+        page.locator("a.row").first.hover()
+        before = page.locator("#count").text_content()
+        page.mouse.down()
+        room.enter("bob")
+        page.wait_for_timeout(600)  # the page hears of it after a quarter of a second at most
+        assert page.locator("#count").text_content() == before
+        page.mouse.up()
+        page.locator("#detail .callback").wait_for()
+        page.wait_for_function("before => document.getElementById('count').textContent !== before", arg=before)
+
+
+def test_a_button_that_is_held_by_the_keyboard_while_the_rooms_change_gets_its_click(
+    browser: Browser, run: ConsoleRun
+) -> None:
+    room = run.backend.room("r1", owner="ann")
+    room.enter("ann")
+    with new_page(browser, f"{run.url}/console") as page:
+        page.locator("#live.on").wait_for()
+        page.get_by_role("button", name="Leave: ann").focus()
+        page.keyboard.down(" ")
+        with page.expect_response(lambda answer: answer.url.endswith("/console/rooms")):
+            room.enter("bob")
+        page.keyboard.up(" ")
+        page.get_by_text("leave: done").wait_for()
+
+
 def test_traffic_starts_and_stops(browser: Browser, run: ConsoleRun) -> None:
     with new_page(browser, f"{run.url}/console") as page:
         page.get_by_label("Actions/s").fill("200")
