@@ -32,6 +32,7 @@ class CountingTarget:
     answers: int = 0
     rooms: Counter[str] = field(default_factory=Counter)
     moments: list[float] = field(default_factory=list)
+    connections: set[asyncio.Transport] = field(default_factory=set, repr=False)
 
 
 class _Protocol(asyncio.Protocol):
@@ -43,6 +44,10 @@ class _Protocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._target.connections.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the base class's signature)
+        self._target.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -82,6 +87,11 @@ def counting_target(tls: ssl.SSLContext | None = None) -> Iterator[CountingTarge
         ready.set()
         await stop.wait()
         server.close()
+        for _ in range(3):  # what was accepted a moment ago needs a turn of the loop to be known, and one to be closed
+            await asyncio.sleep(0)
+            for connection in tuple(target.connections):
+                connection.abort()
+        await asyncio.sleep(0)
 
     def run() -> None:
         loop.run_until_complete(serve())

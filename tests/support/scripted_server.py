@@ -84,6 +84,9 @@ async def scripted(*scripts: Script, port: int = 0) -> AsyncIterator[tuple[str, 
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback", requests
     finally:
         server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # what was accepted a moment ago needs a turn of the loop to be known, and one to be closed
+            await asyncio.sleep(0)
+            for task in tuple(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)

@@ -66,9 +66,12 @@ class Variant(ReferenceBackend):
         """Take no connections any more and end those that there are."""
         if self.server is not None:
             self.server.close()
-        for task in tuple(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for _ in range(3):  # what was accepted a moment ago needs a turn of the loop to be known, and one to be closed
+            await asyncio.sleep(0)
+            for task in tuple(self.tasks):
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side is done with it."""
