@@ -152,9 +152,9 @@ class Store:
                 "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?)", [row[:9] for row in rows]
             )
             connection.executemany(
-                "UPDATE callbacks SET attempts = max(attempts, ?2),"
-                " state = iif(?3 IS NULL OR state = 'delivered', state, ?3) WHERE id = ?1",
-                [(row.callback, row.number, row.final) for row in rows],
+                "UPDATE callbacks SET attempts = max(attempts, :number),"
+                " state = iif(:final IS NULL OR state = 'delivered', state, :final) WHERE id = :callback",
+                [{"callback": row.callback, "number": row.number, "final": row.final} for row in rows],
             )
             if self._in_memory:
                 limit = (max(row.callback for row in rows) - _KEPT_IN_MEMORY,)
