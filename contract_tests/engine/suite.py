@@ -196,9 +196,9 @@ class SuiteRun:
             reason = "no check covers it in this version"
         if reason:
             return CaseJudged(requirement, Verdict.NOT_JUDGED, reason=reason)
-        beside = any(thread.is_alive() for thread in self._waiting)
+        beside = not getattr(self._company, "kept", False) and any(thread.is_alive() for thread in self._waiting)
         judged = self._run_case(requirement, checks[requirement.id])
-        if judged.findings and beside and not getattr(self._company, "kept", False) and not self.context.lost:
+        if beside and judged.findings and not _stands_in_company(judged) and not self.context.lost:
             self._wait_to_be_alone()
             judged = self._run_case(requirement, checks[requirement.id])
         return judged
@@ -318,9 +318,9 @@ def _limited(finding: Finding) -> bool:
 
 
 def _stands_in_company(judged: CaseJudged) -> bool:
-    """Whether a verdict reached beside other cases needs no second look: a pass, or a note on right answers."""
+    """Whether a verdict reached beside other cases needs no second look: a pass, or a note that no bad answer shows."""
     noted = judged.verdict is Verdict.INFO
-    fine = all(one.exchange is not None and one.exchange.acknowledged for one in judged.findings)
+    fine = all(one.exchange is None or one.exchange.acknowledged for one in judged.findings)
     return judged.verdict is Verdict.PASS or (noted and fine)
 
 
