@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -63,12 +63,6 @@ _PAINTED: Final = re.compile(r"\x1b\[(?P<code>[\d;]*)m(?P<text>.*?)\x1b\[0m(?=(?
 _STYLES: Final = {str(code): style for style, code in CODES.items()}
 
 Run = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BackendServer]:
-    with BackendServer() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@
   const held = new Set();
   const renewals = { rooms: renew, progress: () => htmx.trigger("#progress", "refresh") };
   const press = (event) => { pressed = Boolean(event.target.closest("a, button, summary, label, input")); };
-  addEventListener("pointerdown", press);
+  addEventListener("pointerdown", (event) => { if (event.button === 0) press(event); });  // a menu swallows its release
   addEventListener("keydown", (event) => { if (event.key === " ") press(event); });
   for (const released of ["pointerup", "pointercancel", "dragend", "keyup", "blur"]) {
     addEventListener(released, () => {

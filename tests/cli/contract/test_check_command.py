@@ -19,12 +19,6 @@ from roomhook.contract_tests.app_backends.server import BackendServer
 Golden = Callable[[str, str], None]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[BackendServer]:
-    with BackendServer() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own, and nobody's pipeline."""

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,6 @@ from roomhook.contract_tests.app_backends.server import BackendServer
 from roomhook.contract_tests.transport.target_process import TargetProcess, free_port
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BackendServer]:
-    with BackendServer() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

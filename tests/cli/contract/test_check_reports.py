@@ -25,12 +25,6 @@ from roomhook.palette import Style
 from roomhook.schemas import loader
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[BackendServer]:
-    with BackendServer() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own, and nobody's pipeline."""

@@ -119,6 +119,17 @@ def test_a_button_that_is_held_by_the_keyboard_while_the_rooms_change_gets_its_c
         page.get_by_text("leave: done").wait_for()
 
 
+def test_a_context_menu_does_not_keep_the_rooms_as_they_were(browser: Browser, run: ConsoleRun) -> None:
+    room = run.backend.room("r1", owner="ann")
+    room.enter("ann")
+    with new_page(browser, f"{run.url}/console") as page:
+        page.locator("#live.on").wait_for()
+        page.get_by_role("button", name="Leave: ann").hover()
+        page.mouse.down(button="right")
+        room.enter("bob")
+        page.get_by_role("button", name="Leave: bob").wait_for()
+
+
 def test_traffic_starts_and_stops(browser: Browser, run: ConsoleRun) -> None:
     with new_page(browser, f"{run.url}/console") as page:
         page.get_by_label("Actions/s").fill("200")
