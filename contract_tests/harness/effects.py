@@ -159,7 +159,7 @@ def _enter_before(case: Case, room: str, accounts: Sequence[str], began_ms: int)
     if case.run.access.by_list and accounts:
         for first in range(0, len(accounts), _MOST_LISTED):
             case.bring_in(accounts[first : first + _MOST_LISTED], room, event_time=at, together=True)
-        listed = case.settled(room, set(accounts), quick=True)
+        listed = case.settled(room, set(accounts), among=set(accounts), quick=True)
         entering = [one for one in accounts if one not in listed]
     if entering:
         _must_enter(case.bring_in(entering, room, event_time=at))
