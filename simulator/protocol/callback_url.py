@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
@@ -112,7 +113,7 @@ class CallbackUrl:
 
     def with_parameters(self, params: Iterable[tuple[str, str]]) -> str:
         """The whole URL with *params* appended; every byte outside RFC 3986's unreserved set is percent-encoded."""
-        return self.with_query("&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params))
+        return self.with_query("&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in params))
 
     def with_query(self, raw: str) -> str:
         """The whole URL with *raw* (already encoded) appended to the URL's own query, joined by ``&``."""
@@ -122,6 +123,11 @@ class CallbackUrl:
         """The request target: path and query as they stand in the request line."""
         query = f"{self.query}&{raw}" if self.query and raw else self.query or raw
         return f"{self.path}?{query}" if query else self.path
+
+
+@lru_cache(maxsize=1024)
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _split(text: str) -> SplitResult:

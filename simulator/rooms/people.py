@@ -7,6 +7,7 @@ releases, and the same seed must give the same bytes. Other locales are drawn fr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -216,7 +217,8 @@ def _reasons(kind: ReasonKind, locales: tuple[str, ...]) -> tuple[str, ...]:
         for text in (*shipped[""][kind], *(shipped.get(locale) or shipped.get(locale[:2]) or shipped["en"])[kind])
     ]
     picked = [texts[len(texts) * (2 * index + 1) // (2 * REASONS)] for index in range(REASONS)]
-    return tuple(text.format(name=random.choice(people)) for text, people in random.shuffled(picked))
+    drawn = (text.format(name=random.choice(people)) for text, people in random.shuffled(picked))
+    return tuple(map(sys.intern, drawn))  # each text once, since a packet takes longer the more memory is read for it
 
 
 def _faker(locale: str) -> Faker:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate, chain, repeat
 from typing import Final
 
-from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.rooms.room import RefusedError, Room
 from roomhook.simulator.traffic.population import STRIDE, Participant
-from roomhook.simulator.traffic.room_group import NOTHING, RoomGroup
+from roomhook.simulator.traffic.room_group import RoomGroup
 from roomhook.simulator.traffic.visits import ActionKind, VisitTemplate
 from roomhook.simulator.util.random_stream import INDEX_RANGE
 
@@ -25,14 +24,14 @@ _PERSON_OF_NUMBER: Final = {number: person for person, number in enumerate(_VISI
 class Arrivals:
     """Lets people into the rooms of *group* and plans who comes next.
 
-    A handler takes the participant concerned (a placeholder where it is about a slot) and the moment ``now`` in ms, and
-    returns the callbacks that follow.
+    A handler takes the participant concerned (a placeholder where it is about a slot) and the moment ``now`` in ms; the
+    callbacks that follow go to ``SharedWorld.happen``.
     """
 
     def __init__(self, group: RoomGroup) -> None:
         world = group.world
         self._group = group
-        self._event, self._plan_at, self._rooms = world.event, group.plan_at, group.rooms
+        self._happen, self._plan_at, self._rooms = world.happen, group.plan_at, group.rooms
         self._with_enter = world.with_enter
         self._random, self._active, self._gap_ms = group.random, group.active, group.gap_ms
         self._opened = [0] * len(group.numbers)
@@ -45,7 +44,7 @@ class Arrivals:
         self._filling = _Filling([], 0, 0.0)
         group.plan_here(ActionKind.PHASE, group.active.start)
 
-    def handlers(self) -> Mapping[int, Callable[[Participant, int], Sequence[CallbackEvent]]]:
+    def handlers(self) -> Mapping[int, Callable[[Participant, int], None]]:
         """The handler of each kind of action."""
         return {
             ActionKind.PHASE: self.begin_phase,
@@ -55,7 +54,7 @@ class Arrivals:
             ActionKind.RETURN: self.come_back,
         }
 
-    def begin_phase(self, placeholder: Participant, now: int) -> Sequence[CallbackEvent]:
+    def begin_phase(self, placeholder: Participant, now: int) -> None:
         """Start the next phase: arrivals change their pace, and people without a plan get one."""
         group = self._group
         phases = group.world.active_phases
@@ -73,9 +72,9 @@ class Arrivals:
             for participant in room.members.values() if room is not None else ():
                 if participant.due < 0:
                     group.plan_rest(participant, now)
-        return self.begin_period(placeholder, now)
+        self.begin_period(placeholder, now)
 
-    def begin_period(self, _: Participant, now: int) -> Sequence[CallbackEvent]:
+    def begin_period(self, _: Participant, now: int) -> None:
         """Fill the rooms to their size; if the phase has waves, plan the next one."""
         group = self._group
         active = group.active
@@ -94,17 +93,17 @@ class Arrivals:
         self._plan_fill(now)
         if active.has_waves and now + 2 * active.every <= active.end:
             group.plan_here(ActionKind.PERIOD, now + active.every)
-        return NOTHING
 
-    def fill(self, _: Participant, now: int) -> Sequence[CallbackEvent]:
+    def fill(self, _: Participant, now: int) -> None:
         """Let someone into a room that is being filled, evenly spread over the filling time."""
         visit = self._group.active.visits[self._group.random.index()]
         slot = self._filling.slots.pop()
         self._plan_fill(now)
         participant = self._newcomer()
-        return NOTHING if participant is None else self._enter(participant, slot, visit, now, visit.rest)
+        if participant is not None:
+            self._enter(participant, slot, visit, now, visit.rest)
 
-    def arrive(self, following: Participant, now: int) -> Sequence[CallbackEvent]:
+    def arrive(self, following: Participant, now: int) -> None:
         """Let someone in at a random time, and plan the next arrival."""
         active, bounds, random = self._active, self._bounds, self._random
         visit = active.visits[random.index()]
@@ -112,20 +111,19 @@ class Arrivals:
         self._plan_at(following, now + int(wait) if active.is_even else active.after(now, wait))
         slot = bisect_right(bounds, random.below(bounds[-1])) if len(bounds) > 1 else 0
         participant = self._newcomer()
-        return NOTHING if participant is None else self._enter(participant, slot, visit, now, visit.stay)
+        if participant is not None:
+            self._enter(participant, slot, visit, now, visit.stay)
 
-    def come_back(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def come_back(self, participant: Participant, now: int) -> None:
         """Let someone in again who left or expired, if the room still exists."""
         group, slot = self._group, participant.slot
         if group.rooms[slot] is None or not group.active.size(group.numbers[slot]):
             group.release(participant)
-            return NOTHING
+            return
         visit = group.active.visits[group.random.index()]
-        return self._enter(participant, slot, visit, now, visit.stay)
+        self._enter(participant, slot, visit, now, visit.stay)
 
-    def _enter(
-        self, participant: Participant, slot: int, visit: VisitTemplate, now: int, stay: int
-    ) -> Sequence[CallbackEvent]:
+    def _enter(self, participant: Participant, slot: int, visit: VisitTemplate, now: int, stay: int) -> None:
         """The participant enters for *stay* ms."""
         participant.slot = slot
         room = self._rooms[slot]
@@ -135,15 +133,14 @@ class Arrivals:
             room.let_in(participant)
         except RefusedError:  # it is full, or about to close
             self._group.release(participant)
-            return NOTHING
+            return
         if visit.is_admin:
             room.promote(participant.account)
         if self._gap_ms:
             participant.what = visit.ending
             self._plan_at(participant, now + stay)
         if self._with_enter:
-            return (self._event(ENTER_COMMAND, room.entered(participant.account, now), participant.visit),)
-        return NOTHING
+            self._happen(ENTER_COMMAND, room.entered(participant.account, now), participant.visit)
 
     def _open(self, slot: int, owner: str) -> Room[Participant]:
         group = self._group

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 from roomhook.simulator.rooms.room import KICK_LIMIT, Room
 from roomhook.simulator.traffic.population import Participant
 from roomhook.simulator.traffic.profiles import Profile
-from roomhook.simulator.traffic.room_group import NOTHING, ClientLocation, RoomGroup
+from roomhook.simulator.traffic.room_group import ClientLocation, RoomGroup
 from roomhook.simulator.traffic.visits import ActionKind
 
 __all__ = ["Departures"]
@@ -21,13 +20,13 @@ class Departures:
 
     def __init__(self, group: RoomGroup) -> None:
         self._group = group
-        self._event, self._rooms, self._free = group.world.event, group.rooms, group.free
+        self._happen, self._rooms, self._free = group.world.happen, group.rooms, group.free
         self._goodbyes = group.texts.leave
         self._closed_by: dict[int, tuple[str, ClientLocation]] = {}
         self._awaited: dict[int, Participant] = {}
         self._to_kick: dict[int, tuple[int, int]] = {}
 
-    def handlers(self) -> Mapping[int, Callable[[Participant, int], Sequence[CallbackEvent]]]:
+    def handlers(self) -> Mapping[int, Callable[[Participant, int], None]]:
         """The handler of each kind of action."""
         return {
             ActionKind.RECOVER: self.recover,
@@ -44,7 +43,7 @@ class Departures:
 
     # Going
 
-    def leave(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def leave(self, participant: Participant, now: int) -> None:
         """The participant leaves; an owner either ends the room with that or hands it over."""
         room = self._rooms[participant.slot]
         assert room is not None
@@ -57,17 +56,17 @@ class Departures:
             self._owner_left(room, participant, now)
         if self._free is not None:
             self._free.append(participant)
-        return (self._event(LEAVE_COMMAND, packet, visit),)
+        self._happen(LEAVE_COMMAND, packet, visit)
 
-    def leave_and_return(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def leave_and_return(self, participant: Participant, now: int) -> None:
         """The participant leaves and enters again soon."""
         room = self._group.room_of(participant)
         packet = room.leave(participant.account, self._goodbyes[participant.visit.text], now)
         self._group.close_if_empty(room, participant.slot)
         self._group.plan_return(participant, now)
-        return (self._event(LEAVE_COMMAND, packet, participant.visit),)
+        self._happen(LEAVE_COMMAND, packet, participant.visit)
 
-    def lose(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def lose(self, participant: Participant, now: int) -> None:
         """The participant's heartbeat stops, then recovers in time or expires."""
         soonest, latest = self._group.world.behaviour.heartbeat_ms
         visit = self._group.active.visits[self._group.random.index()]
@@ -76,15 +75,13 @@ class Departures:
             self._group.plan(participant, ActionKind.RECOVER, now + int(soonest * visit.part))
         else:
             self._group.plan(participant, ActionKind.EXPIRE, now + soonest + round((latest - soonest) * visit.part))
-        return NOTHING
 
-    def recover(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def recover(self, participant: Participant, now: int) -> None:
         """The participant's heartbeat is back, and the visit goes on."""
         self._group.room_of(participant).recover(participant.account, now)
         self._group.plan_rest(participant, now)
-        return NOTHING
 
-    def expire(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def expire(self, participant: Participant, now: int) -> None:
         """The participant has been silent for too long; some return, and a room waits for its owner for a while."""
         room, slot = self._group.room_of(participant), participant.slot
         packet = room.expire(participant.account, self._group.texts.expired[participant.visit.text], now)
@@ -96,26 +93,28 @@ class Departures:
             self._group.plan_return(participant, now)
         else:
             self._group.release(participant)
-        return (self._event(LEAVE_COMMAND, packet, participant.visit),)
+        self._happen(LEAVE_COMMAND, packet, participant.visit)
 
-    def kick_out(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def kick_out(self, participant: Participant, now: int) -> None:
         """The participant is kicked, sometimes with others; an owner cannot be kicked and leaves."""
         room = self._group.room_of(participant)
         if participant.account == room.owner:
-            return self.leave(participant, now)
+            self.leave(participant, now)
+            return
         random = self._group.random
         bulk = random.between(1, KICK_LIMIT - 1) if random.hit(self._group.active.phase.kick_bulk) else 0
         others = (one for one in _kickable(room) if one is not participant)
-        return self._kick(room, [participant, *islice(others, bulk)], now)
+        self._kick(room, [participant, *islice(others, bulk)], now)
 
-    def _kick(self, room: Room[Participant], victims: Sequence[Participant], now: int) -> Sequence[CallbackEvent]:
+    def _kick(self, room: Room[Participant], victims: Sequence[Participant], now: int) -> None:
         accounts = tuple(victim.account for victim in victims)
         operator, client = self._kicker(room, accounts)
         packets = room.kick(accounts, operator, self._group.texts.kicked[victims[0].visit.text], now)
         self._group.close_if_empty(room, victims[0].slot)
         for victim in victims:
             self._group.release(victim)
-        return [self._event(LEAVE_COMMAND, packet, client) for packet in packets]
+        for packet in packets:
+            self._happen(LEAVE_COMMAND, packet, client)
 
     def _kicker(self, room: Room[Participant], accounts: Sequence[str]) -> tuple[str, ClientLocation]:
         """The owner or an admin, as drawn and if present; otherwise the caller of the REST API."""
@@ -131,7 +130,7 @@ class Departures:
 
     # The end of a room
 
-    def owner_stays_away(self, placeholder: Participant, now: int) -> Sequence[CallbackEvent]:
+    def owner_stays_away(self, placeholder: Participant, now: int) -> None:
         """The owner did not return in time, and the room is dissolved."""
         slot = placeholder.slot
         room = self._group.rooms[slot]
@@ -139,18 +138,15 @@ class Departures:
             del self._awaited[slot]
             if room is not None and room.owner not in room.members and not room.closing:
                 self._close(room, slot, self._acting(room, ""), now)
-        return NOTHING
 
-    def evict(self, participant: Participant, now: int) -> Sequence[CallbackEvent]:
+    def evict(self, participant: Participant, now: int) -> None:
         """The room is being dissolved, and this participant leaves it."""
         room, (operator, client) = self._group.room_of(participant), self._closed_by[participant.slot]
         packet = room.evict(participant.account, operator, self._group.texts.dissolved[participant.visit.text], now)
         self._group.close_if_empty(room, participant.slot)
         self._group.release(participant)
-        if packet is None:
-            return NOTHING
-        cause = client if packet.type == "Kicked" else participant.visit
-        return (self._event(LEAVE_COMMAND, packet, cause),)
+        if packet is not None:
+            self._happen(LEAVE_COMMAND, packet, client if packet.type == "Kicked" else participant.visit)
 
     def _owner_left(self, room: Room[Participant], owner: Participant, now: int) -> None:
         if room.closing:
@@ -169,12 +165,12 @@ class Departures:
 
     # Waves
 
-    def shock(self, placeholder: Participant, now: int) -> Sequence[CallbackEvent]:
+    def shock(self, placeholder: Participant, now: int) -> None:
         """Start the wave of the phase: dissolve the room, drop a region's network, or kick many in a row."""
         slot = placeholder.slot
         room = self._group.rooms[slot]
         if room is None or room.closing:
-            return NOTHING
+            return
         match self._group.active.phase.profile:
             case Profile.DISSOLVE:
                 self._close(room, slot, self._acting(room, room.owner), now)
@@ -186,23 +182,22 @@ class Departures:
             case Profile.KICK_WAVE:
                 count = round(self._group.active.phase.share * sum(1 for _ in _kickable(room)))
                 self._to_kick[slot] = count, max(1, self._group.active.phase.sweep * KICK_LIMIT // max(1, count))
-                return self.kick_some(placeholder, now)
+                self.kick_some(placeholder, now)
             case _:
                 pass
-        return NOTHING
 
-    def kick_some(self, placeholder: Participant, now: int) -> Sequence[CallbackEvent]:
+    def kick_some(self, placeholder: Participant, now: int) -> None:
         """The next kicks of a wave."""
         slot = placeholder.slot
         room = self._group.rooms[slot]
         count, pause = self._to_kick[slot]
         victims = [] if room is None else list(islice(_kickable(room), min(KICK_LIMIT, count)))
         if room is None or room.closing or not victims:
-            return NOTHING
+            return
         self._to_kick[slot] = count - len(victims), pause
         if count > len(victims):
             self._group.plan_here(ActionKind.WAVE, now + pause, slot)
-        return self._kick(room, victims, now)
+        self._kick(room, victims, now)
 
 
 def _kickable(room: Room[Participant]) -> Iterator[Participant]:

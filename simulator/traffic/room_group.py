@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
-from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.protocol.packets import EnterPacket, LeavePacket
 from roomhook.simulator.rooms.behaviour import BackendBehaviour
 from roomhook.simulator.rooms.room import Member, Room
@@ -16,9 +15,7 @@ from roomhook.simulator.traffic.visits import ActionKind, Texts
 from roomhook.simulator.util.calendar_queue import CalendarQueue
 from roomhook.simulator.util.random_stream import RandomStream
 
-__all__ = ["NOTHING", "ClientLocation", "RoomGroup", "SharedWorld"]
-
-NOTHING: Final[Sequence[CallbackEvent]] = ()
+__all__ = ["ClientLocation", "Happen", "RoomGroup", "SharedWorld"]
 
 
 class ClientLocation(Protocol):
@@ -35,12 +32,16 @@ class ClientLocation(Protocol):
         ...
 
 
+Happen = Callable[[str, LeavePacket | EnterPacket, ClientLocation], None]
+"""Takes a callback: its command, its packet, and the source of ClientIP and OptPlatform."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedWorld:
     """What all groups share.
 
-    ``rest`` stands for the caller of the REST API. ``event`` makes a packet ready to send, given its command and the
-    source of ClientIP and OptPlatform. Each group has one of the ``texts``.
+    ``rest`` stands for the caller of the REST API. ``happen`` takes the next callback. Each group has one of the
+    ``texts``.
     """
 
     queue: CalendarQueue[Participant]
@@ -50,7 +51,7 @@ class SharedWorld:
     rest: Member
     texts: Sequence[Texts]
     with_enter: bool
-    event: Callable[[str, LeavePacket | EnterPacket, ClientLocation], CallbackEvent]
+    happen: Happen
 
 
 class RoomGroup:
@@ -88,7 +89,7 @@ class RoomGroup:
     def release(self, participant: Participant) -> None:
         """Plan nothing more for the participant; existing people become free."""
         if self.free is not None:
-            self.free.append(self._without_plan(participant))
+            self.free.append(self._without_plan(participant) if participant.due >= 0 else participant)
         elif participant.due >= 0:
             participant.what = ActionKind.NOTHING
 
@@ -102,7 +103,8 @@ class RoomGroup:
 
     def plan(self, participant: Participant, what: int, moment: int) -> None:
         """Plan *what* for the participant at *moment* (ms), in place of the earlier plan."""
-        participant = self._without_plan(participant)
+        if participant.due >= 0:
+            participant = self._without_plan(participant)
         participant.what = what
         self.plan_at(participant, moment)
 
@@ -117,12 +119,10 @@ class RoomGroup:
         self.plan(participant, ActionKind.RETURN, now + self.active.visits[self.random.index()].away)
 
     def _without_plan(self, participant: Participant) -> Participant:
-        """The participant without a plan; one that has a plan is replaced in its room by a copy.
+        """A copy without a plan, which replaces the planned participant in its room.
 
         The queue cannot drop an item, so the planned one stays there and does nothing when it is due.
         """
-        if participant.due < 0:
-            return participant
         participant.what = ActionKind.NOTHING
         copy = Participant(participant.account, participant.visit, participant.group, participant.slot)
         room = self.rooms[participant.slot]

@@ -16,7 +16,7 @@ from roomhook.simulator.traffic.arrivals import Arrivals
 from roomhook.simulator.traffic.departures import Departures
 from roomhook.simulator.traffic.phases import ActivePhase
 from roomhook.simulator.traffic.population import Participant, Population
-from roomhook.simulator.traffic.room_group import NOTHING, ClientLocation, RoomGroup, SharedWorld
+from roomhook.simulator.traffic.room_group import ClientLocation, Happen, RoomGroup, SharedWorld
 from roomhook.simulator.traffic.scenario import Backend, ReasonStyle
 from roomhook.simulator.traffic.visits import ActionKind, Texts
 from roomhook.simulator.util.calendar_queue import CalendarQueue
@@ -24,7 +24,7 @@ from roomhook.simulator.util.calendar_queue import CalendarQueue
 __all__ = ["OTHER_SHARD", "World"]
 
 _encode = msgspec.json.Encoder().encode  # one call less than packets.encode, which makes the same bytes
-_Handler = Callable[[Participant, int], Sequence[CallbackEvent]]
+_Handler = Callable[[Participant, int], None]
 _END: Final = ActionKind.END
 _BUCKET: Final = 64
 """The maximum number of visits that should share a bucket of the calendar."""
@@ -59,6 +59,7 @@ class World:
     ) -> None:
         self._start = active_phases[0].start
         self._queue: CalendarQueue[Participant] = CalendarQueue(_width_bits(active_phases))
+        self._happened: list[CallbackEvent] = []  # in the current bucket of the calendar
         self._speed = speed
         self._absent = backend.reason is ReasonStyle.ABSENT
         shared = SharedWorld(
@@ -69,10 +70,10 @@ class World:
             rest=Member(backend.behaviour.administrator, "0.0.0.0", "RESTAPI"),  # noqa: S104 (protocol.md 1.1)
             texts=texts,
             with_enter=with_enter,
-            event=self._event if self._absent or speed != 1 else _plain_event,
+            happen=self._happen if self._absent or speed != 1 else _plainly(self._happened),
         )
         self._queue.plan(Participant("", active_phases[0].visits[0], 0, 0, what=ActionKind.END), active_phases[-1].end)
-        elsewhere = replace(shared, event=_unheard)
+        elsewhere = replace(shared, happen=self._happen_elsewhere)
         everywhere = range(population.groups)
         self._groups = {
             number: RoomGroup(number, seed, shared if number in mine else elsewhere)
@@ -86,19 +87,18 @@ class World:
 
     def _stretches(self) -> Iterator[list[CallbackEvent]]:
         """The callbacks, one bucket of the calendar after another."""
-        handlers = self._handlers
+        handlers, happened = self._handlers, self._happened
         for beginning, bucket in self._queue.buckets():
-            happened: list[CallbackEvent] = []
             for participant in bucket:
                 now, what = beginning + participant.due, participant.what
                 participant.due = -1
                 if what == _END:
                     yield happened
                     return
-                if callbacks := handlers[participant.group][what](participant, now):
-                    happened += callbacks
+                handlers[participant.group][what](participant, now)
             if happened:
                 yield happened
+                happened.clear()
 
     @property
     def alive(self) -> int:
@@ -113,8 +113,8 @@ class World:
     def _rooms(self) -> Iterator[Room[Participant]]:
         return (room for group in self._groups.values() for room in group.rooms if room is not None)
 
-    def _event(self, command: str, packet: LeavePacket | EnterPacket, client: ClientLocation) -> CallbackEvent:
-        """Like ``_plain_event``, with compressed time, and without a Reason where the backend sends none."""
+    def _happen(self, command: str, packet: LeavePacket | EnterPacket, client: ClientLocation) -> None:
+        """As ``_plainly``, with compressed time, and without a Reason where the backend sends none."""
         moment = self._start + int((packet.event_time - self._start) / self._speed)
         packet = msgspec.structs.replace(packet, event_time=moment)
         if self._absent and isinstance(packet, LeavePacket) and packet.type != "Kicked":
@@ -123,7 +123,11 @@ class World:
             body = msgspec.json.encode(fields)
         else:
             body = encode(packet)
-        return CallbackEvent(moment, command, client.client_ip, client.platform, body, packet.type)
+        event = CallbackEvent(moment, command, client.client_ip, client.platform, body, packet.type)
+        self._happened.append(event)
+
+    def _happen_elsewhere(self, *_: object) -> None:
+        self._happened.append(OTHER_SHARD)
 
 
 def _handlers(group: RoomGroup) -> tuple[_Handler, ...]:
@@ -132,16 +136,19 @@ def _handlers(group: RoomGroup) -> tuple[_Handler, ...]:
     return tuple(by_kind.get(what, _do_nothing) for what in range(max(by_kind) + 1))
 
 
-def _do_nothing(_: Participant, __: int) -> Sequence[CallbackEvent]:
-    return NOTHING
+def _do_nothing(_: Participant, __: int) -> None:
+    pass
 
 
-def _plain_event(command: str, packet: LeavePacket | EnterPacket, client: ClientLocation) -> CallbackEvent:
-    return CallbackEvent(packet.event_time, command, client.client_ip, client.platform, _encode(packet), packet.type)
+def _plainly(happened: list[CallbackEvent]) -> Happen:
+    """Adds each callback to *happened*."""
+    add = happened.append
 
+    def happen(command: str, packet: LeavePacket | EnterPacket, client: ClientLocation) -> None:
+        body = _encode(packet)
+        add(CallbackEvent(packet.event_time, command, client.client_ip, client.platform, body, packet.type))
 
-def _unheard(*_: object) -> CallbackEvent:
-    return OTHER_SHARD
+    return happen
 
 
 def _width_bits(active_phases: Sequence[ActivePhase]) -> int:

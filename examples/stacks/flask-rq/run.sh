@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts a Redis and a PostgreSQL in a new folder; everything ends with the process group.
 cd "$(dirname "$0")"
+[ "$(id -u)" != 0 ] || unset TMPDIR # PostgreSQL refuses to run as root, and root's own folder may be closed to others
 PORT=${1:-8000}; DIR=$(mktemp -d); PG=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
 chmod 777 "$DIR"
 as_pg() { "$@"; }

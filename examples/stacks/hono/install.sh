@@ -1,4 +1,4 @@
 #!/bin/sh
 set -e
 cd "$(dirname "$0")"
-[ -d node_modules ] || npm install --no-audit --no-fund --silent
+[ -d node_modules ] || npm install --no-package-lock --no-audit --no-fund --silent
