@@ -30,8 +30,9 @@ _SUITES_PER_CORE: Final = 4
 _COSTLY: Final = (
     (("http.burst", "effect.burst"), ("http.", "effect.burst")),
     (("effect.accounts-apart*", "effect.rooms-apart*"), ("effect.", "id.", "members.")),
+    (("effect.same-*", "effect.late-enter", "effect.combined"), ("effect.", "duplicate.", "time.", "type.")),
 )
-"""Half of a run's work, and who is asked: backends that mishandle connections, and those that mishandle ids."""
+"""Most of a run's work, and who is asked: backends that mishandle connections, ids, and the order of events."""
 
 _ALWAYS_NOTED: Final = frozenset({"url.https"})
 """Noted on every target that is reached by http, as ours are."""
@@ -74,7 +75,7 @@ def selftest(
 ) -> Generator[BackendResult]:
     """The results for the backends *names* (default: the reference and all broken ones), as they come.
 
-    *thorough* asks every backend even what is costly and far from its defect; it takes twice as long.
+    *thorough* asks every backend even what is costly and far from its defect; it takes three times as long.
     All backends live in one server process; suites run in *processes* of their own, one at a time in each.
     """
     wanted = tuple(names) or (REFERENCE, *BROKEN)

@@ -152,6 +152,7 @@ def titles(pid: int) -> Iterator[str]:
         yield from titles(int(child))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_the_processes_of_a_load_test_have_no_secret_in_their_titles(folder: Path) -> None:
     with recording_target() as target:

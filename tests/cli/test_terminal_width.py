@@ -47,6 +47,7 @@ def too_long(lines: list[str], columns: int) -> list[str]:
     return [one for one in lines if len(one) > columns and not re.search(r"https?://|--data-raw|CallbackCommand", one)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_tables_of_a_sending_run_and_its_journal_fit(tmp_path: Path, columns: int) -> None:
@@ -60,6 +61,7 @@ def test_the_tables_of_a_sending_run_and_its_journal_fit(tmp_path: Path, columns
         assert named in shown
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_the_table_of_a_load_test_fits(tmp_path: Path) -> None:
     with counting_target() as target:
@@ -68,6 +70,7 @@ def test_the_table_of_a_load_test_fits(tmp_path: Path) -> None:
     assert any("noncompliant>0" in one for one in lines)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_the_demo_fits(tmp_path: Path) -> None:
     lines = on_a_terminal(60, "demo", "--seed", "7", cwd=tmp_path)

@@ -152,7 +152,9 @@ def ids(report: dict[str, Any], verdict: str) -> set[str]:
 
 @pytest.mark.examples
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize(
+    "stack", [pytest.param(one, marks=() if one == "fastapi" else pytest.mark.exhaustive) for one in STACKS]
+)
 def test_example_is_clean_under_a_strict_run(
     stack: str, folder: Path, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

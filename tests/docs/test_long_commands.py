@@ -61,6 +61,7 @@ def test_each_page_has_its_lines() -> None:
     assert len(LINES) == 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("line", LINES)
 def test_a_server_of_the_docs_starts_shows_its_console_and_stops(
     line: str, backend: BackendProcess, tmp_path: Path
@@ -110,6 +111,7 @@ def variable(name: str) -> str:
     return found[1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("crew", machine_lines("docs/howto-distributed.md"), ids=lambda crew: crew[-1][:30])
 def test_the_lines_of_several_machines_work_together(crew: list[str], backend: BackendProcess, tmp_path: Path) -> None:
     port = str(free_port())
@@ -143,6 +145,7 @@ def test_both_pages_start_the_workers_alike() -> None:
     assert [shlex.split(line) for line in ours] == [shlex.split(line) for line in distributed[:-1]]
 
 
+@pytest.mark.exhaustive
 def test_two_workers_on_one_machine_work_as_the_page_says(backend: BackendProcess, tmp_path: Path) -> None:
     page = (ROOT / "docs/howto-load-test.md").read_text(encoding="utf-8")
     block = page[page.index("$ L=") :].partition("```")[0]

@@ -15,7 +15,7 @@ from roomhook.contract_tests.model.register import load_register
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 
 def build(config: Path, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -229,6 +229,7 @@ class TestCarriers:
         assert (carriers.under_way, ended) == (0, [1] * 4)
 
 
+@pytest.mark.exhaustive
 def test_users_who_start_at_once_send_one_after_the_other(tmp_path: Path) -> None:
     with counting_target() as target:
         code, found, text = locust(target.url, tmp_path, "--engine", "gevent", "-u", "40", "-r", "40", "-t", "5s")

@@ -166,6 +166,7 @@ class TestAnAnswerWithoutEnd:
             result = result_of(client)
         assert (result.outcome, result.complete) == (DeliveryOutcome.INCOMPLETE, False)
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("engine", ["gevent", "requests"])
     @pytest.mark.parametrize(("name", "secure"), [("body", False), ("interim answers", False), ("head", True)])
     def test_neither_holds_up_the_run_nor_fills_the_memory(

@@ -65,7 +65,13 @@ def left_of(leader: int) -> bool:
     return subprocess.run(look, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("options", [("--engine", "fast"), ("--engine", "gevent", "--processes", "2")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--engine", "fast"),
+        pytest.param(("--engine", "gevent", "--processes", "2"), marks=pytest.mark.exhaustive),
+    ],
+)
 def test_ctrl_c_ends_it_in_order_with_exact_totals(
     target: CountingTarget, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
@@ -86,6 +92,7 @@ def test_ctrl_c_ends_it_in_order_with_exact_totals(
     assert f'"num_requests": {target.answers}' in (tmp_path / "out" / "load.html").read_text()
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_before_the_first_callback_is_one_line(target: CountingTarget, tmp_path: Path) -> None:
     with loading(target.url, tmp_path, "--processes", "2") as process:
         wait_for(lambda: any("ready. 2 workers" in one.read_text() for one in tmp_path.glob("out/.load-*/locust.log")))
@@ -98,6 +105,7 @@ def test_ctrl_c_before_the_first_callback_is_one_line(target: CountingTarget, tm
     assert not left_of(leader)
 
 
+@pytest.mark.exhaustive
 def test_a_terminal_that_closes_ends_it_in_order_with_its_verdict(target: CountingTarget, tmp_path: Path) -> None:
     with loading(target.url, tmp_path) as process:
         wait_for(lambda: target.answers > 20)
@@ -111,6 +119,7 @@ def test_a_terminal_that_closes_ends_it_in_order_with_its_verdict(target: Counti
     assert "noncompliant>0" in out
 
 
+@pytest.mark.exhaustive
 def test_two_runs_in_one_folder_each_say_their_own_verdict(tmp_path: Path) -> None:
     with counting_target() as good, counting_target() as bad:
         bad.body = b"[]"

@@ -116,6 +116,7 @@ class TestRunsOfOneProcess:
 
 
 class TestASender:
+    @pytest.mark.exhaustive
     def test_that_is_killed_ends_the_run_as_an_error(self, target: CountingTarget, tmp_path: Path) -> None:
         with running(
             target.url, tmp_path, "--headless", "--engine", "fast", "-u", "5", "-r", "5", "-t", "60s"
@@ -141,6 +142,7 @@ class TestRunsOfSeveralProcesses:
 
 
 class TestTheWebUi:
+    @pytest.mark.exhaustive
     def test_starts_shows_live_numbers_stops_and_exits_with_the_verdict(
         self, target: CountingTarget, tmp_path: Path
     ) -> None:
@@ -199,6 +201,7 @@ class TestTheCommand:
         assert found["shape"] == "ramp"
         assert "seed 4" in done.stderr
 
+    @pytest.mark.exhaustive
     def test_is_not_changed_by_anybodys_own_locust_settings(
         self, target: CountingTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from locust_runs import ENVIRONMENT, LOCUSTFILE, wait_for
 from machines import Machines, machines, missing
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 _PORT = 8000
 START = "2026-01-02T18:00:00Z"

@@ -199,6 +199,7 @@ def test_workers_do_not_wait_for_a_master_that_was_refused(options: tuple[str, .
     wait_for(lambda: subprocess.run(pgrep, capture_output=True, check=False).returncode == 1)
 
 
+@pytest.mark.exhaustive
 def test_a_locustfile_of_ones_own_runs_its_own_users_and_prints_nothing_but_json(
     target: CountingTarget, tmp_path: Path
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_locustfile_of_ones_own_runs_its_own_users_and_prints_nothing_but_json
     assert (found["users"], found["counted"]) == (["Lane"], "from the intended moment of sending (open loop)")
 
 
+@pytest.mark.exhaustive
 def test_the_web_form_says_what_is_wrong_and_starts_what_is_right(target: CountingTarget, tmp_path: Path) -> None:
     port = free_port()
     site = f"http://127.0.0.1:{port}"

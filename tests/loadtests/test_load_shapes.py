@@ -109,6 +109,7 @@ def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force
     assert verdicts == {"p99>5s": "passed", "noncompliant>0": "failed", "delivered<99%": "passed"}
 
 
+@pytest.mark.exhaustive
 def test_a_target_that_cannot_keep_up_is_no_success_and_ends_a_staircase(tmp_path: Path) -> None:
     runs = {
         "ramp": ("--rate", "200/s", "--duration", "2s"),

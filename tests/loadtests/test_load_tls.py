@@ -12,7 +12,7 @@ import trustme
 from counting_target import CountingTarget, counting_target
 from locust_runs import roomhook
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from counting_target import CountingTarget, counting_target
 from locust_runs import free_port, running, wait_for
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 _ADDED = re.compile(r"\d+-\d+$")
 

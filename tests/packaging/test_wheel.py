@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -70,11 +69,8 @@ def wheel(outside: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, outside: Path, pytestconfig: pytest.Config) -> Path:
-    """The folder of programs of a new environment that holds the wheel and what it asks for.
-
-    With --exhaustive that comes from PyPI; else, for speed and without network, the environment of the tests lends it.
-    """
+def installed(wheel: Path, outside: Path) -> Path:
+    """The folder of programs of a new environment that holds the wheel, and what it asks for from PyPI."""
     venv.create(outside / "venv")
     programs = outside / "venv" / "bin"
     pip: list[str | Path] = [
@@ -83,15 +79,10 @@ def installed(wheel: Path, outside: Path, pytestconfig: pytest.Config) -> Path:
         "pip",
         "--python",
         programs / "python",
+        "--disable-pip-version-check",
         "install",
-        "--no-compile",
-        "--quiet",
     ]
-    if not pytestconfig.getoption("--exhaustive"):
-        pip.append("--no-deps")
-        (site,) = (outside / "venv").glob("lib/python*/site-packages")
-        (site / "lent.pth").write_text(sysconfig.get_path("purelib"))
-    run(*pip, "--disable-pip-version-check", wheel, cwd=outside)
+    run(*pip, "--no-compile", "--quiet", wheel, cwd=outside)
     return programs
 
 
@@ -133,6 +124,7 @@ def test_every_subpackage_is_named_in_pyproject() -> None:
     assert tool["package-dir"] == {package.replace("/", "."): folder for package, folder in FOLDERS.items()}
 
 
+@pytest.mark.exhaustive
 def test_the_command_works_outside_the_checkout(installed: Path, outside: Path) -> None:
     assert "\n  check " in run(installed / "roomhook", "--help", cwd=outside).stdout
     assert run(installed / "python", "-m", "roomhook", "--version", cwd=outside).stdout.startswith("roomhook ")
@@ -142,10 +134,12 @@ def test_the_command_works_outside_the_checkout(installed: Path, outside: Path) 
     assert shown.startswith("POST /?SdkAppid=1400000001&")
 
 
+@pytest.mark.exhaustive
 def test_the_demo_works_outside_the_checkout(installed: Path, outside: Path) -> None:
     run(installed / "roomhook", "demo", cwd=outside)
 
 
+@pytest.mark.exhaustive
 def test_the_suite_works_outside_the_checkout(installed: Path, outside: Path) -> None:
     with subprocess.Popen(
         [installed / "roomhook", "backend", "--listen", "127.0.0.1:0"],
@@ -166,6 +160,7 @@ def test_the_suite_works_outside_the_checkout(installed: Path, outside: Path) ->
             backend.terminate()
 
 
+@pytest.mark.exhaustive
 def test_a_program_that_uses_the_wheel_is_type_checked(installed: Path, outside: Path) -> None:
     (outside / "program.py").write_text(IN_A_PROGRAM)
     mypy = Path(sys.executable).with_name("mypy")

@@ -45,7 +45,7 @@ def backend() -> Iterator[Backend]:
         yield running
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_a_second_control_c_does_not_wait_and_is_no_error_of_ours(processes: int, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=512) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -68,6 +68,7 @@ def test_a_second_control_c_does_not_wait_and_is_no_error_of_ours(processes: int
     assert "Traceback" not in said
 
 
+@pytest.mark.exhaustive
 def test_control_c_while_processes_start_ends_them_in_order(backend: Backend) -> None:
     order = ["traffic", backend.url, "--events", "100000", "--rate", "400/s", "--processes", "2"]
     command = [sys.executable, "-m", "roomhook", *order]

@@ -10,7 +10,7 @@ from console_browser import ConsoleRun, console_running, new_page, started_brows
 
 from roomhook.contract_tests.app_backends.server import BackendServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -14,7 +14,7 @@ import requests
 from console_browser import APP, ConsoleRun, console_running, new_page, started_browser
 from recording_target import OK
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.exhaustive]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -209,6 +209,7 @@ def test_filters_stand_in_the_url_and_pause_keeps_the_list_still(browser: Browse
         page.get_by_text("10 callbacks").wait_for()
 
 
+@pytest.mark.exhaustive
 def test_10000_rows_are_windowed_and_do_not_jump_while_one_reads(browser: Browser, run: ConsoleRun) -> None:
     run.backend.wait = False
     room = run.backend.room("big", max_members=20_000)
@@ -229,6 +230,7 @@ _TOP_ROW = """(() => { const list = document.querySelector('#list').getBoundingC
   return document.elementFromPoint(list.left + 50, list.top + 60).closest('a.row').dataset.id; })()"""
 
 
+@pytest.mark.exhaustive
 def test_every_control_is_reached_by_tab_and_shows_its_focus(browser: Browser, run: ConsoleRun) -> None:
     run.backend.room("r1", seats=2).enter("ann")
     with new_page(browser, f"{run.url}/console") as page:
@@ -294,6 +296,7 @@ def test_what_comes_from_outside_is_shown_and_not_run(browser: Browser, run: Con
         assert page.locator("script:not([src])").count() == 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "path", ["/console", "/console/callbacks", "/console/callbacks/2", "/console/settings", "/console/run"]
