@@ -9,6 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -298,10 +299,20 @@ class Overloaded(Variant):
     exclude = SLOW_CHECKS[:3]
     should = ("http.burst",)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = asyncio.Event()
+
     async def handle(self, callback: IncomingCallback) -> Response:
-        if self.in_flight > 50:
-            await asyncio.sleep(0.5)  # until the whole burst is there, on a slow machine too
-        return Response(status_code=503) if self.in_flight > 150 else await super().handle(callback)
+        if self.in_flight > 150:
+            self.full.set()
+            return Response(status_code=503)
+        if self.in_flight <= 20:
+            self.full.clear()
+        else:
+            with suppress(TimeoutError):  # until the whole burst is there, on a slow machine too
+                await asyncio.wait_for(self.full.wait(), 2)
+        return await super().handle(callback)
 
 
 # What a backend knows
