@@ -21,9 +21,9 @@ demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contrac
 
 check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a good minute
 
-test: format-check lint types layers tests  ## static checks and all tests, in seven minutes on two cores
+test: format-check lint types layers tests  ## static checks, all tests of one process and many more, in four minutes on two cores
 
-test-all: format-check lint types layers exhaustive stacks  ## test, and what takes minutes more
+test-all: format-check lint types layers exhaustive  ## test, and all that starts many programs or takes long, in 15 minutes: what CI runs
 
 format: $(VENV)/.developing  ## reformat the code and mend what the linter can mend
 	$(BIN)/ruff check --quiet --fix-only .
@@ -45,16 +45,15 @@ wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use 
 	$(BIN)/pytest --exhaustive tests/packaging/test_wheel.py
 
 fast: $(VENV)/.developing  ## the tests that take less than a second each
-	$(BIN)/pytest -m "not alone and not long" --numprocesses $(WORKERS)
+	$(BIN)/pytest -m "not long" --numprocesses $(WORKERS)
 
 docs: $(VENV)/.developing  ## the documentation as a site, with search, in build/site (python3 -m http.server -d build/site)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file site/mkdocs.yml
 
-tests: $(VENV)/.developing  ## the test suite: first what needs the machine for itself, then the rest in parallel
-	$(BIN)/pytest -m alone
-	$(BIN)/pytest -m "not alone" --numprocesses $(WORKERS)
+tests: $(VENV)/.developing  ## the tests that make test runs
+	$(BIN)/pytest --numprocesses $(WORKERS)
 
-exhaustive: $(VENV)/.developing  ## the test suite, with every broken backend under three seeds
+exhaustive: $(VENV)/.developing  ## all tests: first what needs the machine for itself, then the rest in parallel
 	$(BIN)/pytest --exhaustive -m alone
 	$(BIN)/pytest --exhaustive -m "not alone" --numprocesses $(WORKERS)
 

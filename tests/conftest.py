@@ -26,6 +26,7 @@ TOGETHER = (
     "tests/loadtests/test_load_locust.py::TestRuns",
     "tests/loadtests/test_load_refusals.py",
     "tests/contract_tests/reports/test_report_pages.py",
+    "tests/packaging/test_layers.py",
     "tests/packaging/test_wheel.py",
     "tests/simulator/console/test_console_pages.py",
     "tests/pages/test_pages_fit.py",

@@ -164,6 +164,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         return {name: one.result() for name, one in under_way.items()}
 
 
+@pytest.mark.exhaustive
 class TestAnAnswer:
     @pytest.mark.parametrize("engine", ENGINES)
     def test_is_judged_alike_by_every_engine_and_each_request_counted_once(
@@ -193,6 +194,7 @@ class TestAnAnswer:
         assert found.verdict["requests"] >= 20
 
 
+@pytest.mark.exhaustive
 def test_requests_that_never_end_are_missed_aloud(runs: dict[str, Run]) -> None:
     found = runs["endless"]
     assert found.code == 4

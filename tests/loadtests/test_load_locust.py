@@ -177,6 +177,7 @@ class TestTheWebUi:
 
 
 class TestTheCommand:
+    @pytest.mark.exhaustive
     def test_a_staircase_ends_at_the_first_broken_step_and_says_the_last_good_rate(
         self, target: CountingTarget, tmp_path: Path
     ) -> None:

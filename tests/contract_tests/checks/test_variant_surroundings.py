@@ -50,11 +50,13 @@ class OneAtATimeAndCloses(ClosesEachTime):
 SEQUENTIAL: Final = ("ack", "type.kicked", "http.parallel", "app-id.wrong", "bad.empty")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", [OneAtATime, OneAtATimeAndCloses])
 def test_passes_a_single_worker_that_takes_150_ms(kind: type[Variant]) -> None:
     clean(kind(), only=SEQUENTIAL, exclude=())
 
 
+@pytest.mark.exhaustive
 def test_a_single_worker_that_is_too_late_for_sixteen_at_once_breaks_a_should_and_nothing_else() -> None:
     clean(
         OneAtATime(), only=("type.kicked", "http.parallel.deadline", "http.burst"), should=("http.parallel.deadline",)

@@ -30,7 +30,10 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "under xdist"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="under xdist", marks=pytest.mark.exhaustive)],
+)
 def test_examples_pass_as_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
     shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
 

@@ -215,7 +215,6 @@ async def chaos(peer: Peer) -> None:
             await peer.write(OK_ANSWER)
 
 
-@pytest.mark.alone
 def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
     async def main() -> tuple[SendStats, list[bytes]]:
         async with scripted(chaos) as (url, before):
@@ -235,7 +234,6 @@ def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
     assert tally.attempts == 2300 == sum(tally.outcome_counts().values())
     found = tally.outcome_counts()
     assert set(found) >= {"delivered", "timeout", "reset", "not-http", "incomplete", "http-status", "refused"}
-    assert found["timeout"] <= 101
     assert found["delivered"] <= sum(number % 23 == 0 or number % 23 > 6 for number in set(numbers(requests)))
     assert len(set(numbers(requests))) >= 2300 - found["refused"] - 32
     assert tally.latency.total == tally.service.total == 2300
