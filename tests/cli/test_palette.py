@@ -241,6 +241,7 @@ def test_the_lines_of_serve_look_as_those_of_listen(monkeypatch: pytest.MonkeyPa
     check(attempt_line(sent._replace(outcome="dropped"), "X", b"{}", None, paint=paint), "dropped")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_a_load_test_looks_as_the_other_commands_do(said: Run) -> None:
     with BackendServer(sdkappid=1400123456) as refusing:

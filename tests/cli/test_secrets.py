@@ -93,7 +93,9 @@ def with_url(words: list[str], url: str) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.exhaustive] if "load" in one else []) for one in COMMANDS]
+)
 def test_no_secret_is_shown_or_written(name: str, url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     main(with_url(COMMANDS[name], url))
     for words in AFTERWARDS.get(name, []):

@@ -95,6 +95,7 @@ def test_the_node_of_the_tutorial_works(backend: RoomBackend, tmp_path: Path) ->
     assert backend.room("from-node").members == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK is installed")
 def test_the_java_of_the_tutorial_works(backend: RoomBackend, tmp_path: Path) -> None:
     (tmp_path / "Expiry.java").write_text(block("java"), encoding="utf-8")

@@ -104,6 +104,7 @@ def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> Non
     assert sum(level) >= 1.5
 
 
+@pytest.mark.exhaustive
 def test_a_limit_of_ones_own_leaves_the_other_thresholds_of_the_command_in_force(tmp_path: Path) -> None:
     quick = ("--shape", "soak", "--rate", "50/s", "--duration", "2s")
     with BackendServer() as server:

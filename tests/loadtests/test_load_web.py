@@ -19,6 +19,7 @@ from locust_runs import ENVIRONMENT, free_port, get, wait_for
 from roomhook.cli.main import main
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_the_web_ui_has_our_options_and_its_run_ends_in_our_verdict(tmp_path: Path) -> None:
     port = free_port()

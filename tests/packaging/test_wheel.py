@@ -86,6 +86,7 @@ def installed(wheel: Path, outside: Path) -> Path:
     return programs
 
 
+@pytest.mark.exhaustive
 def test_every_file_of_the_folders_is_in_the_wheel_and_nothing_else(wheel: Path) -> None:
     expected = {
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
@@ -101,6 +102,7 @@ def test_every_file_of_the_folders_is_in_the_wheel_and_nothing_else(wheel: Path)
     assert sorted(found - expected) == [], "surplus"
 
 
+@pytest.mark.exhaustive
 def test_the_wheel_carries_licence_and_type_marker(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -127,6 +127,7 @@ def test_control_c_ends_in_order_and_the_journal_resumes(
     assert len(set(backend.bodies())) == 2000
 
 
+@pytest.mark.exhaustive
 def test_control_c_ends_all_processes_in_order(backend: Backend, tmp_path: Path) -> None:
     order = ["traffic", backend.url, "--events", "4000", "--rate", "400/s", "--processes", "2", "--journal", "run.db"]
     command = [sys.executable, "-m", "roomhook", *order]

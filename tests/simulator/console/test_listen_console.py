@@ -39,6 +39,7 @@ def browser() -> Iterator[Browser]:
     yield from started_browser()
 
 
+@pytest.mark.exhaustive
 def test_what_arrives_is_judged_saved_and_replayed(browser: Browser) -> None:
     with recording_target() as target, running_listener("--console", "--quiet") as listener:
         assert listener.process.stderr is not None

@@ -58,6 +58,7 @@ def test_a_webhook_judges_as_the_schema_does(command: str) -> None:
     assert schema["additionalProperties"] is False
 
 
+@pytest.mark.exhaustive
 def test_schemathesis_finds_no_5xx_and_no_violation_of_the_schema(backend: RoomBackend) -> None:
     schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
     from hypothesis import HealthCheck, given, settings
