@@ -14,7 +14,7 @@ from roomhook.contract_tests.model.known_failures import load_known
 from roomhook.contract_tests.model.register import Requirement
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import CaseJudged, RunOutcome, Verdict
-from roomhook.contract_tests.reports.labels import NO_ANSWERS
+from roomhook.contract_tests.reports.labels import LABELS, NO_ANSWERS
 from roomhook.contract_tests.reports.run_report import found
 from roomhook.contract_tests.reports.text import finding_lines
 from roomhook.errors import RoomhookError
@@ -115,9 +115,9 @@ class PytestRun:
         ]
         for case in self._seen:
             if case.verdict is Verdict.KNOWN:
-                lines.append(f"KNOWN {case.requirement.id}: {case.reason}")
+                lines.append(f"{LABELS[case.verdict]} {case.requirement.id}: {case.reason}")
             elif case.verdict in {Verdict.WARN, Verdict.INFO}:
-                lines += [f"{case.verdict.upper()} {case.requirement.id}: {one.message}" for one in case.findings]
+                lines += [f"{LABELS[case.verdict]} {case.requirement.id}: {one.message}" for one in case.findings]
         return lines
 
 

@@ -1,4 +1,4 @@
-"""``.ci/run``: installs what it may, says which tests it can't run, and makes test."""
+"""``.ci/run``: installs what it may, says which tests it can't run, and makes test-all."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_root_gets_chromium_and_node_from_debian_before_the_tests(programs: Path
         "apt-get update -qq",
         "apt-get install -qq -y --no-install-recommends chromium nodejs",
     ]
-    assert calls[-1] == "make test"
+    assert calls[-1] == "make test-all"
     assert "Installing chromium nodejs" in said
 
 
@@ -59,7 +59,7 @@ def test_other_users_are_told_which_tests_are_skipped(programs: Path) -> None:
     pretend(programs, "make")
     pretend(programs, "php")
     calls, said = run(programs)
-    assert calls == ["id -u", "make test"]
+    assert calls == ["id -u", "make test-all"]
     assert "no chromium: tests of HTML pages are skipped" in said
     assert "no node: tests and examples that need it are skipped" in said
     assert "no php" not in said
@@ -70,7 +70,7 @@ def test_an_installation_that_fails_does_not_keep_the_tests_from_running(program
     pretend(programs, "apt-get", "exit 100")
     pretend(programs, "make")
     calls, said = run(programs)
-    assert calls[-1] == "make test"
+    assert calls[-1] == "make test-all"
     assert "apt-get could not install chromium nodejs" in said
 
 
@@ -78,7 +78,7 @@ def test_nothing_is_installed_where_everything_is_there(programs: Path) -> None:
     for name in ("chromium", "node", "npm", "java", "php", "go", "curl", "id", "apt-get", "make"):
         pretend(programs, name)
     calls, said = run(programs)
-    assert calls == ["make test"]
+    assert calls == ["make test-all"]
     assert said == ""
 
 

@@ -214,4 +214,5 @@ def test_the_pytest_package_comes_to_the_same_verdicts(
     words = {"PASSED": {"pass", "info"}, "FAILED": {"fail"}, "XFAIL": {"warn"}}
     assert set(told) == set(judged), done.stdout
     assert all(judged[one] in words[word] for one, word in told.items())
+    assert "NOTE url.https: " in done.stdout
     assert done.returncode == code
