@@ -22,7 +22,7 @@ from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
 
 __all__: list[str] = []
 
-_WRITE_S: Final = 0.01
+_WRITE_S: Final = 0.03
 """How long a write to a database takes where the defect lies in what happens meanwhile."""
 
 
@@ -110,10 +110,11 @@ class _LostUpdate(ReferenceBackend):
 
     async def apply(self, event: MemberEvent) -> None:
         entering = event.callback_command == ENTER_COMMAND
-        keys = [(event.room_id, account) for account in event.member_list_account]
+        keys = [(event.room_id, account) for account in dict.fromkeys(event.member_list_account)]
         current = [key for key in keys if self.latest.get(key, 0) <= event.event_time]
         due = [key for key in current if (self.sessions[key] > 0) != entering]
-        await asyncio.sleep(_WRITE_S)
+        if not entering:
+            await asyncio.sleep(_WRITE_S)
         for key in due:
             self.sessions[key] += 1 if entering else -1
         self.latest.update(dict.fromkeys(current, event.event_time))

@@ -15,7 +15,7 @@ from roomhook.simulator.protocol.packets import ENTER_COMMAND, LEAVE_COMMAND
 
 __all__: list[str] = []
 
-_WRITE_S: Final = 0.004
+_WRITE_S: Final = 0.01
 """How long a write to a database takes where the defect lies in what happens meanwhile."""
 _QUEUE: Final = 150
 _ACCOUNT_COLUMN: Final = 24
