@@ -220,6 +220,8 @@ def test_a_journal_becomes_a_scenario_that_traffic_plays(backend: Backend, capsy
         "max",
         "--seed",
         "7",
+        "--start",  # by default it is now, and evenings are busier than nights
+        "2026-01-02T18:00:00Z",
     ]
     assert main([*order, "--journal", "run.db"]) == 0
     capsys.readouterr()
