@@ -298,7 +298,7 @@ def split_head(case: Case) -> None:
     callback = _raw_callback(case)
     whole = _raw_head(case, callback) + (callback.body or b"")
     cuts = [0, 9, whole.index(b"Content-Length") + 4, whole.index(b"\r\n\r\n") + 2, len(whole)]
-    pieces = [(whole[start:end], 0.06) for start, end in pairwise(cuts)]
+    pieces = [(whole[start:end], 0.1) for start, end in pairwise(cuts)]
     _arrives(case, callback, pieces, "a callback whose head arrives in pieces")
 
 

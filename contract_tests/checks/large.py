@@ -10,7 +10,8 @@ from roomhook.contract_tests.harness.case import Case
 
 __all__: list[str] = []
 
-_CROWD: Final = 300
+_CROWD: Final = 293
+"""A prime below the 300 of the vendor's sample: no work in pieces comes out even."""
 _REASON: Final = "网络断开已离开这个会议室" * 27 + "再见再见再见再见再"
 """1000 bytes at most in UTF-8; twice that where each character is written as an escape."""
 
@@ -30,6 +31,6 @@ def all_maxima(case: Case) -> None:
 
 @check("members.crowd")
 def crowd(case: Case) -> None:
-    """As many accounts as the room of the vendor's own sample holds."""
+    """Nearly as many accounts as the room of the vendor's own sample holds."""
     case.needs("members.twenty")
     case.acknowledges(case.leave(MemberList_Account=case.accounts(_CROWD)), note=f"a packet with {_CROWD} accounts")

@@ -71,6 +71,8 @@ def _signs(base: str, longest: int) -> Iterator[_Twins]:
         how = _MEANINGS.get(sign, "cut, split or stripped at it")
         yield _Twins(f"{how}: {sign}", f"{own}{sign}a", (f"{own}{sign}b", f"{own}z{sign}a", f"{own}a", f"{own}xa"))
     yield _Twins("compared by a glob", f"{base}[a-f]", (f"{base}e",))
+    yield _Twins("given another sign in a path or key", f"{base}q/b", (f"{base}q_b", f"{base}q-b", f"{base}q:b"))
+    yield _Twins("given another sign in a path or key", f"{base}w:b", (f"{base}w_b", f"{base}w-b"))
     yield _Twins("normalised as a path", f"{base}p/./b", (f"{base}p/b", f"{base}p//b"))
     yield _Twins("taken for what objects have", "__proto__", ("constructor",))
 
@@ -210,8 +212,10 @@ def _repeat(case: Case, wrong: Sequence[_Twins]) -> None:
 @check(*_ROOMS)
 def rooms_apart(case: Case) -> None:
     """Rooms that differ in little have members of their own and one in common, who leaves one of them."""
-    for one in ("effect.leave", "effect.accounts-apart", "effect.two-rooms", "effect.punctuation"):
+    for one in ("effect.leave", "effect.accounts-apart", "effect.two-rooms"):
         case.needs(one)
+    if case.requirement.id != "effect.rooms-apart":  # plain RoomIds have no punctuation
+        case.needs("effect.punctuation")
     _need_own(case)
     base = f"r{case.run.ids.run}{case.account()[-4:]}"
     kinds = [twins for kind in _ROOMS[case.requirement.id] for twins in kind(base, _LONGEST_ROOM)]

@@ -184,6 +184,18 @@ _OPERATORS: Final = {"themselves": "a", "another member": "b", "somebody outside
 _REASONS: Final = {"no Reason": ABSENT, "an empty Reason": "", "a Reason": "left the room"}
 
 
+_REASONS_OF_KICKS: Final = {
+    "reason.unicode": "不遵守规则 😀 ausgeschloßen",
+    "reason.escapes": 'she\'s "out"; 100% \\ <b>\nsaid {the} host',
+}
+"""Requirement on a Reason to one like it: people write one when they kick, and apps often note it by itself."""
+
+
+def _kicked_for(reason: str) -> Episode:
+    kick = (*_KICKED, ("Reason", reason))
+    return Episode(f"after a kick with the Reason {reason!r}", (Leave(1000, ("a",), kick),), frozenset("b"), ("a", "b"))
+
+
 def _combined(method: str, operator: str, reason: str) -> Episode:
     fields = (("Type", method), ("Operator_Account", _OPERATORS[operator]), ("Reason", _REASONS[reason]))
     return Episode(
@@ -202,6 +214,9 @@ def combined(case: Case) -> None:
     _need_enters(case)
     methods = ("Leave", "Kicked", "Expired")
     play(case, [_combined(*each) for each in itertools.product(methods, _OPERATORS, _REASONS)])
+    for one, reason in _REASONS_OF_KICKS.items():
+        if not case.findings and case.judge(load_register()[one]).verdict is Verdict.PASS:
+            play(case, [_kicked_for(reason)])
 
 
 _BUILDS_ON: Final = {
