@@ -39,7 +39,9 @@ TOGETHER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the files in tests/golden as they come out")
-    parser.addoption("--exhaustive", action="store_true", help="run also what starts many programs or takes long: make test-all does")
+    parser.addoption(
+        "--exhaustive", action="store_true", help="run also what starts many programs or takes long: make test-all does"
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -198,6 +199,28 @@ def test_rooms_that_are_one_without_their_punctuation_are_found_to_be_one() -> N
     variant = ForgetsPunctuation()
     said = found(variant, probe=lambda room: listed(variant)(variant.key(room)), only=("effect",))
     assert list(said) == ["effect.punctuation"]
+
+
+class NotesKicks(Variant):
+    """Notes the Reason of each kick in a table that does not take all of them, and gives up quietly."""
+
+    def __init__(self, taken: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.taken = taken
+
+    def leave(self, event: MemberEvent) -> None:
+        if event.type != "Kicked" or self.taken(event.reason or ""):
+            super().leave(event)
+
+
+@pytest.mark.parametrize(
+    "taken", [str.isascii, lambda reason: "'" not in reason, lambda reason: "%" not in reason], ids=["ASCII", "'", "%"]
+)
+def test_a_kick_is_applied_whatever_its_reason(taken: Callable[[str], bool]) -> None:
+    variant = NotesKicks(taken)
+    said = found(variant, probe=lambda room: set(variant.members(room)), only=("effect.combined",))
+    assert set(said) == {"effect.combined"}
+    assert said["effect.combined"].startswith("after a kick with the Reason ")
 
 
 class OneRoomEach(Variant):

@@ -58,6 +58,14 @@ class Pattern(Keyed):
                     inside.pop(account, None)
 
 
+class Prefix(Keyed):
+    """Takes a RoomId for a regular expression that the names of rooms begin with, where people ask who is inside."""
+
+    def members(self, room: str) -> list[str]:
+        inside = (people for name, people in self.rooms.items() if re.match(room, name))
+        return [one for people in inside for one in people.values()]
+
+
 def found(variant: Variant, *only: str) -> dict[str, list[str]]:
     """The messages of what a run over *only* these, or over all near twins, finds, by requirement."""
     with listening(variant) as url:
@@ -124,6 +132,10 @@ def test_a_fold_of_rooms_and_of_accounts_is_named_by_what_it_does(key: Callable[
         (lambda one: one.split(":")[0], "cut, split or stripped at it"),
         pytest.param(lambda one: one.replace("-", ""), "cut, split or stripped at it", marks=pytest.mark.exhaustive),
         (lambda one: one.replace("/./", "/").replace("//", "/"), "normalised as a path"),
+        (lambda one: one.replace("/", "_"), "given another sign in a path or key"),
+        pytest.param(
+            lambda one: one.replace(":", "_"), "given another sign in a path or key", marks=pytest.mark.exhaustive
+        ),
     ],
 )
 def test_a_sign_that_means_something_is_found_in_rooms(key: Callable[[str], str], how: str) -> None:
@@ -135,6 +147,10 @@ def test_a_sign_that_means_something_is_found_in_rooms(key: Callable[[str], str]
 def test_a_room_that_is_compared_by_like_is_found() -> None:
     said = found(Pattern(), "effect.rooms-apart.signs")
     assert hows(said["effect.rooms-apart.signs"]) == ["compared by SQL LIKE", "compared by SQL LIKE"]
+
+
+def test_rooms_whose_names_begin_alike_are_told_apart_also_where_their_punctuation_is_not() -> None:
+    assert set(found(Prefix(), "effect.rooms-apart")) == {"effect.rooms-apart"}
 
 
 @pytest.mark.parametrize(
