@@ -15,6 +15,7 @@ from listener_process import clean_environment
 pytestmark = pytest.mark.long
 
 
+@pytest.mark.exhaustive
 def test_an_evening_is_shown_until_ctrl_c() -> None:
     command = [sys.executable, "-m", "roomhook", "demo", "--console", "--seed", "7"]
     pipe = subprocess.PIPE

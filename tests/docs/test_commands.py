@@ -47,7 +47,10 @@ def commands() -> Iterator[Any]:
     for page in PAGES:
         for number, (info, text) in enumerate(blocks(page)):
             if info and info[0] == "sh" and "skip" not in info:
-                marks = [pytest.mark.long, *([] if page == "README.md" else [pytest.mark.exhaustive])]
+                marks = [
+                    pytest.mark.long,
+                    *([] if page == "README.md" and text.split()[1] != "load" else [pytest.mark.exhaustive]),
+                ]
                 yield pytest.param(page, number, id=f"{page} {text.split()[1]} {number}", marks=marks)
 
 

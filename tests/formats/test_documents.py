@@ -26,6 +26,7 @@ def printed(capsys: pytest.CaptureFixture[str], option: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_the_asyncapi_document_is_valid_and_names_the_whole_family(capsys: pytest.CaptureFixture[str]) -> None:
     found = read_by_node(
         """

@@ -226,7 +226,7 @@ def test_a_distant_target_is_sent_several_cases_at_a_time_and_judged_alike() -> 
     assert not any("bad.null" in company and "count.one" in company for company in variant.companies)
 
 
-@pytest.mark.parametrize("kind", [Near, Single])
+@pytest.mark.parametrize("kind", [Near, pytest.param(Single, marks=pytest.mark.exhaustive)])
 def test_cases_share_no_target_that_is_quick_or_that_takes_one_callback_at_a_time(kind: type[Distant]) -> None:
     variant = kind()
     assert failed(against(variant, only=FEW_CASES)) == set()

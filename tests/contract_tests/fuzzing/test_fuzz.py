@@ -265,6 +265,7 @@ class TestCommand:
 
 
 class TestBounds:
+    @pytest.mark.exhaustive
     def test_a_hang_ends_the_search_and_is_blamed_on_its_packet(self) -> None:
         class Hangs(ReferenceBackend):
             async def apply(self, event: MemberEvent) -> None:

@@ -67,6 +67,7 @@ def test_what_arrives_is_judged_saved_and_replayed(browser: Browser) -> None:
         assert target.received[0].target.endswith(QUERY)
 
 
+@pytest.mark.exhaustive
 def test_forwarded_callbacks_show_the_apps_answer_and_their_drift_is_reported(browser: Browser, tmp_path: Path) -> None:
     journal = str(tmp_path / "arrived.db")
     with (

@@ -215,6 +215,7 @@ def test_a_wave_of_kicks_comes_twenty_at_a_time() -> None:
     assert {(event.client_ip, event.platform) for event in by_rest} == {("0.0.0.0", "RESTAPI")}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_an_evening_is_busiest_at_20_hours_of_the_rooms_own_time() -> None:
     for offset in (0, 9 * HOUR):
