@@ -67,14 +67,12 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sent]]:
         yield dict(zip(_RUNS, pool.map(run, _RUNS), strict=True))
 
 
-@pytest.mark.exhaustive
 @pytest.mark.alone
 @pytest.mark.parametrize("shape", _RUNS)
 def test_a_shape_ends_by_itself_with_the_verdict(sent: dict[str, Sent], shape: str) -> None:
     assert sent[shape].code == 0, sent[shape].text
 
 
-@pytest.mark.exhaustive
 @pytest.mark.alone
 def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> None:
     high = sent["spike"].stretches(_FULL / 2)
@@ -83,7 +81,6 @@ def test_a_spike_comes_with_each_quarter_of_the_time(sent: dict[str, Sent]) -> N
     assert sum(sent["spike"].stretches(1, _FULL / 4)) >= 2.5
 
 
-@pytest.mark.exhaustive
 @pytest.mark.alone
 def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Sent]) -> None:
     outage = sent["outage"]
@@ -97,7 +94,6 @@ def test_an_outage_is_silent_and_then_sweeps_at_the_full_rate(sent: dict[str, Se
     assert outage.rates[-3] < _FULL * 0.7
 
 
-@pytest.mark.exhaustive
 @pytest.mark.alone
 def test_a_soak_is_level_from_soon_after_its_start(sent: dict[str, Sent]) -> None:
     level = sent["soak"].stretches(_FULL * 0.7, _FULL * 1.3)
