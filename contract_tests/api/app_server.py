@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from roomhook.simulator.http_server.asgi_server import AsgiServer, in_thread, listening_socket
+from roomhook.simulator.util.threads import wait_for_end
 
 __all__ = ["reached", "served"]
 
@@ -61,7 +62,7 @@ def _serve_wsgi(app: Callable[..., Any]) -> Iterator[int]:
             yield server.server_port
         finally:
             server.shutdown()
-            thread.join(_STOP_S)
+            wait_for_end(thread, _STOP_S)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from roomhook.contract_tests.app_backends.site import CALLBACK, BackendRouter, c
 from roomhook.simulator.http_server.asgi_server import AsgiServer, in_thread, listening_socket
 from roomhook.simulator.util.defaults import SDKAPPID
 from roomhook.simulator.util.signals import handling_stop_signals
+from roomhook.simulator.util.threads import wait_for_end
 
 __all__ = ["BackendServer", "serve"]
 
@@ -74,7 +75,7 @@ class BackendServer:
 
     def wait(self) -> None:
         """Block until the server has stopped by itself."""
-        self._thread.join()
+        wait_for_end(self._thread)
 
 
 def serve(server: BackendServer, announce: Callable[[BackendServer], None]) -> None:

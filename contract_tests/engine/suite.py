@@ -38,6 +38,7 @@ from roomhook.contract_tests.model.verdicts import (
 )
 from roomhook.contract_tests.transport.probe import EnterMembers, Probe
 from roomhook.simulator.protocol.response_check import ACK_MUST
+from roomhook.simulator.util.threads import wait_for_end
 
 __all__ = ["SuiteRun", "run_suite"]
 
@@ -207,7 +208,7 @@ class SuiteRun:
         """Wait until the cases beside are over: a neighbour may be at fault for what failed."""
         end = time.monotonic() + _ALONE_WITHIN_S
         for thread in self._waiting:
-            thread.join(max(0.0, end - time.monotonic()))
+            wait_for_end(thread, end - time.monotonic())
 
     def _run_case(self, requirement: Requirement, check: Callable[[Case], None]) -> CaseJudged:
         case = Case(self.context, requirement, self.judge)

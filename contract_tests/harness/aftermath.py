@@ -30,11 +30,12 @@ def then_valid(case: Case, what: str, draft: CallbackDraft, send: Send) -> None:
     aftermath = run.kept(Aftermath).failed
     for attempt in range(run.repeats):
         comebacks = run.line.comebacks
+        valid = case.prepare_valid()  # first, since an enter in between could be what fails
         if attempt == 0:
             send(draft, what)
         else:
             case.send(draft)
-        exchange = case.send_valid(case.leave())
+        exchange = case.send_valid(valid)
         if exchange.acknowledged and run.line.comebacks == comebacks:
             aftermath[what] = None
             return

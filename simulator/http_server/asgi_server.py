@@ -17,6 +17,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.util.threads import wait_for_end
 
 __all__ = ["AsgiServer", "in_thread", "listening_socket", "url_of"]
 
@@ -110,4 +111,4 @@ def in_thread(server: AsgiServer, name: str, failure: str) -> Iterator[threading
         yield thread
     finally:
         server.should_exit = True
-        thread.join(_STOP_S)
+        wait_for_end(thread, _STOP_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -235,21 +234,23 @@ class _RoomOnTop(ReferenceBackend):
 
 @breaks("command.alive")
 class _KeepsTheTransaction(ReferenceBackend):
-    """Fails the next callback of the shard (rooms named alike, by command) in which a seat change has failed."""
+    """Fails the next leave on a new connection after a change of a room has failed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.aborted: set[str] = set()
+        self.aborted_on: int | None = None
 
-    async def handle(self, callback: IncomingCallback) -> Response:
-        named = re.search(rb'"RoomId":"(rh-[^"]+-command[^"]+)-', callback.body)
-        shard = named[1].decode() if named else ""
-        failed = shard in self.aborted
-        self.aborted.discard(shard)
-        response = await super().handle(callback)
-        if shard and b"Mic.CallbackAfterSeatInfoChanged" in callback.body:
-            self.aborted.add(shard)
-        return self.refuse(RefusedCallback(500, "the transaction is aborted")) if failed else response
+    async def on_callback(self, request: Request) -> Response:
+        connection = wire(request.scope).connection
+        command = request.query_params.get("CallbackCommand")
+        failed = self.aborted_on is not None and connection > self.aborted_on and command == LEAVE_COMMAND
+        response = await super().on_callback(request)
+        if failed:
+            self.aborted_on = None
+            return self.refuse(RefusedCallback(500, "the transaction is aborted"))
+        if command == "Room.CallbackUpdateRoomInfo":
+            self.aborted_on = connection
+        return response
 
 
 @breaks("command.mismatch")

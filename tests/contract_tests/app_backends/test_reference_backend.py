@@ -308,6 +308,23 @@ def test_command_prints_the_url_first_and_stops_cleanly(number: signal.Signals) 
     assert f"roomhook check {url} --sdkappid 1400000007\n" in hints
 
 
+def test_command_answers_what_had_begun_when_a_signal_came() -> None:
+    head = f"POST /callback?{urlencode(params())} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    body = json.dumps(packet()).encode()
+    with running_backend() as running:
+        port = int(running.url.rpartition(":")[2].partition("/")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:40])
+            time.sleep(0.1)
+            running.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            connection.sendall(body[40:])
+            answer = connection.makefile().read()
+        assert running.process.wait(timeout=10) == 0
+
+    assert json.loads(answer[answer.index("{") :]) == OK
+
+
 def test_command_takes_the_token_from_the_environment() -> None:
     with running_backend(token="xxxxyyyy") as running:
         answer = requests.post(running.url, params=params(), json=packet(), timeout=10).json()

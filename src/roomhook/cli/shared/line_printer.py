@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
+from roomhook.simulator.util.threads import wait_for_end
+
 __all__ = ["LinePrinter"]
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -45,7 +47,7 @@ class LinePrinter:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(_PATIENCE_S)
+        wait_for_end(self._thread, _PATIENCE_S)
         if self._skipped:
             print(f"{self._skipped} lines were not printed: nobody read them in time", file=sys.stderr)  # noqa: T201
 

@@ -14,6 +14,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, TextIO
 
 from roomhook.palette import CODES, Painter, Style, plain
+from roomhook.simulator.util.threads import wait_for_end
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -246,7 +247,7 @@ def ticking_line(every_s: float = 1.0) -> Iterator[Callable[[str], None]]:
             yield update
         finally:
             ended.set()
-            ticker.join()
+            wait_for_end(ticker)
 
 
 @contextmanager
