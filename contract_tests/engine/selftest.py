@@ -30,9 +30,13 @@ _SUITES_PER_CORE: Final = 4
 _COSTLY: Final = (
     (("http.burst", "effect.burst"), ("http.", "effect.burst")),
     (("effect.accounts-apart*", "effect.rooms-apart*"), ("effect.", "id.", "members.")),
-    (("effect.same-*", "effect.late-enter", "effect.combined"), ("effect.", "duplicate.", "time.", "type.")),
+    (("effect.*",), ("effect.", "duplicate.", "time.", "type.", "members.", "id.", "count.", "fuzz.")),
+    (
+        ("bad.*",),
+        ("bad.", "ack.", "http.", "command.", "packet.", "type.", "members.", "count.", "id.", "time.", "fuzz."),
+    ),
 )
-"""Most of a run's work, and who is asked: backends that mishandle connections, ids, and the order of events."""
+"""Most of a run's work, and who is asked: the backends whose defects are near, by the start of their ids."""
 
 _ALWAYS_NOTED: Final = frozenset({"url.https"})
 """Noted on every target that is reached by http, as ours are."""

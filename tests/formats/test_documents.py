@@ -46,6 +46,7 @@ def test_the_asyncapi_document_is_valid_and_names_the_whole_family(capsys: pytes
     assert all(found["payloads"])
 
 
+@pytest.mark.exhaustive
 def test_the_postman_collection_runs_against_an_app_backend_that_verifies_signatures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -24,6 +24,9 @@ def selftest(
         typer.Argument(metavar="[ID]...", help="Run only these broken backends, by id or glob, e.g. 'app-id.*'."),
     ] = None,
     seed: options.Seed = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Ask every backend also what is costly and far from its defect.")
+    ] = False,
     format_: options.Format = options.OutputFormat.TEXT,
 ) -> None:
     """Run the suite against every broken backend and check that it finds exactly the planted defect.
@@ -38,7 +41,7 @@ def selftest(
     wanted = _wanted(ids or [])
     results: list[BackendResult] = []
     with ticking_line() as show:
-        for result in suite.selftest(wanted, seed=options.chosen_seed(seed)):
+        for result in suite.selftest(wanted, seed=options.chosen_seed(seed), thorough=thorough):
             results.append(result)
             show(f"{len(results)} of {len(wanted)}  {result.backend}")
     results.sort(key=lambda result: wanted.index(result.backend))
