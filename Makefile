@@ -19,9 +19,11 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## an App backend, an evening of rooms and the contract suite, in seconds
 	@$(BIN)/roomhook demo
 
-check: format-check lint types layers fast  ## the inner loop: static checks and the fast tests, in a good minute
+check: format-check lint layers  ## the inner loop: static checks and the fast tests, in a minute
+	$(call beside_types,fast)
 
-test: format-check lint types layers tests  ## static checks, all tests of one process and many more, in four minutes on two cores
+test: format-check lint layers  ## static checks, all tests of one process and many more, in four minutes on two cores
+	$(call beside_types,tests)
 
 test-all: format-check lint types layers exhaustive  ## test, and all that starts many programs or takes long, in 15 minutes: what CI runs
 
@@ -59,6 +61,12 @@ exhaustive: $(VENV)/.developing  ## all tests: first what needs the machine for 
 
 stacks: $(VENV)/.installed  ## check --strict against an App backend in each stack that this machine has
 	$(BIN)/python examples/stacks/check.py
+
+# The type checkers use one core, and the tests often none. What the checkers say comes last, below what the tests say.
+define beside_types
+	@$(MAKE) --no-print-directory types > build/types.log 2>&1 & types=$$!; \
+		$(MAKE) --no-print-directory $(1); tests=$$?; wait $$types; typed=$$?; cat build/types.log; exit $$((tests | typed))
+endef
 
 # mypy, basedpyright and import-linter don't see the mapping of folders to packages in pyproject.toml: they read this view.
 view: $(VENV)/.developing
