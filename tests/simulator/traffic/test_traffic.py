@@ -8,55 +8,33 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
 import pytest
+from generated_traffic import packets, told, traffic
 
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems
-from roomhook.simulator.protocol.callback_event import CallbackEvent, from_line, to_line
+from roomhook.simulator.protocol.callback_event import from_line, to_line
 from roomhook.simulator.protocol.callback_url import PLATFORMS
 from roomhook.simulator.protocol.packets import (
     ENTER_COMMAND,
-    LEAVE_COMMAND,
     EnterPacket,
     LeavePacket,
-    decode_enter,
     decode_leave,
     encode,
 )
-from roomhook.simulator.rooms.people import shipped_locales, stems
 from roomhook.simulator.traffic.generator import FIXED_START_MS, TrafficRequest, events
-from roomhook.simulator.traffic.scenario import Scenario, from_document
+from roomhook.simulator.traffic.scenario import Scenario
 
 GOLDEN = "28fae577e59baf208f31457cd0ca0c8ce6fc8af34a828fc09c31670c0f31bbd4"
 """SHA-256 of what ``roomhook traffic --events 1000 --seed 7`` writes; users are to be told of a change of it."""
 
 HOUR = 3_600_000
 PROFILES = ("evening", "steady", "dissolve", "outage", "kick-wave")
-
-
-def traffic(profile: str = "steady", *, backend: Mapping[str, Any] | None = None, **parameters: Any) -> TrafficRequest:
-    """Traffic under one profile; the names of Traffic's own fields go there, all others are the phase's parameters."""
-    fields = set(TrafficRequest.__dataclass_fields__) - {"rooms"}
-    own = {name: parameters.pop(name) for name in fields & set(parameters)}
-    own["rooms"] = parameters.pop("room_ids", ())
-    document = {"phase": [{"profile": profile, **parameters}], "backend": backend or {}}
-    return TrafficRequest(scenario=from_document(document, "test"), **{"seed": 7, **own})
-
-
-def packets(stream: Iterable[CallbackEvent]) -> list[LeavePacket]:
-    return [decode_leave(event.body) for event in stream if event.command == LEAVE_COMMAND]
-
-
-def told(stream: Iterable[CallbackEvent]) -> Iterator[tuple[CallbackEvent, LeavePacket | EnterPacket]]:
-    for event in stream:
-        yield event, decode_enter(event.body) if event.command == ENTER_COMMAND else decode_leave(event.body)
 
 
 def run(*arguments: str, hash_seed: str = "0") -> bytes:
@@ -151,27 +129,6 @@ def test_every_packet_and_line_matches_its_schema_and_is_what_msgspec_makes_of_i
         assert not problems(schema, json.loads(event.body))
         assert from_line(to_line(event)) == event
         assert event.platform in PLATFORMS
-
-
-def test_address_and_platform_stay_with_the_account() -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    stream = events(traffic(limit=5000, reenter=0.9, stay="2m", with_enter=True, members=60, rooms=6))
-    returned = 0
-    for event, packet in told(stream):
-        if packet.operator_account in packet.member_list_account:
-            client = seen.setdefault(packet.operator_account, (event.client_ip, event.platform))
-            assert client == (event.client_ip, event.platform)
-            returned += isinstance(packet, EnterPacket) and packet.operator_account in seen
-    assert returned > 1000
-
-
-def test_reasons_come_in_many_scripts_and_a_kick_always_has_one() -> None:
-    told_reasons = [(packet.type, packet.reason) for packet in packets(events(traffic(limit=5000)))]
-    assert all(reason for kind, reason in told_reasons if kind == "Kicked")
-    letters = "".join(reason for _, reason in told_reasons)
-    assert any("一" <= letter <= "鿿" for letter in letters)
-    assert any("\u0621" <= letter <= "\u064a" for letter in letters)
-    assert any(ord(letter) > 0xFFFF for letter in letters)
 
 
 # Profiles
@@ -380,22 +337,3 @@ def test_outages_go_on_for_as_long_as_they_are_asked_for() -> None:
 
 
 # Languages
-
-
-def test_each_room_has_one_language_and_its_people_have_names_in_it() -> None:
-    spoken: dict[str, set[str]] = {}
-    for _, packet in told(events(traffic(members=400, rooms=40, duration="2h"))):
-        if isinstance(packet, LeavePacket) and packet.type != "Expired":
-            stem = packet.member_list_account[0].rstrip("0123456789")
-            spoken.setdefault(packet.room_id, set()).add(stem)
-    everyone = set.union(*spoken.values())
-    homes = {stem: {locale for locale in shipped_locales() if stem in stems(locale)} for stem in everyone}
-    assert len(spoken) > 20
-    assert all(set.intersection(*(homes[stem] for stem in room)) for room in spoken.values())
-    assert len(set.union(*homes.values())) > 10
-
-
-def test_languages_can_be_mixed_in_a_room() -> None:
-    request = replace(traffic(members=100, rooms=1, duration="2h"), mixed_languages=True)
-    found = {packet.member_list_account[0].rstrip("0123456789") for _, packet in told(events(request))}
-    assert not any(found <= set(stems(locale)) for locale in shipped_locales())
