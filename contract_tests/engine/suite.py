@@ -90,7 +90,7 @@ class SuiteRun:
     ) -> None:
         self.settings = settings
         self.context = RunContext(settings, clock=clock, sleep=sleep, probe=probe, enter=enter, on_exchange=on_exchange)
-        self._forecast = RunForecast(self.context.line, on_forecast)
+        self._forecast = RunForecast(self.context.line, on_forecast, probed=self.context.access.probe is not None)
         self._clock = clock
         self._started = clock()
         self._baseline: Sequence[Finding] | None = None

@@ -62,21 +62,24 @@ def test_a_target_that_limits_its_rate_gets_no_false_failure(most: int, headers:
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "latency_ms", "lanes", "expected"),
+    ("gap_s", "latency_ms", "lanes", "probed", "expected"),
     [
-        (0.0, 100.0, 1, None),
-        (0.0, 1900.0, 16, None),
-        (0.0, 1900.0, 1, "the run takes about 8 minutes: a response takes 1.9 s; "),
-        (0.32, 1.0, 1, "the run takes about 80 s: the target allows about 3 callbacks/s; "),
+        (0.0, 100.0, 1, False, None),
+        (0.0, 1900.0, 16, False, None),
+        (0.0, 1900.0, 16, True, "the run takes about 70 s: a response takes 1.9 s; "),
+        (0.0, 1900.0, 1, False, "the run takes about 9 minutes: a response takes 1.9 s; "),
+        (0.32, 1.0, 1, False, "the run takes about 90 s: the target allows about 3 callbacks/s; "),
+        (0.32, 1.0, 1, True, "the run takes about 3 minutes: the target allows about 3 callbacks/s; "),
+        (2.5, 1.0, 1, False, "the run takes about 11 minutes: the target allows about one callback in 2.5 s; "),
     ],
 )
 def test_a_run_that_will_take_long_says_so_and_what_shortens_it(
-    gap_s: float, latency_ms: float, lanes: int, expected: str | None
+    gap_s: float, latency_ms: float, lanes: int, probed: bool, expected: str | None
 ) -> None:
     line = PatientClient(Settings("http://127.0.0.1:9/", SDKAPPID), clock=time.time, pause=lambda _: None)
     line._rate.gap_s, line.latency_ms = gap_s, latency_ms
     said: list[str] = []
-    forecast = RunForecast(line, said.append)
+    forecast = RunForecast(line, said.append, probed=probed)
     forecast.look(100, lanes)
     forecast.look(99, lanes)
     assert said == ([] if expected is None else [f"{expected}a part of it is quicker, e.g. --only 'ack.*,type.*'"])
