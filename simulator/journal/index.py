@@ -20,13 +20,11 @@ from typing import Final
 import msgspec
 
 from roomhook.errors import RoomhookError
-from roomhook.simulator.journal.lock import try_to_share
 from roomhook.simulator.journal.log import damaged_end, frames_in, segment_path, segments
-from roomhook.simulator.journal.records import ReceivedRecord, SentRecord, decode
-from roomhook.simulator.journal.rows import Results, Rows, answer_id
-from roomhook.simulator.journal.schema import connect_to_write
+from roomhook.simulator.journal.records import Rows, decode
+from roomhook.simulator.journal.schema import connect_to_write, locked
 
-__all__ = ["IndexerProcess", "Progress", "bring_up_to_date", "index", "index_whole_segments", "main"]
+__all__ = ["IndexerProcess", "Progress", "bring_up_to_date", "index", "main"]
 
 Progress = Callable[[float], object]
 """Called with the share of the work that is done (0 to 1)."""
@@ -59,87 +57,57 @@ def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
 
     Raises ``sqlite3.Error`` or ``OSError`` if the disk is full; then the log keeps everything.
     """
-    lock = try_to_share(journal)
-    try:
+    with journal.open("rb") as lock:
+        is_over = locked(lock.fileno(), exclusive=False)
         if segments(journal.resolve()):
             with closing(connect_to_write(journal)) as connection:
-                index(connection, journal.resolve(), is_over=lock is not None, show=show)
-                if lock is not None:
+                index(connection, journal.resolve(), is_over=is_over, show=show)
+                if is_over:
                     _make_portable(connection)
-    finally:
-        if lock is not None:
-            os.close(lock)
-    return lock is None
+    return not is_over
 
 
 def index(connection: sqlite3.Connection, journal: Path, *, is_over: bool, show: Progress | None = None) -> None:
-    """Index all existing segments; the last one is deleted only if the run *is_over*."""
+    """Index all that is in the log; its last segment is deleted only if the run *is_over*."""
     there = segments(journal)
-    for number, segment in enumerate(there, 1):
-        _index_segment(connection, journal, segment, is_over=is_over or segment < there[-1])
+    for count, number in enumerate(there, 1):
+        _index_segment(connection, journal, number, is_over=is_over or number < there[-1])
         if show is not None:
-            show(number / len(there))
-
-
-def index_whole_segments(connection: sqlite3.Connection, journal: Path) -> None:
-    """Index the segments that a run has finished."""
-    for segment in segments(journal)[:-1]:
-        _index_segment(connection, journal, segment, is_over=True)
+            show(count / len(there))
 
 
 def _index_segment(connection: sqlite3.Connection, journal: Path, number: int, *, is_over: bool) -> None:
     """Index the rest of one segment; delete it if nothing more will be written to it."""
     path = segment_path(journal, number)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        segment, offset, _ = connection.execute("SELECT segment, offset, lost_bytes FROM indexed").fetchone()
-        if number >= segment and path.exists():
-            end, lost = _write_rows(connection, path.read_bytes(), offset if number == segment else 0, is_over=is_over)
-            place = (number + 1, 0) if is_over else (number, end)
-            connection.execute(
-                "UPDATE indexed SET segment = ?, offset = ?, lost_bytes = lost_bytes + ?", (*place, lost)
-            )
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    if is_over or number < segment:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        segment, offset = connection.execute("SELECT segment, offset FROM indexed").fetchone()
+        if number >= segment:  # otherwise another process has indexed it
+            content = path.read_bytes()
+            end, lost = _write_rows(connection, content, offset if number == segment else 0)
+            segment, offset = number, end
+            if is_over:
+                lost += damaged_end(content, end)
+                segment, offset = number + 1, 0
+            sql = "UPDATE indexed SET segment = ?, offset = ?, lost_bytes = lost_bytes + ?"
+            connection.execute(sql, (segment, offset, lost))
+    if number < segment:
         path.unlink(missing_ok=True)
 
 
-def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int, *, is_over: bool) -> tuple[int, int]:
+def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int) -> tuple[int, int]:
     """Write what follows *offset* in the *content* of a segment; returns the end of its frames and the damage."""
-    rows, results = Rows(), Results()
+    rows = Rows()
     end, lost = offset, 0
-    for frame in frames_in(content):
-        is_new = frame.end > offset
-        end = max(end, frame.end)
-        lost += frame.lost * is_new
+    for frame in frames_in(content, offset):
+        end = frame.end
+        lost += frame.lost
         try:
-            record = decode(frame.payload)
+            decode(frame.payload).add_to(rows)
         except msgspec.DecodeError:
-            lost += len(frame.payload) * is_new
-            continue
-        if isinstance(record, SentRecord):
-            _learn(record, results)
-        if not is_new:
-            continue
-        if isinstance(record, SentRecord):
-            rows.add_sent(record, results)
-        elif isinstance(record, ReceivedRecord):
-            rows.add_received(record)
-        else:
-            rows.run_ends.append((record.ended_us, record.run))
+            lost += len(frame.payload)
     rows.write(connection)
-    return end, lost + (damaged_end(content, end) if is_over else 0)
-
-
-def _learn(record: SentRecord, results: Results) -> None:
-    """Remember the results that later ends of the same segment refer to."""
-    for one in record.results:
-        remark = (one.requirements, one.note) if one.requirements or one.note else None
-        results[one.id] = answer_id(one.received), remark
+    return end, lost
 
 
 def _make_portable(connection: sqlite3.Connection) -> None:
@@ -157,7 +125,8 @@ def main(journal: Path) -> None:
         os.nice(19)
     with suppress(sqlite3.Error, OSError, RoomhookError), closing(connect_to_write(journal)) as connection:
         while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
-            index_whole_segments(connection, journal)
+            if len(segments(journal)) > 1:
+                index(connection, journal, is_over=False)
 
 
 if __name__ == "__main__":

@@ -42,66 +42,51 @@ class LogWriter:
     """
 
     def __init__(self, journal: Path, number: int, *, durable: bool = False) -> None:
-        self.number = number
         self._journal = journal
         self._durable = durable
         self._mark = os.urandom(_MARK_BYTES)
-        self._size = 0
-        self._descriptor = self._created()
+        try:
+            self._create(number)
+        except OSError as error:
+            raise JournalError(error.strerror) from None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time for ``next_segment``."""
-        return self._size >= _SEGMENT_BYTES
-
-    def append(self, payload: bytes) -> None:
-        """Write one frame."""
-        self._write(_HEAD.pack(self._mark, len(payload), crc32(payload)), payload)
-        if self._durable:
-            self._sync(self._descriptor)
-
-    def next_segment(self) -> None:
-        """Start a new segment."""
-        os.close(self._descriptor)
-        self.number += 1
-        self._size = 0
-        self._descriptor = self._created()
+    def append(self, payload: bytes) -> bool:
+        """Write one frame; returns whether the next one starts a new segment."""
+        try:
+            mark = b"" if self._size else self._mark
+            self._write(mark + _HEAD.pack(self._mark, len(payload), crc32(payload)), payload)
+            if self._durable:
+                os.fsync(self._descriptor)
+            if is_full := self._size >= _SEGMENT_BYTES:
+                full = self._descriptor
+                self._create(self._number + 1)
+                os.close(full)
+        except OSError as error:
+            raise JournalError(error.strerror) from None
+        return is_full
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _created(self) -> int:
+    def _create(self, number: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        try:
-            self._descriptor = os.open(segment_path(self._journal, self.number), flags, 0o644)
-        except OSError as error:
-            raise JournalError(error.strerror) from None
-        self._write(self._mark)
+        self._descriptor = os.open(segment_path(self._journal, number), flags, 0o644)
+        self._number = number
+        self._size = 0
         if self._durable:  # the directory entry as well
             folder = os.open(self._journal.parent, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                self._sync(folder)
+                os.fsync(folder)
             finally:
                 os.close(folder)
-        return self._descriptor
-
-    def _sync(self, descriptor: int) -> None:
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            raise JournalError(error.strerror) from None
 
     def _write(self, *pieces: bytes) -> None:
         """Write all of it or nothing."""
-        try:
-            written = os.writev(self._descriptor, pieces)
-            if is_cut := written < sum(map(len, pieces)):
-                os.ftruncate(self._descriptor, self._size)
-        except OSError as error:
-            raise JournalError(error.strerror) from None
-        if is_cut:
-            raise JournalError(os.strerror(errno.ENOSPC))
+        written = os.writev(self._descriptor, pieces)
+        if written < sum(map(len, pieces)):
+            os.ftruncate(self._descriptor, self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
 
@@ -116,35 +101,24 @@ def segments(journal: Path) -> list[int]:
     return sorted(int(found[1]) for one in journal.parent.iterdir() if (found := named.fullmatch(one.name)))
 
 
-def frames_in(segment: bytes) -> Iterator[Frame]:
-    """The frames of *segment*, as far as it is written; damaged bytes between two frames are skipped."""
+def frames_in(segment: bytes, offset: int = 0) -> Iterator[Frame]:
+    """The frames of *segment* after *offset*, as far as it is written; damaged bytes between two frames are skipped."""
     first, second = segment[:_MARK_BYTES], segment[_MARK_BYTES : 2 * _MARK_BYTES]
     mark = max(first, second, key=segment.count)  # one of the copies may be damaged
-    end = _MARK_BYTES
-    while (at := _next_frame(segment, end, mark)) is not None:
-        payload = _payload_at(segment, at)
-        lost, end = at - end, at + _HEAD.size + len(payload)
+    at = end = max(offset, _MARK_BYTES)
+    while 0 <= (at := segment.find(mark, at)) <= len(segment) - _HEAD.size:
+        _, size, checksum = _HEAD.unpack_from(segment, at)
+        start = at + _HEAD.size
+        payload = segment[start : start + size]
+        if len(payload) < size or crc32(payload) != checksum:
+            at += 1
+            continue
+        lost, at, end = at - end, start + size, start + size
         yield Frame(payload, end, lost)
 
 
 def damaged_end(segment: bytes, end: int) -> int:
     """The number of bytes after the last frame (ending at *end*) that are a whole frame: a kill cuts a frame short."""
+    end = max(end, _MARK_BYTES)
     rest = len(segment) - end
     return rest if rest >= _HEAD.size and rest >= _HEAD.size + _HEAD.unpack_from(segment, end)[1] else 0
-
-
-def _next_frame(segment: bytes, at: int, mark: bytes) -> int | None:
-    """The offset of the next whole frame."""
-    while (at := segment.find(mark, at)) >= 0:
-        if len(segment) - at >= _HEAD.size:
-            _, size, checksum = _HEAD.unpack_from(segment, at)
-            payload = _payload_at(segment, at)
-            if len(payload) == size and crc32(payload) == checksum:
-                return at
-        at += 1
-    return None
-
-
-def _payload_at(segment: bytes, at: int) -> bytes:
-    start = at + _HEAD.size
-    return segment[start : start + _HEAD.unpack_from(segment, at)[1]]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.records import ReceivedRecord
-from roomhook.simulator.journal.schema import refuse_folder
 from roomhook.simulator.protocol.request_check import ValidationResult
 
 __all__ = ["ReceivedCallback", "ReceivedCallbackJournal"]
@@ -25,22 +24,17 @@ class ReceivedCallback(NamedTuple):
     answer: bytes
 
 
-class ReceivedCallbackJournal:
-    """Writes requests in batches; they survive ``kill -9``, and with *durable* also a crash of the machine."""
+class ReceivedCallbackJournal(JournalFile):
+    """Creates a listener's journal in *path*, or continues it; raises ``ConfigurationError`` if that is not possible.
 
-    def __init__(self, file: JournalFile) -> None:
-        self._file = file
+    With *durable*, records also survive a crash of the machine.
+    """
 
-    @classmethod
-    def open(cls, path: Path, options: Mapping[str, Any], *, durable: bool = False) -> Self:
-        """Create a journal in *path*, or continue a listener's journal there."""
-        refuse_folder(path)
-        file = JournalFile(path, "listener", resume=path.exists(), durable=durable)
-        file.begin_run("listener", None, "", options)
-        return cls(file)
+    def __init__(self, path: Path, options: Mapping[str, Any], *, durable: bool = False) -> None:
+        super().__init__(path, "listener", options=options, resume=path.exists(), durable=durable)
 
     def write(self, receipts: Sequence[ReceivedCallback]) -> None:
-        """Write *receipts* in one piece; raises ``JournalError`` if that fails."""
+        """Write *receipts* in one piece, which survives ``kill -9``; raises ``JournalError`` if that fails."""
         answers = {answer: number for number, answer in enumerate({one.answer for one in receipts})}
         rows = [
             (
@@ -58,8 +52,4 @@ class ReceivedCallbackJournal:
             for one in receipts
             for found in (one.inspected,)
         ]
-        self._file.append(ReceivedRecord(self._file.run, list(answers), rows))
-
-    def close(self) -> None:
-        """End the run; raises ``JournalError`` if the journal has been deleted."""
-        self._file.close()
+        self.append(ReceivedRecord(self.run, list(answers), rows))

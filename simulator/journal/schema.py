@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Literal
 
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 
 __all__ = [
+    "ATTEMPT_COLUMNS",
     "FINAL",
     "IN_DOUBT",
     "IS_DELIVERED",
     "IS_FINAL",
-    "KINDS",
-    "KIND_SHIFT",
+    "KIND_CODES",
     "NUMBER_BITS",
     "OF_EVENT",
     "OUTCOMES",
     "RESENT",
     "SCHEDULED",
-    "EndCode",
     "Kind",
     "connect",
     "connect_to_write",
     "create",
     "kind_of",
-    "refuse_folder",
+    "locked",
+    "result_code",
 ]
 
 Kind = Literal["sender", "listener"]
@@ -35,12 +37,11 @@ Kind = Literal["sender", "listener"]
 IN_DOUBT: Final = "in-doubt"
 """The outcome of an attempt without a recorded end: the target may have received it or not."""
 
-KINDS: Final = ("first", "retry", "copy")
 OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
 """Outcomes by their code. Codes never change, because journals are kept longer than programs."""
 
 FINAL: Final = 1 << 8
-KIND_SHIFT: Final = 9
+KIND_CODES: Final = {"first": 0, "retry": 1 << 9, "copy": 2 << 9}
 RESENT: Final = 1 << 11
 _STATUS_SHIFT: Final = 12
 _CODES: Final = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
@@ -55,8 +56,16 @@ SCHEDULED: Final = "max((SELECT ifnull(max(id), 0) FROM events), (SELECT ifnull(
 IS_DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
 IS_FINAL: Final = "ends.code & 256"
 
-_APPLICATION_ID: Final = 0x526D686B
-_VERSION: Final = 1
+ATTEMPT_COLUMNS: Final = """
+    key & 1048575 AS number, run,
+    CASE ends.code >> 9 & 3 WHEN 0 THEN 'first' WHEN 1 THEN 'retry' ELSE 'copy' END AS kind,
+    intended_us, sent_us, done_us, request_time, outcomes.name AS outcome, nullif(ends.code >> 12, 0) AS status,
+    ends.code >> 8 & 1 AS final, ends.code >> 11 & 1 AS resent, requirements, answer, note
+"""
+"""The columns of an attempt from its row of ``ends`` and the row of ``outcomes`` for its code."""
+
+_FORMAT: Final = (0x526D686B, 1)
+"""Application id and version in the header of the file."""
 
 _RUNS: Final = """
 CREATE TABLE runs (
@@ -107,14 +116,11 @@ CREATE TABLE ends (
     note TEXT
 );
 CREATE TABLE outcomes (code INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO outcomes VALUES {", ".join(f"({code}, '{name}')" for name, code in _CODES.items())};
 CREATE TABLE answers (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE signatures (request_time INTEGER PRIMARY KEY, query TEXT NOT NULL);
 CREATE VIEW attempts AS
-SELECT key >> 20 AS event, key & 1048575 AS number, run,
-    CASE ends.code >> 9 & 3 WHEN 0 THEN 'first' WHEN 1 THEN 'retry' ELSE 'copy' END AS kind,
-    intended_us, sent_us, done_us, request_time, outcomes.name AS outcome, nullif(ends.code >> 12, 0) AS status,
-    ends.code >> 8 & 1 AS final, ends.code >> 11 & 1 AS resent, requirements, answer, note
-FROM ends JOIN outcomes ON outcomes.code = ends.code & 255;
+SELECT key >> 20 AS event, {ATTEMPT_COLUMNS} FROM ends JOIN outcomes ON outcomes.code = ends.code & 255;
 CREATE VIEW deliveries AS
 SELECT events.id, events.time_ms, events.command, events.client_ip, events.platform,
     CAST(events.body AS TEXT) AS packet,
@@ -145,52 +151,24 @@ CREATE TABLE received (
 CREATE TABLE answers (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
-_TABLES: Final[dict[Kind, str]] = {"sender": _RUNS + _SENDER, "listener": _RUNS + _LISTENER}
+_TABLES: Final[dict[Kind, str]] = {"sender": _SENDER, "listener": _LISTENER}
 
 
-class EndCode(NamedTuple):
-    """An end taken apart; ``final``: no further attempt follows, ``status`` is 0 without an answer."""
-
-    outcome: str
-    status: int = 0
-    kind: str = "first"
-    final: bool = False
-    resent: bool = False
-
-    @property
-    def packed(self) -> int:
-        """The code as an integer: outcome in bits 0–7, final 8, kind 9–10, resent 11, status from 12 on."""
-        flags = FINAL * self.final | RESENT * self.resent
-        return _CODES[self.outcome] | flags | KINDS.index(self.kind) << KIND_SHIFT | self.status << _STATUS_SHIFT
-
-    @classmethod
-    def unpacked(cls, code: int) -> Self:
-        """The inverse of ``packed``."""
-        outcome, kind = str(OUTCOMES[code & 255]), KINDS[code >> KIND_SHIFT & 3]
-        return cls(outcome, code >> _STATUS_SHIFT, kind, bool(code & FINAL), bool(code & RESENT))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As rows show it; ``status`` is None without an answer."""
-        return {**self._asdict(), "status": self.status or None}
+def result_code(outcome: str, status: int) -> int:
+    """The code of an end with *outcome* and *status* (0: no answer)."""
+    return _CODES[outcome] | status << _STATUS_SHIFT
 
 
-def create(path: Path, kind: Kind) -> sqlite3.Connection:
-    """A new journal in *path*, which must be empty; raises ``ConfigurationError`` if it can't be made."""
-    connection: sqlite3.Connection | None = None
+def create(path: Path, kind: Kind) -> None:
+    """Make the tables of a new journal in the empty file *path*; raises ``ConfigurationError`` if that fails."""
+    identity = f"PRAGMA application_id = {_FORMAT[0]}; PRAGMA user_version = {_FORMAT[1]};"
     try:
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        identity = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};"
-        connection.executescript(f"BEGIN; {identity} {_TABLES[kind]} {_INDEXED} COMMIT;")
-        if kind == "sender":
-            connection.executemany("INSERT INTO outcomes VALUES (?,?)", enumerate(OUTCOMES))
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.executescript(f"BEGIN; {identity} {_RUNS} {_TABLES[kind]} {_INDEXED} COMMIT;")
     except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
         raise ConfigurationError(
             f"{path} can't be made a journal: {error}; choose a folder that can be written"
         ) from None
-    return connection
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
@@ -205,7 +183,8 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal in *path*; raises ``ConfigurationError`` if there is none, or the file is something else."""
-    refuse_folder(path)
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder and no journal; name the file, as in {path / 'run.db'}")
     if not path.is_file():
         raise ConfigurationError(f"there is no journal {path}; `roomhook traffic URL --journal {path}` writes one")
     note = path.with_name(f"{path.name}-inflight")
@@ -214,25 +193,29 @@ def connect(path: Path) -> sqlite3.Connection:
             f"{path} was left by an older version that was killed: open it once with that one, or remove {note}"
         )
     connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+    problem = "is no journal of this version; give a file that --journal has written"
     try:
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if connection.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone() == _FORMAT:
+            return connection
     except sqlite3.OperationalError as error:
-        connection.close()
-        raise ConfigurationError(f"{path} can't be read: {error}; copy it to a folder that can be written") from None
-    except sqlite3.Error as error:
-        found, version = str(error), None
-    if (found, version) != (_APPLICATION_ID, _VERSION):
-        connection.close()
-        what = f"has format {version}, not {_VERSION}" if found == _APPLICATION_ID else "is no journal of Roomhook"
-        raise ConfigurationError(f"{path} {what}; give a file that --journal has written")
-    return connection
+        problem = f"can't be read: {error}; copy it to a folder that can be written"
+    except sqlite3.DatabaseError:
+        pass  # another kind of file
+    connection.close()
+    raise ConfigurationError(f"{path} {problem}")
 
 
-def refuse_folder(path: Path) -> None:
-    """Raise ``ConfigurationError`` if *path* is a folder, before any file is created beside it."""
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder and no journal; name the file, as in {path / 'run.db'}")
+def locked(descriptor: int, *, exclusive: bool) -> bool:
+    """Lock an open journal until it is closed: *exclusive* to write its log, otherwise to keep writers away.
+
+    Returns False if another process holds a lock that excludes it. It is on the file, not on its name.
+    """
+    how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def kind_of(connection: sqlite3.Connection) -> Kind:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from msgspec.structs import astuple
 
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import JournalError
-from roomhook.simulator.journal.records import ResultRow, SentRecord
+from roomhook.simulator.journal.records import Known, SentRecord, answer_id
 from roomhook.simulator.journal.schema import (
-    FINAL,
     IS_DELIVERED,
     IS_FINAL,
-    KINDS,
     NUMBER_BITS,
     OF_EVENT,
-    RESENT,
     SCHEDULED,
-    EndCode,
+    result_code,
 )
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult
@@ -38,37 +34,20 @@ __all__ = ["Journal"]
 _EVENT: Final = "time_ms, command, client_ip, platform, body, query"
 _UNFINISHED: Final = f"NOT EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND ({IS_FINAL} OR {IS_DELIVERED}))"  # noqa: S608 (our own text)
 _BLOCK: Final = 128
-_KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_MOST_KNOWN: Final = 1000
 _LARGE: Final = 4096
 """Size up to which the sender gives equal responses the same result."""
 
-_MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
-"""Memory for remembered results, so that each is written once."""
 
-
-class Journal:
-    """Records a run: ``schedule`` its events, ``begin`` and ``end`` its attempts.
+class Journal(JournalFile):
+    """Records a run: ``schedule`` its events, ``begin`` and ``end`` its attempts. Opens as ``JournalFile`` does.
 
     Records are collected, and ``begin`` writes them in one piece before the first byte of its attempts leaves;
     ``write`` writes them without attempts. Raises ``JournalError`` if the journal can no longer be written.
     """
 
-    def __init__(self, file: JournalFile, target: Target) -> None:
-        self.file = file
-        self._target = target
-        self._clock = WallClock()
-        (scheduled,) = file.connection.execute(f"SELECT {SCHEDULED}").fetchone()
-        self._next_event: int = scheduled + 1
-        self._events: list[CallbackEvent] = []
-        self._begun: list[tuple[int, int, int]] = []
-        self._ended: list[tuple[int, int, int, int, int]] = []
-        self._results: list[ResultRow] = []
-        self._known = _KnownResults()
-        self._signed_at = 0
-
-    @classmethod
-    def open(
-        cls,
+    def __init__(
+        self,
         path: Path,
         target: Target,
         *,
@@ -76,11 +55,15 @@ class Journal:
         options: Mapping[str, Any],
         resume: bool = False,
         durable: bool = False,
-    ) -> Self:
-        """A journal in *path* for a run; with *durable*, records also survive a crash of the machine."""
-        file = JournalFile(path, "sender", resume=resume, durable=durable)
-        file.begin_run("sender", target, mode, options)
-        return cls(file, target)
+    ) -> None:
+        super().__init__(path, "sender", target, mode=mode, options=options, resume=resume, durable=durable)
+        self._target = target
+        self._clock = WallClock()
+        self._next_event: int = self.connection.execute(f"SELECT 1 + {SCHEDULED}").fetchone()[0]
+        self._record = SentRecord(self.run, self._next_event)
+        self._known: dict[AttemptResult, Known] = {}
+        self._written: set[int] = set()
+        self._signed_at = 0
 
     @property
     def scheduled(self) -> int:
@@ -90,7 +73,7 @@ class Journal:
     def owed(self) -> int:
         """The number of events that earlier runs have not finished."""
         sql = f"SELECT count(*) FROM events WHERE {_UNFINISHED}"  # noqa: S608 (our own text)
-        return int(self.file.connection.execute(sql).fetchone()[0])
+        return int(self.connection.execute(sql).fetchone()[0])
 
     def schedule(self, events: Iterable[CallbackEvent]) -> Iterator[Delivery]:
         """Deliveries for *events*; each is written before it is sent."""
@@ -105,151 +88,103 @@ class Journal:
             " ORDER BY id LIMIT ?"
         )
         last, end = 0, self._next_event
-        while rows := self.file.connection.execute(sql, (last, _BLOCK)).fetchall():
+        while rows := self.connection.execute(sql, (last, _BLOCK)).fetchall():
             for last, *fields, number in rows:
                 if last >= end:
                     return
                 yield Delivery(last, _event(fields), number)
 
-    def restore(self, events: Iterable[CallbackEvent]) -> CallbackEvent | None:
-        """Put back those of *events*, all that were ever scheduled, that a damaged log has lost; the last of them."""
-        execute = self.file.connection.execute
-        if execute("SELECT count(*) FROM events").fetchone()[0] == self.scheduled:
-            return next(iter(deque(events, maxlen=1)), None)
-        there = {number for (number,) in execute("SELECT id FROM events")}
-        last = None
-        for number, last in enumerate(events, 1):
-            if number not in there:
-                row = (number, *astuple(last)[:5], getattr(last, "query", None))
-                execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
-        return last
+    def restore(self, events: Iterable[CallbackEvent]) -> bool:
+        """Put back what a damaged log has lost of *events*, all that were ever scheduled; returns if they are the same.
 
-    def last_event(self) -> CallbackEvent | None:
-        """The event that was scheduled last."""
-        sql = f"SELECT {_EVENT} FROM events ORDER BY id DESC LIMIT 1"  # noqa: S608 (our own text)
-        row = self.file.connection.execute(sql).fetchone()
-        return _event(row) if row else None
+        They are the same if the last one is.
+        """
+        execute = self.connection.execute
+        is_damaged = execute("SELECT count(*) FROM events").fetchone()[0] < self.scheduled
+        row = None
+        for number, one in enumerate(events, 1):
+            row = (*astuple(one)[:5], getattr(one, "query", None) or None)
+            if is_damaged:
+                execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?)", (number, *row))
+        stored = execute(f"SELECT {_EVENT} FROM events ORDER BY id DESC LIMIT 1")  # noqa: S608 (our own text)
+        return bool(row == stored.fetchone())
 
-    def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
-        """Record that *attempts* begin, signed at *request_time* (s since the epoch), and write all pending records."""
-        now_ns = time.monotonic_ns()
-        self._begun += [
-            (one.delivery.id << NUMBER_BITS | one.number, _KINDS[one.kind], one.intended_ns or now_ns)
-            for one in attempts
-        ]
-        self._write(request_time)
+    def begin(self, attempts: Sequence[Attempt]) -> None:
+        """Record that *attempts*, signed in one second, begin, and write all pending records."""
+        record = self._record
+        record.begun_ns = time.monotonic_ns()
+        record.request_time = attempts[0].request_time
+        if record.request_time != self._signed_at:
+            self._signed_at = record.request_time
+            record.signature = self._target.signature(record.request_time)
+        record.begun += [(one.delivery.id, one.number, one.kind, one.intended_ns) for one in attempts]
+        self._write()
 
     def end(self, attempts: Sequence[Attempt]) -> None:
         """Record how *attempts* ended."""
         known = self._known.get
-        self._ended += [
+        self._record.ended += [
             (
-                one.delivery.id << NUMBER_BITS | one.number,
-                code | (FINAL if one.final else 0) | (RESENT if one.resent else 0),
-                result,
+                one.delivery.id,
+                one.number,
+                one.kind,
+                one.final,
+                one.resent,
+                one.intended_ns,
                 one.sent_ns,
                 one.done_ns,
+                one.request_time,
+                known(one.result) or self._add(one.result),
             )
             for one in attempts
-            for code, result in (known(one.result) or self._add(one.result),)
         ]
 
     def write(self) -> None:
         """Write all pending records."""
-        if self._ended or self._events:
-            self._write(0)
+        if self._record.ended or self._record.events:
+            self._write()
 
     def close(self) -> None:
         """End the run normally."""
         try:
             self.write()
-        except JournalError:
-            self.file.abandon()
-            raise
-        self.file.close()
+            super().close()
+        finally:
+            super().abandon()
 
     def abandon(self) -> None:
         """Leave the journal as a killed process would, except for ends that did not fit on the disk before."""
-        self._events, self._begun = [], []  # they were never sent
-        try:
+        self._record.events, self._record.begun = [], []  # they were never sent
+        with suppress(JournalError):  # then they are in doubt
             self.write()
-        except JournalError:
-            pass  # they are in doubt
-        finally:
-            self.file.abandon()
+        super().abandon()
 
     def _scheduled(self, block: Sequence[CallbackEvent]) -> Iterator[Delivery]:
         first = self._next_event
         self._next_event += len(block)
-        self._events += block
+        self._record.events += block
         return map(Delivery, count(first), block)
 
-    def _write(self, request_time: int) -> None:
+    def _write(self) -> None:
         self._clock.refresh()
-        signature = ""
-        if request_time > self._signed_at and self._target.token is not None:
-            signature = self._target.signature(request_time)
-        is_new_segment = self.file.append(
-            SentRecord(
-                self.file.run,
-                self._clock.offset_ns,
-                self._next_event - len(self._events),
-                self._events,
-                self._results,
-                request_time if self._target.token is not None else 0,
-                signature,
-                self._begun,
-                self._ended,
-            )
-        )
-        self._events, self._results, self._begun, self._ended = [], [], [], []
-        if signature:
-            self._signed_at = request_time
-        if is_new_segment:
+        self._record.wall_offset_ns = self._clock.offset_ns
+        if self.append(self._record):
             self._known.clear()
+            self._written.clear()
+        self._record = SentRecord(self.run, self._next_event)
 
-    def _add(self, result: AttemptResult) -> tuple[int, int]:
-        """Add a *result* that is not written yet."""
-        code = _result_code(result.outcome, result.status)
-        number, is_new = self._known.add(result, code)
-        if is_new:
-            self._results.append(ResultRow(number, " ".join(result.breaches), result.note, result.received))
-        return code, number
-
-
-class _KnownResults:
-    """The codes and ids of written results, within a limit of memory."""
-
-    def __init__(self) -> None:
-        self._by_identity: dict[AttemptResult, tuple[int, int]] = {}
-        self._large: dict[tuple[int, bytes], int] = {}
-        self._bytes = self._last = 0
-        self.get = self._by_identity.get
-
-    def add(self, result: AttemptResult, code: int) -> tuple[int, bool]:
-        """The id of *result*, and whether it must be written: equal responses are written once."""
-        size = len(result.received)
-        self._bytes += 256 + 2 * size
-        if self._bytes > _MOST_KNOWN_BYTES:
-            self.clear()
-        number = self._large.get((code, result.received)) if size > _LARGE else None
-        if is_new := number is None:
-            self._last = number = self._last + 1
-            if size > _LARGE:
-                self._large[code, result.received] = number
-        self._by_identity[result] = code, number
-        return number, is_new
-
-    def clear(self) -> None:
-        """Forget all results; an id is never used twice."""
-        self._by_identity.clear()
-        self._large.clear()
-        self._bytes = 0
-
-
-@cache
-def _result_code(outcome: str, status: int) -> int:
-    return EndCode(outcome, status).packed
+    def _add(self, result: AttemptResult) -> Known:
+        """What ends say of a *result* that is not known; its response is written if this segment does not have it."""
+        answer = answer_id(result.received)
+        if answer and answer not in self._written:
+            self._written.add(answer)
+            self._record.answers.append((answer, result.received))
+        found = result_code(result.outcome, result.status), answer, " ".join(result.breaches), result.note
+        if len(result.received) <= _LARGE:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[result] = found
+        return found
 
 
 def _event(fields: Sequence[Any]) -> CallbackEvent:

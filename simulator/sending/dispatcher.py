@@ -34,10 +34,10 @@ _DELIVERED: Final = DeliveryOutcome.DELIVERED
 class JournalSink(Protocol):
     """Journal of a run, as the dispatcher sees it."""
 
-    def begin(self, attempts: Sequence[Attempt], request_time: int) -> None:
+    def begin(self, attempts: Sequence[Attempt]) -> None:
         """Record, before their first bytes leave, that *attempts* begin, and write all pending records.
 
-        They are signed at *request_time* (s since the epoch).
+        All have the same ``request_time``.
         """
 
     def end(self, attempts: Sequence[Attempt]) -> None:
@@ -168,23 +168,24 @@ class Dispatcher:
         due = self._schedule.due(time.monotonic_ns(), room)
         self.tally.scheduled = self._schedule.taken
         if due:
-            request_time = int(time.time())  # read each time, because the clock may be set during a run
-            attempts = self._attempts(due, request_time)
+            attempts = self._attempts(due, int(time.time()))  # read each time: the clock may be set during a run
             if self._journal is not None:
-                self._journal.begin(attempts, request_time)
+                self._journal.begin(attempts)
             self._sender.start(attempts)
         if len(due) < room:  # otherwise the next completion calls _pump
             self._wait_for_next()
 
     def _attempts(self, due: list[Due], request_time: int) -> list[Attempt]:
         """An attempt for each of *due*, signed at *request_time* (s since the epoch)."""
+        target = self._sender.target
+        signed = 0 if target.token is None else request_time
         events = [delivery.event for delivery, _, _ in due]
         attempts: list[Attempt] = []
         for request, event, (delivery, kind, intended_ns) in zip(
-            self._sender.target.requests(events, request_time), events, due, strict=True
+            target.requests(events, request_time), events, due, strict=True
         ):
             delivery.number = number = delivery.number + 1
-            attempts.append(Attempt(request, intended_ns, event.check_out, delivery, kind, number))
+            attempts.append(Attempt(request, intended_ns, event.check_out, delivery, kind, number, signed))
         return attempts
 
     def _wait_for_next(self) -> None:

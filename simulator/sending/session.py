@@ -145,7 +145,7 @@ async def carry_out(
         if order.journal is None:
             run = Dispatcher(sender, numbered(source.events()), order.plan(), Random(order.seed))
             return await _looked_on(run, source, watch)
-        journal = Journal.open(
+        journal = Journal(
             order.journal,
             target,
             mode=order.mode,
@@ -195,10 +195,9 @@ async def _looked_on(
 def _deliveries(journal: Journal, source: EventSource) -> Iterator[Delivery]:
     """Unfinished events of an earlier run, then those it had not started."""
     stream = source.events()
-    last = journal.restore(islice(stream, journal.scheduled))
-    if journal.scheduled and last != journal.last_event():
+    if not journal.restore(islice(stream, journal.scheduled)):
         raise ConfigurationError(
-            f"{journal.file.path} was begun with other events than these; resume it with the options it was begun with"
+            f"{journal.path} was begun with other events than these; resume it with the options it was begun with"
         )
     return chain(journal.unfinished(), journal.schedule(stream))
 

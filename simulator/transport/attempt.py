@@ -81,7 +81,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
 
     ``request`` has the bytes as they travelled, ``intended_ns`` is the scheduled time of sending (0: none), and
     ``check_out`` the packet's Type, if known. In a run, it is attempt ``number`` (from 1) of a ``delivery``, and
-    ``kind`` is first, retry or copy.
+    ``kind`` is first, retry or copy; ``request_time`` (s since the epoch) is that of its signature, 0 without one.
 
     The sender fills in the rest: ``connection`` is the last one used, ``fresh`` says that it was new, ``resent`` that
     the target closed a kept-alive connection before any byte of a response and the request was sent again. ``final``
@@ -94,6 +94,7 @@ class Attempt(msgspec.Struct, gc=False, eq=False):
     delivery: Delivery = msgspec.field(default_factory=lambda: NO_DELIVERY)
     kind: str = "first"
     number: int = 1
+    request_time: int = 0
     sent_ns: int = 0
     done_ns: int = 0
     result: AttemptResult = _NO_RESULT

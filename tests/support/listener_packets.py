@@ -58,7 +58,7 @@ def inspected(
 
 async def answered(head: bytes, path: Path, *, durable: bool = False) -> bytes:
     """What a listener with a journal at *path* answers to *head* alone, until it hangs up."""
-    journal = ReceivedCallbackJournal.open(path, {}, durable=durable)
+    journal = ReceivedCallbackJournal(path, {}, durable=durable)
     listener = Listener(CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), journal)
     _, port = await listener.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

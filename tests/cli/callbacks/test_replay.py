@@ -321,7 +321,7 @@ def test_resuming_with_other_events_is_refused(backend: Backend, capsys: pytest.
         (["journal", "none.db", "--requirement", "ack.jsn"], "did you mean ack.json"),
         (["journal", "none.db", "--format", "json", "--room", "r"], "with --room, ask for --format ndjson"),
         (["journal", "."], ". is a folder and no journal; name the file, as in run.db"),
-        (["listen", "--listen", "127.0.0.1:0", "--journal", "."], ". is a folder and no journal"),
+        (["listen", "--listen", "127.0.0.1:0", "--journal", "."], "can't be written: Is a directory; choose a file"),
     ],
 )
 def test_mistakes_are_one_line_with_a_remedy(

@@ -26,7 +26,6 @@ from listening_backend import Backend
 from roomhook.cli.callbacks import sending_run
 from roomhook.cli.main import main
 from roomhook.simulator.journal.log import JournalError, LogWriter
-from roomhook.simulator.journal.rows import Rows
 from roomhook.simulator.journal.writer import Journal
 
 pytestmark = pytest.mark.long
@@ -174,10 +173,10 @@ class FullDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, after: int, times: int) -> None:
         write, calls = LogWriter.append, itertools.count()
 
-        def append(log: LogWriter, payload: bytes) -> None:
+        def append(log: LogWriter, payload: bytes) -> bool:
             if after <= next(calls) < after + times:
                 raise JournalError("No space left on device")
-            write(log, payload)
+            return write(log, payload)
 
         monkeypatch.setattr(LogWriter, "append", append)
 
@@ -208,7 +207,7 @@ def test_tables_that_no_disk_has_room_for_are_one_line_and_the_log_keeps_everyth
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Rows, "write", full)
+        patched.setattr("roomhook.simulator.journal.index._write_rows", full)
         assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 2
     said = "the tables of run.db can't be written (database or disk is full): its log beside it keeps everything"
     assert said in capsys.readouterr().err
@@ -220,9 +219,9 @@ def test_tables_that_no_disk_has_room_for_are_one_line_and_the_log_keeps_everyth
 def test_a_journal_that_is_deleted_during_a_run_is_no_success(
     backend: Backend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deleting(log: LogWriter, payload: bytes, write: Any = LogWriter.append) -> None:
-        write(log, payload)
+    def deleting(log: LogWriter, payload: bytes, write: Any = LogWriter.append) -> bool:
         Path("run.db").unlink(missing_ok=True)
+        return bool(write(log, payload))
 
     monkeypatch.setattr(LogWriter, "append", deleting)
     assert main(["traffic", backend.url, "--events", "50", "--rate", "max", "--journal", "run.db"]) == 2

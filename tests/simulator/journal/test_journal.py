@@ -18,6 +18,7 @@ import pytest
 from scripted_server import OK_ANSWER, OK_BODY, Peer, Script, scripted, until
 
 from roomhook.errors import ConfigurationError
+from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import segments
 from roomhook.simulator.journal.reader import Filters, reading
 from roomhook.simulator.journal.writer import Journal
@@ -43,7 +44,7 @@ def events(count: int, room: str = "rid") -> Iterator[CallbackEvent]:
 
 
 def opened(path: Path, target: Target, **options: Any) -> Journal:
-    return Journal.open(path, target, mode="closed loop", options={}, **options)
+    return Journal(path, target, mode="closed loop", options={}, **options)
 
 
 async def run_with_journal(
@@ -201,12 +202,12 @@ def test_what_was_in_flight_is_in_doubt_and_what_had_ended_is_not(tmp_path: Path
     journal = opened(path, target)
     deliveries = list(journal.schedule(events(5)))
     sendings = [Attempt(b"", 1, delivery=delivery) for delivery in deliveries[:3]]
-    journal.begin(sendings, 1)
+    journal.begin(sendings)
     ended = sendings[1]
     ended.result, ended.done_ns = AttemptResult(DeliveryOutcome.DELIVERED, status=200), time.monotonic_ns()
     journal.end([ended])
     journal.write()
-    journal.file.abandon()  # as the kernel does for a process that is killed
+    JournalFile.abandon(journal)  # as the kernel does for a process that is killed
     assert segments(path)
 
     found = summary(path)

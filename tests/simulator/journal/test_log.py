@@ -91,9 +91,8 @@ def test_segments_are_found_by_their_number(tmp_path: Path, monkeypatch: pytest.
     journal = tmp_path / "[a] run.db"
     writer = LogWriter(journal, 9)
     for _ in range(2):
-        writer.append(b"x" * 100)
-        assert writer.is_full
-        writer.next_segment()
+        assert not writer.append(b"x")
+        assert writer.append(b"x" * 100)
     writer.close()
     (tmp_path / "[a] run.db-log-x").touch()
     (tmp_path / "other.db-log-3").touch()
@@ -112,7 +111,7 @@ def test_a_durable_log_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_rows_are_on_the_disk_before_their_log_is_removed(tmp_path: Path) -> None:
-    create(tmp_path / "run.db", "sender").close()
+    create(tmp_path / "run.db", "sender")
     connection = connect_to_write(tmp_path / "run.db")
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
     connection.close()

@@ -169,7 +169,7 @@ def test_it_stands_what_any_client_does_and_journals_it(tmp_path: Path) -> None:
 
     async def main() -> list[bytes]:
         listener = Listener(
-            CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), ReceivedCallbackJournal.open(path, {})
+            CallbackValidator("1400000001", lambda: NOW_S), parse_answer("ok"), ReceivedCallbackJournal(path, {})
         )
         _, port = await listener.start("127.0.0.1", 0)
         line = b"POST " + query() + b" HTTP/1.1\r\nHost: x\r\n"

@@ -143,7 +143,7 @@ def _journal(path: Path | None, options: Mapping[str, object], *, durable: bool)
     from roomhook.simulator.journal.received import ReceivedCallbackJournal
 
     if path is not None:
-        return ReceivedCallbackJournal.open(path, options, durable=durable)
+        return ReceivedCallbackJournal(path, options, durable=durable)
     if durable:
         raise ConfigurationError("--durable needs a --journal, e.g. --journal arrived.db")
     return None
