@@ -19,11 +19,13 @@ from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = [
     "MOST_REPEATED",
+    "PARTED",
     "Enter",
     "Episode",
     "Leave",
     "blame_state",
     "deliver",
+    "enter",
     "leave_draft",
     "play",
     "send_event",
@@ -36,6 +38,8 @@ _Result = TypeVar("_Result")
 
 MOST_REPEATED: Final = 4
 """So many of a case's failures are repeated alone; more tell nothing new."""
+PARTED: Final = {"Leave": "left", "Kicked": "was kicked out of", "Expired": "dropped out of"}
+"""What a member did, by the Type of the leave, before the name of a room."""
 _LANES_LEFT: Final = 4
 """One in so many of the lanes is for a single case: others want to go on as well."""
 _BEFORE_MS: Final = 1000
@@ -117,6 +121,11 @@ def leave_draft(case: Case, room: str, accounts: Sequence[str], **fields: Any) -
     return case.leave(
         **{"RoomId": room, "MemberList_Account": list(accounts), "Operator_Account": accounts[0], **fields}
     )
+
+
+def enter(case: Case, room: str, accounts: Sequence[str], event_time: int) -> None:
+    """Let *accounts* enter *room*, by one callback if the target takes lists; raises ``NotJudgedError`` if it fails."""
+    _must_enter(case.bring_in(accounts, room, event_time=event_time, together=True))
 
 
 def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, str], began_ms: int) -> Exchange | None:

@@ -1,0 +1,141 @@
+"""Defects that show only to events at unusual times, of unusual kinds or in two rooms, and the like that is lawful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+from variant_server import SDKAPPID, Variant, listening
+
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent
+from roomhook.contract_tests.engine.suite import SuiteRun
+from roomhook.contract_tests.model.settings import Settings
+from roomhook.contract_tests.model.verdicts import RunFinished
+
+pytestmark = pytest.mark.long
+
+
+def against(variant: Variant, *only: str, **options: Any) -> RunFinished:
+    with listening(variant) as url:
+        settings = Settings(url, SDKAPPID, only=only, **{"settle_s": 0.2, **options})
+        finished = list(SuiteRun(settings, probe=lambda room: set(variant.members(room))).events())[-1]
+    assert isinstance(finished, RunFinished)
+    return finished
+
+
+def messages(finished: RunFinished) -> dict[str, str]:
+    """What was found, by requirement, with the message of its first finding."""
+    return {case.requirement.id: case.findings[0].message for case in finished.cases if case.findings}
+
+
+def reasons(finished: RunFinished) -> dict[str, str]:
+    """Why requirements were not judged."""
+    return {case.requirement.id: case.reason for case in finished.cases if case.reason}
+
+
+# Two rooms
+
+
+class OneRow(Variant):
+    """Keeps a row for each person, and their last event in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: dict[str, tuple[int, str, bool]] = {}
+
+    def note(self, event: MemberEvent, *, inside: bool) -> None:
+        for account in event.member_list_account:
+            if self.rows.get(account, (0, "", False))[0] < event.event_time:
+                self.rows[account] = event.event_time, event.room_id, inside
+
+    def enter(self, event: MemberEvent) -> None:
+        self.note(event, inside=True)
+
+    def leave(self, event: MemberEvent) -> None:
+        self.note(event, inside=False)
+
+    def members(self, room: str) -> list[str]:
+        return [account for account, (_, where, inside) in self.rows.items() if inside and where == room]
+
+
+class OneRoomEach(OneRow):
+    """The same, and a leave counts only for the room that the person is in."""
+
+    def leave(self, event: MemberEvent) -> None:
+        inside = set(self.members(event.room_id))
+        event.member_list_account = [one for one in event.member_list_account if one in inside]
+        super().leave(event)
+
+
+def test_who_leaves_the_first_of_two_rooms_is_still_in_the_second_also_where_a_person_has_one_room() -> None:
+    assert " is gone from " in messages(against(OneRow(), "effect.two-rooms"))["effect.two-rooms"]
+
+
+def test_one_room_for_each_person_is_lawful_and_the_rest_is_not_judged() -> None:
+    finished = against(OneRoomEach(), "effect.two-rooms")
+    assert messages(finished) == {}
+    assert "one room at a time" in reasons(finished)["effect.two-rooms"]
+
+
+class EndsAllOf(Variant):
+    """Takes who leaves by one Type out of all their rooms."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.rooms: set[str] = set()
+
+    def leave(self, event: MemberEvent) -> None:
+        self.rooms.add(event.room_id)
+        super().leave(event)
+        if event.type == self.method:
+            for room in self.rooms:
+                self.presence.leave(room, event.member_list_account, event.event_time)
+
+    def enter(self, event: MemberEvent) -> None:
+        self.rooms.add(event.room_id)
+        super().enter(event)
+
+
+@pytest.mark.parametrize(("method", "did"), [("Kicked", "was kicked out of"), ("Expired", "dropped out of")])
+def test_a_kick_or_an_expiry_is_of_one_room(method: str, did: str) -> None:
+    assert did in messages(against(EndsAllOf(method), "effect.two-rooms"))["effect.two-rooms"]
+
+
+# Times
+
+
+class TimeOfDay(Variant):
+    """Keeps the time of day of an event."""
+
+    async def apply(self, event: MemberEvent) -> None:
+        event.event_time %= 86_400_000
+        await super().apply(event)
+
+
+def test_a_visit_over_midnight_ends() -> None:
+    assert "23 hours and 59 minutes" in messages(against(TimeOfDay(), "effect.same-second"))["effect.same-second"]
+
+
+# Callbacks that are acknowledged and dropped
+
+
+class Drops(Variant):
+    """Acknowledges some leaves and drops them."""
+
+    def __init__(self, dropped: Callable[[IncomingCallback], bool]) -> None:
+        super().__init__()
+        self.dropped = dropped
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        if b"MemberLeave" in callback.body and self.dropped(callback):
+            return self.acknowledge()
+        return await super().handle(callback)
+
+
+def test_a_kick_by_the_own_server_counts() -> None:
+    variant = Drops(lambda it: it.values("OptPlatform") == ["RESTAPI"] and b'"Kicked"' in it.body)
+    found = messages(against(variant, "url.platform.restapi", "effect.applied*"))
+    assert "a kick with OptPlatform=RESTAPI and ClientIP=0.0.0.0" in found["effect.applied"]
