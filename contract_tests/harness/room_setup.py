@@ -13,6 +13,7 @@ from roomhook.contract_tests.harness.records.ledger import (
     SHARED_BY,
     EffectLedger,
     WatchedLeave,
+    ahead_ms,
     entered_ms,
     is_plain,
     near_twin,
@@ -131,7 +132,8 @@ def prepare_watched(
             callback = builder.build(draft)
             run.ledger.watch(callback, WatchedLeave(requirement, what, draft, shared, (account,), staying))
             return callback
-    leave = replace(watched(builder, draft, room, requirement), what=what)
+    ahead = ahead_ms(draft, run.now_ms())
+    leave = replace(watched(builder, draft, room, requirement), what=what, ahead_ms=ahead)
     at = entered_ms(leave.draft, run.ids.next_event_time())
     failed = bring_in(run, builder, leave.people, leave.room, event_time=at, together=True)
     callback = builder.build(leave.draft)

@@ -207,6 +207,8 @@ def _repeated(case: Case, leave: WatchedLeave) -> _Again | _Missing | None:
         names, listed = ", ".join(sorted(unlisted)), ", ".join(sorted(entered)) or "nobody"
         text = f"the probe does not list {names} in {room}, who had entered before it"
         return _Missing("unlisted", text, f"{', '.join(sorted(leave.people))} in the room", listed, leave.exchange)
+    if leave.ahead_ms:
+        draft = draft.packet(EventTime=case.run.now_ms() + leave.ahead_ms)  # it may be the lead that stops the app
     try:
         return _Again(room, deliver(case, case.build(draft)))
     except NotJudgedError:

@@ -13,7 +13,17 @@ from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
-__all__ = ["SHARED_BY", "EffectLedger", "WatchedLeave", "entered_ms", "is_plain", "near_twin", "watchable", "watched"]
+__all__ = [
+    "SHARED_BY",
+    "EffectLedger",
+    "WatchedLeave",
+    "ahead_ms",
+    "entered_ms",
+    "is_plain",
+    "near_twin",
+    "watchable",
+    "watched",
+]
 
 SHARED_BY: Final = 8
 """How many leaves share a room."""
@@ -28,7 +38,7 @@ class WatchedLeave:
     """A leave out of a populated room: who leaves, and who stays (a near twin of the first, and a bystander).
 
     ``draft`` is complete but for the envelope's own values; ``what`` says what it departs in; ``exchange`` is the
-    acknowledgement, once there is one.
+    acknowledgement, once there is one. ``ahead_ms`` is how far its EventTime lay ahead, or 0.
     """
 
     requirement: str
@@ -39,6 +49,7 @@ class WatchedLeave:
     staying: tuple[str, ...]
     odd_room: bool = False
     exchange: Exchange | None = None
+    ahead_ms: int = 0
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -109,9 +120,15 @@ def watched(builder: CallbackBuilder, draft: CallbackDraft, room: str | None, re
 
 
 def entered_ms(draft: CallbackDraft, now_ms: int) -> int:
-    """The EventTime of those who enter before *draft* leaves: before it, or *now_ms*."""
+    """The EventTime of those who enter before *draft* leaves: *now_ms*, or earlier to be before it."""
     at = draft.fields.get("EventTime")
-    return at - _ENTERED_BEFORE_MS if isinstance(at, int) else now_ms
+    return min(at - _ENTERED_BEFORE_MS, now_ms) if isinstance(at, int) else now_ms
+
+
+def ahead_ms(draft: CallbackDraft, now_ms: int) -> int:
+    """How far the EventTime of *draft* lies ahead of *now_ms*, or 0."""
+    at = draft.fields.get("EventTime")
+    return max(0, at - now_ms) if isinstance(at, int) else 0
 
 
 def near_twin(account: str, others: Sequence[str] = ()) -> str:

@@ -139,3 +139,23 @@ def test_a_kick_by_the_own_server_counts() -> None:
     variant = Drops(lambda it: it.values("OptPlatform") == ["RESTAPI"] and b'"Kicked"' in it.body)
     found = messages(against(variant, "url.platform.restapi", "effect.applied*"))
     assert "a kick with OptPlatform=RESTAPI and ClientIP=0.0.0.0" in found["effect.applied"]
+
+
+class DropsWhatIsAhead(Variant):
+    """Acknowledges events that are over two seconds ahead of its clock, or only such leaves, and drops them."""
+
+    def __init__(self, *, enters: bool) -> None:
+        super().__init__()
+        self.enters = enters
+
+    async def apply(self, event: MemberEvent) -> None:
+        ahead = event.event_time > self.clock() * 1000 + 2000
+        if not (ahead and (self.enters or event.type == "Leave")):
+            await super().apply(event)
+
+
+@pytest.mark.parametrize("enters", [True, False])
+def test_a_leave_ahead_of_the_clock_is_ahead_again_when_it_is_repeated(enters: bool) -> None:
+    found = messages(against(DropsWhatIsAhead(enters=enters), "time.ahead", "effect.applied*"))
+    assert "still in" in found["effect.applied.variants"]
+    assert "takes effect" not in found["effect.applied.variants"]
