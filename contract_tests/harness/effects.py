@@ -23,6 +23,7 @@ __all__ = [
     "Enter",
     "Episode",
     "Leave",
+    "RefusedLeaveError",
     "blame_state",
     "deliver",
     "enter",
@@ -42,6 +43,8 @@ PARTED: Final = {"Leave": "left", "Kicked": "was kicked out of", "Expired": "dro
 """What a member did, by the Type of the leave, before the name of a room."""
 _LANES_LEFT: Final = 4
 """One in so many of the lanes is for a single case: others want to go on as well."""
+_MOST_NAMED: Final = 3
+"""So many refused episodes are named."""
 _BEFORE_MS: Final = 1000
 _MOST_LISTED: Final = 25
 """So many enter by one callback."""
@@ -88,10 +91,18 @@ class Episode:
         return tuple(dict.fromkeys((*self.before, *(one for event in self.events for one in event.who))))
 
 
+class RefusedLeaveError(NotJudgedError):
+    """A valid leave was never acknowledged: that is a matter of the answer, and not of the effect."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(f"a leave was not acknowledged: {exchange.judgement.breaches[0].actual}")
+        self.exchange = exchange
+
+
 def deliver(case: Case, callback: CallbackRequest) -> Exchange:
     """Send a valid *callback* until it is acknowledged, as a retry would.
 
-    Raises ``NotJudgedError`` if it never is: that is a matter of the answer, and not of the effect.
+    Raises ``RefusedLeaveError`` if it never is.
     """
     first = exchange = case.send_valid(callback)
     for _ in range(case.run.repeats):
@@ -101,7 +112,7 @@ def deliver(case: Case, callback: CallbackRequest) -> Exchange:
             verify_target_alive(case.run)
         exchange = case.send_valid(callback)
     if not exchange.acknowledged:
-        raise NotJudgedError(f"a leave was not acknowledged: {exchange.judgement.breaches[0].actual}")
+        raise RefusedLeaveError(exchange)
     if exchange is not first:
         case.run.flaky.add(first)
     return exchange
@@ -143,23 +154,38 @@ def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, st
 def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_ms: int | None = None) -> None:
     """Play all *episodes* in one room, then look once; what went wrong is played again alone before it is blamed.
 
-    The first event's EventTime is *ago_ms* ago, or *began_ms*.
+    The first event's EventTime is *ago_ms* ago, or *began_ms*. Raises ``NotJudgedError`` for episodes with a leave that
+    is refused, when the others have been judged.
     """
     room, parts = case.room(), [{name: case.account() for name in one.people} for one in episodes]
     began = case.run.ids.next_event_time() - ago_ms if began_ms is None else began_ms
     before = [people[one] for episode, people in zip(episodes, parts, strict=True) for one in episode.before]
     _enter_before(case, room, before, began)
+    refused: dict[Episode, RefusedLeaveError] = {}
     for number, (episode, people) in enumerate(zip(episodes, parts, strict=True)):
-        for event in episode.events:
-            send_event(case, room, event, people, began + _APART_MS * number)
-    expected = {people[one] for episode, people in zip(episodes, parts, strict=True) for one in episode.inside}
-    members = case.settled(room, expected, quick=True)
-    wrong = [
-        episode
-        for episode, people in zip(episodes, parts, strict=True)
-        if members & set(people.values()) != expected & set(people.values())
-    ]
+        try:
+            for event in episode.events:
+                send_event(case, room, event, people, began + _APART_MS * number)
+        except RefusedLeaveError as error:
+            if error.exchange.hung or len(episodes) == 1:
+                raise
+            refused[episode] = error
+    played = [each for each in zip(episodes, parts, strict=True) if each[0] not in refused]
+    expected = {people[one] for episode, people in played for one in episode.inside}
+    everybody = {account for _, people in played for account in people.values()}
+    members = case.settled(room, expected, among=everybody if refused else None, quick=True)
+    wrong = [episode for episode, people in played if members & set(people.values()) != expected & set(people.values())]
     _play_alone(case, wrong[:MOST_REPEATED], began)
+    if refused and not case.findings:
+        raise NotJudgedError(_untold(refused, len(played)))
+
+
+def _untold(refused: dict[Episode, RefusedLeaveError], applied: int) -> str:
+    """Which of the episodes were refused, that *applied* others went well, and the first answer."""
+    named = [f"{episode.what.removeprefix('after ')} ({error})" for episode, error in refused.items()]
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    rest = f"; {applied} other{'s are' if applied > 1 else ' is'} as {'they' if applied > 1 else 'it'} must be"
+    return f"{', '.join(named[:_MOST_NAMED])}{more}{rest if applied else ''}"
 
 
 def _enter_before(case: Case, room: str, accounts: Sequence[str], began_ms: int) -> None:

@@ -31,6 +31,7 @@ __all__: list[str] = []
 _KICKED: Final = (("Type", "Kicked"), ("Operator_Account", "administrator"))
 _GAPS_MS: Final = (1, 40, 250, 900)
 _DAY_MS: Final = 86_400_000
+_LATE_MS: Final = 600_000
 _LONG_VISITS_MS: Final = {
     "23 hours and 59 minutes": _DAY_MS - 60_000,
     "24 days": 24 * _DAY_MS,
@@ -205,6 +206,12 @@ def _kicked_for(reason: str) -> Episode:
     return Episode(f"after a kick with the Reason {reason!r}", (Leave(1000, ("a",), kick),), frozenset("b"), ("a", "b"))
 
 
+def _late(method: str) -> Episode:
+    operator = "administrator" if method == "Kicked" else "a"
+    leave = Leave(-_LATE_MS, ("a",), (("Type", method), ("Operator_Account", operator)))
+    return Episode(f"after a leave of Type {method} that arrived ten minutes late", (Enter(-_LATE_MS - 1000), leave))
+
+
 def _combined(method: str, operator: str, reason: str) -> Episode:
     fields = (("Type", method), ("Operator_Account", _OPERATORS[operator]), ("Reason", _REASONS[reason]))
     return Episode(
@@ -217,15 +224,20 @@ def _combined(method: str, operator: str, reason: str) -> Episode:
 
 @check("effect.combined")
 def combined(case: Case) -> None:
-    """Each check-out method with each kind of operator and Reason, where each of the three alone is applied."""
+    """Each check-out method with each kind of operator and Reason, where each alone is applied; kicks, and late ones."""
     for one in ("effect.leave", "effect.kicked", "effect.expired", "operator.other", "reason.empty"):
         case.needs(one)
     _need_enters(case)
     methods = ("Leave", "Kicked", "Expired")
-    play(case, [_combined(*each) for each in itertools.product(methods, _OPERATORS, _REASONS)])
-    for one, reason in _REASONS_OF_KICKS.items():
-        if not case.findings and case.judge(load_register()[one]).verdict is Verdict.PASS:
-            play(case, [_kicked_for(reason)])
+    all_of_them = [_combined(*each) for each in itertools.product(methods, _OPERATORS, _REASONS)]
+    if _passes(case, "time.old"):
+        all_of_them += [_late(method) for method in methods[1:]]
+    all_of_them += [_kicked_for(reason) for one, reason in _REASONS_OF_KICKS.items() if _passes(case, one)]
+    play(case, all_of_them)
+
+
+def _passes(case: Case, requirement: str) -> bool:
+    return case.judge(load_register()[requirement]).verdict is Verdict.PASS
 
 
 _BUILDS_ON: Final = {
@@ -249,12 +261,7 @@ def episodes(case: Case) -> None:
         play(case, [_EMPTY_IN_BETWEEN])
     if case.requirement.id == "effect.reconnect" and not case.findings:
         _listed_once(case)
-    two_rooms = load_register()["effect.two-rooms"]
-    if (
-        case.requirement.id == "effect.same-time"
-        and not case.findings
-        and case.judge(two_rooms).verdict is Verdict.PASS
-    ):
+    if case.requirement.id == "effect.same-time" and not case.findings and _passes(case, "effect.two-rooms"):
         _same_time_in_two_rooms(case)
 
 
@@ -297,7 +304,8 @@ def two_rooms(case: Case) -> None:
     _need_enters(case)
     if case.run.settings.room:
         raise NotJudgedError("--room fixes the room, and this needs two")
-    one_room = _leave_one_of_two(case, _WAYS_OUT, blame=False)
+    holding = {"Leave"} | {method for method in ("Kicked", "Expired") if _passes(case, f"effect.{method.lower()}")}
+    one_room = _leave_one_of_two(case, [way for way in _WAYS_OUT if way[0] in holding], blame=False)
     if not case.findings:
         _moves(case)
     if one_room and not case.findings:

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
@@ -159,3 +159,44 @@ def test_a_leave_ahead_of_the_clock_is_ahead_again_when_it_is_repeated(enters: b
     found = messages(against(DropsWhatIsAhead(enters=enters), "time.ahead", "effect.applied*"))
     assert "still in" in found["effect.applied.variants"]
     assert "takes effect" not in found["effect.applied.variants"]
+
+
+class DropsOldExpiries(Variant):
+    def leave(self, event: MemberEvent) -> None:
+        if event.type != "Expired" or event.event_time > self.clock() * 1000 - 120_000:
+            super().leave(event)
+
+
+def test_an_expiry_that_arrives_late_counts() -> None:
+    found = messages(against(DropsOldExpiries(), "effect.combined"))["effect.combined"]
+    assert found.startswith("after a leave of Type Expired that arrived ten minutes late")
+
+
+# Refusals
+
+
+class WantsReasons(Variant):
+    """Refuses kicks that have no Reason; and drops those by somebody outside, if it is *careless*."""
+
+    def __init__(self, *, careless: bool) -> None:
+        super().__init__()
+        self.careless = careless
+
+    def leave(self, event: MemberEvent) -> None:
+        if event.type == "Kicked" and not event.reason:
+            raise RefusedCallback(100002, "a kick needs a Reason")
+        if not (self.careless and event.type == "Kicked" and event.operator_account == "administrator"):
+            super().leave(event)
+
+
+def test_leaves_that_are_refused_are_named_and_the_others_are_judged() -> None:
+    finished = against(WantsReasons(careless=False), "effect.combined")
+    assert messages(finished) == {}
+    reason = reasons(finished)["effect.combined"]
+    assert "a leave of Type Kicked by themselves with no Reason" in reason
+    assert "and 3 more; 25 others are as they must be" in reason
+
+
+def test_a_refused_leave_hides_no_defect_of_the_others() -> None:
+    found = messages(against(WantsReasons(careless=True), "effect.combined"))["effect.combined"]
+    assert found.startswith("after a leave of Type Kicked by somebody outside with a Reason")
