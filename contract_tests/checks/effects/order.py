@@ -224,7 +224,7 @@ def _combined(method: str, operator: str, reason: str) -> Episode:
 
 @check("effect.combined")
 def combined(case: Case) -> None:
-    """Each check-out method with each kind of operator and Reason, where each alone is applied; kicks, and late ones."""
+    """Each check-out method with each kind of operator and Reason, where each alone counts; kicks, and late ones."""
     for one in ("effect.leave", "effect.kicked", "effect.expired", "operator.other", "reason.empty"):
         case.needs(one)
     _need_enters(case)
