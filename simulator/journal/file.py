@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, Final
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.index import IndexerProcess, index
+from roomhook.simulator.journal.index import open_indexed, start_indexer
 from roomhook.simulator.journal.log import JournalError, LogWriter
 from roomhook.simulator.journal.records import Record, RunEnd, encode
-from roomhook.simulator.journal.schema import Kind, connect_to_write, create, kind_of, locked
+from roomhook.simulator.journal.schema import Kind, create, kind_of, locked
 from roomhook.simulator.protocol.callback_request import CallbackRequest, masked
 from roomhook.simulator.transport.target import Target
 
@@ -48,20 +49,20 @@ class JournalFile:
             raise ConfigurationError(f"{path} exists; add --resume to go on with it, or choose another --journal")
         self.path = path
         self._real_path = path.resolve()  # the log is beside the file itself, not beside a link to it
-        self._indexer: IndexerProcess | None = None
+        self._indexer: Popen[bytes] | None = None
         is_new = not path.exists()
         with ExitStack() as opened:
             self._lock = _lock_for_writing(self._real_path, create=is_new)
             opened.callback(os.close, self._lock)
-            if is_new:
-                create(self._real_path, kind)
-            self.connection = opened.enter_context(closing(connect_to_write(self._real_path)))
-            self._bring_up_to_date(kind)
-            self.run = self._add_run(kind, target, mode, options)
-            (segment,) = self.connection.execute("SELECT segment FROM indexed").fetchone()
+            connection = create(self._real_path, kind) if is_new else open_indexed(path, is_over=True)
+            self.connection = opened.enter_context(closing(connection))
+            if (found := kind_of(connection)) != kind:
+                raise ConfigurationError(f"{path} is the journal of a {found}; choose another --journal")
             try:
+                self.run = self._add_run(kind, target, mode, options)
+                (segment,) = connection.execute("SELECT segment FROM indexed").fetchone()
                 self._log = LogWriter(self._real_path, segment, durable=durable)
-            except JournalError as error:
+            except (sqlite3.Error, JournalError) as error:
                 raise ConfigurationError(f"{path} can't be written: {error}; make room or choose another") from None
             opened.callback(self._log.close)
             self._opened = opened.pop_all()
@@ -73,8 +74,8 @@ class JournalFile:
         """
         is_full = self._log.append(encode(record))
         if is_full and self._indexer is None:
-            self._indexer = IndexerProcess(self._real_path)
-            self._opened.callback(self._indexer.stop)
+            self._indexer = self._opened.enter_context(start_indexer(self._real_path))
+            self._opened.callback(self._indexer.kill)
         return is_full
 
     def close(self) -> None:
@@ -87,15 +88,6 @@ class JournalFile:
     def abandon(self) -> None:
         """Leave the journal as a killed process would."""
         self._opened.close()
-
-    def _bring_up_to_date(self, kind: Kind) -> None:
-        """Index the whole log of an existing journal."""
-        if (found := kind_of(self.connection)) != kind:
-            raise ConfigurationError(f"{self.path} is the journal of a {found}; choose another --journal")
-        try:
-            index(self.connection, self._real_path, is_over=True)
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(f"{self.path} can't be brought up to date: {error}; make room first") from None
 
     def _add_run(self, kind: Kind, target: Target | None, mode: str, options: Mapping[str, Any]) -> int:
         """Write the row of this run, in which the values of secret headers and URL parameters are masked."""

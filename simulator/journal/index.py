@@ -19,12 +19,12 @@ from typing import Final
 
 import msgspec
 
-from roomhook.errors import RoomhookError
+from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.log import damaged_end, frames_in, segment_path, segments
 from roomhook.simulator.journal.records import Rows, decode
-from roomhook.simulator.journal.schema import connect_to_write, locked
+from roomhook.simulator.journal.schema import connect, locked, prepare_to_write
 
-__all__ = ["IndexerProcess", "Progress", "bring_up_to_date", "index", "main"]
+__all__ = ["Progress", "bring_up_to_date", "main", "open_indexed", "start_indexer"]
 
 Progress = Callable[[float], object]
 """Called with the share of the work that is done (0 to 1)."""
@@ -32,53 +32,57 @@ Progress = Callable[[float], object]
 _PAUSE_S: Final = 0.2
 
 
-class IndexerProcess:
-    """A process of low priority that indexes *journal* during a run; killing it loses nothing."""
+def open_indexed(journal: Path, *, is_over: bool, show: Progress | None = None) -> sqlite3.Connection:
+    """Open *journal* with its whole log in its tables; the last segment is deleted only if the run *is_over*.
 
-    def __init__(self, journal: Path) -> None:
-        command = [sys.executable, "-m", __name__, str(journal)]
-        self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,  # the run handles a terminal's Ctrl-C
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-
-    def stop(self) -> None:
-        """End it at once; what it has not committed is still in the log."""
-        self._process.kill()
-        self._process.communicate()
+    Raises ``ConfigurationError`` if there is none or its tables can't be written; then the log keeps everything.
+    """
+    connection = connect(journal)
+    try:
+        prepare_to_write(connection)
+        there = segments(journal.resolve())
+        for count, number in enumerate(there, 1):
+            path = segment_path(journal.resolve(), number)
+            _index_segment(connection, path, number, is_over=is_over or number < there[-1])
+            if show is not None:
+                show(count / len(there))
+    except (sqlite3.Error, OSError) as error:
+        connection.close()
+        said = f"the tables of {journal} can't be written ({error}): its log beside it keeps everything"
+        remedy = f"make room, or copy all to a folder that can be written, and `roomhook journal {journal}` writes them"
+        raise ConfigurationError(f"{said}; {remedy}") from None
+    return connection
 
 
 def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
-    """Index the log of *journal*; returns whether a run is still writing it.
+    """Index the log of *journal*, if any; returns whether a run is still writing it.
 
-    Raises ``sqlite3.Error`` or ``OSError`` if the disk is full; then the log keeps everything.
+    Raises ``ConfigurationError`` as ``open_indexed`` does.
     """
     with journal.open("rb") as lock:
         is_over = locked(lock.fileno(), exclusive=False)
         if segments(journal.resolve()):
-            with closing(connect_to_write(journal)) as connection:
-                index(connection, journal.resolve(), is_over=is_over, show=show)
-                if is_over:
-                    _make_portable(connection)
+            with closing(open_indexed(journal, is_over=is_over, show=show)) as connection, suppress(sqlite3.Error):
+                if is_over:  # make it a single file that can be read in a folder that can't be written
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA journal_mode = DELETE")  # fails if another process has it open
     return not is_over
 
 
-def index(connection: sqlite3.Connection, journal: Path, *, is_over: bool, show: Progress | None = None) -> None:
-    """Index all that is in the log; its last segment is deleted only if the run *is_over*."""
-    there = segments(journal)
-    for count, number in enumerate(there, 1):
-        _index_segment(connection, journal, number, is_over=is_over or number < there[-1])
-        if show is not None:
-            show(count / len(there))
+def start_indexer(journal: Path) -> subprocess.Popen[bytes]:
+    """A process of low priority that indexes *journal* until its stdin is closed; killing it loses nothing."""
+    return subprocess.Popen(  # noqa: S603 (our own module)
+        [sys.executable, "-m", __name__, str(journal)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # the run handles a terminal's Ctrl-C
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
 
 
-def _index_segment(connection: sqlite3.Connection, journal: Path, number: int, *, is_over: bool) -> None:
-    """Index the rest of one segment; delete it if nothing more will be written to it."""
-    path = segment_path(journal, number)
+def _index_segment(connection: sqlite3.Connection, path: Path, number: int, *, is_over: bool) -> None:
+    """Index the rest of segment *number* in *path*; delete it if nothing more will be written to it."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         segment, offset = connection.execute("SELECT segment, offset FROM indexed").fetchone()
@@ -110,23 +114,16 @@ def _write_rows(connection: sqlite3.Connection, content: bytes, offset: int) -> 
     return end, lost
 
 
-def _make_portable(connection: sqlite3.Connection) -> None:
-    """Make the journal a single file that can be read in a folder that can't be written."""
-    with suppress(sqlite3.Error):  # another process has it open: the last one to close it merges its files
-        connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("PRAGMA journal_mode = DELETE")
-
-
 def main(journal: Path) -> None:
     """Index until stdin ends or the disk is full; the run itself reports a full disk at its end."""
     if sys.platform == "linux":  # a nice process would still finish its time slice when the run wakes up
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.nice(19)
-    with suppress(sqlite3.Error, OSError, RoomhookError), closing(connect_to_write(journal)) as connection:
+    with suppress(OSError, ConfigurationError):
         while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
             if len(segments(journal)) > 1:
-                index(connection, journal, is_over=False)
+                open_indexed(journal, is_over=False).close()
 
 
 if __name__ == "__main__":

@@ -241,8 +241,8 @@ def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
     connect(path).close()
     try:
         live = bring_up_to_date(path, show)
-    except (sqlite3.Error, OSError) as error:
-        raise ConfigurationError(f"{path} can't be brought up to date: {error}; make room, or copy it first") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}; copy it with its log beside it") from None
     connection = connect(path)
     try:
         yield Reader(path, connection, kind_of(connection), live)

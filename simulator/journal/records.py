@@ -16,7 +16,7 @@ from roomhook.simulator.journal.schema import FINAL, KIND_CODES, NUMBER_BITS, RE
 __all__ = ["Known", "ReceivedRecord", "Record", "Rows", "RunEnd", "SentRecord", "answer_id", "decode", "encode"]
 
 Known = tuple[int, int, str, str]
-"""A result: its code, the id of its answer (0: none), and its requirements and note (empty: none)."""
+"""A result: its ``result_code``, the id of its answer (0: none), requirements and note (empty: none)."""
 
 # sqlite3 binds int, str and bytearray as they are, and looks for an adapter for all else: None and bytes cost twice.
 _EVENT: Final = "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,nullif(?,''))"
@@ -85,8 +85,8 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
         for event, number, kind, final, resent, intended_ns, sent_ns, done_ns, request_time, result in self.ended:
             key = event << NUMBER_BITS | number
             in_doubt.pop(key, None)
-            result_code, answer, requirements, note = result
-            code = result_code | KIND_CODES[kind] | (FINAL if final else 0) | (RESENT if resent else 0)
+            code, answer, requirements, note = result
+            code |= KIND_CODES[kind] | (FINAL if final else 0) | (RESENT if resent else 0)
             intended_us, sent_us = ((intended_ns or sent_ns) + offset) // 1000, (sent_ns + offset) // 1000
             ends.append((key, run, intended_us, sent_us, (done_ns + offset) // 1000, request_time, code, answer))
             if requirements or note:
@@ -140,13 +140,8 @@ class _Sent(SentRecord, array_like=True, tag=1, gc=False):
 Record = SentRecord | ReceivedRecord | RunEnd
 
 encode: Final = msgspec.msgpack.Encoder().encode
-_decoder: Final = msgspec.msgpack.Decoder(_Sent | ReceivedRecord | RunEnd)
-
-
-def decode(payload: bytes) -> Record:
-    """The record in *payload*; raises ``msgspec.DecodeError`` for anything else."""
-    record: Record = _decoder.decode(payload)
-    return record
+decode: Final = msgspec.msgpack.Decoder(_Sent | ReceivedRecord | RunEnd).decode
+"""The record in a payload; raises ``msgspec.DecodeError`` for anything else."""
 
 
 def answer_id(received: bytes) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,10 +24,10 @@ __all__ = [
     "SCHEDULED",
     "Kind",
     "connect",
-    "connect_to_write",
     "create",
     "kind_of",
     "locked",
+    "prepare_to_write",
     "result_code",
 ]
 
@@ -40,11 +39,12 @@ IN_DOUBT: Final = "in-doubt"
 OUTCOMES: Final = (IN_DOUBT, *DeliveryOutcome)
 """Outcomes by their code. Codes never change, because journals are kept longer than programs."""
 
+_CODES: Final = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
+
 FINAL: Final = 1 << 8
 KIND_CODES: Final = {"first": 0, "retry": 1 << 9, "copy": 2 << 9}
 RESENT: Final = 1 << 11
-_STATUS_SHIFT: Final = 12
-_CODES: Final = {str(outcome): code for code, outcome in enumerate(OUTCOMES)}
+"""Parts of ``ends.code``, as ``result_code`` and 0 for in doubt; ``ATTEMPT_COLUMNS`` takes it apart."""
 
 NUMBER_BITS: Final = 20
 OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 1048575"
@@ -155,30 +155,30 @@ _TABLES: Final[dict[Kind, str]] = {"sender": _SENDER, "listener": _LISTENER}
 
 
 def result_code(outcome: str, status: int) -> int:
-    """The code of an end with *outcome* and *status* (0: no answer)."""
-    return _CODES[outcome] | status << _STATUS_SHIFT
+    """The part of ``ends.code`` for *outcome* and *status* (0: no answer)."""
+    return _CODES[outcome] | status << 12
 
 
-def create(path: Path, kind: Kind) -> None:
-    """Make the tables of a new journal in the empty file *path*; raises ``ConfigurationError`` if that fails."""
+def create(path: Path, kind: Kind) -> sqlite3.Connection:
+    """A new journal in the empty file *path*; raises ``ConfigurationError`` if it can't be made."""
     identity = f"PRAGMA application_id = {_FORMAT[0]}; PRAGMA user_version = {_FORMAT[1]};"
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.executescript(f"BEGIN; {identity} {_RUNS} {_TABLES[kind]} {_INDEXED} COMMIT;")
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN; {identity} {_RUNS} {_TABLES[kind]} {_INDEXED} COMMIT;")
     except sqlite3.Error as error:
         raise ConfigurationError(
             f"{path} can't be made a journal: {error}; choose a folder that can be written"
         ) from None
+    return connection
 
 
-def connect_to_write(path: Path) -> sqlite3.Connection:
-    """As ``connect``, for writing the tables; readers are not blocked."""
-    connection = connect(path)
+def prepare_to_write(connection: sqlite3.Connection) -> None:
+    """Settings for writing the tables; readers are not blocked."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # the log is deleted after each commit
     connection.execute("PRAGMA cache_size = -32768")  # KiB
     connection.executescript(_INDEXED)
-    return connection
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from roomhook.cli.main import COMMANDS, main
-from roomhook.simulator.journal.schema import OUTCOMES, connect, create
+from roomhook.simulator.journal.schema import OUTCOMES, create
 
 DOCS = Path(__file__).parents[2] / "docs"
 SENDING = (DOCS / "reference-sending.md").read_text(encoding="utf-8")
@@ -42,16 +42,14 @@ def test_the_line_that_is_shown_is_the_first_of_that_command(capsys: pytest.Capt
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_queries_run(tmp_path: Path, query: str) -> None:
-    create(tmp_path / "run.db", "sender")
-    connection = connect(tmp_path / "run.db")
+    connection = create(tmp_path / "run.db", "sender")
     connection.execute(query).fetchall()
     connection.close()
 
 
 @pytest.mark.parametrize(("kind", "heading"), [("sender", "### Of a sender"), ("listener", "### Of a listener")])
 def test_the_tables_are_those_of_the_reference(tmp_path: Path, kind: Any, heading: str) -> None:
-    create(tmp_path / "run.db", kind)
-    connection = connect(tmp_path / "run.db")
+    connection = create(tmp_path / "run.db", kind)
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
     section = JOURNAL.partition(heading)[2].partition("\n### ")[0]
     for (table,) in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -92,8 +93,7 @@ def test_whoever_indexes_next_takes_over_wherever_another_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_SEGMENT_BYTES", 20_000)
-    monkeypatch.setattr("roomhook.simulator.journal.file.IndexerProcess.__init__", lambda *_: None)
-    monkeypatch.setattr("roomhook.simulator.journal.file.IndexerProcess.stop", lambda *_: None)
+    monkeypatch.setattr("roomhook.simulator.journal.file.start_indexer", lambda _: subprocess.Popen(["true"]))
     path = tmp_path / "run.db"
     journal = opened(path)
     for _ in range(20):  # each time somebody who knows nothing of the last one, in the middle of a segment
@@ -122,7 +122,7 @@ def test_what_fails_inside_a_transaction_is_done_again_as_a_whole(
 
     with monkeypatch.context() as patched:
         patched.setattr(index, "_write_rows", interrupted)
-        with pytest.raises(ConfigurationError, match=r"can't be brought up to date: database or disk is full"):
+        with pytest.raises(ConfigurationError, match=r"can't be written \(database or disk is full\)"):
             summary(path)
     assert summary(path)["delivered"] == 1000
 
@@ -264,13 +264,24 @@ def test_the_clock_may_be_set_between_begin_and_end(tmp_path: Path, monkeypatch:
     assert row["intended_us"] <= row["sent_us"] <= row["done_us"]
 
 
+def test_the_log_of_a_deleted_journal_is_not_taken_for_that_of_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    journal = opened(path)
+    carry_out(journal, 20)
+    JournalFile.abandon(journal)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="can't be written: File exists"):
+        opened(path)
+    assert segments(path)
+
+
 def test_an_indexer_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_SEGMENT_BYTES", 20_000)
     path = tmp_path / "run.db"
     journal = opened(path)
     carry_out(journal, 300)
     assert journal._indexer is not None
-    journal._indexer._process.kill()
+    journal._indexer.kill()
     carry_out(journal, 700)
     journal.close()
     found = summary(path)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 from roomhook.cli.shared.terminal import progress_line
-from roomhook.errors import ConfigurationError
 
 __all__ = ["finish_journals", "indexing_progress"]
 
@@ -25,11 +23,6 @@ def finish_journals(journals: Iterable[Path]) -> None:
     from roomhook.simulator.journal.index import bring_up_to_date
 
     for journal in journals:
-        try:
+        if journal.exists():  # otherwise its process never began
             with indexing_progress(journal) as show:
                 bring_up_to_date(journal, show)
-        except FileNotFoundError:
-            continue  # a process that never began
-        except (sqlite3.Error, OSError) as error:
-            said = f"the tables of {journal} can't be written ({error}): its log beside it keeps everything"
-            raise ConfigurationError(f"{said}; once there is room, `roomhook journal {journal}` writes them") from None
