@@ -14,6 +14,7 @@ from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.harness.records.observations import Observation
 from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import listed
 from roomhook.contract_tests.model.register import Level, Requirement, load_register
 from roomhook.contract_tests.model.verdicts import CaseJudged, Finding, Verdict
 from roomhook.contract_tests.transport.client import KeptConnection
@@ -113,8 +114,7 @@ class Case:
         try:
             return room_setup.populated_room(self.run, self._builder, accounts, event_time=event_time)
         except room_setup.NotEnteredError as error:
-            listed = ", ".join(sorted(error.members)) or "nobody"
-            breach = Violation("", f"{', '.join(accounts[:6])} in the room", f"{listed} in the room")
+            breach = Violation("", f"{listed(accounts)} in the room", f"{listed(error.members)} in the room")
             self.blame(None, str(error), breach)
             raise NotJudgedError(str(error)) from None
 

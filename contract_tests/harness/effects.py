@@ -13,6 +13,7 @@ from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.target_health import verify_target_alive
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import are, listed
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation
@@ -194,8 +195,8 @@ def _enter_before(case: Case, room: str, accounts: Sequence[str], began_ms: int)
     if case.run.access.by_list and accounts:
         for first in range(0, len(accounts), _MOST_LISTED):
             case.bring_in(accounts[first : first + _MOST_LISTED], room, event_time=at, together=True)
-        listed = case.settled(room, set(accounts), among=set(accounts), quick=True)
-        entering = [one for one in accounts if one not in listed]
+        inside = case.settled(room, set(accounts), among=set(accounts), quick=True)
+        entering = [one for one in accounts if one not in inside]
     if entering:
         _must_enter(case.bring_in(entering, room, event_time=at))
 
@@ -230,9 +231,9 @@ def blame_state(  # noqa: PLR0917 (who was where, and when)
 ) -> None:
     """Add the finding that *members* are in *room* where *expected* must be, *when* something had happened."""
     left, gone = sorted(set(members) - set(expected)), sorted(set(expected) - set(members))
-    parts = [f"{_are(left)} still in {room}"] if left else []
-    parts += [f"{_are(gone)} gone from {room}"] if gone else []
-    breach = Violation("", f"{_listed(expected)} in the room", f"{_listed(members)} in the room")
+    parts = [f"{are(left)} still in {room}"] if left else []
+    parts += [f"{are(gone)} gone from {room}"] if gone else []
+    breach = Violation("", f"{listed(expected)} in the room", f"{listed(members)} in the room")
     case.blame(exchange, f"{when}, {' and '.join(parts)}", breach, hint=_settles_later(case, room, set(expected)))
 
 
@@ -253,13 +254,3 @@ def _settles_later(case: Case, room: str, expected: set[str]) -> str:
     if case.settled(room, expected) != expected:
         return ""
     return f"The effect shows later: say --settle {2 * case.run.settings.settle_s + _LATER_S:g}, or apply it sooner."
-
-
-def _listed(accounts: Collection[str]) -> str:
-    shown = sorted(accounts)
-    more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
-    return f"{', '.join(shown[:6])}{more}" if shown else "nobody"
-
-
-def _are(accounts: Sequence[str]) -> str:
-    return f"{_listed(accounts)} {'is' if len(accounts) == 1 else 'are'}"

@@ -8,6 +8,7 @@ from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case, taken_as_valid
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import listed
 from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = ["need_explicit_refusal", "refuses", "refuses_known"]
@@ -63,7 +64,7 @@ def _ignored(case: Case, draft: CallbackDraft, what: str) -> Exchange:
     case.send(case.build(case.leave(RoomId=room, MemberList_Account=[witness])))  # tells when both are through
     members = case.settled(room, {account, other})
     if account not in members:
-        breach = Violation("", f"{account} still in the room", f"{', '.join(sorted(members)) or 'nobody'} in the room")
+        breach = Violation("", f"{account} still in the room", f"{listed(members)} in the room")
         case.blame(exchange, f"{what} was acted upon: {account} is gone from {room}", breach, series=_IN_A_ROOM)
     return exchange
 

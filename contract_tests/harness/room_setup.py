@@ -21,6 +21,7 @@ from roomhook.contract_tests.harness.records.ledger import (
     watched,
 )
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import listed
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.transport.probe import Listing, SetupError
 from roomhook.simulator.protocol.callback_request import CallbackRequest
@@ -172,20 +173,19 @@ def populated_room(
     if members >= set(accounts):
         run.access.proven = True
         return room
-    shown = f"{', '.join(accounts[:6])}{' and others' if len(accounts) > 6 else ''}"
-    listed = f"the probe {_found(members)} in {room} after {shown} entered"
+    found = f"the probe {_found(members)} in {room} after {listed(accounts)} entered"
     why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
     if run.access.proven and failed is None:
-        raise NotEnteredError(listed, members)
+        raise NotEnteredError(found, members)
     if not run.access.proven:
         strangers = "" if run.settings.enter_first else ", and --enter-first if a leave of strangers stops your app"
-        run.access.set_up_failed(f"{listed}{why}; see --probe and --enter-command{strangers}")
-    raise NotJudgedError(run.access.failure or f"{listed}{why}")
+        run.access.set_up_failed(f"{found}{why}; see --probe and --enter-command{strangers}")
+    raise NotJudgedError(run.access.failure or f"{found}{why}")
 
 
 def _found(members: set[str]) -> str:
     missing = isinstance(members, Listing) and members.missing
-    return f"lists {', '.join(sorted(members)) or 'nobody'}{' (it answers HTTP 404)' if missing else ''}"
+    return f"lists {listed(members)}{' (it answers HTTP 404)' if missing else ''}"
 
 
 def settled(

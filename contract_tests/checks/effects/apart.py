@@ -70,7 +70,7 @@ def _signs(base: str, longest: int) -> Iterator[_Twins]:
         own = base if rooms else f"{base}{number}"  # rooms may share twins, since each has a leaver of its own
         how = _MEANINGS.get(sign, "cut, split or stripped at it")
         yield _Twins(f"{how}: {sign}", f"{own}{sign}a", (f"{own}{sign}b", f"{own}z{sign}a", f"{own}a", f"{own}xa"))
-    yield _Twins("compared by a glob", f"{base}[a-f]", (f"{base}e",))
+    yield _Twins(_BY_GLOB, f"{base}[a-f]", (f"{base}e", f"{base}b"))
     yield _Twins("given another sign in a path or key", f"{base}q/b", (f"{base}q_b", f"{base}q-b", f"{base}q:b"))
     yield _Twins("given another sign in a path or key", f"{base}w:b", (f"{base}w_b", f"{base}w-b"))
     yield _Twins("normalised as a path", f"{base}p/./b", (f"{base}p/b", f"{base}p//b"))
@@ -104,6 +104,7 @@ def _folded(base: str, _: int) -> Iterator[_Twins]:
     )
 
 
+_BY_GLOB: Final = "compared by a glob"
 _LONGEST_ACCOUNT: Final = 32
 _LONGEST_ROOM: Final = 48
 _LISTED: Final = 8
@@ -307,12 +308,30 @@ def _leave_one_room(case: Case, twins: _Twins) -> None:
         expected = {account} if room == twins.one else {both, account}
         members = case.settled(room, expected, among=town.of_twins(twins))
         if account not in members:
-            return  # it may be the probe that asks for another room
+            _blame_strangers(case, room, twins, members, town)
+            return
         if members != expected:
             others = ", ".join(repr(one) for one in twins.others)
             when = f"after {both} left {twins.one!r}, beside {others} (are they {twins.how}?)"
             blame_state(case, room, exchange, expected, members, when)
             return
+
+
+def _blame_strangers(case: Case, room: str, twins: _Twins, members: set[str], town: _Neighbourhood) -> None:
+    """Blame a *room* that lists people of several others and not its own, if no probe can have asked for another room.
+
+    One that changes the name on its way asks for one other room; a command may expand a pattern itself.
+    """
+    entered = {other: account for other, account in town.own.items() if other != room and account in members}
+    if len(entered) > 1 and twins.how == _BY_GLOB and case.run.settings.probe:
+        strangers, others = ", ".join(entered.values()), ", ".join(repr(one) for one in entered)
+        own = town.own[room]
+        case.note(
+            f"the probe lists {strangers} in {room!r}, who entered {others}, and not {own}, who did"
+            f" (are they {twins.how}?)",
+            expected=f"{own} in the room",
+            actual=f"{strangers} in the room",
+        )
 
 
 def _leave_beside_a_like_key(case: Case, base: str, separator: str) -> None:

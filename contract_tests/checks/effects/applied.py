@@ -16,6 +16,7 @@ from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.effects import deliver
 from roomhook.contract_tests.harness.records.ledger import WatchedLeave, entered_ms, near_twin
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import are, listed
 from roomhook.contract_tests.model.register import Level, load_register
 from roomhook.contract_tests.transport.probe import SetupError
 from roomhook.simulator.protocol.response_check import Violation
@@ -127,8 +128,8 @@ def _wrong(case: Case, leaves: Sequence[WatchedLeave]) -> list[WatchedLeave]:
     """Those of *leaves* whose room is not as it must be; each room is looked at once."""
     rooms = {leave.room: leave for leave in leaves}
     with ThreadPoolExecutor(case.run.access.at_once, thread_name_prefix="roomhook-sweep") as pool:
-        listed = dict(zip(rooms, pool.map(lambda one: _listed(case, one), rooms.values()), strict=True))
-    return [leave for leave in leaves if not _is_as_due(leave, listed[leave.room])]
+        members = dict(zip(rooms, pool.map(lambda one: _listed(case, one), rooms.values()), strict=True))
+    return [leave for leave in leaves if not _is_as_due(leave, members[leave.room])]
 
 
 def _is_as_due(leave: WatchedLeave, members: set[str]) -> bool:
@@ -204,9 +205,9 @@ def _repeated(case: Case, leave: WatchedLeave) -> _Again | _Missing | None:
         return None  # it may be the probe that looks for another room
     unlisted = set(leave.people) - entered
     if unlisted:
-        names, listed = ", ".join(sorted(unlisted)), ", ".join(sorted(entered)) or "nobody"
-        text = f"the probe does not list {names} in {room}, who had entered before it"
-        return _Missing("unlisted", text, f"{', '.join(sorted(leave.people))} in the room", listed, leave.exchange)
+        text = f"the probe does not list {listed(unlisted)} in {room}, who had entered before it"
+        expected = f"{listed(leave.people)} in the room"
+        return _Missing("unlisted", text, expected, listed(entered), leave.exchange)
     if leave.ahead_ms:
         draft = draft.packet(EventTime=case.run.now_ms() + leave.ahead_ms)  # it may be the lead that stops the app
     try:
@@ -230,13 +231,11 @@ def _once(case: Case, leave: WatchedLeave) -> _Missing | None:
 def _missing(leave: WatchedLeave, room: str, members: set[str], exchange: Exchange) -> _Missing:
     left, gone = sorted(members & set(leave.leaving)), sorted(set(leave.staying) - members)
     parts = list(_parts(left, gone, room))
-    expected = f"{', '.join(sorted(leave.staying))} in the room"
-    actual = f"{', '.join(sorted(members)) or 'nobody'} in the room"
+    expected, actual = f"{listed(leave.staying)} in the room", f"{listed(members)} in the room"
     return _Missing("still in" if left else "gone", " and ".join(parts), expected, actual, exchange)
 
 
 def _parts(left: Sequence[str], gone: Sequence[str], room: str) -> Iterator[str]:
     for people, state in ((left, f"still in {room}"), (gone, f"gone from {room} as well")):
         if people:
-            shown = ", ".join(people[:4]) + (f" and {len(people) - 4} more" if len(people) > 4 else "")
-            yield f"{shown} {'is' if len(people) == 1 else 'are'} {state}"
+            yield f"{are(people)} {state}"

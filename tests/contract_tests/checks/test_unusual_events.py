@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -200,3 +201,30 @@ def test_leaves_that_are_refused_are_named_and_the_others_are_judged() -> None:
 def test_a_refused_leave_hides_no_defect_of_the_others() -> None:
     found = messages(against(WantsReasons(careless=True), "effect.combined"))["effect.combined"]
     assert found.startswith("after a leave of Type Kicked by somebody outside with a Reason")
+
+
+# Rooms
+
+
+class Globs(Variant):
+    """Takes a RoomId for a pattern where people ask who is inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rooms: set[str] = set()
+
+    def enter(self, event: MemberEvent) -> None:
+        self.rooms.add(event.room_id)
+        super().enter(event)
+
+    def members(self, room: str) -> list[str]:
+        return [account for one in self.rooms if fnmatchcase(one, room) for account in super(Globs, self).members(one)]
+
+
+def test_strangers_of_several_rooms_in_one_are_a_finding() -> None:
+    found = messages(against(Globs(), "effect.rooms-apart.signs", probe="http://127.0.0.1/{RoomId}"))
+    assert "are they compared by a glob?" in found["effect.rooms-apart.signs"]
+
+
+def test_a_command_that_expands_a_pattern_is_no_finding() -> None:
+    assert messages(against(Globs(), "effect.rooms-apart.signs", probe_command="list {RoomId}")) == {}
