@@ -17,7 +17,7 @@ from roomhook.simulator.console.callbacks_page import CallbacksPage, Explained
 from roomhook.simulator.console.feed import Feed, FeedAttempt, FeedRow
 from roomhook.simulator.console.site import Site
 from roomhook.simulator.http_server.http_guard import is_loopback_name
-from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.writer import ReceivedCallback
 from roomhook.simulator.protocol.callback_url import CallbackUrl
 from roomhook.simulator.room_backend.state.error_codes import BackendError, Code
 from roomhook.simulator.transport.recorded import recorded_query

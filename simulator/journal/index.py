@@ -22,7 +22,7 @@ import msgspec
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.log import damaged_end, frames_in, segment_path, segments
 from roomhook.simulator.journal.records import Rows, decode
-from roomhook.simulator.journal.schema import connect, locked, prepare_to_write
+from roomhook.simulator.journal.schema import INDEXED, connect, locked
 
 __all__ = ["Progress", "bring_up_to_date", "main", "open_indexed", "start_indexer"]
 
@@ -39,7 +39,10 @@ def open_indexed(journal: Path, *, is_over: bool, show: Progress | None = None) 
     """
     connection = connect(journal)
     try:
-        prepare_to_write(connection)
+        connection.execute("PRAGMA journal_mode = WAL")  # readers are not blocked
+        connection.execute("PRAGMA synchronous = FULL")  # the log is deleted after each commit
+        connection.execute("PRAGMA cache_size = -32768")  # KiB
+        connection.executescript(INDEXED)
         there = segments(journal.resolve())
         for count, number in enumerate(there, 1):
             path = segment_path(journal.resolve(), number)

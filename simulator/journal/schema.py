@@ -13,6 +13,7 @@ from roomhook.simulator.protocol.outcomes import DeliveryOutcome
 __all__ = [
     "ATTEMPT_COLUMNS",
     "FINAL",
+    "INDEXED",
     "IN_DOUBT",
     "IS_DELIVERED",
     "IS_FINAL",
@@ -27,7 +28,6 @@ __all__ = [
     "create",
     "kind_of",
     "locked",
-    "prepare_to_write",
     "result_code",
 ]
 
@@ -83,7 +83,7 @@ CREATE TABLE runs (
 );
 """
 
-_INDEXED: Final = """
+INDEXED: Final = """
 CREATE TABLE IF NOT EXISTS indexed (
     segment INTEGER NOT NULL,
     offset INTEGER NOT NULL,
@@ -165,20 +165,12 @@ def create(path: Path, kind: Kind) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN; {identity} {_RUNS} {_TABLES[kind]} {_INDEXED} COMMIT;")
+        connection.executescript(f"BEGIN; {identity} {_RUNS} {_TABLES[kind]} {INDEXED} COMMIT;")
     except sqlite3.Error as error:
         raise ConfigurationError(
             f"{path} can't be made a journal: {error}; choose a folder that can be written"
         ) from None
     return connection
-
-
-def prepare_to_write(connection: sqlite3.Connection) -> None:
-    """Settings for writing the tables; readers are not blocked."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # the log is deleted after each commit
-    connection.execute("PRAGMA cache_size = -32768")  # KiB
-    connection.executescript(_INDEXED)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -1,4 +1,8 @@
-"""The sender's journal: events before they are sent, attempts before they begin and after they end."""
+"""The journals of senders and listeners.
+
+A sender's has events before they are sent, and attempts before they begin and after they end. A listener's has every
+request before it is answered.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import astuple
 
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import JournalError
-from roomhook.simulator.journal.records import Known, SentRecord, answer_id
+from roomhook.simulator.journal.records import Known, ReceivedRecord, SentRecord, answer_id
 from roomhook.simulator.journal.schema import (
     NUMBER_BITS,
     OF_EVENT,
@@ -21,13 +25,14 @@ from roomhook.simulator.journal.schema import (
     result_code,
 )
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
+from roomhook.simulator.protocol.request_check import ValidationResult
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult
 from roomhook.simulator.transport.delivery import Delivery, blocks
 from roomhook.simulator.transport.recorded import as_recorded
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.clock import WallClock
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "ReceivedCallback", "ReceivedCallbackJournal"]
 
 _EVENT: Final = "time_ms, command, client_ip, platform, body, query"
 _UNFINISHED: Final = "(SELECT state FROM deliveries WHERE deliveries.id = events.id) = 'unsent'"
@@ -183,6 +188,48 @@ class Journal(JournalFile):
                 self._known.clear()
             self._known[result] = found
         return found
+
+
+class ReceivedCallback(NamedTuple):
+    """A request as it arrived: ``received_us`` since the epoch, ``head`` with its blank line, ``body`` unchunked."""
+
+    received_us: int
+    peer: str
+    head: bytes
+    body: bytes
+    inspected: ValidationResult
+    answer: bytes
+
+
+class ReceivedCallbackJournal(JournalFile):
+    """Creates a listener's journal in *path*, or continues it; raises ``ConfigurationError`` if that is not possible.
+
+    With *durable*, records also survive a crash of the machine.
+    """
+
+    def __init__(self, path: Path, options: Mapping[str, Any], *, durable: bool = False) -> None:
+        super().__init__(path, "listener", options=options, resume=path.exists(), durable=durable)
+
+    def write(self, receipts: Sequence[ReceivedCallback]) -> None:
+        """Write *receipts* in one piece, which survives ``kill -9``; raises ``JournalError`` if that fails."""
+        answers = {answer: number for number, answer in enumerate({one.answer for one in receipts})}
+        rows = [
+            (
+                one.received_us,
+                one.peer,
+                one.head,
+                one.body,
+                found.natural_key,
+                found.command,
+                found.room,
+                found.type,
+                found.problem,
+                answers[one.answer],
+            )
+            for one in receipts
+            for found in (one.inspected,)
+        ]
+        self.append(ReceivedRecord(self.run, list(answers), rows))
 
 
 def _event(fields: Sequence[Any]) -> CallbackEvent:

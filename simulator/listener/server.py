@@ -17,7 +17,7 @@ from typing import Final
 
 from roomhook.simulator.http_server.asgi_server import listening_socket
 from roomhook.simulator.journal.log import JournalError
-from roomhook.simulator.journal.received import ReceivedCallback, ReceivedCallbackJournal
+from roomhook.simulator.journal.writer import ReceivedCallback, ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import CannedAnswer, error_answer, refusal
 from roomhook.simulator.listener.connection import ArrivedRequest, ListenerConnection
 from roomhook.simulator.listener.forward import Forwarder

@@ -14,7 +14,7 @@ from roomhook.cli.callbacks.listen_output import as_line
 from roomhook.cli.main import main
 from roomhook.cli.shared.access import guard_rules
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.writer import ReceivedCallback
 from roomhook.simulator.protocol.request_check import ValidationResult
 from roomhook.simulator.room_backend.api.usersig import make_usersig
 from roomhook.simulator.room_backend.runtime.clock import VirtualClock

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from roomhook.simulator.journal.received import ReceivedCallbackJournal
+from roomhook.simulator.journal.writer import ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import parse_answer
 from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_url import CallbackUrl, parameters

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from roomhook.cli.main import main
-from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.writer import ReceivedCallback
 from roomhook.simulator.listener.answers import parse_answer
 from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.request_check import CallbackValidator

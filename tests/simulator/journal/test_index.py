@@ -170,6 +170,25 @@ def test_a_flipped_bit_is_told_and_a_resumed_run_sends_what_it_cost(tmp_path: Pa
         assert Counter(event.body for event in reader.events(Filters())) == Counter(one.body for one in events(1000))
 
 
+def test_an_end_is_known_whole_although_its_begin_and_its_answer_were_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    journal = opened(path)
+    carry_out(journal, 20, turn=10)
+    journal.close()
+    segment = segment_path(path, 1)
+    content = bytearray(segment.read_bytes())
+    first, second, *_ = log.frames_in(bytes(content))
+    content[(first.end + second.end) // 2] ^= 1  # the first ten ends with their answer, and ten begins
+    segment.write_bytes(content)
+    with reading(path) as reader:
+        rows = list(reader.rows(Filters()))
+    assert [row["outcome"] for row in rows] == ["in-doubt"] * 10 + ["delivered"] * 10
+    last = rows[-1]
+    assert (last["event"], last["attempt"], last["kind"], last["status"], last["final"]) == (20, 1, "first", 200, True)
+    assert last["intended_us"] <= last["sent_us"] <= last["done_us"]
+    assert (last["answer"], last["note"]) == ("", "its answer was in a damaged part of the log")
+
+
 def test_two_writers_are_refused_through_links_too_and_the_log_is_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     path, link, hard = tmp_path / "real" / "run.db", tmp_path / "link.db", tmp_path / "hard.db"

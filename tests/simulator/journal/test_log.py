@@ -9,8 +9,9 @@ from random import Random
 import pytest
 
 from roomhook.simulator.journal import log
+from roomhook.simulator.journal.index import open_indexed
 from roomhook.simulator.journal.log import JournalError, LogWriter, damaged_end, frames_in, segment_path, segments
-from roomhook.simulator.journal.schema import create, prepare_to_write
+from roomhook.simulator.journal.schema import create
 
 PAYLOADS = [b"", b"a" * 10, b"\xff" * 300, b"x" * 5000, b"end"]
 
@@ -111,7 +112,7 @@ def test_a_durable_log_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_rows_are_on_the_disk_before_their_log_is_removed(tmp_path: Path) -> None:
-    connection = create(tmp_path / "run.db", "sender")
-    prepare_to_write(connection)
+    create(tmp_path / "run.db", "sender").close()
+    connection = open_indexed(tmp_path / "run.db", is_over=True)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
     connection.close()

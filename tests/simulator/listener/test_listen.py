@@ -17,7 +17,7 @@ from roomhook.cli.main import main
 from roomhook.errors import ConfigurationError
 from roomhook.schemas.loader import problems, schema
 from roomhook.simulator.journal.reader import Filters, reading
-from roomhook.simulator.journal.received import ReceivedCallbackJournal
+from roomhook.simulator.journal.writer import ReceivedCallbackJournal
 from roomhook.simulator.listener.answers import parse_answer
 from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_event import CallbackEvent

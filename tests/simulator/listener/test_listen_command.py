@@ -20,7 +20,7 @@ from scripted_server import until
 from roomhook.cli.callbacks.listen_output import as_json, as_line
 from roomhook.schemas.loader import schema
 from roomhook.simulator.journal.reader import reading
-from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.writer import ReceivedCallback
 from roomhook.simulator.listener.answers import parse_answer
 from roomhook.simulator.listener.server import Listener
 from roomhook.simulator.protocol.callback_event import CallbackEvent

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from roomhook.simulator.console.listener_console import ListenerConsole
-    from roomhook.simulator.journal.received import ReceivedCallbackJournal
+    from roomhook.simulator.journal.writer import ReceivedCallbackJournal
     from roomhook.simulator.listener.server import Listener
     from roomhook.simulator.protocol.callback_url import CallbackUrl
 
@@ -140,7 +140,7 @@ def listen(
 
 
 def _journal(path: Path | None, options: Mapping[str, object], *, durable: bool) -> ReceivedCallbackJournal | None:
-    from roomhook.simulator.journal.received import ReceivedCallbackJournal
+    from roomhook.simulator.journal.writer import ReceivedCallbackJournal
 
     if path is not None:
         return ReceivedCallbackJournal(path, options, durable=durable)

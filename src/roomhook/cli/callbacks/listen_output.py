@@ -11,7 +11,7 @@ from typing import cast
 from roomhook.cli.shared.line_printer import LinePrinter
 from roomhook.cli.shared.terminal import painter
 from roomhook.palette import Painter, Style, plain
-from roomhook.simulator.journal.received import ReceivedCallback
+from roomhook.simulator.journal.writer import ReceivedCallback
 
 __all__ = ["ArrivalPrinter", "as_json", "as_line"]
 
