@@ -92,7 +92,7 @@ class TestRunsOfOneProcess:
     def test_the_fast_lane_counts_what_the_target_counts(self, runs: dict[str, Run]) -> None:
         run = runs["fast"]
         assert run.code == 0, run.text
-        assert run.verdict["requests"] == run.verdict["delivered"] == run.target.answers > 20
+        assert run.verdict["requests"] == run.verdict["delivered"] == run.target.answers > 0
         assert run.verdict["seed"] == 5
         assert re.search(rf"Aggregated +{run.target.answers} +0\(0.00%\)", run.text)
         assert f",Aggregated,{run.target.answers},0," in (run.folder / "run_stats.csv").read_text()
@@ -103,7 +103,7 @@ class TestRunsOfOneProcess:
         run = runs["closed"]
         assert run.code == 1, run.text
         assert [one["verdict"] for one in run.verdict["thresholds"]] == ["passed", "failed"]
-        assert run.verdict["requests"] == run.target.answers > 20
+        assert run.verdict["requests"] == run.target.answers > 0
 
     @pytest.mark.parametrize("engine", ["fast", "gevent", "requests"])
     def test_an_answer_that_breaks_the_contract_is_named(self, runs: dict[str, Run], engine: str) -> None:
@@ -131,7 +131,7 @@ class TestRunsOfSeveralProcesses:
     def test_two_workers_share_one_world_and_their_totals_are_exact(self, runs: dict[str, Run]) -> None:
         run = runs["two fast"]
         assert run.code == 0, run.text
-        assert run.verdict["requests"] == run.target.answers > 40
+        assert run.verdict["requests"] == run.target.answers > 0
         assert {int(room[-5:]) % 10 for room in run.target.rooms} == set(range(10)), "each room is somebody's"
         assert re.search(rf"Aggregated +{run.target.answers} ", run.text)
 
