@@ -28,6 +28,7 @@ GROUPS: Final = (
     "signatures",
     "effects.members",
     "effects.order",
+    "effects.two_rooms",
     "effects.concurrency",
     "effects.apart",
     "effects.applied",

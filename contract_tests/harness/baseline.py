@@ -67,6 +67,12 @@ class RunIds:
             self._number += 1
             return f"u{self.run}{self._number:05d}"
 
+    @property
+    def rooms(self) -> int:
+        """How many rooms have been handed out."""
+        with self._lock:
+            return self._rooms.total()
+
     def next_room(self, case: str) -> str:
         """A RoomId that no other callback of this run has, of at most 32 bytes: it carries the run and *case*."""
         prefix = f"rh{self.run}" if self.short_rooms else f"rh-{self.run}-{case[:20]}-"

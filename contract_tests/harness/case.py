@@ -21,7 +21,7 @@ from roomhook.contract_tests.transport.client import KeptConnection
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.response_check import Violation, check_response
 
-__all__ = ["Case", "Judge", "taken_as_valid"]
+__all__ = ["Case", "Judge", "passes", "taken_as_valid"]
 
 Judge = Callable[[Requirement], CaseJudged]
 """Gives the verdict on another requirement, on which a case builds."""
@@ -274,6 +274,11 @@ class Case:
             verify_target_alive(self.run)
             seen = "got a server error" if exchange.answer is not None else "got no answer"
             self.blame(exchange, f"{what} {seen}", breach, hint=CRASH_HINT)
+
+
+def passes(case: Case, requirement: str) -> bool:
+    """Whether *requirement*, on which a part of *case* builds, has been judged and holds."""
+    return case.judge(load_register()[requirement]).verdict is Verdict.PASS
 
 
 def taken_as_valid(exchange: Exchange) -> bool:

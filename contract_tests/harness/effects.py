@@ -29,6 +29,7 @@ __all__ = [
     "deliver",
     "enter",
     "leave_draft",
+    "need_enters",
     "play",
     "send_event",
     "side_by_side",
@@ -119,6 +120,13 @@ def deliver(case: Case, callback: CallbackRequest) -> Exchange:
     return exchange
 
 
+def need_enters(case: Case) -> None:
+    """An order of events needs enters with an EventTime of ours, and people who are told apart."""
+    settings = case.run.settings
+    if case.run.access.enter is not None or settings.members:
+        raise NotJudgedError("needs members of its own, who enter by callbacks with their EventTime")
+
+
 def side_by_side(case: Case, do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
     """What *do* gives for each of *items*, which are of different rooms: a few at a time, if the target is slow."""
     at_once = min(case.run.line.lanes // _LANES_LEFT, case.run.access.at_once)
@@ -152,11 +160,13 @@ def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, st
     return deliver(case, case.build(draft))
 
 
-def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_ms: int | None = None) -> None:
+def play(
+    case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_ms: int | None = None
+) -> tuple[str, set[str]]:
     """Play all *episodes* in one room, then look once; what went wrong is played again alone before it is blamed.
 
-    The first event's EventTime is *ago_ms* ago, or *began_ms*. Raises ``NotJudgedError`` for episodes with a leave that
-    is refused, when the others have been judged.
+    Gives the room, and who must be in it. The first event's EventTime is *ago_ms* ago, or *began_ms*. Raises
+    ``NotJudgedError`` for episodes with a leave that is refused, when the others have been judged.
     """
     room, parts = case.room(), [{name: case.account() for name in one.people} for one in episodes]
     began = case.run.ids.next_event_time() - ago_ms if began_ms is None else began_ms
@@ -179,6 +189,7 @@ def play(case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_m
     _play_alone(case, wrong[:MOST_REPEATED], began)
     if refused and not case.findings:
         raise NotJudgedError(_untold(refused, len(played)))
+    return room, expected
 
 
 def _untold(refused: dict[Episode, RefusedLeaveError], applied: int) -> str:

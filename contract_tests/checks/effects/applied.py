@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
+from roomhook.contract_tests.checks.effects.later import blame_late_leaves, enter_other_rooms
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
@@ -30,6 +31,9 @@ _GROUPS: Final = frozenset(
 _MOST_REPEATED: Final = 12
 """So many leaves without their effect are repeated alone to name the value; more tell nothing new."""
 _MANY: Final = 10
+_MOST_NAMED: Final = 4
+"""So many leaves that end alike are named beside the first."""
+_FORGOTTEN: Final = "forgotten"
 _BY_TYPE: Final = {"Kicked": "effect.kicked", "Expired": "effect.expired"}
 _ROOMS_APART: Final = ["effect.rooms-apart", "effect.rooms-apart.signs", "effect.rooms-apart.folded"]
 _ACCOUNTS_APART: Final = [one.replace("rooms", "accounts") for one in _ROOMS_APART]
@@ -70,15 +74,19 @@ def applied(case: Case) -> None:
     must = case.requirement.level is Level.MUST
     suspects = [leave for leave in _without_effect(case) if (_level(leave) is Level.MUST) == must]
     for leave, missing in _confirmed(case, [leave for leave in suspects if not _explained(case, leave)]):
-        by_cause[missing.kind, load_register()[leave.requirement].group].append((leave, missing))
+        group = load_register()[leave.requirement].group if missing.kind != _FORGOTTEN else ""
+        by_cause[missing.kind, group].append((leave, missing))
     for found in by_cause.values():
         _blame(case, found)
+    if must:
+        blame_late_leaves(case)
 
 
 def _blame(case: Case, found: Sequence[tuple[WatchedLeave, _Missing]]) -> None:
     first, missing = found[0]
     others = list(dict.fromkeys(_named(leave) for leave, _ in found[1:] if _named(leave) != _named(first)))
-    also = f"; the same goes for {', '.join(others)}" if others else ""
+    more = f" and {len(others) - _MOST_NAMED} others" if len(others) > _MOST_NAMED + 1 else ""
+    also = f"; the same goes for {', '.join(others[:_MOST_NAMED] if more else others)}{more}" if others else ""
     case.blame(
         missing.exchange,
         f"{_named(first)} was acknowledged, but {missing.text}{also}",
@@ -139,31 +147,73 @@ def _is_as_due(leave: WatchedLeave, members: set[str]) -> bool:
 
 
 def _listed(case: Case, leave: WatchedLeave) -> set[str]:
+    """Who is in the room of *leave*, or who must be if the probe can't ask for it: then nothing is known."""
     probe = case.run.access.probe
     assert probe is not None
     try:
         return probe(leave.room)
     except SetupError as error:
         if leave.odd_room:
-            return set(leave.staying)  # the probe can't ask for such a room: nothing is known
+            return set(leave.staying)
         case.run.access.set_up_failed(str(error))
         raise NotJudgedError(str(error)) from None
 
 
 def _confirmed(case: Case, suspects: Sequence[WatchedLeave]) -> Iterator[tuple[WatchedLeave, _Missing]]:
     """What goes wrong when *suspects* are repeated alone, or what went wrong for good the first time."""
+    if not suspects:
+        return
+    lost_in_parallel = bool(case.judge(load_register()["effect.parallel-leaves"]).findings)
     copies = [(leave, _of_new_people(case, leave)) for leave in suspects[:_MOST_REPEATED]]
     repeated = [(leave, copy, _repeated(case, copy)) for leave, copy in copies]
     until = time.monotonic() + case.run.settings.settle_s
+    right: list[tuple[WatchedLeave, WatchedLeave]] = []
     for leave, copy, again in repeated:
         missing = again if isinstance(again, _Missing) else None
         if isinstance(again, _Again):
             members = case.settled(again.room, set(copy.staying), until=until)
             missing = None if _is_as_due(copy, members) else _missing(copy, again.room, members, again.exchange)
-        if missing is None and not case.judge(load_register()["effect.parallel-leaves"]).findings:
-            missing = _once(case, leave)  # else it was lost to another leave at the same moment
+            right += [] if missing else [(leave, replace(copy, room=again.room, exchange=again.exchange))]
+        if missing is None and not lost_in_parallel:
+            missing = _once(case, leave)
         if missing is not None:
             yield leave, missing
+    yield from _forgotten(case, right)
+
+
+def _forgotten(
+    case: Case, right: Sequence[tuple[WatchedLeave, WatchedLeave]]
+) -> Iterator[tuple[WatchedLeave, _Missing]]:
+    """Those leaves whose rooms are without who stayed, though all is right in the rooms of their copies at first.
+
+    It is a finding if it happens again to the copies when other rooms have been entered.
+    """
+    suspects = [each for each in right if _USUAL.fullmatch(each[0].leaving[0]) and _are_gone(case, each[0])]
+    if not suspects or (
+        case.requirement.level is not Level.MUST and case.judge(load_register()["effect.applied"]).findings
+    ):
+        return
+    others = enter_other_rooms(case)
+    again = [each for each in suspects if _are_gone(case, each[1])]
+    if again:
+        case.run.pause(case.run.settings.settle_s)
+    for leave, copy in again:
+        members = _listed(case, copy)
+        gone = set(copy.staying) - members
+        if gone:
+            text = (
+                f"{are(gone)} gone from {copy.room}, who were listed there after it and have not left: it happens when"
+                f" many other rooms are used, here {others}"
+            )
+            expected, actual = f"{listed(copy.staying)} in the room", f"{listed(members)} in the room"
+            assert copy.exchange is not None
+            yield leave, _Missing(_FORGOTTEN, text, expected, actual, copy.exchange)
+
+
+def _are_gone(case: Case, leave: WatchedLeave) -> bool:
+    """Whether the room lacks somebody who stays."""
+    members = _listed(case, leave)
+    return not _is_as_due(leave, members) and not members & set(leave.leaving)
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Final
 
+from roomhook.contract_tests.checks.effects.later import CameBack
 from roomhook.contract_tests.checks.registry import check
-from roomhook.contract_tests.harness.baseline import NotJudgedError
-from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.case import Case, passes
 from roomhook.contract_tests.harness.drafts import ABSENT
 from roomhook.contract_tests.harness.effects import (
-    MOST_REPEATED,
-    PARTED,
     Enter,
     Episode,
     Leave,
     blame_state,
     deliver,
-    enter,
     leave_draft,
+    need_enters,
     play,
     send_event,
 )
-from roomhook.contract_tests.model.register import load_register
-from roomhook.contract_tests.model.verdicts import Verdict
 
 __all__: list[str] = []
 
@@ -38,7 +33,6 @@ _LONG_VISITS_MS: Final = {
     "49 days": 49 * _DAY_MS,
 }
 """EventTimes that far apart change their order when they are cut to the time of day, or to 31 or 32 bits."""
-_WAYS_OUT: Final = tuple(itertools.product(("Leave", "Kicked", "Expired"), (0, 1)))
 _TWENTY: Final = tuple(f"m{number}" for number in range(20))
 _TWELVE: Final = _TWENTY[:12]
 
@@ -103,6 +97,11 @@ _EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
             (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000), Leave(3000)),
         ),
         Episode("after somebody came back", (Enter(0), Leave(1000), Enter(2000)), frozenset("a")),
+        Episode(
+            "after somebody whose heartbeat had expired came back",
+            (Enter(0), Leave(1000, ("a",), (("Type", "Expired"),)), Enter(2000)),
+            frozenset("a"),
+        ),
         Episode(
             "after somebody who was kicked came back",
             (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000)),
@@ -227,21 +226,17 @@ def combined(case: Case) -> None:
     """Each check-out method with each kind of operator and Reason, where each alone counts; kicks, and late ones."""
     for one in ("effect.leave", "effect.kicked", "effect.expired", "operator.other", "reason.empty"):
         case.needs(one)
-    _need_enters(case)
+    need_enters(case)
     methods = ("Leave", "Kicked", "Expired")
     all_of_them = [_combined(*each) for each in itertools.product(methods, _OPERATORS, _REASONS)]
-    if _passes(case, "time.old"):
+    if passes(case, "time.old"):
         all_of_them += [_late(method) for method in methods[1:]]
-    all_of_them += [_kicked_for(reason) for one, reason in _REASONS_OF_KICKS.items() if _passes(case, one)]
+    all_of_them += [_kicked_for(reason) for one, reason in _REASONS_OF_KICKS.items() if passes(case, one)]
     play(case, all_of_them)
 
 
-def _passes(case: Case, requirement: str) -> bool:
-    return case.judge(load_register()[requirement]).verdict is Verdict.PASS
-
-
 _BUILDS_ON: Final = {
-    "effect.second-leave": ("effect.kicked",),
+    "effect.second-leave": ("effect.kicked", "effect.expired"),
     "effect.late-enter": ("effect.kicked", "effect.rejoin", "effect.second-leave"),
     "effect.repeated-account": ("effect.all-members", "effect.duplicate", "effect.duplicate-parallel"),
     "effect.unknown-account": ("effect.all-members", "effect.rejoin"),
@@ -255,21 +250,16 @@ def episodes(case: Case) -> None:
     """Events in an order, at times or in lists that a real Room backend may send."""
     for one in ("effect.leave", *_BUILDS_ON.get(case.requirement.id, ())):
         case.needs(one)
-    _need_enters(case)
-    play(case, _EPISODES[case.requirement.id])
+    need_enters(case)
+    room, inside = play(case, _EPISODES[case.requirement.id])
+    if case.requirement.id == "effect.second-leave" and not case.findings:
+        case.run.kept(CameBack).into(room, inside)
     if case.requirement.id == "effect.late-enter" and not case.findings:
         play(case, [_EMPTY_IN_BETWEEN])
     if case.requirement.id == "effect.reconnect" and not case.findings:
         _listed_once(case)
-    if case.requirement.id == "effect.same-time" and not case.findings and _passes(case, "effect.two-rooms"):
+    if case.requirement.id == "effect.same-time" and not case.findings and passes(case, "effect.two-rooms"):
         _same_time_in_two_rooms(case)
-
-
-def _need_enters(case: Case) -> None:
-    """An order of events needs enters with an EventTime of ours, and people who are told apart."""
-    settings = case.run.settings
-    if case.run.access.enter is not None or settings.members:
-        raise NotJudgedError("needs members of its own, who enter by callbacks with their EventTime")
 
 
 @check("effect.same-second")
@@ -277,7 +267,7 @@ def same_second(case: Case) -> None:
     """Gaps of 1 to 900 ms between two events, within one second and across a second's edge; and visits of many days."""
     case.needs("effect.leave")
     case.needs("effect.rejoin")
-    _need_enters(case)
+    need_enters(case)
     gaps = [episode for gap in _GAPS_MS for episode in _within_a_second(gap)]
     gaps += [Episode(f"after a visit of {text}", (Enter(-ms), Leave(1000))) for text, ms in _LONG_VISITS_MS.items()]
     second = (case.run.now_ms() // 1000 - 8) * 1000
@@ -291,75 +281,9 @@ def count(case: Case) -> None:
     """MemberCount 0, 1 and too large while others stay: in a room each, since the count is the room's."""
     case.needs("effect.leave")
     case.needs("count.zero")
-    _need_enters(case)
+    need_enters(case)
     for number in (0, 1, 2, 4321):
         play(case, [_counted(number)])
-
-
-@check("effect.two-rooms")
-def two_rooms(case: Case) -> None:
-    """People in two rooms leave one of them, the first or the second, by each check-out method."""
-    case.needs("effect.leave")
-    case.needs("effect.other-room")
-    _need_enters(case)
-    if case.run.settings.room:
-        raise NotJudgedError("--room fixes the room, and this needs two")
-    holding = {"Leave"} | {method for method in ("Kicked", "Expired") if _passes(case, f"effect.{method.lower()}")}
-    one_room = _leave_one_of_two(case, [way for way in _WAYS_OUT if way[0] in holding], blame=False)
-    if not case.findings:
-        _moves(case)
-    if one_room and not case.findings:
-        raise NotJudgedError("the target keeps a person in one room at a time, which no page forbids")
-
-
-def _leave_one_of_two(case: Case, ways: Sequence[tuple[str, int]], *, blame: bool) -> bool:
-    """Whether people are kept in the second room only; what is wrong after *ways* is repeated alone, or blamed.
-
-    A way is a Type and the number of the room that is left. Who is kept in the second room only must still be out of
-    the room that they left, and in the second if it was the first.
-    """
-    rooms, people = [case.room(), case.room()], {way: case.account() for way in ways}
-    everybody, began = set(people.values()), case.run.ids.next_event_time() - 8000
-    for number, room in enumerate(rooms):
-        enter(case, room, list(people.values()), began + number * 1000)
-    one_room = case.settled(rooms[0], everybody) != everybody and case.settled(rooms[1], everybody) == everybody
-    shown = {}
-    for number, (way, account) in enumerate(people.items()):
-        method, left = way
-        operator = "administrator" if method == "Kicked" else account
-        draft = leave_draft(
-            case, rooms[left], [account], Type=method, Operator_Account=operator, EventTime=began + 3000 + number
-        )
-        shown[way] = deliver(case, case.build(draft))
-    wrong: list[tuple[str, int]] = []
-    for number, room in enumerate(rooms):
-        expected = {account for (_, left), account in people.items() if left != number}
-        judged = {account for (_, left), account in people.items() if left == 0 or number == 1 or not one_room}
-        members = case.settled(room, expected & judged) & judged
-        for way in [one for one in ways if people[one] in members ^ (expected & judged)]:
-            if blame:
-                what = f"after {people[way]}, who had entered two rooms, {PARTED[way[0]]} {rooms[way[1]]}"
-                blame_state(case, room, shown[way], expected & judged, members, what)
-                return one_room
-            wrong.append(way)
-    for way in list(dict.fromkeys(wrong))[:MOST_REPEATED]:
-        _leave_one_of_two(case, [way], blame=True)
-    return one_room
-
-
-def _moves(case: Case) -> None:
-    """Somebody goes to another room, and the leave of the first one arrives after the enter: both count."""
-    account, rooms = case.account(), [case.room(), case.room()]
-    began = case.run.ids.next_event_time() - 8000
-    for room, at in zip(rooms, (0, 2000), strict=True):
-        send_event(case, room, Enter(at), {"a": account}, began)
-    shown = send_event(case, rooms[0], Leave(1500), {"a": account}, began)
-    for room, expected in zip(rooms, (set[str](), {account}), strict=True):
-        members = case.settled(room, expected)
-        if members != expected:
-            what = f"after {account} moved to {rooms[1]}, and the older leave of {rooms[0]} arrived last"
-            blame_state(case, room, shown, expected, members, what)
-            return
 
 
 def _listed_once(case: Case) -> None:

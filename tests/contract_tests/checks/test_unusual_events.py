@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from starlette.responses import Response
@@ -228,3 +229,77 @@ def test_strangers_of_several_rooms_in_one_are_a_finding() -> None:
 
 def test_a_command_that_expands_a_pattern_is_no_finding() -> None:
     assert messages(against(Globs(), "effect.rooms-apart.signs", probe_command="list {RoomId}")) == {}
+
+
+# What goes wrong later
+
+
+class FewRooms(Variant):
+    """Keeps the rooms that were used last."""
+
+    most = 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: dict[str, None] = {}
+
+    async def apply(self, event: MemberEvent) -> None:
+        self.used.pop(event.room_id, None)
+        self.used[event.room_id] = None
+        if len(self.used) > self.most:
+            oldest = next(iter(self.used))
+            del self.used[oldest]
+            self.presence.leave(oldest, self.members(oldest), event.event_time)
+        await super().apply(event)
+
+
+class ForgetsOnce(FewRooms):
+    """Loses all rooms once, as a restart does."""
+
+    most = 9999
+    forgot = False
+
+    async def apply(self, event: MemberEvent) -> None:
+        if not self.forgot and len(self.used) > 30:
+            self.forgot = True
+            for room in self.used:
+                self.presence.leave(room, self.members(room), event.event_time)
+        await super().apply(event)
+
+
+MANY_ROOMS: Final = ("type", "reason", "effect.rooms-apart.signs", "effect.applied*")
+
+
+def test_members_who_are_gone_once_many_other_rooms_are_used_are_a_finding() -> None:
+    found = messages(against(FewRooms(), *MANY_ROOMS))
+    assert "were listed there after it and have not left" in found["effect.applied"]
+    assert "effect.applied.variants" not in found
+
+
+def test_members_who_were_gone_once_and_not_again_are_no_finding() -> None:
+    variant = ForgetsOnce()
+    assert messages(against(variant, *MANY_ROOMS)) == {}
+    assert variant.forgot
+
+
+class ExpiresLate(Variant):
+    """Applies an Expired leave a fifth of a second later, whatever has happened since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[asyncio.TimerHandle] = []
+
+    def leave(self, event: MemberEvent) -> None:
+        if event.type != "Expired":
+            super().leave(event)
+        else:
+            self.later.append(asyncio.get_running_loop().call_later(0.2, self.expire, event))
+
+    def expire(self, event: MemberEvent) -> None:
+        self.presence.leave(event.room_id, event.member_list_account, event.event_time + 3_600_000)
+
+
+def test_a_leave_that_is_applied_late_over_a_new_enter_is_a_finding() -> None:
+    between = ("effect.combined", "effect.same-second", "effect.rooms-apart*")
+    found = messages(against(ExpiresLate(), "effect.second-leave", *between, "effect.applied", settle_s=0.5))
+    assert "came back from a leave of Type Expired" in found["effect.applied"]
