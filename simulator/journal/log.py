@@ -104,7 +104,7 @@ def segments(journal: Path) -> list[int]:
 def frames_in(segment: bytes, offset: int = 0) -> Iterator[Frame]:
     """The frames of *segment* after *offset*, as far as it is written; damaged bytes between two frames are skipped."""
     first, second = segment[:_MARK_BYTES], segment[_MARK_BYTES : 2 * _MARK_BYTES]
-    mark = max(first, second, key=segment.count)  # one of the copies may be damaged
+    mark = first if first == second else max(first, second, key=segment.count)  # one of the copies may be damaged
     at = end = max(offset, _MARK_BYTES)
     while 0 <= (at := segment.find(mark, at)) <= len(segment) - _HEAD.size:
         _, size, checksum = _HEAD.unpack_from(segment, at)
