@@ -40,7 +40,9 @@ def blame_late_leaves(case: Case) -> None:
     shown = {}
     for method, account in people.items():
         send_event(case, room, Enter(0), {"a": account}, began)
-        shown[method] = send_event(case, room, Leave(1000, ("a",), (("Type", method),)), {"a": account}, began)
+        by = "administrator" if method == "Kicked" else account
+        leave = Leave(1000, ("a",), (("Type", method), ("Operator_Account", by)))
+        shown[method] = send_event(case, room, leave, {"a": account}, began)
         send_event(case, room, Enter(2000), {"a": account}, began)
     everybody = set(people.values())
     if case.settled(room, everybody) != everybody:

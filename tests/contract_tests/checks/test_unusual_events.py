@@ -300,6 +300,23 @@ class ExpiresLate(Variant):
 
 
 def test_a_leave_that_is_applied_late_over_a_new_enter_is_a_finding() -> None:
-    between = ("effect.combined", "effect.same-second", "effect.rooms-apart*")
+    between = ("effect.same-second", "effect.rooms-apart*")
     found = messages(against(ExpiresLate(), "effect.second-leave", *between, "effect.applied", settle_s=0.5))
     assert "came back from a leave of Type Expired" in found["effect.applied"]
+
+
+class DropsLargeCounts(Variant):
+    def leave(self, event: MemberEvent) -> None:
+        if event.member_count < 2**31:
+            super().leave(event)
+
+
+def test_a_generated_leave_that_is_acknowledged_and_dropped_is_a_finding() -> None:
+    found = messages(against(DropsLargeCounts(), "fuzz.valid", "effect.applied*", fuzz=60))
+    assert "a generated leave with MemberCount = " in found["effect.applied"]
+    assert "still in" in found["effect.applied"]
+
+
+def test_of_many_leaves_that_end_alike_a_few_are_named() -> None:
+    variant = Drops(lambda it: it.values("OptPlatform") != ["iOS"])
+    assert " and 2 others" in messages(against(variant, "url.platform", "effect.applied"))["effect.applied"]
