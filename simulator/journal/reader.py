@@ -35,6 +35,8 @@ from roomhook.simulator.transport.target import Target
 
 __all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
 
+_Row = dict[str, Any]
+
 STATES: Final = ("delivered", "failed", "unsent")
 """The states of an event."""
 
@@ -48,16 +50,20 @@ _ATTEMPT_MATCHES: Final = """
     AND (:requirement IS NULL OR instr(' ' || requirements || ' ', ' ' || :requirement || ' '))
 """
 _SENT: Final = f"""
-SELECT events.id AS event, time_ms, command, client_ip, platform, body, query, {ATTEMPT_COLUMNS},
-    (SELECT bytes FROM answers WHERE answers.id = ends.answer) AS received,
+SELECT events.id AS event, time_ms, command, client_ip, platform, body, query, {{columns}},
     (SELECT query FROM signatures WHERE signatures.request_time = ends.request_time) AS signature
 FROM events LEFT JOIN ends ON {{joined}} LEFT JOIN outcomes ON outcomes.code = ends.code & 255
 WHERE (:state IS NULL OR :state = (SELECT state FROM deliveries WHERE deliveries.id = events.id))
     AND {_PACKET_MATCHES} AND {{matches}}
 ORDER BY events.id, ends.key LIMIT ifnull(:limit, -1)
 """
-_ATTEMPTS: Final = _SENT.format(joined=OF_EVENT, matches=_ATTEMPT_MATCHES)
+_ATTEMPTS: Final = _SENT.format(
+    columns=f"{ATTEMPT_COLUMNS}, (SELECT bytes FROM answers WHERE answers.id = ends.answer) AS received",
+    joined=OF_EVENT,
+    matches=_ATTEMPT_MATCHES,
+)
 _EVENTS: Final = _SENT.format(
+    columns="run, intended_us",
     joined=f"ends.key = (events.id << {NUMBER_BITS} | 1)",
     matches=f"""(coalesce(:outcome, :requirement) IS NULL
         OR EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {_ATTEMPT_MATCHES}))""",
@@ -174,7 +180,7 @@ class Reader:
                 "resent": bool(row["resent"]),
                 "requirements": (row["requirements"] or "").split(),
                 "note": row["note"] or ("its answer was in a damaged part of the log" if lost else ""),
-                **_bytes("request", targets[row["run"]].request_of(_query(row, targets), row["body"])),
+                **_bytes("request", targets[row["run"]].request_of(_query(row, _event(row), targets), row["body"])),
                 **_bytes("answer", row["received"] or b""),
             }
 
@@ -184,13 +190,13 @@ class Reader:
         for row in self._select(_EVENTS, filters):
             if row["intended_us"] is not None:
                 time_ms = row["intended_us"] // 1000
-            yield as_recorded(_event(row, time_ms), _query(row, targets))
+            event = _event(row, time_ms)
+            yield as_recorded(event, _query(row, event, targets))
 
     def _received(self, filters: Filters) -> Iterator[dict[str, Any]]:
         for row in self._select(_RECEIVED, filters):
-            found = dict(row)
-            request, answer = found.pop("head") + found.pop("body"), found.pop("answer") or b""
-            yield found | _bytes("request", request) | _bytes("answer", answer)
+            request, answer = row.pop("head") + row.pop("body"), row.pop("answer") or b""
+            yield row | _bytes("request", request) | _bytes("answer", answer)
 
     def _received_events(self, filters: Filters) -> Iterator[RecordedEvent]:
         for row in self._select(_RECEIVED, filters):
@@ -204,11 +210,11 @@ class Reader:
             for row in self._select("SELECT id, url, sdkappid, headers FROM runs")
         }
 
-    def _select(self, sql: str, filters: Filters | None = None) -> Iterator[sqlite3.Row]:
-        """Rows with named columns; *filters* are the values of parameters."""
-        cursor = self.connection.cursor()
-        cursor.row_factory = sqlite3.Row
-        return cursor.execute(sql, vars(filters or Filters()))
+    def _select(self, sql: str, filters: Filters | None = None) -> Iterator[_Row]:
+        """Rows by the names of their columns; *filters* are the values of parameters."""
+        found = self.connection.execute(sql, vars(filters or Filters()))
+        names = [column[0] for column in found.description]
+        return (dict(zip(names, row, strict=True)) for row in found)
 
 
 def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -258,16 +264,16 @@ def _bytes(name: str, data: bytes) -> dict[str, str]:
         return {f"{name}_base64": base64.b64encode(data).decode()}
 
 
-def _event(row: sqlite3.Row, time_ms: int | None = None) -> CallbackEvent:
+def _event(row: _Row, time_ms: int | None = None) -> CallbackEvent:
     own_ms = row["time_ms"] if time_ms is None else time_ms
     return with_type(own_ms, row["command"], row["client_ip"], row["platform"], row["body"])
 
 
-def _query(row: sqlite3.Row, targets: Mapping[int, Target]) -> str:
+def _query(row: _Row, event: CallbackEvent, targets: Mapping[int, Target]) -> str:
     """The URL parameters that it was sent with, from SdkAppid on; empty if it is unsent and they are not recorded."""
     if row["query"] is not None or row["run"] is None:
         return row["query"] or ""
-    return targets[row["run"]].query_with(_event(row), row["signature"] or "")
+    return targets[row["run"]].query_with(event, row["signature"] or "")
 
 
 def _from_request(time_ms: int, head: bytes, body: bytes) -> RecordedEvent:
