@@ -199,6 +199,19 @@ def test_leaves_that_are_refused_are_named_and_the_others_are_judged() -> None:
     assert "and 3 more; 25 others are as they must be" in reason
 
 
+class WantsTheField(Variant):
+    """Refuses packets without a Reason: no page says that there is one."""
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        if b"MemberLeave" in callback.body and b'"Reason"' not in callback.body:
+            return self.refuse(RefusedCallback(3, "no Reason"))
+        return await super().handle(callback)
+
+
+def test_who_refuses_a_leave_without_a_reason_is_blamed_for_nothing() -> None:
+    assert messages(against(WantsTheField(), "effect.combined", "ack.steady", "reason.absent")) == {}
+
+
 def test_a_refused_leave_hides_no_defect_of_the_others() -> None:
     found = messages(against(WantsReasons(careless=True), "effect.combined"))["effect.combined"]
     assert found.startswith("after a leave of Type Kicked by somebody outside with a Reason")
