@@ -22,15 +22,11 @@ def journals_of(journal: Path, parts: int) -> list[Path]:
 def parts_there(journal: Path) -> list[Path]:
     """The existing journals of the parts of *journal*, in order; none if there are none."""
     pattern = f"{glob.escape(journal.stem)}.*-of-*{glob.escape(journal.suffix)}"
-    numbered = [(_number(one), one) for one in journal.parent.glob(pattern) if whole_of(one) == journal]
-    return [one for _, one in sorted(numbered)]
+    there = [one for one in journal.parent.glob(pattern) if whole_of(one) == journal]
+    return sorted(there, key=lambda one: int(one.stem.rpartition(".")[2].partition("-")[0]))
 
 
 def whole_of(part: Path) -> Path | None:
     """The journal whose part *part* is, by its name; None if the name is not that of a part."""
     match = re.fullmatch(r"(.+)\.\d+-of-\d+", part.stem)
     return part.with_name(match[1] + part.suffix) if match else None
-
-
-def _number(part: Path) -> int:
-    return int(part.stem.rpartition(".")[2].partition("-")[0])

@@ -13,9 +13,9 @@ import msgspec
 
 from roomhook.simulator.journal.schema import FINAL, KIND_CODES, NUMBER_BITS, RESENT
 
-__all__ = ["Known", "ReceivedRecord", "Record", "Rows", "RunEnd", "SentRecord", "answer_id", "decode", "encode"]
+__all__ = ["LoggedResult", "ReceivedRecord", "Record", "Rows", "RunEnd", "SentRecord", "answer_id", "decode", "encode"]
 
-Known = tuple[int, int, str, str]
+LoggedResult = tuple[int, int, str, str]
 """A result: its ``result_code``, the id of its answer (0: none), requirements and note (empty: none)."""
 
 # sqlite3 binds int, str and bytearray as they are, and looks for an adapter for all else: None and bytes cost twice.
@@ -56,9 +56,10 @@ class Rows:
 class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
     """What a sender did in one turn. Times are ns on the monotonic clock; add ``wall_offset_ns`` for the epoch's.
 
-    ``events`` were scheduled, with ids from ``first_event`` on. ``begun`` attempts, signed at ``request_time`` (s; 0:
-    not signed), are key, code of their kind, and intended time. ``ended`` attempts are whole rows: key, intended, sent,
-    done, request time, code without that of the result, and result. ``answers`` are ids and bytes of new responses.
+    ``events`` were scheduled, with ids from ``first_event`` on. Attempts that have ``begun`` at ``begun_ns``, signed at
+    ``request_time`` (s; 0: not signed), are event, number, kind and intended time (0: none). ``ended`` ones are event,
+    number, kind, whether final and resent, intended time, sent, done, request time and result. ``answers`` are ids and
+    bytes of responses that this segment did not have.
     """
 
     run: int
@@ -69,7 +70,7 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
     signature: str = ""
     events: list[Any] = []
     begun: list[tuple[int, int, str, int]] = []
-    ended: list[tuple[int, int, str, bool, bool, int, int, int, int, Known]] = []
+    ended: list[tuple[int, int, str, bool, bool, int, int, int, int, LoggedResult]] = []
     answers: list[tuple[int, bytes]] = []
 
     def add_to(self, rows: Rows) -> None:

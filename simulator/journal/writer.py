@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import JournalError
-from roomhook.simulator.journal.records import Known, ReceivedRecord, SentRecord, answer_id
+from roomhook.simulator.journal.records import LoggedResult, ReceivedRecord, SentRecord, answer_id
 from roomhook.simulator.journal.schema import (
     NUMBER_BITS,
     OF_EVENT,
@@ -64,7 +64,7 @@ class Journal(JournalFile):
         self._clock = WallClock()
         self._next_event: int = self.connection.execute(f"SELECT 1 + {SCHEDULED}").fetchone()[0]
         self._record = SentRecord(self.run, self._next_event)
-        self._known: dict[AttemptResult, Known] = {}
+        self._known: dict[AttemptResult, LoggedResult] = {}
         self._written: set[int] = set()
         self._signed_at = 0
 
@@ -98,9 +98,9 @@ class Journal(JournalFile):
                 yield Delivery(last, _event(fields), number)
 
     def restore(self, events: Iterable[CallbackEvent]) -> bool:
-        """Put back what a damaged log has lost of *events*, all that were ever scheduled; returns if they are the same.
+        """Put back what a damaged log has lost of *events*, which must be all that were ever scheduled.
 
-        They are the same if the last one is.
+        Returns whether they are, by the last one.
         """
         execute = self.connection.execute
         is_damaged = execute("SELECT count(*) FROM events").fetchone()[0] < self.scheduled
@@ -176,7 +176,7 @@ class Journal(JournalFile):
             self._written.clear()
         self._record = SentRecord(self.run, self._next_event)
 
-    def _add(self, result: AttemptResult) -> Known:
+    def _add(self, result: AttemptResult) -> LoggedResult:
         """What ends say of a *result* that is not known; its response is written if this segment does not have it."""
         answer = answer_id(result.received)
         if answer and answer not in self._written:
