@@ -62,14 +62,23 @@ def bring_up_to_date(journal: Path, show: Progress | None = None) -> bool:
 
     Raises ``ConfigurationError`` as ``open_indexed`` does.
     """
-    with journal.open("rb") as lock:
-        is_over = locked(lock.fileno(), exclusive=False)
-        if segments(journal.resolve()):
-            with closing(open_indexed(journal, is_over=is_over, show=show)) as connection, suppress(sqlite3.Error):
-                if is_over:  # make it a single file that can be read in a folder that can't be written
-                    connection.execute("PRAGMA busy_timeout = 0")
-                    connection.execute("PRAGMA journal_mode = DELETE")  # fails if another process has it open
+    try:
+        with journal.open("rb") as lock:
+            is_over = locked(lock.fileno(), exclusive=False)
+            if segments(journal.resolve()):
+                with closing(open_indexed(journal, is_over=is_over, show=show)) as connection:
+                    if is_over:
+                        _make_portable(connection)
+    except OSError as error:
+        raise ConfigurationError(f"{journal} can't be read: {error.strerror}; copy it with its log beside it") from None
     return not is_over
+
+
+def _make_portable(connection: sqlite3.Connection) -> None:
+    """Make the journal a single file that can be read in a folder that can't be written."""
+    with suppress(sqlite3.Error):  # another process has it open: the last one to close it merges its files
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def start_indexer(journal: Path) -> subprocess.Popen[bytes]:

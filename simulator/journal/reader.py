@@ -19,8 +19,6 @@ from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.index import Progress, bring_up_to_date
 from roomhook.simulator.journal.schema import (
     ATTEMPT_COLUMNS,
-    IS_DELIVERED,
-    IS_FINAL,
     NUMBER_BITS,
     OF_EVENT,
     SCHEDULED,
@@ -75,9 +73,9 @@ FROM received
 WHERE (:state IS NULL OR :state = CASE WHEN problem IS NULL THEN 'delivered' ELSE 'failed' END) AND {_PACKET_MATCHES}
 ORDER BY id LIMIT ifnull(:limit, -1)
 """
-_EVENT_STATES: Final = f"""
+_EVENT_STATES: Final = """
 SELECT count(*) FILTER (WHERE delivered) AS delivered, count(*) FILTER (WHERE final AND NOT delivered) AS failed
-FROM (SELECT max({IS_DELIVERED}) AS delivered, max({IS_FINAL}) AS final FROM ends GROUP BY key >> {NUMBER_BITS})
+FROM (SELECT max(outcome = 'delivered') AS delivered, max(final) AS final FROM attempts GROUP BY event)
 """
 _ATTEMPT_COUNTS: Final = """
 SELECT count(*) FILTER (WHERE outcome = 'in-doubt') AS in_doubt, count(*) AS attempts,
@@ -245,10 +243,7 @@ def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
     Raises ``ConfigurationError``.
     """
     connect(path).close()
-    try:
-        live = bring_up_to_date(path, show)
-    except OSError as error:
-        raise ConfigurationError(f"{path} can't be read: {error.strerror}; copy it with its log beside it") from None
+    live = bring_up_to_date(path, show)
     connection = connect(path)
     try:
         yield Reader(path, connection, kind_of(connection), live)

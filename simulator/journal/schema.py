@@ -15,8 +15,6 @@ __all__ = [
     "FINAL",
     "INDEXED",
     "IN_DOUBT",
-    "IS_DELIVERED",
-    "IS_FINAL",
     "KIND_CODES",
     "NUMBER_BITS",
     "OF_EVENT",
@@ -53,8 +51,8 @@ OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 104857
 SCHEDULED: Final = "max((SELECT ifnull(max(id), 0) FROM events), (SELECT ifnull(max(key), 0) >> 20 FROM ends))"
 """The SQL expression for how many events there are; a damaged log may have lost the rows of some."""
 
-IS_DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
-IS_FINAL: Final = "ends.code & 256"
+_IS_DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
+_IS_FINAL: Final = "ends.code & 256"
 
 ATTEMPT_COLUMNS: Final = """
     key & 1048575 AS number, run,
@@ -126,8 +124,8 @@ SELECT events.id, events.time_ms, events.command, events.client_ip, events.platf
     CAST(events.body AS TEXT) AS packet,
     (SELECT count(*) FROM ends WHERE {OF_EVENT}) AS attempts,
     CASE
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {IS_DELIVERED}) THEN 'delivered'
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {IS_FINAL}) THEN 'failed'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {_IS_DELIVERED}) THEN 'delivered'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {_IS_FINAL}) THEN 'failed'
         ELSE 'unsent'
     END AS state
 FROM events;

@@ -41,7 +41,6 @@ class DeliveryAttempt(Attempt, kw_only=True):
     """One attempt of a callback, numbered from 1; ``wall_ns`` is the wall clock's time at ``posted_ns``."""
 
     callback: QueuedCallback
-    request_time: int
     wall_ns: int
     posted_ns: int
 
