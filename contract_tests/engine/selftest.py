@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import load_register
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
+from roomhook.simulator.util.defaults import DEADLINE_MS
 
 __all__ = ["REFERENCE", "BackendResult", "selftest"]
 
@@ -37,6 +39,11 @@ _COSTLY: Final = (
     ),
 )
 """Most of a run's work, and who is asked: the backends whose defects are near, by the start of their ids."""
+
+_TIMED: Final = re.compile(r"ack\..*|.*\.deadline")
+"""Backends whose defect shows by the deadline."""
+_PATIENT_MS: Final = 5000
+"""The deadline of all others: on a busy machine, a right answer may be late."""
 
 _ALWAYS_NOTED: Final = frozenset({"url.https"})
 """Noted on every target that is reached by http, as ours are."""
@@ -105,6 +112,7 @@ def _judge(name: str, origin: str, seed: int, thorough: bool) -> BackendResult:
         seed=seed,
         probe=f"{origin}{path}/rooms/{{RoomId}}",
         settle_s=0.3,
+        deadline_ms=DEADLINE_MS if _TIMED.fullmatch(name) else _PATIENT_MS,
         exclude=tuple(chain.from_iterable(spared)),
         fuzz=_GENERATED if name in BROKEN and BROKEN[name].needs_fuzz else 0,
     )
