@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -19,10 +20,15 @@ from roomhook.contract_tests.model.verdicts import RunFinished
 pytestmark = pytest.mark.long
 
 
-def against(variant: Variant, *only: str, **options: Any) -> RunFinished:
+def against(variant: Variant, *only: str, longest_pause_s: float = 0.05, **options: Any) -> RunFinished:
     with listening(variant) as url:
-        settings = Settings(url, SDKAPPID, only=only, **{"settle_s": 0.2, **options})
-        finished = list(SuiteRun(settings, probe=lambda room: set(variant.members(room))).events())[-1]
+        settings = Settings(url, SDKAPPID, only=only, **{"settle_s": 0.1, **options})
+        run = SuiteRun(
+            settings,
+            probe=lambda room: set(variant.members(room)),
+            sleep=lambda seconds: time.sleep(min(seconds, longest_pause_s)),
+        )
+        finished = list(run.events())[-1]
     assert isinstance(finished, RunFinished)
     return finished
 
@@ -314,7 +320,8 @@ class ExpiresLate(Variant):
 
 def test_a_leave_that_is_applied_late_over_a_new_enter_is_a_finding() -> None:
     between = ("effect.same-second", "effect.rooms-apart*")
-    found = messages(against(ExpiresLate(), "effect.second-leave", *between, "effect.applied", settle_s=0.5))
+    only = "effect.second-leave", *between, "effect.applied"
+    found = messages(against(ExpiresLate(), *only, longest_pause_s=5, settle_s=0.5))
     assert "came back from a leave of Type Expired" in found["effect.applied"]
 
 
