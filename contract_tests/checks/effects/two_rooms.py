@@ -54,7 +54,8 @@ def _leave_one_of_two(case: Case, ways: Sequence[tuple[str, int]], *, blame: boo
     everybody, began = set(people.values()), case.run.ids.next_event_time() - 8000
     for number, room in enumerate(rooms):
         enter(case, room, list(people.values()), began + number * 1000)
-    one_room = case.settled(rooms[0], everybody) != everybody and case.settled(rooms[1], everybody) == everybody
+    in_second = case.settled(rooms[1], everybody) == everybody  # first: before that, nobody may have left the other
+    one_room = in_second and case.settled(rooms[0], everybody) != everybody
     shown = {}
     for number, (way, account) in enumerate(people.items()):
         method, left = way
