@@ -138,13 +138,18 @@ class CallbackBuilder:
             now_s=int(self.ids.now_ms() / 1000 + settings.clock_skew_s),
         )
 
-    def build_enter(self, accounts: Sequence[str], room: str, *, event_time: int | None = None) -> CallbackRequest:
-        """Room.CallbackAfterMemberEnter for *accounts* (protocol.md 3.2); *event_time* in ms, default now."""
-        fields: dict[str, Any] = {
+    def build_enter(
+        self, accounts: Sequence[str], room: str, *, event_time: int | None = None, **fields: Any
+    ) -> CallbackRequest:
+        """Room.CallbackAfterMemberEnter for *accounts* (protocol.md 3.2); *event_time* in ms, default now.
+
+        *fields* replace those of the packet.
+        """
+        packet: dict[str, Any] = {
             "CallbackCommand": ENTER_COMMAND,
             "Type": "Enter",
             "MemberList_Account": list(accounts),
             "Reason": ABSENT,
         }
         times = {} if event_time is None else {"EventTime": event_time}
-        return self.build(CallbackDraft({**fields, **times}, {"CallbackCommand": ENTER_COMMAND}), room=room)
+        return self.build(CallbackDraft({**packet, **times, **fields}, {"CallbackCommand": ENTER_COMMAND}), room=room)

@@ -101,10 +101,18 @@ class Case:
     # Rooms
 
     def bring_in(
-        self, accounts: Sequence[str], room: str, *, event_time: int | None = None, together: bool = False
+        self,
+        accounts: Sequence[str],
+        room: str,
+        *,
+        event_time: int | None = None,
+        together: bool = False,
+        **fields: Any,
     ) -> Exchange | None:
         """As ``room_setup.bring_in``: let *accounts* enter *room*; the first callback that failed, or None."""
-        return room_setup.bring_in(self.run, self._builder, accounts, room, event_time=event_time, together=together)
+        return room_setup.bring_in(
+            self.run, self._builder, accounts, room, event_time=event_time, together=together, **fields
+        )
 
     def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
         """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there.

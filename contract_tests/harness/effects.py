@@ -58,10 +58,11 @@ _LATER_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Members enter; ``at`` is the EventTime in ms after the episode's beginning."""
+    """Members enter; ``at`` is the EventTime in ms after the episode's beginning, ``fields`` replace the packet's."""
 
     at: int
     who: tuple[str, ...] = ("a",)
+    fields: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, st
     accounts = [people[one] for one in event.who]
     at = began_ms + event.at
     if isinstance(event, Enter):
-        _must_enter(case.bring_in(accounts, room, event_time=at))
+        _must_enter(case.bring_in(accounts, room, event_time=at, **dict(event.fields)))
         return None
     fields = {name: people.get(value, value) if isinstance(value, str) else value for name, value in event.fields}
     draft = leave_draft(case, room, accounts, EventTime=at, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError
 from roomhook.contract_tests.harness.context import RunContext
@@ -67,11 +68,12 @@ def bring_in(
     *,
     event_time: int | None = None,
     together: bool = False,
+    **fields: Any,
 ) -> Exchange | None:
     """Let *accounts* enter *room* in the user's way, or by one callback each; the first that failed, or None.
 
     *together* names all of them in one callback, if the target takes lists, and gives them one *event_time*; else each
-    has the next millisecond. What fails is sent again before it counts.
+    has the next millisecond. *fields* replace those of the packet. What fails is sent again before it counts.
     """
     if run.access.enter is not None:
         run.access.enter(room, accounts)
@@ -80,7 +82,7 @@ def bring_in(
     step_ms = 0 if together else 1
     for number, some in enumerate([accounts] if together and run.access.by_list else [[one] for one in accounts]):
         at = None if event_time is None else event_time + number * step_ms
-        callback = builder.build_enter(some, room, event_time=at)
+        callback = builder.build_enter(some, room, event_time=at, **fields)
         exchange = run.send(callback)
         for _ in range(run.repeats):
             if exchange.acknowledged or exchange.hung:

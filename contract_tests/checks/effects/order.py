@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
+from roomhook.contract_tests.checks.effects.episodes import COUNTS, EMPTY_IN_BETWEEN, EPISODES, KICKED
 from roomhook.contract_tests.checks.effects.later import CameBack
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, passes
@@ -23,7 +24,6 @@ from roomhook.contract_tests.harness.effects import (
 
 __all__: list[str] = []
 
-_KICKED: Final = (("Type", "Kicked"), ("Operator_Account", "administrator"))
 _GAPS_MS: Final = (1, 40, 250, 900)
 _DAY_MS: Final = 86_400_000
 _LATE_MS: Final = 600_000
@@ -33,17 +33,6 @@ _LONG_VISITS_MS: Final = {
     "49 days": 49 * _DAY_MS,
 }
 """EventTimes that far apart change their order when they are cut to the time of day, or to 31 or 32 bits."""
-_TWENTY: Final = tuple(f"m{number}" for number in range(20))
-_TWELVE: Final = _TWENTY[:12]
-
-
-def _counted(count: int) -> Episode:
-    return Episode(
-        f"after one of three left with MemberCount {count}",
-        (Leave(1000, ("a",), (("MemberCount", count),)),),
-        frozenset("bc"),
-        ("a", "b", "c"),
-    )
 
 
 def _within_a_second(gap: int) -> tuple[Episode, ...]:
@@ -62,133 +51,6 @@ def _within_a_second(gap: int) -> tuple[Episode, ...]:
     )
 
 
-_EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
-    "effect.late-enter": (
-        Episode("after a leave that arrived before its enter", (Leave(2000), Enter(1000))),
-        Episode("after a leave, and then an older enter that arrived late", (Enter(0), Leave(2000), Enter(1000))),
-        Episode(
-            "after a kick, and then an older enter that arrived late",
-            (Enter(0), Leave(2000, ("a",), _KICKED), Enter(1000)),
-        ),
-        Episode(
-            "after two leaves, and then an enter between them in time",
-            (Enter(0), Leave(1000), Leave(3000), Enter(2000)),
-        ),
-        Episode(
-            "after twelve left, and then older enters of them arrived late",
-            (
-                *(Leave(2000 + number, (one,)) for number, one in enumerate(_TWELVE)),
-                *(Enter(1000 + number, (one,)) for number, one in enumerate(_TWELVE)),
-            ),
-            before=_TWELVE,
-        ),
-    ),
-    "effect.second-leave": (
-        Episode(
-            "after an enter, a leave, an enter again and a leave again",
-            (Enter(0), Leave(1000), Enter(2000), Leave(3000)),
-        ),
-        Episode(
-            "after three visits",
-            (Enter(0), Leave(1000), Enter(2000), Leave(3000), Enter(4000), Leave(5000)),
-        ),
-        Episode(
-            "after somebody who was kicked came back and left",
-            (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000), Leave(3000)),
-        ),
-        Episode("after somebody came back", (Enter(0), Leave(1000), Enter(2000)), frozenset("a")),
-        Episode(
-            "after somebody whose heartbeat had expired came back",
-            (Enter(0), Leave(1000, ("a",), (("Type", "Expired"),)), Enter(2000)),
-            frozenset("a"),
-        ),
-        Episode(
-            "after somebody who was kicked came back",
-            (Enter(0), Leave(1000, ("a",), _KICKED), Enter(2000)),
-            frozenset("a"),
-        ),
-    ),
-    "effect.reconnect": (
-        Episode("after two enters and one leave", (Enter(0), Enter(1000), Leave(2000))),
-        Episode("after three enters and one leave", (Enter(0), Enter(500), Enter(1500), Leave(2500))),
-        Episode("after two enters", (Enter(0), Enter(1000)), frozenset("a")),
-    ),
-    "effect.repeated-account": (
-        Episode("after a leave that lists one account twice", (Enter(0), Leave(1000, ("a", "a")))),
-        Episode(
-            "after a leave that lists one account twice beside another",
-            (Leave(1000, ("a", "a", "b")),),
-            frozenset("c"),
-            ("a", "b", "c"),
-        ),
-    ),
-    "effect.unknown-account": (
-        Episode(
-            "after a leave that lists an unknown account between two members",
-            (Leave(1000, ("a", "nobody", "b")),),
-            frozenset("c"),
-            ("a", "b", "c"),
-        ),
-        Episode(
-            "after a leave that lists an unknown account first",
-            (Leave(1000, ("nobody", "a")),),
-            frozenset("c"),
-            ("a", "c"),
-        ),
-        Episode(
-            "after a leave of two, one of whom has come back since",
-            (Enter(0, ("a",)), Enter(1, ("b",)), Enter(2000, ("a",)), Leave(1000, ("a", "b"))),
-            frozenset("a"),
-        ),
-        Episode(
-            "after a leave of somebody who was not inside",
-            (Leave(1000, ("nobody",)),),
-            frozenset("a"),
-            ("a",),
-        ),
-    ),
-    "effect.kick-twenty": (
-        Episode(
-            "after twenty were kicked by one callback",
-            (Leave(1000, _TWENTY, _KICKED),),
-            frozenset("xy"),
-            (*_TWENTY, "x", "y"),
-        ),
-        Episode(
-            "after twenty were kicked by one callback with a Reason of 1000 control characters",
-            (Leave(1000, _TWENTY, (*_KICKED, ("Reason", "\x01" * 1000))),),
-            frozenset("x"),
-            (*_TWENTY, "x"),
-        ),
-    ),
-    "effect.same-time": (
-        Episode(
-            "after two left by callbacks with the same EventTime",
-            (Leave(1000, ("a",)), Leave(1000, ("b",))),
-            frozenset("c"),
-            ("a", "b", "c"),
-        ),
-        Episode(
-            "after one left and another entered with the same EventTime",
-            (Enter(0, ("a",)), Leave(1000, ("a",)), Enter(1000, ("b",))),
-            frozenset("b"),
-        ),
-        Episode(
-            "after one entered and another left with the same EventTime",
-            (Enter(0, ("a",)), Enter(1000, ("b",)), Leave(1000, ("a",))),
-            frozenset("b"),
-        ),
-    ),
-}
-"""Requirement to its episodes, which share a room and tell people apart."""
-
-
-_EMPTY_IN_BETWEEN: Final = Episode(
-    "after the last one in a room left, and then an older enter of theirs arrived late",
-    (Enter(0), Leave(2000), Enter(1000)),
-    alone=True,
-)
-
 _OPERATORS: Final = {"themselves": "a", "another member": "b", "somebody outside": "administrator"}
 _REASONS: Final = {"no Reason": ABSENT, "an empty Reason": "", "a Reason": "left the room"}
 
@@ -201,7 +63,7 @@ _REASONS_OF_KICKS: Final = {
 
 
 def _kicked_for(reason: str) -> Episode:
-    kick = (*_KICKED, ("Reason", reason))
+    kick = (*KICKED, ("Reason", reason))
     return Episode(f"after a kick with the Reason {reason!r}", (Leave(1000, ("a",), kick),), frozenset("b"), ("a", "b"))
 
 
@@ -245,17 +107,17 @@ _BUILDS_ON: Final = {
 """What must hold before more is asked."""
 
 
-@check(*_EPISODES)
+@check(*EPISODES)
 def episodes(case: Case) -> None:
     """Events in an order, at times or in lists that a real Room backend may send."""
     for one in ("effect.leave", *_BUILDS_ON.get(case.requirement.id, ())):
         case.needs(one)
     need_enters(case)
-    room, inside = play(case, _EPISODES[case.requirement.id])
+    room, inside = play(case, EPISODES[case.requirement.id])
     if case.requirement.id == "effect.second-leave" and not case.findings:
         case.run.kept(CameBack).into(room, inside)
     if case.requirement.id == "effect.late-enter" and not case.findings:
-        play(case, [_EMPTY_IN_BETWEEN])
+        play(case, [EMPTY_IN_BETWEEN])
     if case.requirement.id == "effect.reconnect" and not case.findings:
         _listed_once(case)
     if case.requirement.id == "effect.same-time" and not case.findings and passes(case, "effect.two-rooms"):
@@ -278,12 +140,12 @@ def same_second(case: Case) -> None:
 
 @check("effect.count")
 def count(case: Case) -> None:
-    """MemberCount 0, 1 and too large while others stay: in a room each, since the count is the room's."""
+    """MemberCount 0, 1 and too large while others stay: few in a room, since the count is the room's."""
     case.needs("effect.leave")
     case.needs("count.zero")
     need_enters(case)
-    for number in (0, 1, 2, 4321):
-        play(case, [_counted(number)])
+    for some in COUNTS:
+        play(case, some)
 
 
 def _listed_once(case: Case) -> None:
