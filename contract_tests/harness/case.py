@@ -110,9 +110,8 @@ class Case:
         **fields: Any,
     ) -> Exchange | None:
         """As ``room_setup.bring_in``: let *accounts* enter *room*; the first callback that failed, or None."""
-        return room_setup.bring_in(
-            self.run, self._builder, accounts, room, event_time=event_time, together=together, **fields
-        )
+        options = {"event_time": event_time, "together": together, **fields}
+        return room_setup.bring_in(self.run, self._builder, accounts, room, **options)
 
     def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
         """A room that the probe lists *accounts* in; raises ``NotJudgedError`` for a set-up that does not get there.
@@ -161,8 +160,6 @@ class Case:
         if departs and exchange.hung:
             verify_target_alive(self.run)
         for _ in range(self.run.repeats):
-            if self.run.lost:
-                break
             again = self.send_valid(draft, note=note)
             if again.acknowledged:
                 self.run.flaky.add(exchange)
@@ -204,11 +201,8 @@ class Case:
         """*draft* is no valid callback: both ActionStatus OK and a crash fail."""
         exchange = self._patiently(draft)
         if taken_as_valid(exchange):
-            self.blame(
-                exchange,
-                f"{what} was acknowledged",
-                Violation("", "anything but ActionStatus OK and ErrorCode 0", "HTTP 200 with ActionStatus OK"),
-            )
+            expected = "anything but ActionStatus OK and ErrorCode 0"
+            self.blame(exchange, f"{what} was acknowledged", Violation("", expected, "HTTP 200 with ActionStatus OK"))
         else:
             self.blame_crash(exchange, what)
         return exchange
