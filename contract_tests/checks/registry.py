@@ -27,6 +27,7 @@ GROUPS: Final = (
     "duplicates",
     "signatures",
     "effects.members",
+    "effects.unchanged",
     "effects.order",
     "effects.two_rooms",
     "effects.concurrency",

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import Signature, genuine, unsigned
+from roomhook.contract_tests.harness.drafts import BEYOND_WINDOW_S, Signature, genuine, signed_at, unsigned, wrong_sign
 from roomhook.contract_tests.harness.refusals import refuses, refuses_known
 from roomhook.simulator.protocol.callback_url import Parameters, sign
 from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
-_BEYOND_WINDOW_S: Final = 90
-"""Seconds off that are surely outside the documented minute, with some room for clocks that differ."""
+_AFTER_ITS_SIGN: Final = "after a callback with the same Sign was acknowledged"
 
 
 def _pair(signature: str, request_time: object) -> Parameters:
     return (("Sign", signature), ("RequestTime", str(request_time)))
-
-
-def _at_offset(offset_s: int) -> Signature:
-    return lambda token, now: genuine(token, now + offset_s)
 
 
 def _refused(case: Case, signature: Signature, what: str, *, server_error_ok: bool = True) -> None:
@@ -46,11 +42,12 @@ def missing(case: Case) -> None:
 @check("sign.wrong")
 def wrong(case: Case) -> None:
     """64 hex digits that are none of the token's; and the right ones but for the last, or cut short."""
-    _refused(case, lambda _token, now: _pair("0" * 64, now), "a callback with a wrong Sign")
+    _refused(case, wrong_sign, "a callback with a wrong Sign")
     _refused(case, _last_digit_changed, "a Sign that is wrong in its last digit only")
     _refused(case, lambda token, now: _pair(sign(token, now)[:32], now), "the first half of the right Sign")
-    known = case.leave().sent_as(signature=lambda _token, now: _pair("0" * 64, now))
-    refuses_known(case, known, "an acknowledged packet that comes again with a wrong Sign")
+    refuses_known(
+        case, case.leave().sent_as(signature=wrong_sign), "an acknowledged packet that comes again with a wrong Sign"
+    )
 
 
 def _last_digit_changed(token: str, now: int) -> Parameters:
@@ -67,26 +64,36 @@ def other_token(case: Case) -> None:
 
 @check("sign.time-swapped")
 def time_swapped(case: Case) -> None:
-    """A genuine Sign of ten seconds ago over the present RequestTime: Sign must be bound to its time."""
+    """A genuine Sign of ten seconds ago over the present RequestTime; an acknowledged one over an older RequestTime."""
     _refused(
         case,
         lambda token, now: _pair(sign(token, now - 10), now),
         "the Sign of another RequestTime",
     )
+    known = None if case.findings else case.send_valid(case.leave())
+    if known is not None and known.acknowledged:
+        given = dict(parse_qsl(urlsplit(known.callback.url).query))
+        earlier = int(given["RequestTime"]) - 10
+        refuses(
+            case,
+            case.leave().sent_as(signature=lambda _token, _now: _pair(given["Sign"], earlier)),
+            "the Sign of an acknowledged callback beside another RequestTime",
+            series=_AFTER_ITS_SIGN,
+        )
 
 
 @check("sign.stale")
 def stale(case: Case) -> None:
     """A genuine Sign from before the window: a replay."""
     case.needs("sign.wrong")
-    _refused(case, _at_offset(-_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ago")
+    _refused(case, signed_at(-BEYOND_WINDOW_S), f"a RequestTime {BEYOND_WINDOW_S} s ago")
 
 
 @check("sign.ahead")
 def ahead(case: Case) -> None:
     """A genuine Sign from after the window."""
     case.needs("sign.wrong")
-    _refused(case, _at_offset(_BEYOND_WINDOW_S), f"a RequestTime {_BEYOND_WINDOW_S} s ahead")
+    _refused(case, signed_at(BEYOND_WINDOW_S), f"a RequestTime {BEYOND_WINDOW_S} s ahead")
 
 
 @check("sign.not-a-number")

@@ -14,7 +14,21 @@ from roomhook.simulator.protocol.callback_request import JSON_CONTENT, CallbackR
 from roomhook.simulator.protocol.callback_url import CallbackUrl, Parameters, parameters, sign
 from roomhook.simulator.protocol.packets import LEAVE_COMMAND
 
-__all__ = ["ABSENT", "MISTAKEN_SIGNATURES", "CallbackDraft", "Signature", "genuine", "raw_query", "unsigned"]
+__all__ = [
+    "ABSENT",
+    "BEYOND_WINDOW_S",
+    "MISTAKEN_SIGNATURES",
+    "CallbackDraft",
+    "Signature",
+    "genuine",
+    "raw_query",
+    "signed_at",
+    "unsigned",
+    "wrong_sign",
+]
+
+BEYOND_WINDOW_S: Final = 90
+"""Seconds off that are surely outside the documented minute, with some room for clocks that differ."""
 
 ABSENT: Final = object()
 """In place of a field's value: the field is left out."""
@@ -31,6 +45,16 @@ def genuine(token: str, now_s: int) -> Parameters:
 def unsigned(token: str, now_s: int) -> Parameters:  # noqa: ARG001 (a Signature that needs neither)
     """Neither Sign nor RequestTime."""
     return ()
+
+
+def wrong_sign(token: str, now_s: int) -> Parameters:  # noqa: ARG001 (a Signature that needs no token)
+    """64 zeros, beside the present RequestTime."""
+    return (("Sign", "0" * 64), ("RequestTime", str(now_s)))
+
+
+def signed_at(offset_s: int) -> Signature:
+    """A genuine Sign and RequestTime, *offset_s* from the present."""
+    return lambda token, now_s: genuine(token, now_s + offset_s)
 
 
 def _made_by(digest: Callable[[bytes, bytes], str], unit: int = 1) -> Signature:

@@ -63,6 +63,19 @@ class _ActsFirst(ReferenceBackend):
         return await super().handle(callback)
 
 
+@breaks("effect.sign")
+class _VerifiesLast(ReferenceBackend):
+    """Verifies Sign when the event is in the database, and then refuses the callback."""
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        with suppress(RefusedCallback):
+            self.check_app_id(callback)
+            event = self.read(callback)
+            if event is not None:
+                await self.apply(event)
+        return await super().handle(callback)
+
+
 @breaks("effect.bad-input")
 class _Salvage(ReferenceBackend):
     """Takes the accounts that it can find in a malformed leave packet out of the room, and then refuses it."""

@@ -29,7 +29,7 @@ class Broken:
     @property
     def needs_token(self) -> bool:
         """Whether the defect shows only with a token configured."""
-        return self.id.startswith("sign.")
+        return self.id.startswith(("sign.", "effect.sign"))
 
     @property
     def needs_probe(self) -> bool:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import html
-import json
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import unquote, unquote_plus
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
+from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
-from roomhook.contract_tests.harness.foreign_app import other_region
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
 __all__: list[str] = []
 
-_OTHER_COMMANDS: Final = (
-    "Room.CallbackAfterCreateRoom",
-    "Room.CallbackAfterUpdateRoomInfo",
-    "Room.CallbackAfterSomethingNew",
-    "Mic.CallbackAfterSeatInfoChanged",
-)
 _METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
 _PARTED: Final = {"Leave": "left", "Kicked": "was kicked", "Expired": "dropped out"}
 _ACKNOWLEDGED: Final = {
@@ -133,59 +125,6 @@ def all_members(case: Case) -> None:
             return
 
 
-@check("effect.app-id")
-def foreign_app(case: Case) -> None:
-    """A leave of somebody else's app changes nothing."""
-    case.needs("effect.leave")
-    if case.run.settings.refusal == "explicit":
-        case.needs("app-id.wrong")
-    other = other_region(str(case.run.settings.sdkappid))
-    _unchanged(
-        case,
-        lambda case, room, account: [leave_draft(case, room, [account]).url(SdkAppid=other)],
-        f"a leave of SdkAppid {other}",
-    )
-
-
-@check("effect.command")
-def other_commands(case: Case) -> None:
-    """Commands of the family that are no leave, and one that nobody has heard of, take nobody out."""
-    case.needs("effect.leave")
-    case.needs("command.sibling")
-    case.needs("command.unknown")
-    _unchanged(
-        case,
-        lambda case, room, account: [
-            leave_draft(case, room, [account], CallbackCommand=command, Type=ABSENT).url(CallbackCommand=command)
-            for command in _OTHER_COMMANDS
-        ],
-        "other commands of the family that list a member",
-    )
-
-
-@check("effect.bad-input")
-def malformed(case: Case) -> None:
-    """Malformed leaves of a real member change nothing."""
-    case.needs("effect.leave")
-    case.needs("bad.array")
-
-    def drafts(case: Case, room: str, account: str) -> list[CallbackDraft]:
-        leave = leave_draft(case, room, [account])
-        bodies: list[Callable[[dict[str, Any]], bytes]] = [
-            lambda packet: json.dumps(packet).encode()[:-2],
-            lambda packet: f"[{json.dumps(packet)}]".encode(),
-            lambda packet: json.dumps(json.dumps(packet)).encode(),
-        ]
-        as_text = leave.packet(MemberList_Account=account)
-        return [
-            *(leave.sent_as(body=body) for body in bodies),
-            as_text,
-            leave.packet(CallbackCommand=ABSENT, Type=ABSENT),
-        ]
-
-    _unchanged(case, drafts, "malformed leaves")
-
-
 @check("effect.duplicate")
 def twice(case: Case) -> None:
     """One leave, delivered twice."""
@@ -227,14 +166,6 @@ def rejoin(case: Case) -> None:
         "after an old leave that arrived late",
         shown=late,
     )
-
-
-def _unchanged(case: Case, drafts: Callable[[Case, str, str], list[CallbackDraft]], what: str) -> None:
-    """What *drafts* send must change nothing; a valid leave of a witness tells when they are through."""
-    account, witness, other = case.accounts(3)
-    room = case.populated_room([account, witness, other])
-    sent = [case.send(case.build(draft)) for draft in drafts(case, room, account)]
-    _expect(case, room, {account, other}, [leave_draft(case, room, [witness])], f"after {what}", shown=sent[0])
 
 
 def _expect(

@@ -37,6 +37,7 @@ app-id.wrong app-id.missing app-id.empty app-id.near app-id.recovers http.reuse 
 sign.valid sign.missing sign.wrong sign.other-token sign.time-swapped tls.chain tls.hostname tls.expiry
 effect.leave effect.kicked effect.expired effect.all-members effect.app-id effect.second-leave effect.parallel-leaves
 effect.accounts-apart effect.rooms-apart effect.applied fuzz.valid
+effect.sign
 """,
     Level.SHOULD: """
 ack.consistent ack.content-type ack.bom ack.coding ack.margin ack.steady type.unknown members.twenty
@@ -301,7 +302,7 @@ class TestRequirements:
         listed = re.findall(r"^  (\S+) +(MUST|SHOULD|INFO) +The App backend.*[.]$", out, re.MULTILINE)
         assert sorted(listed) == sorted((one.id, one.level.value) for one in select())
         assert re.findall(r"^([a-z-]+) · .+$", out, re.MULTILINE) == list(load_groups())
-        assert out.endswith("\n182 requirements: 60 MUST, 104 SHOULD, 18 INFO\n")
+        assert out.endswith("\n183 requirements: 61 MUST, 104 SHOULD, 18 INFO\n")
 
     def test_shows_a_selection_in_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
