@@ -19,6 +19,7 @@ from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation
 
 __all__ = [
+    "BEGAN_AGO_MS",
     "MOST_REPEATED",
     "PARTED",
     "Enter",
@@ -47,6 +48,8 @@ _LANES_LEFT: Final = 4
 """One in so many of the lanes is for a single case: others want to go on as well."""
 _MOST_NAMED: Final = 3
 """So many refused episodes are named."""
+BEGAN_AGO_MS: Final = 8000
+"""How long ago the first event of an episode happened, unless told."""
 _BEFORE_MS: Final = 1000
 _MOST_LISTED: Final = 25
 """So many enter by one callback."""
@@ -164,7 +167,7 @@ def send_event(case: Case, room: str, event: Enter | Leave, people: dict[str, st
 
 
 def play(
-    case: Case, episodes: Sequence[Episode], *, ago_ms: int = 8000, began_ms: int | None = None
+    case: Case, episodes: Sequence[Episode], *, ago_ms: int = BEGAN_AGO_MS, began_ms: int | None = None
 ) -> tuple[str, set[str]]:
     """Play all *episodes* in one room, then look once; what went wrong is played again alone before it is blamed.
 

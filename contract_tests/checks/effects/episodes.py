@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from roomhook.contract_tests.harness.effects import Enter, Episode, Leave
+from roomhook.contract_tests.harness.effects import BEGAN_AGO_MS, Enter, Episode, Leave
 
-__all__ = ["COUNTS", "EMPTY_IN_BETWEEN", "EPISODES", "KICKED"]
+__all__ = [
+    "AHEAD",
+    "BACK_AFTER_REPEAT",
+    "COUNTS",
+    "EMPTY_IN_BETWEEN",
+    "EPISODES",
+    "KICKED",
+    "LAST_CAME_BACK",
+    "STILL_INSIDE",
+]
 
 KICKED: Final = (("Type", "Kicked"), ("Operator_Account", "administrator"))
 _EXPIRED: Final = (("Type", "Expired"),)
@@ -25,6 +34,10 @@ EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
         Episode(
             "after two leaves, and then an enter between them in time",
             (Enter(0), Leave(1000), Leave(3000), Enter(2000)),
+        ),
+        Episode(
+            "after a leave, an older leave that arrived late, and then an enter between them in time",
+            (Enter(0), Leave(3000), Leave(1000), Enter(2000)),
         ),
         Episode(
             "after twelve left, and then older enters of them arrived late",
@@ -135,9 +148,43 @@ EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
 """Requirement to its episodes, which share a room and tell people apart."""
 
 EMPTY_IN_BETWEEN: Final = Episode(
-    "after the last one in a room left, and then an older enter of theirs arrived late",
-    (Enter(0), Leave(2000), Enter(1000)),
+    "after the last one in a room left, another entered, and then an older enter of the first arrived late",
+    (Enter(0), Leave(2000), Enter(4500, ("b",)), Enter(1000)),
+    frozenset("b"),
     alone=True,
+)
+
+LAST_CAME_BACK: Final = Episode(
+    "after one of the two in a room left and came back, and then the other left",
+    (Leave(1000), Enter(2000), Leave(3000, ("b",))),
+    frozenset("a"),
+    ("a", "b"),
+    alone=True,
+)
+
+STILL_INSIDE: Final = (
+    Episode(
+        "after an old leave that arrived late, and then the first enter once more",
+        (Enter(0), Enter(3000), Leave(2000), Enter(0)),
+        frozenset("a"),
+    ),
+    Episode(
+        "after an older enter that arrived late, and then a leave between the two in time",
+        (Enter(3000), Enter(0), Leave(2000)),
+        frozenset("a"),
+    ),
+)
+
+BACK_AFTER_REPEAT: Final = Episode(
+    "after somebody whose leave arrived twice came back 5 ms after it",
+    (Enter(0), Leave(1000), Leave(1000), Enter(1005)),
+    frozenset("a"),
+)
+
+AHEAD: Final = Episode(
+    "after an enter whose EventTime is 4 s ahead of the clock, and then a leave a second before it",
+    (Enter(BEGAN_AGO_MS + 4000), Leave(BEGAN_AGO_MS + 3000)),
+    frozenset("a"),
 )
 
 

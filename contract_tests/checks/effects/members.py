@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
+from roomhook.contract_tests.checks.effects.episodes import AHEAD, BACK_AFTER_REPEAT, STILL_INSIDE
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
-from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.case import Case, passes
 from roomhook.contract_tests.harness.drafts import CallbackDraft
-from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
+from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft, play
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
@@ -166,6 +167,9 @@ def rejoin(case: Case) -> None:
         "after an old leave that arrived late",
         shown=late,
     )
+    if not case.findings and case.run.access.enter is None and not case.run.settings.members:
+        rarer = [BACK_AFTER_REPEAT] if passes(case, "effect.duplicate") else []
+        play(case, [*STILL_INSIDE, *rarer, *([AHEAD] if passes(case, "time.ahead") else [])])
 
 
 def _expect(

@@ -49,3 +49,131 @@ def test_no_kick_expiry_or_enter_empties_the_room_by_its_count(what: str) -> Non
     messages = found(EmptiesOn(COUNTS[what]), "effect.count")["effect.count"]
     assert len(messages) == 1
     assert what in messages[0]
+
+
+class TwoTimes(Variant):
+    """Keeps the time of each member's enter and leave; *newest* says which of two enters, or leaves, counts."""
+
+    def __init__(self, enters: Callable[..., int] = max, leaves: Callable[..., int] = max) -> None:
+        super().__init__()
+        self.newest = {"in": enters, "out": leaves}
+        self.times: dict[str, dict[tuple[str, str], int]] = {"in": {}, "out": {}}
+
+    def note(self, kind: str, event: MemberEvent) -> None:
+        for account in event.member_list_account:
+            key = event.room_id, account
+            self.times[kind][key] = self.newest[kind](self.times[kind].get(key, 0), event.event_time)
+
+    def enter(self, event: MemberEvent) -> None:
+        self.note("in", event)
+
+    def leave(self, event: MemberEvent) -> None:
+        self.note("out", event)
+
+    def members(self, room: str) -> list[str]:
+        entered, left = self.times["in"], self.times["out"]
+        return [key[1] for key, at in entered.items() if key[0] == room and at > left.get(key, 0)]
+
+
+class Clamps(Variant):
+    """Takes an EventTime ahead of its clock for now."""
+
+    async def apply(self, event: MemberEvent) -> None:
+        event.event_time = min(event.event_time, int(self.clock() * 1000))
+        await super().apply(event)
+
+
+class RepeatsCloseNow(Variant):
+    """Takes a leave that arrives again for one that happens now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[object, ...]] = set()
+
+    def leave(self, event: MemberEvent) -> None:
+        key = event.room_id, *event.member_list_account, event.event_time
+        if key in self.seen:
+            event.event_time = int(self.clock() * 1000)
+        self.seen.add(key)
+        super().leave(event)
+
+
+class Drops(Variant):
+    """Drops an event that is a minute older than the newest of its room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newest: dict[str, int] = {}
+
+    async def apply(self, event: MemberEvent) -> None:
+        newest = self.newest[event.room_id] = max(event.event_time, self.newest.get(event.room_id, 0))
+        if event.event_time > newest - 60_000:
+            await super().apply(event)
+
+
+class CountsOnce(Variant):
+    """Counts who enters for the first time and who leaves, and shows nobody where that makes 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[str, set[str]] = {}
+        self.people: dict[str, int] = {}
+
+    def enter(self, event: MemberEvent) -> None:
+        known, people = self.known.setdefault(event.room_id, set()), set(event.member_list_account)
+        self.people[event.room_id] = self.people.get(event.room_id, 0) + len(people - known)
+        known |= people
+        super().enter(event)
+
+    def leave(self, event: MemberEvent) -> None:
+        gone = set(event.member_list_account) & set(self.members(event.room_id))
+        super().leave(event)
+        self.people[event.room_id] = self.people.get(event.room_id, 0) - len(gone)
+
+    def members(self, room: str) -> list[str]:
+        return super().members(room) if self.people.get(room) else []
+
+
+class ForgetsWhenEmpty(TwoTimes):
+    """Forgets who left a room when somebody enters it after it was empty for two seconds."""
+
+    def enter(self, event: MemberEvent) -> None:
+        if not self.members(event.room_id):
+            old = [key for key, at in self.times["out"].items() if at < event.event_time - 2000]
+            for key in old:
+                self.times["in"].pop(key, None)
+                self.times["out"].pop(key)
+        super().enter(event)
+
+
+class ForgetsWhoStays(TwoTimes):
+    """Drops a leave of somebody who entered over sixty days before."""
+
+    def leave(self, event: MemberEvent) -> None:
+        entered = self.times["in"].get((event.room_id, event.member_list_account[0]), event.event_time)
+        if event.event_time - entered < 60 * 86_400_000:
+            super().leave(event)
+
+
+ORDERS: Final = (
+    ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "the first enter once more"),
+    ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "a leave between the two in time"),
+    ("effect.late-enter", lambda: TwoTimes(leaves=lambda _, new: new), "an older leave that arrived late"),
+    ("effect.late-enter", ForgetsWhenEmpty, "another entered, and then an older enter of the first"),
+    ("effect.rejoin", Clamps, "4 s ahead of the clock"),
+    ("effect.rejoin", RepeatsCloseNow, "whose leave arrived twice"),
+    ("effect.second-leave", CountsOnce, "and then the other left"),
+    ("effect.combined", Drops, "ten minutes late, when another had entered since"),
+    ("effect.same-second", ForgetsWhoStays, "a visit of 100 days"),
+)
+
+
+@pytest.mark.parametrize(("requirement", "variant", "what"), ORDERS, ids=[what for _, _, what in ORDERS])
+def test_a_rare_order_of_events_is_told(requirement: str, variant: Callable[[], Variant], what: str) -> None:
+    assert what in " / ".join(found(variant(), requirement)[requirement])
+
+
+@pytest.mark.parametrize("variant", [Variant, TwoTimes])
+def test_orders_that_are_kept_are_no_finding(variant: Callable[[], Variant]) -> None:
+    requirements = {requirement for requirement, _, _ in ORDERS}
+    assert found(variant(), *requirements, "effect.count") == {}

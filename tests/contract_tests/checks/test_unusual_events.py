@@ -202,7 +202,7 @@ def test_leaves_that_are_refused_are_named_and_the_others_are_judged() -> None:
     assert messages(finished) == {}
     reason = reasons(finished)["effect.combined"]
     assert "a leave of Type Kicked by themselves with no Reason" in reason
-    assert "and 3 more; 25 others are as they must be" in reason
+    assert "and 3 more; 23 others are as they must be" in reason
 
 
 class WantsTheField(Variant):
