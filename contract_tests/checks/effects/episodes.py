@@ -176,14 +176,14 @@ STILL_INSIDE: Final = (
 )
 
 BACK_AFTER_REPEAT: Final = Episode(
-    "after somebody whose leave arrived twice came back 5 ms after it",
-    (Enter(0), Leave(1000), Leave(1000), Enter(1005)),
+    "after somebody whose leave arrived twice came back",
+    (Enter(0), Leave(1000), Leave(1000), Enter(2000)),
     frozenset("a"),
 )
 
 AHEAD: Final = Episode(
-    "after an enter whose EventTime is 4 s ahead of the clock, and then a leave a second before it",
-    (Enter(BEGAN_AGO_MS + 4000), Leave(BEGAN_AGO_MS + 3000)),
+    "after an enter again whose EventTime is 4 s ahead of the clock, and then a leave a second before it",
+    (Enter(0), Enter(BEGAN_AGO_MS + 4000), Leave(BEGAN_AGO_MS + 3000)),
     frozenset("a"),
 )
 

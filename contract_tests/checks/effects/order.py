@@ -147,8 +147,8 @@ def same_second(case: Case) -> None:
 @check("effect.count")
 def count(case: Case) -> None:
     """MemberCount 0, 1 and too large while others stay: few in a room, since the count is the room's."""
-    case.needs("effect.leave")
-    case.needs("count.zero")
+    for one in ("effect.leave", "effect.kicked", "effect.expired", "count.zero"):
+        case.needs(one)
     need_enters(case)
     for some in COUNTS:
         play(case, some)
