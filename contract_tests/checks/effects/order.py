@@ -54,6 +54,13 @@ def _within_a_second(gap: int) -> tuple[Episode, ...]:
 
 _OPERATORS: Final = {"themselves": "a", "another member": "b", "somebody outside": "administrator"}
 _REASONS: Final = {"no Reason": ABSENT, "an empty Reason": "", "a Reason": "left the room"}
+_KNOWN_REASONS: Final = {
+    ("Kicked", "themselves"): "byLoggedOnOtherDevice",
+    ("Kicked", "another member"): "byAdmin",
+    ("Kicked", "somebody outside"): "byServer",
+    ("Expired", "themselves"): "forNetworkDisconnected",
+}
+"""Reasons that the client knows by name (protocol.md 4): an app may mean to deal with one in a way of its own."""
 
 
 _REASONS_OF_KICKS: Final = {
@@ -79,7 +86,10 @@ def _late(method: str) -> Episode:
 
 
 def _combined(method: str, operator: str, reason: str) -> Episode:
-    fields = (("Type", method), ("Operator_Account", _OPERATORS[operator]), ("Reason", _REASONS[reason]))
+    text, known = _REASONS[reason], _KNOWN_REASONS.get((method, operator))
+    if text and text is not ABSENT and known:
+        reason, text = f"the Reason {known}", known
+    fields = (("Type", method), ("Operator_Account", _OPERATORS[operator]), ("Reason", text))
     return Episode(
         f"after a leave of Type {method} by {operator} with {reason}",
         (Leave(1000, ("a",), fields),),

@@ -155,6 +155,14 @@ class ForgetsWhoStays(TwoTimes):
             super().leave(event)
 
 
+class KeepsOtherDevices(Variant):
+    """Takes who was displaced by another device of theirs for still inside."""
+
+    def leave(self, event: MemberEvent) -> None:
+        if event.reason != "byLoggedOnOtherDevice":
+            super().leave(event)
+
+
 ORDERS: Final = (
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "the first enter once more"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "a leave between the two in time"),
@@ -164,6 +172,7 @@ ORDERS: Final = (
     ("effect.rejoin", RepeatsCloseNow, "whose leave arrived twice"),
     ("effect.second-leave", CountsOnce, "and then the other left"),
     ("effect.combined", Drops, "ten minutes late, when another had entered since"),
+    ("effect.combined", KeepsOtherDevices, "with the Reason byLoggedOnOtherDevice"),
     ("effect.same-second", ForgetsWhoStays, "a visit of 100 days"),
 )
 
