@@ -35,8 +35,11 @@ def wrong(case: Case) -> None:
 
 @check("app-id.missing")
 def missing(case: Case) -> None:
-    """No SdkAppid at all."""
+    """No SdkAppid at all, and a parameter whose name only ends so."""
     refuses(case, _as(case, ABSENT), "a callback without SdkAppid")
+    if not case.findings:
+        lookalike = _as(case, ABSENT).url(XSdkAppid=_own(case))
+        refuses(case, lookalike, "a callback with XSdkAppid in place of SdkAppid")
 
 
 @check("app-id.empty")

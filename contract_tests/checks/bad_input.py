@@ -22,6 +22,7 @@ _UNREAD: Final = "You seem never to read the body: all malformed bodies are ackn
 _NOT_UTF8: Final = "a body that is not UTF-8"
 _NUMBERS: Final = ("MemberCount", "EventTime")
 _LARGE_PACKET: Final = "a packet of 1 MiB"
+_FAR_OFF: Final = "a packet with EventTime 10**20"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
 
 
@@ -172,6 +173,7 @@ def _all_inputs(case: Case) -> Iterator[tuple[str, CallbackDraft]]:
     for number in _NUMBERS:
         yield f"a packet with NaN as {number}", _draft(case, _with_nan(number))
     yield _LARGE_PACKET, _large(case)
+    yield _FAR_OFF, case.leave(EventTime=10**20)
     for field, values in _FIELDS.values():
         yield f"a packet without {field}", case.leave(**{field: ABSENT})
         for value in values:

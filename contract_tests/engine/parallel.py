@@ -32,7 +32,13 @@ _MAY_SHARE: Final = (
 """The groups whose cases may share the target, in two rounds: bad input may spoil what comes after it."""
 
 _ALONE: Final = ("bad.alive", "bad.no-leak", "http.parallel", "http.burst", "http.half-request", "duplicate.parallel")
-_ALONE_IN_EFFECTS: Final = ("effect.parallel", "effect.burst", "effect.duplicate-parallel", "effect.applied")
+_ALONE_IN_EFFECTS: Final = (
+    "effect.parallel",
+    "effect.burst",
+    "effect.duplicate-parallel",
+    "effect.applied",
+    "effect.bad-input",
+)
 WAITING: Final = ("http.idle", "http.slow-body", "http.split-head")
 """Cases that wait on purpose, and may do so beside everything else."""
 _PATIENT_MS: Final = 1500

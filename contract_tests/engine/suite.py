@@ -51,6 +51,7 @@ _DEFERRED: Final = (
     "fuzz.near-miss",
     "effect.applied",
     "effect.applied.variants",
+    "effect.bad-input",
     *OBSERVED,
     *ACK_MUST,
     "ack.steady",

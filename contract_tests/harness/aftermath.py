@@ -41,7 +41,7 @@ def then_valid(case: Case, what: str, draft: CallbackDraft, send: Send) -> None:
             return
         wait_until_recovered(run)
     aftermath[what] = exchange
-    verify_target_alive(run)
+    verify_target_alive(run, after=what)
 
 
 def blame_aftermath(case: Case, inputs: Iterable[tuple[str, CallbackDraft]]) -> None:

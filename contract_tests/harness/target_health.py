@@ -21,8 +21,8 @@ _CATCH_UP_S: Final = 10.0
 _CASE: Final = "ack.ok"
 
 
-def verify_target_alive(run: RunContext) -> None:
-    """Return once the baseline is acknowledged; raises ``TargetLostError`` if it is not."""
+def verify_target_alive(run: RunContext, *, after: str = "") -> None:
+    """Return once the baseline is acknowledged; raises ``TargetLostError``, which names what it was *after*, if not."""
     failed: Exchange | None = None
     for pause_s in _PULSES_S * (2 if run.flaky else 1):
         run.pause(pause_s)
@@ -33,7 +33,8 @@ def verify_target_alive(run: RunContext) -> None:
                 run.flaky.add(failed)
             return
         failed = exchange
-    run.lose(exchange, "even the baseline callback is not acknowledged any more")
+    then = f" after {after}" if after else ""
+    run.lose(exchange, f"even the baseline callback is not acknowledged any more{then}")
     raise TargetLostError(run.lost)
 
 

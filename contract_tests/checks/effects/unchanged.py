@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
-from roomhook.contract_tests.harness.case import Case, passes
+from roomhook.contract_tests.harness.case import Case, passes, taken_as_valid
 from roomhook.contract_tests.harness.drafts import (
     ABSENT,
     BEYOND_WINDOW_S,
@@ -22,6 +22,7 @@ from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_
 from roomhook.contract_tests.harness.foreign_app import other_region
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
@@ -32,14 +33,29 @@ _OTHER_COMMANDS: Final = (
     "Mic.CallbackAfterSeatInfoChanged",
 )
 
+_NUMBER_IN_LIST: Final = "a leave of a member and a number"
+_WRONG_FIELDS: Final[dict[str, dict[str, Any]]] = {
+    _NUMBER_IN_LIST: {},
+    "a leave without Type": {"Type": ABSENT},
+    "a leave without EventTime": {"EventTime": ABSENT},
+    "a leave without MemberCount": {"MemberCount": ABSENT},
+    "a leave with a number as Type": {"Type": 3},
+    "a leave with a number as Reason": {"Reason": 5},
+}
+"""Leaves that are wrong in one field, which an App backend may find out after it has acted."""
+
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A callback that must leave its *account* where it is: in words, and as it is sent."""
+    """A callback that must leave its *account* where it is: in words, and as it is sent.
+
+    ``lawful_if_acknowledged``: an App backend that does not look at the field at fault may apply it.
+    """
 
     what: str
     draft: CallbackDraft
     account: str
+    lawful_if_acknowledged: bool = False
 
 
 @check("effect.app-id")
@@ -52,10 +68,12 @@ def foreign_app(case: Case) -> None:
     account, witness, other = case.accounts(3)
     room = case.populated_room([account, witness, other])
     foreign = other_region(str(case.run.settings.sdkappid))
-    leave = leave_draft(case, room, [account]).url(SdkAppid=foreign)
-    _changes_nothing(
-        case, room, [_Attempt(f"a leave of SdkAppid {foreign}", leave, account)], witness, {account, other}
+    leave = leave_draft(case, room, [account])
+    what = f"a leave of SdkAppid {foreign}"
+    sent = _changes_nothing(
+        case, room, [_Attempt(what, leave.url(SdkAppid=foreign), account)], witness, {account, other}
     )
+    _applied_for_all_that(case, room, leave, sent[0], {other}, f"{what}, and the same packet with your own")
 
 
 @check("effect.sign")
@@ -81,7 +99,10 @@ def unproven(case: Case) -> None:
     if passes(case, "sign.stale"):
         stale = leaves[3].sent_as(signature=signed_at(-BEYOND_WINDOW_S))
         tried.append(_Attempt(f"a leave with a RequestTime {BEYOND_WINDOW_S} s ago", stale, members[3]))
-    _changes_nothing(case, room, tried, witness, {other, *members})
+    sent = _changes_nothing(case, room, tried, witness, {other, *members})
+    genuine = leave_draft(case, room, members[:1])
+    what = "an unsigned leave, and the same packet with a right Sign"
+    _applied_for_all_that(case, room, genuine, sent[0], {other, *members[1:]}, what)
 
 
 def _unsigned_enter(case: Case, room: str, account: str) -> CallbackDraft:
@@ -111,24 +132,65 @@ def other_commands(case: Case) -> None:
 
 @check("effect.bad-input")
 def malformed(case: Case) -> None:
-    """Malformed leaves of a real member change nothing."""
+    """Malformed leaves of real members change nothing, and valid ones are applied after them."""
     case.needs("effect.leave")
     case.needs("bad.array")
-    account, witness, other = case.accounts(3)
-    room = case.populated_room([account, witness, other])
-    leave = leave_draft(case, room, [account])
+    account, first, second, other, *members = case.accounts(4 + len(_WRONG_FIELDS))
+    staying = {account, second, other, *members}
+    room = case.populated_room([first, *staying])
+    tried = [_Attempt("malformed leaves", draft, account) for draft in _malformed(leave_draft(case, room, [account]))]
+    for member, (what, fields) in zip(members, _WRONG_FIELDS.items(), strict=True):
+        draft = leave_draft(case, room, [member]).packet(**fields)
+        if what == _NUMBER_IN_LIST:
+            draft = draft.packet(MemberList_Account=[member, 5])
+        tried.append(_Attempt(what, draft, member, lawful_if_acknowledged=True))
+    _changes_nothing(case, room, tried, first, staying)
+    if not case.findings:
+        _applied_after_poison(case, room, second)
+
+
+def _malformed(leave: CallbackDraft) -> list[CallbackDraft]:
+    """What *leave* may be mistaken for by an App backend that makes do with parts of a packet."""
     bodies: list[Callable[[dict[str, Any]], bytes]] = [
         lambda packet: json.dumps(packet).encode()[:-2],
         lambda packet: f"[{json.dumps(packet)}]".encode(),
         lambda packet: json.dumps(json.dumps(packet)).encode(),
     ]
-    drafts = [
+    return [
         *(leave.sent_as(body=body) for body in bodies),
-        leave.packet(MemberList_Account=account),
+        leave.packet(MemberList_Account=leave.fields["MemberList_Account"][0]),
         leave.packet(CallbackCommand=ABSENT, Type=ABSENT),
     ]
-    tried = [_Attempt("malformed leaves", draft, account) for draft in drafts]
-    _changes_nothing(case, room, tried, witness, {account, other})
+
+
+def _applied_after_poison(case: Case, room: str, leaver: str) -> None:
+    """A valid leave of *leaver* takes effect after leaves of a stranger with values that few databases take."""
+    stranger = case.account()
+    leave = leave_draft(case, room, [stranger])
+    poison = [leave.packet(EventTime=10**20), leave.sent_as(body=_with_half_a_pair)]
+    for draft in poison:
+        case.send(case.build(draft))
+    own = deliver(case, case.build(leave_draft(case, room, [leaver])))
+    if case.settled(room, set(), among={leaver}):
+        what = "a leave with EventTime 10**20, one with half a surrogate pair as an account, and a valid one"
+        breach = Violation("", f"{leaver} gone from the room", f"{leaver} still in the room")
+        case.blame(own, f"after {what}, {leaver} is still in {room}", breach)
+
+
+def _with_half_a_pair(packet: dict[str, Any]) -> bytes:
+    return json.dumps({**packet, "MemberList_Account": ["\ud800"]}).encode()
+
+
+def _applied_for_all_that(  # noqa: PLR0917 (what came first, and who stays)
+    case: Case, room: str, leave: CallbackDraft, refused: Exchange, staying: set[str], what: str
+) -> None:
+    """The *leave* must take effect with the packet that was *refused* before: it is no repeat."""
+    if case.findings or refused.callback.body is None:
+        return
+    genuine = deliver(case, case.build(leave.sent_as(body=refused.callback.body)))
+    members = case.settled(room, staying)
+    if members != staying:
+        blame_state(case, room, genuine, staying, members, f"after {what}")
 
 
 def _changes_nothing(
@@ -140,11 +202,18 @@ def _changes_nothing(
     """
     sent = [case.send(case.build(one.draft)) for one in tried]
     deliver(case, case.build(leave_draft(case, room, [witness])))
-    members = case.settled(room, staying)
-    wrong = members ^ staying
+    both = list(zip(tried, sent, strict=True))
+    free = {one.account for one, exchange in both if one.lawful_if_acknowledged and _may_be_applied(exchange)}
+    expected, among = staying - free, {witness, *staying, *(one.account for one in tried)} - free
+    members = case.settled(room, expected, among=among)
+    wrong = members ^ expected
     if wrong:
-        acted = [(one, exchange) for one, exchange in zip(tried, sent, strict=True) if one.account in wrong]
-        after = acted or list(zip(tried, sent, strict=True))
-        when = f"after {', '.join(dict.fromkeys(one.what for one, _ in after))}"
-        blame_state(case, room, after[0][1], staying, members, when)
+        acted = [(one, exchange) for one, exchange in both if one.account in wrong] or both
+        when = f"after {', '.join(dict.fromkeys(one.what for one, _ in acted))}"
+        blame_state(case, room, acted[0][1], expected, members, when)
     return sent
+
+
+def _may_be_applied(exchange: Exchange) -> bool:
+    """Whether the target did not say that it refuses the callback."""
+    return exchange.hung or taken_as_valid(exchange)

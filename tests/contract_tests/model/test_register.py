@@ -209,7 +209,8 @@ The App backend refuses a callback without SdkAppid.
 
 Why       A missing id is not your own. A check that runs only when the parameter is there is
           switched off by leaving it out; a public receiver has this very hole.
-Check     The baseline callback without SdkAppid in the URL. Passes: refused.
+Check     The baseline callback without SdkAppid in the URL, and with XSdkAppid in its place.
+          Passes: both refused.
 Fix       Refuse unless the parameter is there and equal: `args.get("SdkAppid") != OWN_ID`, not `if
           sdkappid and sdkappid != OWN_ID`.
 Options   --refusal silent: your backend drops a foreign callback and still answers OK, which the
