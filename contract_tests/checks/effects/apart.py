@@ -52,15 +52,19 @@ def _plain(base: str, longest: int) -> Iterator[_Twins]:
     yield _Twins("compared by a part of them", f"1{base}2", (f"1{base}", f"{base}2", f"1{base}23", f"31{base}2"))
 
 
-def _words(_: str, __: int) -> Iterator[_Twins]:
+def _words(_: str, longest: int) -> Iterator[_Twins]:
     """Letters and digits that a loose comparison, a parser or a language takes for something else."""
     yield _Twins("read as a number in scientific notation", "1e5", ("100000", "10e4"))
     yield _Twins("read as a hexadecimal number", "0x1f", ("31",))
     yield _Twins("taken for nothing", "0", ("00",))
-    yield _Twins("taken for nothing", "null", ("none", "nil", "undefined"))
+    if longest == _LONGEST_ROOM:
+        yield _Twins("taken for nothing", "null", ("none", "nil", "undefined"))
+    else:  # accounts share a room: none may be another's twin, in whatever case
+        for word, other in (("null", "nil"), ("undefined", "undefineds"), ("None", "Nones")):
+            yield _Twins("taken for nothing", word, (other,))
     yield _Twins("taken for a truth value", "true", ("yes", "on", "1"))
     yield _Twins("taken for a truth value", "false", ("no", "off"))
-    yield _Twins("taken for no number", "nan", ("inf",))
+    yield _Twins("taken for no number", "NaN", ("inf",))
 
 
 def _signs(base: str, longest: int) -> Iterator[_Twins]:
@@ -75,6 +79,8 @@ def _signs(base: str, longest: int) -> Iterator[_Twins]:
     yield _Twins("given another sign in a path or key", f"{base}w:b", (f"{base}w_b", f"{base}w-b"))
     yield _Twins("normalised as a path", f"{base}p/./b", (f"{base}p/b", f"{base}p//b"))
     yield _Twins("taken for what objects have", "__proto__", ("constructor",))
+    if not rooms:
+        yield _Twins("compared by their beginning", f"{base}n", tuple(f"{base}n{sign}p" for sign in "#-:/@_."))
 
 
 def _decoded(base: str, _: int) -> Iterator[_Twins]:
@@ -82,10 +88,12 @@ def _decoded(base: str, _: int) -> Iterator[_Twins]:
     yield _Twins("decoded as a URL", f"{base}%61", (f"{base}a",))
     yield _Twins("decoded as a form", f"{base}+b", (f"{base} b",))
     yield _Twins("decoded as HTML", f"{base}&lt;b", (f"{base}<b",))
-    yield _Twins("decoded as a string of a language", f"{base}\\u0061", (f"{base}a", f"{base}\\a"))
+    yield _Twins("decoded as a string of a language", f"{base}\\u0061", (f"{base}a", f"{base}\\a", f"{base}\\\\u0061"))
+    digits = str(int(base.encode().hex(), 16))[-10:]
+    yield _Twins("taken for a telephone number", f"+861{digits}", (f"861{digits}",))
 
 
-def _folded(base: str, _: int) -> Iterator[_Twins]:
+def _folded(base: str, longest: int) -> Iterator[_Twins]:
     """What a database may take for one by its collation, which no page forbids."""
     yield _Twins("compared without case", f"{base}Ab", (f"{base}aB", f"{base}ab"))
     yield _Twins("trimmed", f"{base}b ", (f"{base}b",))
@@ -94,6 +102,9 @@ def _folded(base: str, _: int) -> Iterator[_Twins]:
     yield _Twins("compared without case beyond ASCII", f"{base}\u00df", (f"{base}ss",))
     yield _Twins("taken for an address", f"{base}@Ab", (f"{base}@aB",), "compared without case")
     yield _Twins("kept in Latin-1", f"{base}\u4f1a", (f"{base}\u8bae", f"{base}?"))
+    if longest == _LONGEST_ROOM:
+        long = base + "\u4f1a" * ((longest - len(base)) // 3 - 1)
+        yield _Twins("encoded and cut to a part", f"{long}\u7532", (f"{long}\u4e59",), "kept in Latin-1")
     yield _Twins("put into one width", f"{base}7", (f"{base}\uff17",))
     yield _Twins("stripped of what is invisible", f"{base}\u200bz", (f"{base}z",))
     yield _Twins(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Callable
 from typing import Final
 
@@ -64,6 +65,28 @@ class Prefix(Keyed):
     def members(self, room: str) -> list[str]:
         inside = (people for name, people in self.rooms.items() if re.match(room, name))
         return [one for people in inside for one in people.values()]
+
+
+class Skips(Keyed):
+    """Takes an account of this name for none at all where people leave."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def leave(self, event: MemberEvent) -> None:
+        event.member_list_account = [one for one in event.member_list_account if one != self.name]
+        super().leave(event)
+
+
+class AllDevices(Keyed):
+    """Takes out with an account all that begin with it and a number sign."""
+
+    def leave(self, event: MemberEvent) -> None:
+        inside = self.rooms.get(event.room_id, {})
+        begin = tuple(f"{one}#" for one in event.member_list_account)
+        event.member_list_account += [one for one in inside if one.startswith(begin)]
+        super().leave(event)
 
 
 def found(variant: Variant, *only: str) -> dict[str, list[str]]:
@@ -175,3 +198,31 @@ def test_plain_names_are_never_one(key: Callable[[str], str], how: str) -> None:
         (Keyed(room_key=key), "effect.rooms-apart"),
     ):
         assert any(one.startswith(how) for one in hows(found(variant, requirement)[requirement]))
+
+
+def national(account: str) -> str:
+    return account.lstrip("+") if account[1:].isdigit() else account
+
+
+@pytest.mark.parametrize(
+    ("variant", "requirement", "how"),
+    [
+        (lambda: Skips("None"), "effect.accounts-apart", "taken for nothing"),
+        (lambda: Skips("undefined"), "effect.accounts-apart", "taken for nothing"),
+        (lambda: Skips("NaN"), "effect.accounts-apart", "taken for no number"),
+        (AllDevices, "effect.accounts-apart.signs", "compared by their beginning"),
+        (lambda: Keyed(account_key=national), "effect.accounts-apart.signs", "taken for a telephone number"),
+        (
+            lambda: Keyed(account_key=lambda one: one.replace("\\\\", "\\")),
+            "effect.accounts-apart.signs",
+            "decoded as a string of a language",
+        ),
+        (
+            lambda: Keyed(lambda room: urllib.parse.quote(room, safe="")[:100]),
+            "effect.rooms-apart.folded",
+            "encoded and cut to a part",
+        ),
+    ],
+)
+def test_a_rare_carelessness_is_named(variant: Callable[[], Variant], requirement: str, how: str) -> None:
+    assert how in hows(found(variant(), requirement)[requirement])

@@ -220,7 +220,7 @@ def test_who_refuses_a_leave_without_a_reason_is_blamed_for_nothing() -> None:
 
 def test_a_refused_leave_hides_no_defect_of_the_others() -> None:
     found = messages(against(WantsReasons(careless=True), "effect.combined"))["effect.combined"]
-    assert found.startswith("after a leave of Type Kicked by somebody outside with a Reason")
+    assert found.startswith("after a leave of Type Kicked by somebody outside with the Reason byServer")
 
 
 # Rooms
