@@ -7,6 +7,7 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case
+from roomhook.contract_tests.harness.effects import RefusedLate
 from roomhook.contract_tests.harness.hints import hint_for
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.register import Level
@@ -15,6 +16,11 @@ from roomhook.simulator.protocol.response_check import Violation
 __all__: list[str] = []
 
 _HINT: Final = "It fails now and then: look at your app's log around the time of this request."
+
+_LATE: Final = (
+    "Acknowledge a leave that arrives late as well: when its member has come back, it has nothing to change, and a"
+    " refusal only counts as a failed callback."
+)
 
 
 @check("ack.steady")
@@ -36,6 +42,11 @@ def steady(case: Case) -> None:
     breach = Violation(
         "", "every valid callback acknowledged", f"{listed}; here {failed[0].judgement.breaches[0].actual}"
     )
+    late = run.kept(RefusedLate).bodies
+    if all(one.callback.body in late for one in failed):
+        message = f"{len(failed)} of {run.summary.sent} valid callbacks failed, all of them leaves that arrive late"
+        case.blame(failed[0], f"{message}, with an older EventTime, each time they were sent", breach, hint=_LATE)
+        return
     message = f"{len(failed)} of {run.summary.sent} valid callbacks failed, and others like them did not"
     hint = f"{hint_for(failed[0], run.settings, every=False)} {_HINT}".strip()
     case.blame(failed[0], message, breach, hint=hint)

@@ -122,7 +122,7 @@ class Case:
             return room_setup.populated_room(self.run, self._builder, accounts, event_time=event_time)
         except room_setup.NotEnteredError as error:
             breach = Violation("", f"{listed(accounts)} in the room", f"{listed(error.members)} in the room")
-            self.blame(None, str(error), breach)
+            self.blame(None, str(error), breach, hint=room_setup.STATE_APART if error.members else "")
             raise NotJudgedError(str(error)) from None
 
     def settled(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from roomhook.contract_tests.harness.baseline import NotJudgedError
@@ -25,6 +26,7 @@ __all__ = [
     "Enter",
     "Episode",
     "Leave",
+    "RefusedLate",
     "RefusedLeaveError",
     "blame_state",
     "deliver",
@@ -46,6 +48,8 @@ PARTED: Final = {"Leave": "left", "Kicked": "was kicked out of", "Expired": "dro
 """What a member did, by the Type of the leave, before the name of a room."""
 _LANES_LEFT: Final = 4
 """One in so many of the lanes is for a single case: others want to go on as well."""
+_LATE_MS: Final = 1000
+"""How far back EventTime must lie for a leave that comes late, beyond what repeating it takes."""
 _MOST_NAMED: Final = 3
 """So many refused episodes are named."""
 BEGAN_AGO_MS: Final = 8000
@@ -97,6 +101,13 @@ class Episode:
         return tuple(dict.fromkeys((*self.before, *(one for event in self.events for one in event.who))))
 
 
+@dataclass
+class RefusedLate:
+    """The packets of the leaves that arrived late, on purpose, and were refused each time."""
+
+    bodies: set[bytes | None] = field(default_factory=set)
+
+
 class RefusedLeaveError(NotJudgedError):
     """A valid leave was never acknowledged: that is a matter of the answer, and not of the effect."""
 
@@ -120,10 +131,17 @@ def deliver(case: Case, callback: CallbackRequest, *, owed: bool = True) -> Exch
             verify_target_alive(case.run)
         exchange = send(callback)
     if not exchange.acknowledged:
+        if _is_late(callback, case.run.now_ms()):
+            case.run.kept(RefusedLate).bodies.add(callback.body)
         raise RefusedLeaveError(exchange)
     if exchange is not first:
         case.run.flaky.add(first)
     return exchange
+
+
+def _is_late(callback: CallbackRequest, now_ms: int) -> bool:
+    """Whether the event of *callback* happened a while ago."""
+    return bool(now_ms - json.loads(callback.body or b"{}").get("EventTime", now_ms) > _LATE_MS)
 
 
 def need_enters(case: Case) -> None:

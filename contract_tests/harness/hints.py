@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -75,6 +76,8 @@ def hint_for(exchange: Exchange, settings: Settings, *, every: bool) -> str:
     if answer.status in _FOR_ONE:
         unknown = _about_strangers(settings) if every and answer.status in _MAY_MIND_STRANGERS else ""
         return f"{_FOR_ONE[answer.status]} {unknown}".strip()
+    if answer.status == 200 and _holds_more(answer):
+        return "More follows the JSON document in the body: send the response packet, and nothing else."
     if answer.status == 200 and _is_cut(answer):
         return "The body ends where Content-Length says, in the middle: that counts bytes, not characters."
     return _about_every_answer(exchange, settings) if every else ""
@@ -128,6 +131,16 @@ def _clock_ahead_s(exchange: Exchange) -> int:
 def _is_unlabelled(exchange: Exchange) -> bool:
     kinds = [value for name, value in exchange.callback.headers if name.lower() == "content-type"]
     return not any("json" in kind.lower() for kind in kinds)
+
+
+def _holds_more(answer: Response) -> bool:
+    """Whether a whole JSON object begins the body, and is not all of it."""
+    text = answer.body[:_READ].decode(errors="replace").lstrip("\ufeff \t\r\n")
+    try:
+        end = json.JSONDecoder().raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return False
+    return text.startswith("{") and bool(text[end:].strip())
 
 
 def _is_cut(answer: Response) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from roomhook.contract_tests.harness.baseline import CallbackBuilder, NotJudgedError
 from roomhook.contract_tests.harness.context import RunContext
@@ -29,6 +29,7 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 
 __all__ = [
+    "STATE_APART",
     "NotEnteredError",
     "bring_in",
     "populated_room",
@@ -38,6 +39,9 @@ __all__ = [
     "settled",
     "try_lists",
 ]
+
+STATE_APART: Final = "Do several processes of your app each keep a state of their own? Share it, or run one process."
+"""What to look at where only some of those who entered are listed."""
 
 
 class NotEnteredError(Exception):
@@ -180,8 +184,12 @@ def populated_room(
     if run.access.proven and failed is None:
         raise NotEnteredError(found, members)
     if not run.access.proven:
-        strangers = "" if run.settings.enter_first else ", and --enter-first if a leave of strangers stops your app"
-        run.access.set_up_failed(f"{found}{why}; see --probe and --enter-command{strangers}")
+        remedy = "; see --probe and --enter-command"
+        if failed is None and members & set(accounts):
+            remedy = f". {STATE_APART}"
+        elif not run.settings.enter_first:
+            remedy += ", and --enter-first if a leave of strangers stops your app"
+        run.access.set_up_failed(f"{found}{why}{remedy}")
     raise NotJudgedError(run.access.failure or f"{found}{why}")
 
 

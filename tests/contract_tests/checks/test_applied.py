@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent, RefusedCallback
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import Finding, RunFinished, RunOutcome, Verdict
@@ -210,3 +210,38 @@ def test_an_app_that_a_leave_of_strangers_stops_is_offered_members_that_enter_fi
     assert "--enter-first if a leave of strangers stops your app" in stopped.summary.detail
     again = against(DiesOfStrangers(), only=("effect.leave",), enter_first=True)
     assert again.summary.outcome is RunOutcome.CONFORMS
+
+
+class TwoStates(Variant):
+    """Lists every other member, as one of two processes that each know what they were sent themselves."""
+
+    def members(self, room: str) -> list[str]:
+        return super().members(room)[::2]
+
+
+def test_members_of_whom_only_some_are_listed_make_one_ask_for_processes_with_a_state_of_their_own() -> None:
+    finished = against(TwoStates(), only=("effect.leave",))
+    assert finished.summary.outcome is RunOutcome.SETUP_FAILED
+    assert "several processes of your app each keep a state of their own" in finished.summary.detail
+
+
+class RefusesLateLeaves(Variant):
+    """Answers FAIL to a leave that is older than another event of its member."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newest: dict[str, int] = {}
+
+    async def apply(self, event: MemberEvent) -> None:
+        newest = max(self.newest.get(one, 0) for one in event.member_list_account)
+        if event.event_time < newest and event.callback_command == LEAVE_COMMAND:
+            raise RefusedCallback(5, "stale event")
+        self.newest |= dict.fromkeys(event.member_list_account, max(newest, event.event_time))
+        await super().apply(event)
+
+
+def test_late_leaves_that_are_refused_each_time_are_named_and_never_called_a_failure_now_and_then() -> None:
+    found = findings(against(RefusesLateLeaves(), only=("ack", "effect.leave", "effect.rejoin")))
+    assert set(found) == {"ack.steady"}
+    assert "all of them leaves that arrive late" in found["ack.steady"].message
+    assert "now and then" not in found["ack.steady"].hint

@@ -36,6 +36,13 @@ def test_an_unlabelled_body_that_is_refused_points_to_its_label(
     assert "raw body" not in hint(status)
 
 
+def test_what_follows_the_packet_is_told_from_a_packet_that_is_cut() -> None:
+    packet = b'{"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}'
+    assert "More follows the JSON document" in hint(200, body=packet + b" cached")
+    assert "More follows" not in hint(200, body=packet[:40])
+    assert hint(200, body=b"cached") == ""
+
+
 @pytest.mark.parametrize("status", [200, 401, 403])
 def test_a_token_with_a_blank_or_line_break_at_its_end_is_suspected_first(status: int) -> None:
     assert "begins or ends with a blank or a line break" in about_all(status, token="secret\n")
