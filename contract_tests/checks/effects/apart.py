@@ -60,7 +60,7 @@ def _words(_: str, longest: int) -> Iterator[_Twins]:
     if longest == _LONGEST_ROOM:
         yield _Twins("taken for nothing", "null", ("none", "nil", "undefined"))
     else:  # accounts share a room: none may be another's twin, in whatever case
-        for word, other in (("null", "nil"), ("undefined", "undefineds"), ("None", "Nones")):
+        for word, other in (("null", "nil"), ("undefined", "undefineds"), ("None", "nones")):
             yield _Twins("taken for nothing", word, (other,))
     yield _Twins("taken for a truth value", "true", ("yes", "on", "1"))
     yield _Twins("taken for a truth value", "false", ("no", "off"))
