@@ -49,7 +49,8 @@ def reuse(case: Case) -> None:
             _blame_surplus(case)
             return
         failed.append(exchange)
-        if len(failed) > 1 and not exchange.cut_off:
+        crossed = exchange.cut_off or exchange.status == HTTPStatus.REQUEST_TIMEOUT
+        if len(failed) > 1 and not crossed:
             break
     verify_target_alive(case.run)
     _unless_flaky(case, failed[-1])
