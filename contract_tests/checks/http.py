@@ -12,7 +12,7 @@ from typing import Final
 
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
-from roomhook.contract_tests.harness.case import Case, taken_as_valid
+from roomhook.contract_tests.harness.case import Case, passes, taken_as_valid
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.effects import leave_draft
 from roomhook.contract_tests.harness.target_health import verify_target_alive, wait_until_recovered
@@ -25,6 +25,7 @@ from roomhook.simulator.protocol.response_check import Violation, check_response
 __all__ = ["BurstRoom", "judge_together"]
 
 _REUSES: Final = 20
+_CHUNKED: Final = (("Transfer-Encoding", "chunked"),)
 _SURPLUS_WAIT_S: Final = 0.05
 _IDLE_CLOSE: Final = re.compile(rb"HTTP/1\.[01] 408 ")
 _PARALLEL: Final = 16
@@ -235,23 +236,30 @@ def _arrives(
 
     *headers* are in the pieces and not in the callback, whose effect is watched: who repeats it frames it anew.
     """
-    run = case.run
     for _ in range(2):
-        exchange = raw.send_pieces(
-            run.url,
-            run.line.client,
-            callback,
-            pieces,
-            deadline_ms=run.settings.deadline_ms,
-            give_up_ms=run.settings.give_up_ms,
-            sleep=run.pause_between,
-        )
-        run.observe(exchange)
-        exchange = replace(exchange, callback=replace(callback, headers=(*callback.headers, *headers)))
-        run.line.on_exchange(exchange)
+        exchange = _sent_in_pieces(case, callback, pieces, headers)
         if exchange.acknowledged:
             return
     case.blame_unacknowledged(exchange, note)
+
+
+def _sent_in_pieces(
+    case: Case, callback: CallbackRequest, pieces: Sequence[raw.Piece], headers: tuple[tuple[str, str], ...] = ()
+) -> Exchange:
+    run = case.run
+    exchange = raw.send_pieces(
+        run.url,
+        run.line.client,
+        callback,
+        pieces,
+        deadline_ms=run.settings.deadline_ms,
+        give_up_ms=run.settings.give_up_ms,
+        sleep=run.pause_between,
+    )
+    run.observe(exchange)
+    exchange = replace(exchange, callback=replace(callback, headers=(*callback.headers, *headers)))
+    run.line.on_exchange(exchange)
+    return exchange
 
 
 def _raw_callback(case: Case, draft: CallbackDraft | None = None) -> CallbackRequest:
@@ -268,11 +276,15 @@ def _raw_head(case: Case, callback: CallbackRequest, *, chunked: bool = False) -
 def chunked(case: Case) -> None:
     """Chunked transfer coding instead of Content-Length (protocol.md 7.1)."""
     callback = _raw_callback(case)
+    _arrives(case, callback, [(b"".join(_in_chunks(case, callback)), 0)], "a chunked callback", headers=_CHUNKED)
+
+
+def _in_chunks(case: Case, callback: CallbackRequest) -> tuple[bytes, bytes]:
+    """The request of *callback*, up to the end of the first of two chunks, and its rest."""
     body = callback.body or b""
     half = len(body) // 2
-    coded = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]))
-    whole = _raw_head(case, callback, chunked=True) + coded + b"0\r\n\r\n"
-    _arrives(case, callback, [(whole, 0)], "a chunked callback", headers=(("Transfer-Encoding", "chunked"),))
+    first, second = (b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]))
+    return _raw_head(case, callback, chunked=True) + first, second + b"0\r\n\r\n"
 
 
 @check("http.expect")
@@ -314,14 +326,32 @@ def half_request(case: Case) -> None:
     end_of_head = whole.index(b"\r\n\r\n") + 4
     for cut, what in ((end_of_head + 20, "mid-body"), (end_of_head // 2, "mid-head")):
         for _ in range(3):
-            try:
-                with closing(
-                    raw.connect(case.run.url, case.run.line.client, case.run.settings.deadline_ms / 1000)
-                ) as connection:
-                    connection.sendall(whole[:cut])
-            except OSError:
-                pass  # a target that closes first is within its rights
+            _hang_up(case, whole[:cut])
         case.acknowledges(case.leave(), note=f"a valid callback after a client hung up {what}")
+    if not case.findings and passes(case, "http.chunked"):
+        _after_half_the_chunks(case)
+
+
+def _after_half_the_chunks(case: Case) -> None:
+    """What is left of a chunked body whose sender hung up must not get into the next one."""
+    callback = _raw_callback(case)
+    first, rest = _in_chunks(case, callback)
+    for _ in range(2):
+        _hang_up(case, first)
+        exchange = _sent_in_pieces(case, callback, [(first + rest, 0)], _CHUNKED)
+        if exchange.acknowledged:
+            return
+    case.blame_unacknowledged(exchange, "a chunked callback after a client hung up between two chunks")
+
+
+def _hang_up(case: Case, data: bytes) -> None:
+    """Send *data* on a connection of its own, and close it."""
+    run = case.run
+    try:
+        with closing(raw.connect(run.url, run.line.client, run.settings.deadline_ms / 1000)) as connection:
+            connection.sendall(data)
+    except OSError:
+        pass  # a target that closes first is within its rights
 
 
 @check("http.idle")

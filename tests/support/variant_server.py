@@ -144,7 +144,7 @@ class Variant(ReferenceBackend):
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
     body = b""
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\n"), 16):
         body += (await reader.readexactly(size + 2))[:-2]
     await reader.readline()
     return body
