@@ -14,6 +14,7 @@ from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.effects import MOST_REPEATED, blame_state, deliver, leave_draft, side_by_side
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.register import load_register
 
 __all__: list[str] = []
 
@@ -227,7 +228,9 @@ def rooms_apart(case: Case) -> None:
     for one in ("effect.leave", "effect.accounts-apart", "effect.two-rooms"):
         case.needs(one)
     if case.requirement.id != "effect.rooms-apart":  # plain RoomIds have no punctuation
-        case.needs("effect.punctuation")
+        case.needs("id.punctuation")
+        if case.judge(load_register()["effect.punctuation"]).findings:
+            raise NotJudgedError("skipped because effect.punctuation failed")
     _need_own(case)
     base = f"r{case.run.ids.run}{case.account()[-4:]}"
     kinds = [twins for kind in _ROOMS[case.requirement.id] for twins in kind(base, _LONGEST_ROOM)]

@@ -14,6 +14,7 @@ from roomhook.contract_tests.harness.case import Case, passes
 from roomhook.contract_tests.harness.drafts import CallbackDraft
 from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft, play
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.contract_tests.model.naming import listed
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
 __all__: list[str] = []
@@ -93,12 +94,12 @@ def rooms_apart(case: Case) -> None:
 def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
     """Whether the probe lists all *people* by room as they entered; a room that lists others as well is a finding.
 
-    One that lists others only proves nothing: it may be the probe that decodes the RoomId.
+    One that lists others only proves nothing, since it may be the probe that decodes the RoomId; but none that decodes
+    HTML finds people by their RoomId as it is escaped, and not as it is.
     """
-    wrong = False
+    seen: dict[str, set[str]] = {}
     for room, accounts in people.items():
-        members = case.settled(room, accounts)
-        wrong = wrong or members != accounts
+        members = seen[room] = case.settled(room, accounts)
         if members > accounts:
             entered = next(one for one, theirs in people.items() if theirs & (members - accounts))
             strangers = sorted(people[entered] & members)
@@ -106,7 +107,14 @@ def _all_in_their_rooms(case: Case, people: dict[str, set[str]]) -> bool:
             shown = case.send(callback)
             blame_state(case, room, shown, accounts, members, f"after {', '.join(strangers)} entered {entered}")
             return False
-    if wrong:
+    for room, accounts in people.items():
+        escaped = html.escape(room, quote=False)
+        if not accounts & seen[room] and escaped != room and accounts <= seen.get(escaped, set()):
+            shown = case.send(case.build_enter(sorted(accounts), room))
+            when = f"after {listed(accounts)} entered {room}, who are listed in {escaped} instead (is HTML escaped?)"
+            blame_state(case, room, shown, accounts, seen[room], when)
+            return False
+    if seen != people:
         raise NotJudgedError("the probe does not list who entered rooms with such RoomIds")
     return True
 

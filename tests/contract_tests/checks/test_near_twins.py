@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 import urllib.parse
@@ -65,6 +66,13 @@ class Prefix(Keyed):
     def members(self, room: str) -> list[str]:
         inside = (people for name, people in self.rooms.items() if re.match(room, name))
         return [one for people in inside for one in people.values()]
+
+
+class EscapesWhatItKeeps(Keyed):
+    """Escapes a RoomId as HTML where it keeps it, and not where people ask who is inside."""
+
+    def members(self, room: str) -> list[str]:
+        return list(self.rooms.get(room, {}).values())
 
 
 class Skips(Keyed):
@@ -226,3 +234,15 @@ def national(account: str) -> str:
 )
 def test_a_rare_carelessness_is_named(variant: Callable[[], Variant], requirement: str, how: str) -> None:
     assert how in hows(found(variant(), requirement)[requirement])
+
+
+def test_a_room_id_that_is_escaped_where_it_is_kept_is_told() -> None:
+    said = found(EscapesWhatItKeeps(lambda room: html.escape(room, quote=False)), "effect.punctuation")
+    assert "(is HTML escaped?)" in said["effect.punctuation"][0]
+
+
+@pytest.mark.parametrize("decode", [html.unescape, urllib.parse.unquote, urllib.parse.unquote_plus])
+def test_a_probe_that_decodes_room_ids_is_no_finding(decode: Callable[[str], str]) -> None:
+    variant = Variant()
+    variant.members = lambda room: Variant.members(variant, decode(room))  # type: ignore[method-assign]
+    assert found(variant, "effect.punctuation", "effect.rooms-apart*") == {}
