@@ -73,7 +73,7 @@ def foreign_app(case: Case) -> None:
     sent = _changes_nothing(
         case, room, [_Attempt(what, leave.url(SdkAppid=foreign), account)], witness, {account, other}
     )
-    _applied_for_all_that(case, room, leave, sent[0], {other}, f"{what}, and the same packet with your own")
+    _takes_effect_after_a_refusal(case, room, leave, sent[0], {other}, f"{what}, and the same packet with your own")
 
 
 @check("effect.sign")
@@ -102,7 +102,7 @@ def unproven(case: Case) -> None:
     sent = _changes_nothing(case, room, tried, witness, {other, *members})
     genuine = leave_draft(case, room, members[:1])
     what = "an unsigned leave, and the same packet with a right Sign"
-    _applied_for_all_that(case, room, genuine, sent[0], {other, *members[1:]}, what)
+    _takes_effect_after_a_refusal(case, room, genuine, sent[0], {other, *members[1:]}, what)
 
 
 def _unsigned_enter(case: Case, room: str, account: str) -> CallbackDraft:
@@ -135,18 +135,21 @@ def malformed(case: Case) -> None:
     """Malformed leaves of real members change nothing, and valid ones are applied after them."""
     case.needs("effect.leave")
     case.needs("bad.array")
-    account, first, second, other, *members = case.accounts(4 + len(_WRONG_FIELDS))
-    staying = {account, second, other, *members}
-    room = case.populated_room([first, *staying])
+    few = bool(case.run.settings.members)
+    wrong = {} if few else _WRONG_FIELDS
+    account, witness, other, *members = case.accounts(3 + len(wrong))
+    late_witness = [] if few else [case.account()]
+    staying = [account, other, *late_witness, *members]
+    room = case.populated_room([witness, *staying])
     tried = [_Attempt("malformed leaves", draft, account) for draft in _malformed(leave_draft(case, room, [account]))]
-    for member, (what, fields) in zip(members, _WRONG_FIELDS.items(), strict=True):
+    for member, (what, fields) in zip(members, wrong.items(), strict=True):
         draft = leave_draft(case, room, [member]).packet(**fields)
         if what == _NUMBER_IN_LIST:
             draft = draft.packet(MemberList_Account=[member, 5])
         tried.append(_Attempt(what, draft, member, lawful_if_acknowledged=True))
-    _changes_nothing(case, room, tried, first, staying)
-    if not case.findings:
-        _applied_after_poison(case, room, second)
+    _changes_nothing(case, room, tried, witness, set(staying))
+    for one in late_witness if not case.findings else ():
+        _leaves_after_poison(case, room, one)
 
 
 def _malformed(leave: CallbackDraft) -> list[CallbackDraft]:
@@ -163,7 +166,7 @@ def _malformed(leave: CallbackDraft) -> list[CallbackDraft]:
     ]
 
 
-def _applied_after_poison(case: Case, room: str, leaver: str) -> None:
+def _leaves_after_poison(case: Case, room: str, leaver: str) -> None:
     """A valid leave of *leaver* takes effect after leaves of a stranger with values that few databases take."""
     stranger = case.account()
     leave = leave_draft(case, room, [stranger])
@@ -181,14 +184,14 @@ def _with_half_a_pair(packet: dict[str, Any]) -> bytes:
     return json.dumps({**packet, "MemberList_Account": ["\ud800"]}).encode()
 
 
-def _applied_for_all_that(  # noqa: PLR0917 (what came first, and who stays)
+def _takes_effect_after_a_refusal(  # noqa: PLR0917 (what came first, and who stays)
     case: Case, room: str, leave: CallbackDraft, refused: Exchange, staying: set[str], what: str
 ) -> None:
     """The *leave* must take effect with the packet that was *refused* before: it is no repeat."""
     if case.findings or refused.callback.body is None:
         return
     genuine = deliver(case, case.build(leave.sent_as(body=refused.callback.body)))
-    members = case.settled(room, staying)
+    members = case.settled(room, staying, among={*staying, *leave.fields["MemberList_Account"]})
     if members != staying:
         blame_state(case, room, genuine, staying, members, f"after {what}")
 

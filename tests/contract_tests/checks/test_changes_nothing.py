@@ -23,16 +23,17 @@ pytestmark = pytest.mark.long
 TOKEN: Final = "xxxxyyyy"
 
 
-def messages(variant: Variant, *only: str) -> dict[str, str]:
-    """What is found, by requirement, with the message of its first finding."""
+def messages(variant: Variant, *only: str, judged: tuple[str, ...] = (), **options: Any) -> dict[str, str]:
+    """What is found, by requirement, with the message of its first finding; those in *judged* must have been judged."""
     with listening(variant) as url:
         run = SuiteRun(
-            Settings(url, SDKAPPID, token=variant.token, only=only, settle_s=0.1),
+            Settings(url, SDKAPPID, token=variant.token, only=only, settle_s=0.1, **options),
             probe=lambda room: set(variant.members(room)),
             sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
         )
         finished = list(run.events())[-1]
     assert isinstance(finished, RunFinished)
+    assert not [case for case in finished.cases if case.requirement.id in judged and case.reason]
     return {case.requirement.id: case.findings[0].message for case in finished.cases if case.findings}
 
 
@@ -231,3 +232,11 @@ def test_a_worker_that_dies_of_a_value_is_found_by_the_valid_leave_after_it() ->
 
 def test_a_value_that_the_database_refuses_must_not_spoil_the_callbacks_after_it() -> None:
     assert "EventTime 10**20" in messages(StaysInATransaction(), "bad.alive")["bad.alive"]
+
+
+@pytest.mark.parametrize("options", [{"members": ("ann", "ben", "cat")}, {"room": "room1"}], ids=["members", "room"])
+def test_few_members_or_one_room_of_your_own_are_enough_to_judge_what_must_change_nothing(
+    options: dict[str, Any],
+) -> None:
+    only = ("effect.app-id", "effect.command", "effect.bad-input")
+    assert messages(Variant(), "app-id", "effect.leave", *only, judged=only, **options) == {}
