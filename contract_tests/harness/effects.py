@@ -85,7 +85,8 @@ class Leave:
 class Episode:
     """Events of one room in the order of their arrival, and who must be ``inside`` after them.
 
-    People go by short names, which stand for accounts of the episode's own. ``before``: who has entered a second before
+    People go by short names, which stand for accounts of the episode's own; ``a,b`` is one person, whose account is
+    those of a and b with a comma between. ``before``: who has entered a second before
     the first event. ``alone``: nobody else may be in the room.
     """
 
@@ -192,7 +193,7 @@ def play(
     Gives the room, and who must be in it. The first event's EventTime is *ago_ms* ago, or *began_ms*. Raises
     ``NotJudgedError`` for episodes with a leave that is refused, when the others have been judged.
     """
-    room, parts = case.room(), [{name: case.account() for name in one.people} for one in episodes]
+    room, parts = case.room(), [_cast(case, one) for one in episodes]
     began = case.run.ids.next_event_time() - ago_ms if began_ms is None else began_ms
     before = [people[one] for episode, people in zip(episodes, parts, strict=True) for one in episode.before]
     _enter_before(case, room, before, began)
@@ -214,6 +215,12 @@ def play(
     if refused and not case.findings:
         raise NotJudgedError(_untold(refused, len(played)))
     return room, expected
+
+
+def _cast(case: Case, episode: Episode) -> dict[str, str]:
+    """A new account for each name; that of a name with a comma is the accounts of its parts, joined by one."""
+    accounts = {name: case.account() for name in episode.people if "," not in name}
+    return {name: ",".join(accounts[part] for part in name.split(",")) for name in episode.people}
 
 
 def _untold(refused: dict[Episode, RefusedLeaveError], applied: int) -> str:
@@ -246,7 +253,7 @@ def _play_alone(case: Case, episodes: Sequence[Episode], began_ms: int) -> None:
     played: list[tuple[Episode, str, Exchange | None, set[str]]] = []
     for episode in episodes:
         room, bystanders = case.room(), [] if episode.alone else [case.account()]
-        people = {name: case.account() for name in episode.people}
+        people = _cast(case, episode)
         before = [*bystanders, *(people[one] for one in episode.before)]
         if before and case.bring_in(before, room, event_time=began_ms - _BEFORE_MS) is not None:
             continue

@@ -12,6 +12,7 @@ __all__ = [
     "COUNTS",
     "EMPTY_IN_BETWEEN",
     "EPISODES",
+    "JOINED",
     "KICKED",
     "LAST_CAME_BACK",
     "STILL_INSIDE",
@@ -134,6 +135,12 @@ EPISODES: Final[dict[str, tuple[Episode, ...]]] = {
             ("a", "b", "c"),
         ),
         Episode(
+            "after two lists left with the same EventTime that begin alike and are equally long",
+            (Leave(1000, ("a", "b")), Leave(1000, ("a", "c"))),
+            frozenset("d"),
+            ("a", "b", "c", "d"),
+        ),
+        Episode(
             "after one left and another entered with the same EventTime",
             (Enter(0, ("a",)), Leave(1000, ("a",)), Enter(1000, ("b",))),
             frozenset("b"),
@@ -152,6 +159,13 @@ EMPTY_IN_BETWEEN: Final = Episode(
     (Enter(0), Leave(2000), Enter(4500, ("b",)), Enter(1000)),
     frozenset("b"),
     alone=True,
+)
+
+JOINED: Final = Episode(
+    "after one with a comma in the account left, and with the same EventTime two whose accounts are its parts",
+    (Leave(1000, ("a,b",)), Leave(1000, ("a", "b"))),
+    frozenset("c"),
+    ("a,b", "a", "b", "c"),
 )
 
 LAST_CAME_BACK: Final = Episode(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from roomhook.contract_tests.checks.effects.episodes import COUNTS, EMPTY_IN_BETWEEN, EPISODES, KICKED, LAST_CAME_BACK
+from roomhook.contract_tests.checks.effects.episodes import (
+    COUNTS,
+    EMPTY_IN_BETWEEN,
+    EPISODES,
+    JOINED,
+    KICKED,
+    LAST_CAME_BACK,
+)
 from roomhook.contract_tests.checks.effects.later import CameBack
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.case import Case, passes
@@ -118,6 +125,7 @@ _BUILDS_ON: Final = {
     "effect.repeated-account": ("effect.all-members", "effect.duplicate", "effect.duplicate-parallel"),
     "effect.unknown-account": ("effect.all-members", "effect.rejoin"),
     "effect.kick-twenty": ("effect.all-members",),
+    "effect.same-time": ("effect.duplicate", "effect.unknown-account"),
 }
 """What must hold before more is asked."""
 
@@ -128,7 +136,8 @@ def episodes(case: Case) -> None:
     for one in ("effect.leave", *_BUILDS_ON.get(case.requirement.id, ())):
         case.needs(one)
     need_enters(case)
-    room, inside = play(case, EPISODES[case.requirement.id])
+    more = [JOINED] if case.requirement.id == "effect.same-time" and passes(case, "effect.accounts-apart.signs") else []
+    room, inside = play(case, [*EPISODES[case.requirement.id], *more])
     if case.requirement.id == "effect.second-leave" and not case.findings:
         case.run.kept(CameBack).into(room, inside)
         play(case, [LAST_CAME_BACK])

@@ -26,10 +26,12 @@ from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
+_UNKNOWN_COMMAND: Final = "Room.CallbackAfterSomethingNew"
+_DESTROY_COMMAND: Final = "Room.CallbackAfterDestroyRoom"
 _OTHER_COMMANDS: Final = (
     "Room.CallbackAfterCreateRoom",
     "Room.CallbackAfterUpdateRoomInfo",
-    "Room.CallbackAfterSomethingNew",
+    _UNKNOWN_COMMAND,
     "Mic.CallbackAfterSeatInfoChanged",
 )
 
@@ -112,13 +114,14 @@ def _unsigned_enter(case: Case, room: str, account: str) -> CallbackDraft:
 
 @check("effect.command")
 def other_commands(case: Case) -> None:
-    """Commands of the family that are no leave, and one that nobody has heard of, take nobody out."""
+    """Other commands of the family, and unknown ones, take nobody out and bring nobody in."""
     case.needs("effect.leave")
     case.needs("command.sibling")
     case.needs("command.unknown")
-    account, witness, other = case.accounts(3)
+    account, witness, other, stranger = case.accounts(4)
     room = case.populated_room([account, witness, other])
     what = "other commands of the family that list a member"
+    unknown = {"CallbackCommand": _UNKNOWN_COMMAND, "Type": "Muted"}
     tried = [
         _Attempt(
             what,
@@ -127,7 +130,23 @@ def other_commands(case: Case) -> None:
         )
         for command in _OTHER_COMMANDS
     ]
+    outside = leave_draft(case, room, [stranger], **unknown).url(CallbackCommand=_UNKNOWN_COMMAND)
+    tried.append(_Attempt("an unknown command that lists somebody outside", outside, stranger))
     _changes_nothing(case, room, tried, witness, {account, other})
+    if not case.findings and case.run.access.enter is None:
+        _destroyed_and_back(case, room, stranger)
+
+
+def _destroyed_and_back(case: Case, room: str, account: str) -> None:
+    """Destroy *room*, and let *account* enter it after that, since a RoomId may be used again."""
+    absent = dict.fromkeys(("MemberCount", "Type", "MemberList_Account", "Reason"), ABSENT)
+    destroyed = leave_draft(case, room, [account], **absent, CallbackCommand=_DESTROY_COMMAND)
+    case.send(case.build(destroyed.url(CallbackCommand=_DESTROY_COMMAND)))
+    shown = case.send(case.build_enter([account], room))
+    if shown.acknowledged and account not in case.settled(room, {account}, among={account}):
+        blame_state(
+            case, room, shown, {account}, set(), f"after {account} entered {room}, which had been destroyed before"
+        )
 
 
 @check("effect.bad-input")

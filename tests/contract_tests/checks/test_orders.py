@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Final
 
 import pytest
+from starlette.responses import Response
 from variant_server import SDKAPPID, Variant, listening
 
-from roomhook.contract_tests.app_backends.reference.backend import MemberEvent
+from roomhook.contract_tests.app_backends.reference.backend import IncomingCallback, MemberEvent
 from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
@@ -163,7 +165,51 @@ class KeepsOtherDevices(Variant):
             super().leave(event)
 
 
+class Once(Variant):
+    """Takes a leave for a repeat if its time and what *key* makes of its accounts are those of another."""
+
+    def __init__(self, key: Callable[[list[str]], object]) -> None:
+        super().__init__()
+        self.key = key
+        self.seen: set[object] = set()
+
+    def leave(self, event: MemberEvent) -> None:
+        key = event.room_id, event.event_time, self.key(event.member_list_account)
+        if key not in self.seen:
+            self.seen.add(key)
+            super().leave(event)
+
+
+class ClosesForGood(Variant):
+    """Lists nobody in a room that was ever destroyed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed: set[str] = set()
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        packet = json.loads(callback.body)
+        if packet.get("CallbackCommand") == "Room.CallbackAfterDestroyRoom":
+            self.closed.add(packet["RoomId"])
+        return await super().handle(callback)
+
+    def members(self, room: str) -> list[str]:
+        return [] if room in self.closed else super().members(room)
+
+
+class EveryListEnters(Variant):
+    """Takes every command with a list that is no leave for an enter."""
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        packet = json.loads(callback.body)
+        if "Type" in packet and "MemberLeave" not in packet["CallbackCommand"]:
+            self.presence.enter(packet["RoomId"], packet["MemberList_Account"], packet["EventTime"])
+        return await super().handle(callback)
+
+
 ORDERS: Final = (
+    ("effect.command", ClosesForGood, "which had been destroyed before"),
+    ("effect.command", EveryListEnters, "an unknown command that lists somebody outside"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "the first enter once more"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "a leave between the two in time"),
     ("effect.late-enter", lambda: TwoTimes(leaves=lambda _, new: new), "an older leave that arrived late"),
@@ -173,6 +219,9 @@ ORDERS: Final = (
     ("effect.second-leave", CountsOnce, "and then the other left"),
     ("effect.combined", Drops, "ten minutes late, when another had entered since"),
     ("effect.combined", KeepsOtherDevices, "with the Reason byLoggedOnOtherDevice"),
+    ("effect.same-time", lambda: Once(lambda some: some[0]), "that begin alike"),
+    ("effect.same-time", lambda: Once(lambda some: (some[0], len(some))), "and are equally long"),
+    ("effect.same-time", lambda: Once(",".join), "whose accounts are its parts"),
     ("effect.same-second", ForgetsWhoStays, "a visit of 100 days"),
 )
 
