@@ -110,7 +110,7 @@ class Case:
         **fields: Any,
     ) -> Exchange | None:
         """As ``room_setup.bring_in``: let *accounts* enter *room*; the first callback that failed, or None."""
-        options = {"event_time": event_time, "together": together, **fields}
+        options: dict[str, Any] = {"event_time": event_time, "together": together, **fields}
         return room_setup.bring_in(self.run, self._builder, accounts, room, **options)
 
     def populated_room(self, accounts: Sequence[str], *, event_time: int | None = None) -> str:
