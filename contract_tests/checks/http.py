@@ -161,12 +161,16 @@ def burst(case: Case) -> None:
 
 @dataclass
 class BurstRoom:
-    """The room whose members have left together: ``leaving`` and ``staying``, and one callback that tells of it."""
+    """The room whose members have left together: ``leaving`` and ``staying``, and one callback that tells of it.
+
+    ``unlisted``: not all of them were listed when they had entered, on a quick look.
+    """
 
     room: str = ""
     leaving: Sequence[str] = ()
     staying: Sequence[str] = ()
     callback: CallbackRequest | None = None
+    unlisted: bool = False
 
 
 def _dissolution(case: Case) -> list[CallbackRequest]:
@@ -178,6 +182,7 @@ def _dissolution(case: Case) -> list[CallbackRequest]:
     everybody = [*leaving, *staying]
     entered = [everybody[start : start + _ENTERED_TOGETHER] for start in range(0, len(everybody), _ENTERED_TOGETHER)]
     failed = [case.bring_in(some, room, together=True) for some in entered]
+    unlisted = case.settled(room, set(everybody), quick=True) != set(everybody)
     callbacks = [
         case.build(leave_draft(case, room, [one], MemberCount=_BURST + 49 - number))
         for number, one in enumerate(leaving)
@@ -185,6 +190,7 @@ def _dissolution(case: Case) -> list[CallbackRequest]:
     known = case.run.kept(BurstRoom)
     if not any(failed):
         known.room, known.leaving, known.staying, known.callback = room, leaving, staying, callbacks[0]
+        known.unlisted = unlisted
     return callbacks
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "RefusedLate",
     "RefusedLeaveError",
     "blame_state",
+    "blame_unlisted",
     "deliver",
     "enter",
     "leave_draft",
@@ -55,6 +56,8 @@ _MOST_NAMED: Final = 3
 BEGAN_AGO_MS: Final = 8000
 """How long ago the first event of an episode happened, unless told."""
 _BEFORE_MS: Final = 1000
+_MANY: Final = 10
+"""More than so many are looked for before anything happens: the room may be too large for the target."""
 _MOST_LISTED: Final = 25
 """So many enter by one callback."""
 _APART_MS: Final = 3
@@ -257,6 +260,8 @@ def _play_alone(case: Case, episodes: Sequence[Episode], began_ms: int) -> None:
         before = [*bystanders, *(people[one] for one in episode.before)]
         if before and case.bring_in(before, room, event_time=began_ms - _BEFORE_MS) is not None:
             continue
+        if len(before) > _MANY and blame_unlisted(case, room, before):
+            continue
         shown: Exchange | None = None
         for event in episode.events:
             shown = send_event(case, room, event, people, began_ms) or shown
@@ -266,6 +271,19 @@ def _play_alone(case: Case, episodes: Sequence[Episode], began_ms: int) -> None:
         members = case.settled(room, expected, until=until)
         if members != expected:
             blame_state(case, room, shown, expected, members, episode.what)
+
+
+def blame_unlisted(case: Case, room: str, entered: Sequence[str]) -> bool:
+    """Whether some who *entered* a *room* that nobody has left are not listed there in the end: that is the finding."""
+    members = case.settled(room, set(entered))
+    missing = sorted(set(entered) - members)
+    if missing:
+        case.note(
+            f"{are(missing)} not listed in {room}, though {len(entered)} had entered it and nobody had left",
+            expected=f"{listed(entered)} in the room",
+            actual=f"{listed(members)} in the room",
+        )
+    return bool(missing)
 
 
 def blame_state(  # noqa: PLR0917 (who was where, and when)

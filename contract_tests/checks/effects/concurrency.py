@@ -9,7 +9,7 @@ from roomhook.contract_tests.checks.http import BurstRoom
 from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
-from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
+from roomhook.contract_tests.harness.effects import blame_state, blame_unlisted, deliver, leave_draft
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.simulator.protocol.callback_request import CallbackRequest
 
@@ -17,6 +17,7 @@ __all__: list[str] = []
 
 _LEAVING: Final = 6
 _ROUNDS: Final = 2
+_ENTERED_TOGETHER: Final = 25
 
 
 @check("effect.parallel-leaves", "effect.parallel-enter")
@@ -67,5 +68,11 @@ def burst(case: Case) -> None:
     if not room:
         raise NotJudgedError("http.burst has not sent leaves of members who had entered")
     members = case.settled(room, staying)
+    if members != staying or burst_room.unlisted:
+        everybody, crowd = case.accounts(len(burst_room.leaving) + len(staying)), case.room()
+        some = [everybody[first : first + _ENTERED_TOGETHER] for first in range(0, len(everybody), _ENTERED_TOGETHER)]
+        entered = not any(case.bring_in(each, crowd, together=True) for each in some)
+        if entered and blame_unlisted(case, crowd, everybody):
+            return
     if members != staying:
         blame_state(case, room, None, staying, members, f"after {len(burst_room.leaving)} left one room together")

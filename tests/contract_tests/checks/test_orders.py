@@ -235,3 +235,27 @@ def test_a_rare_order_of_events_is_told(requirement: str, variant: Callable[[], 
 def test_orders_that_are_kept_are_no_finding(variant: Callable[[], Variant]) -> None:
     requirements = {requirement for requirement, _, _ in ORDERS}
     assert found(variant(), *requirements, "effect.count") == {}
+
+
+class HoldsNineteen(Variant):
+    """Takes MemberCount for the room's capacity."""
+
+    def enter(self, event: MemberEvent) -> None:
+        if len(self.members(event.room_id)) < event.member_count:
+            super().enter(event)
+
+
+class ShowsAHundred(Variant):
+    """Shows the first hundred of a room."""
+
+    def members(self, room: str) -> list[str]:
+        return super().members(room)[:100]
+
+
+@pytest.mark.parametrize(
+    ("variant", "requirement"), [(HoldsNineteen, "effect.kick-twenty"), (ShowsAHundred, "effect.burst")]
+)
+def test_who_was_never_listed_is_not_said_to_be_gone(variant: Callable[[], Variant], requirement: str) -> None:
+    message = found(variant(), requirement)[requirement][0]
+    assert " not listed in " in message
+    assert "gone" not in message
