@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,19 @@ __all__ = [
     "treat_as_interrupt",
 ]
 
+_AGAIN_S: Final = 0.01
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run in order."""
 
 
 def treat_as_interrupt() -> None:
-    """Treat SIGTERM and SIGHUP as SIGINT from now on, unless they are ignored."""
+    """Treat SIGTERM and SIGHUP as SIGINT from now on, unless they are ignored.
+
+    Python drops an interrupt that comes while it clears something away (in a finalizer): that one comes again.
+    """
+    signal.signal(signal.SIGALRM, _interrupt)
+    sys.unraisablehook = _interrupt_again
     for each in SIGNALS[1:]:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _interrupt)
@@ -33,6 +41,13 @@ def ignore_signals() -> None:
     """Ignore all signals that could end this process."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+
+
+def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

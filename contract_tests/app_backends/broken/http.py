@@ -234,22 +234,22 @@ class _RoomOnTop(ReferenceBackend):
 
 @breaks("command.alive")
 class _KeepsTheTransaction(ReferenceBackend):
-    """Fails the next leave on a new connection after a change of a room has failed."""
+    """Fails the next two leaves on new connections after a change of a room has failed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.aborted_on: int | None = None
+        self.aborted_on = 0
+        self.failing = 0
 
     async def on_callback(self, request: Request) -> Response:
         connection = wire(request.scope).connection
         command = request.query_params.get("CallbackCommand")
-        failed = self.aborted_on is not None and connection > self.aborted_on and command == LEAVE_COMMAND
         response = await super().on_callback(request)
-        if failed:
-            self.aborted_on = None
-            return self.refuse(RefusedCallback(500, "the transaction is aborted"))
         if command == "Room.CallbackUpdateRoomInfo":
-            self.aborted_on = connection
+            self.aborted_on, self.failing = connection, 2
+        elif command == LEAVE_COMMAND and self.failing and connection > self.aborted_on:
+            self.failing -= 1
+            return self.refuse(RefusedCallback(500, "the transaction is aborted"))
         return response
 
 

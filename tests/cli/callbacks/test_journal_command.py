@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -165,11 +166,16 @@ def test_following_shows_a_run_until_it_ends(backend: Backend) -> None:
         until = time.monotonic() + 30
         while len(backend.receipts) < 5 and time.monotonic() < until:
             time.sleep(0.01)
+        sender.send_signal(signal.SIGSTOP)  # until somebody follows it
         follow = [*ours, "journal", "run.db", "--follow", "--format", "json"]
-        done = subprocess.run(follow, capture_output=True, text=True, timeout=60, check=False)
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as follower:
+            assert follower.stdout is not None
+            shown = [follower.stdout.readline()]
+            sender.send_signal(signal.SIGCONT)
+            shown += follower.stdout
         sender.communicate()
-    assert done.returncode == 0, done.stderr
-    first, *_, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert follower.returncode == 0
+    first, *_, last = map(json.loads, shown)
     assert first["live"]
     assert 5 <= first["scheduled"] <= last["scheduled"] == 400
     assert (last["live"], last["delivered"], last["in_doubt"]) == (False, 400, 0)
