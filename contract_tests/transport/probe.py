@@ -200,6 +200,10 @@ def _hint(found: Any) -> str:
     pointers = [pointer for pointer, list_ in _lists_in(found) if _accounts(list_) is not None]
     if len(pointers) == 1:
         return f"; the list is further inside: say --probe-pointer {pointers[0]}"
+    if isinstance(found, list) and {str, int} <= {type(one) for one in found}:
+        return (
+            "; accounts that look like numbers are kept as numbers: keep every account as text, or some become others"
+        )
     if isinstance(found, list) or not isinstance(found, dict):
         return (
             "; list the accounts as strings or as Member_Account, or make them so with --probe-command, e.g. by jq -r"

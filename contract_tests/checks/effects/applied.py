@@ -203,7 +203,7 @@ def _forgotten(
         if gone:
             text = (
                 f"{are(gone)} gone from {copy.room}, who were listed there after it and have not left: it happens when"
-                f" many other rooms are used, here {others}"
+                f" many other rooms are used, here {others}{'' if members else ', or when the app restarts'}"
             )
             expected, actual = f"{listed(copy.staying)} in the room", f"{listed(members)} in the room"
             assert copy.exchange is not None
@@ -281,6 +281,9 @@ def _once(case: Case, leave: WatchedLeave) -> _Missing | None:
 def _missing(leave: WatchedLeave, room: str, members: set[str], exchange: Exchange) -> _Missing:
     left, gone = sorted(members & set(leave.leaving)), sorted(set(leave.staying) - members)
     parts = list(_parts(left, gone, room))
+    parts += (
+        ["nobody at all is listed there (has the app restarted, or lost its state?)"] if gone and not members else []
+    )
     expected, actual = f"{listed(leave.staying)} in the room", f"{listed(members)} in the room"
     return _Missing("still in" if left else "gone", " and ".join(parts), expected, actual, exchange)
 

@@ -112,6 +112,7 @@ def test_anything_but_a_list_of_accounts_is_refused_with_a_remedy(text: str, poi
         ('{"members":[],"admins":[]}', "say where: --probe-pointer /data/members"),
         ('{"code":0}', "say where: --probe-pointer /data/members"),
         ('[{"id":"ann"}]', "with --probe-command, e.g. by jq -r"),
+        ('[17,"ann"]', "keep every account as text"),
     ],
 )
 def test_json_that_is_no_list_of_accounts_gets_a_hint_at_where_one_is(text: str, hint: str) -> None:
