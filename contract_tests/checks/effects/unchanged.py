@@ -27,9 +27,10 @@ from roomhook.simulator.protocol.response_check import Violation
 __all__: list[str] = []
 
 _UNKNOWN_COMMAND: Final = "Room.CallbackAfterSomethingNew"
+_CREATE_COMMAND: Final = "Room.CallbackAfterCreateRoom"
 _DESTROY_COMMAND: Final = "Room.CallbackAfterDestroyRoom"
 _OTHER_COMMANDS: Final = (
-    "Room.CallbackAfterCreateRoom",
+    _CREATE_COMMAND,
     "Room.CallbackAfterUpdateRoomInfo",
     _UNKNOWN_COMMAND,
     "Mic.CallbackAfterSeatInfoChanged",
@@ -118,7 +119,8 @@ def other_commands(case: Case) -> None:
     case.needs("effect.leave")
     case.needs("command.sibling")
     case.needs("command.unknown")
-    account, witness, other, stranger = case.accounts(4)
+    few = bool(case.run.settings.members)
+    account, witness, other, *outside = case.accounts(3 if few else 4)
     room = case.populated_room([account, witness, other])
     what = "other commands of the family that list a member"
     unknown = {"CallbackCommand": _UNKNOWN_COMMAND, "Type": "Muted"}
@@ -130,22 +132,30 @@ def other_commands(case: Case) -> None:
         )
         for command in _OTHER_COMMANDS
     ]
-    outside = leave_draft(case, room, [stranger], **unknown).url(CallbackCommand=_UNKNOWN_COMMAND)
-    tried.append(_Attempt("an unknown command that lists somebody outside", outside, stranger))
+    for stranger in outside:
+        lists_them = leave_draft(case, room, [stranger], **unknown).url(CallbackCommand=_UNKNOWN_COMMAND)
+        tried.append(_Attempt("an unknown command that lists somebody outside", lists_them, stranger))
     _changes_nothing(case, room, tried, witness, {account, other})
     if not case.findings and case.run.access.enter is None:
-        _destroyed_and_back(case, room, stranger)
+        _destroyed_and_back(case, room, witness)
 
 
 def _destroyed_and_back(case: Case, room: str, account: str) -> None:
-    """Destroy *room*, and let *account* enter it after that, since a RoomId may be used again."""
+    """Destroy *room*, create it again, since a RoomId may be used again, and let *account* enter it."""
     absent = dict.fromkeys(("MemberCount", "Type", "MemberList_Account", "Reason"), ABSENT)
-    destroyed = leave_draft(case, room, [account], **absent, CallbackCommand=_DESTROY_COMMAND)
-    case.send(case.build(destroyed.url(CallbackCommand=_DESTROY_COMMAND)))
+    info = {"RoomId": room, "RoomName": "standup", "RoomType": "Meeting", "Owner_Account": account}
+    for command, fields in ((_DESTROY_COMMAND, {}), (_CREATE_COMMAND, {"RoomId": ABSENT, "RoomInfo": info})):
+        packet = {**absent, **fields, "CallbackCommand": command}
+        case.send(case.build(leave_draft(case, room, [account], **packet).url(CallbackCommand=command)))
     shown = case.send(case.build_enter([account], room))
     if shown.acknowledged and account not in case.settled(room, {account}, among={account}):
         blame_state(
-            case, room, shown, {account}, set(), f"after {account} entered {room}, which had been destroyed before"
+            case,
+            room,
+            shown,
+            {account},
+            set(),
+            f"after {account} entered {room}, which had been destroyed and created again",
         )
 
 

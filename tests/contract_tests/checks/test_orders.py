@@ -208,7 +208,7 @@ class EveryListEnters(Variant):
 
 
 ORDERS: Final = (
-    ("effect.command", ClosesForGood, "which had been destroyed before"),
+    ("effect.command", ClosesForGood, "which had been destroyed and created again"),
     ("effect.command", EveryListEnters, "an unknown command that lists somebody outside"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "the first enter once more"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "a leave between the two in time"),
