@@ -31,8 +31,12 @@ _SUITES_PER_CORE: Final = 4
 
 _COSTLY: Final = (
     (("http.burst", "effect.burst"), ("http.", "effect.burst")),
-    (("effect.accounts-apart*", "effect.rooms-apart*"), ("effect.", "id.", "members.")),
-    (("effect.*",), ("effect.", "duplicate.", "time.", "type.", "members.", "id.", "count.", "fuzz.")),
+    (
+        ("effect.accounts-apart*", "effect.rooms-apart*"),
+        ("effect.accounts", "effect.rooms", "effect.punctuation", "id."),
+    ),
+    (("effect.*",), ("effect.", "duplicate.", "time.", "type.", "fuzz.")),
+    (("effect.late-enter", "effect.same-*", "effect.combined"), ("effect.", "duplicate.", "time.")),
     (
         ("bad.*",),
         ("bad.", "ack.", "http.", "command.", "packet.", "type.", "members.", "count.", "id.", "time.", "fuzz."),

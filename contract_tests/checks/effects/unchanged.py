@@ -137,7 +137,7 @@ def other_commands(case: Case) -> None:
         tried.append(_Attempt("an unknown command that lists somebody outside", lists_them, stranger))
     _changes_nothing(case, room, tried, witness, {account, other})
     if not case.findings and case.run.access.enter is None:
-        _destroyed_and_back(case, room, witness)
+        _destroyed_and_back(case, room, *(outside or [witness]))
 
 
 def _destroyed_and_back(case: Case, room: str, account: str) -> None:
