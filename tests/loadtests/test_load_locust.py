@@ -51,6 +51,10 @@ _BROKEN = {
 }
 
 
+_ONLY_EXHAUSTIVE = ("two gevent", "broken gevent", "broken requests")
+"""Runs of what other tests start, too."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One locust that has ended: its exit code, verdict, output and folder, and what its target has counted."""
@@ -63,9 +67,11 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """All runs that need nothing but their end, a few at a time: locust mostly waits."""
-    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "-")) for name in (*_RUNS, *_BROKEN)}
+    spared = () if request.config.getoption("--exhaustive") else _ONLY_EXHAUSTIVE
+    healthy, faulty = ([name for name in each if name not in spared] for each in (_RUNS, _BROKEN))
+    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "-")) for name in (*healthy, *faulty)}
 
     def good(name: str) -> Run:
         with counting_target() as target:
@@ -76,10 +82,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         url = server.url("ack.error-code")
         return Run(*locust(url, folders[name], *_BROKEN[name]), folders[name], CountingTarget(url))
 
-    ports = {name: free_port() for name in _RUNS}
+    ports = {name: free_port() for name in healthy}
     with BackendServer() as server, ThreadPoolExecutor(3) as pool:
-        first, second = pool.map(good, _RUNS), pool.map(broken, _BROKEN)
-        return dict(zip((*_RUNS, *_BROKEN), (*first, *second), strict=True))
+        first, second = pool.map(good, healthy), pool.map(broken, faulty)
+        return dict(zip((*healthy, *faulty), (*first, *second), strict=True))
 
 
 @pytest.fixture
@@ -105,7 +111,10 @@ class TestRunsOfOneProcess:
         assert [one["verdict"] for one in run.verdict["thresholds"]] == ["passed", "failed"]
         assert run.verdict["requests"] == run.target.answers > 0
 
-    @pytest.mark.parametrize("engine", ["fast", "gevent", "requests"])
+    @pytest.mark.parametrize(
+        "engine",
+        ["fast", *(pytest.param(engine, marks=pytest.mark.exhaustive) for engine in ("gevent", "requests"))],
+    )
     def test_an_answer_that_breaks_the_contract_is_named(self, runs: dict[str, Run], engine: str) -> None:
         run = runs[f"broken {engine}"]
         assert run.code == 1, run.text
@@ -135,6 +144,7 @@ class TestRunsOfSeveralProcesses:
         assert {int(room[-5:]) % 10 for room in run.target.rooms} == set(range(10)), "each room is somebody's"
         assert re.search(rf"Aggregated +{run.target.answers} ", run.text)
 
+    @pytest.mark.exhaustive
     def test_gevent_users_finish_what_they_have_begun(self, runs: dict[str, Run]) -> None:
         run = runs["two gevent"]
         assert run.code == 1, run.text

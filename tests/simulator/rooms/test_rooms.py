@@ -304,4 +304,4 @@ class LifeOfARoom(RuleBasedStateMachine):
 
 TestLifeOfARoom = LifeOfARoom.TestCase
 TestLifeOfARoom = pytest.mark.long(TestLifeOfARoom)
-TestLifeOfARoom.settings = settings(max_examples=260, stateful_step_count=50)
+TestLifeOfARoom.settings = settings(max_examples=150, stateful_step_count=50)
