@@ -22,7 +22,7 @@ _UNREAD: Final = "You seem never to read the body: all malformed bodies are ackn
 _NOT_UTF8: Final = "a body that is not UTF-8"
 _NUMBERS: Final = ("MemberCount", "EventTime")
 _LARGE_PACKET: Final = "a packet of 1 MiB"
-_FAR_OFF: Final = "a packet with EventTime 10**20"
+_FAR_OFF: Final = "a packet with EventTime 10^20"
 _MARKUP: Final = "<script>alert('roomhook')</script>"
 
 

@@ -177,7 +177,7 @@ def malformed(case: Case) -> None:
             draft = draft.packet(MemberList_Account=[member, 5])
         tried.append(_Attempt(what, draft, member, lawful_if_acknowledged=True))
     _changes_nothing(case, room, tried, witness, set(staying))
-    for one in late_witness if not case.findings else ():
+    for one in late_witness if not case.findings and passes(case, "bad.alive") else ():
         _leaves_after_poison(case, room, one)
 
 
@@ -204,7 +204,7 @@ def _leaves_after_poison(case: Case, room: str, leaver: str) -> None:
         case.send(case.build(draft))
     own = deliver(case, case.build(leave_draft(case, room, [leaver])))
     if case.settled(room, set(), among={leaver}):
-        what = "a leave with EventTime 10**20, one with half a surrogate pair as an account, and a valid one"
+        what = "a leave with EventTime 10^20, one with half a surrogate pair as an account, and a valid one"
         breach = Violation("", f"{leaver} gone from the room", f"{leaver} still in the room")
         case.blame(own, f"after {what}, {leaver} is still in {room}", breach)
 

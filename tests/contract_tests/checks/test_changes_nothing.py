@@ -231,7 +231,7 @@ def test_a_worker_that_dies_of_a_value_is_found_by_the_valid_leave_after_it() ->
 
 
 def test_a_value_that_the_database_refuses_must_not_spoil_the_callbacks_after_it() -> None:
-    assert "EventTime 10**20" in messages(StaysInATransaction(), "bad.alive")["bad.alive"]
+    assert "EventTime 10^20" in messages(StaysInATransaction(), "bad.alive")["bad.alive"]
 
 
 @pytest.mark.parametrize("options", [{"members": ("ann", "ben", "cat")}, {"room": "room1"}], ids=["members", "room"])
