@@ -12,7 +12,7 @@ from roomhook.contract_tests.checks.registry import check
 from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case, passes
 from roomhook.contract_tests.harness.drafts import CallbackDraft
-from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft, play
+from roomhook.contract_tests.harness.effects import PARTED, blame_state, deliver, leave_draft, play
 from roomhook.contract_tests.model.exchange import Exchange
 from roomhook.contract_tests.model.naming import listed
 from roomhook.simulator.protocol.callback_request import CallbackRequest
@@ -20,7 +20,6 @@ from roomhook.simulator.protocol.callback_request import CallbackRequest
 __all__: list[str] = []
 
 _METHODS: Final = {"effect.leave": "Leave", "effect.kicked": "Kicked", "effect.expired": "Expired"}
-_PARTED: Final = {"Leave": "left", "Kicked": "was kicked", "Expired": "dropped out"}
 _ACKNOWLEDGED: Final = {
     "effect.leave": "type.leave",
     "effect.kicked": "operator.other",
@@ -44,7 +43,7 @@ def one_leaves(case: Case) -> None:
     method = _METHODS[case.requirement.id]
     operator = others[0] if method == "Kicked" else leaver
     callback = leave_draft(case, room, [leaver], Type=method, Operator_Account=operator)
-    _expect(case, room, set(others), [callback], f"after {leaver} {_PARTED[method]}")
+    _expect(case, room, set(others), [callback], f"after {leaver} {PARTED[method]} {room}")
     if method == "Leave" and not case.findings:
         second, third = others
         callback = leave_draft(case, room, [second], MemberCount=18)

@@ -136,7 +136,7 @@ def other_commands(case: Case) -> None:
         lists_them = leave_draft(case, room, [stranger], **unknown).url(CallbackCommand=_UNKNOWN_COMMAND)
         tried.append(_Attempt("an unknown command that lists somebody outside", lists_them, stranger))
     _changes_nothing(case, room, tried, witness, {account, other})
-    if not case.findings and case.run.access.enter is None:
+    if not case.findings and case.run.access.enter is None and not case.run.settings.room:
         _destroyed_and_back(case, room, *(outside or [witness]))
 
 

@@ -245,17 +245,29 @@ class HoldsNineteen(Variant):
             super().enter(event)
 
 
-class ShowsAHundred(Variant):
-    """Shows the first hundred of a room."""
+class HoldsAHundred(Variant):
+    """Lets nobody into a room that has a hundred members."""
 
-    def members(self, room: str) -> list[str]:
-        return super().members(room)[:100]
+    def enter(self, event: MemberEvent) -> None:
+        if len(self.members(event.room_id)) < 100:
+            super().enter(event)
 
 
 @pytest.mark.parametrize(
-    ("variant", "requirement"), [(HoldsNineteen, "effect.kick-twenty"), (ShowsAHundred, "effect.burst")]
+    ("variant", "requirement"), [(HoldsNineteen, "effect.kick-twenty"), (HoldsAHundred, "effect.burst")]
 )
 def test_who_was_never_listed_is_not_said_to_be_gone(variant: Callable[[], Variant], requirement: str) -> None:
     message = found(variant(), requirement)[requirement][0]
     assert " not listed in " in message
     assert "gone" not in message
+
+
+class ShowsAPage(Variant):
+    """Shows the first twenty of a room."""
+
+    def members(self, room: str) -> list[str]:
+        return super().members(room)[:20]
+
+
+def test_a_probe_that_gives_a_page_at_a_time_is_lawful() -> None:
+    assert found(ShowsAPage(), "effect.kick-twenty", "effect.burst") == {}
