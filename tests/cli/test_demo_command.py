@@ -1,4 +1,4 @@
-"""``roomhook demo --console``: a simulated evening that a browser can watch."""
+"""``roomhook demo``: an evening of rooms at any hour, and one that a browser can watch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 import requests
 from listener_process import clean_environment
 
-pytestmark = pytest.mark.long
+from roomhook.cli.demo import _EVENING, _LEAVES, _last_evening
+from roomhook.simulator.traffic.generator import TrafficRequest, events
+from roomhook.simulator.traffic.scenario import from_document
 
 
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_the_demo_has_a_whole_evening_at_any_hour_of_the_day(hour: int) -> None:
+    now = datetime(2026, 11, 29, hour, 36, tzinfo=UTC)
+    start_ms = _last_evening(now.timestamp())
+    scenario = from_document(_EVENING, "the demo's evening")
+    happened = [event.time_ms for event in events(TrafficRequest(scenario=scenario, seed=7, start_ms=start_ms))]
+    assert len(happened) >= _LEAVES
+    assert max(happened) < now.timestamp() * 1000
+
+
+@pytest.mark.long
 @pytest.mark.exhaustive
 def test_an_evening_is_shown_until_ctrl_c() -> None:
     command = [sys.executable, "-m", "roomhook", "demo", "--console", "--seed", "7"]

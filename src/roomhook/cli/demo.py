@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -121,12 +121,13 @@ def _evening(server: BackendServer, seed: int) -> bool:
     from roomhook.simulator.traffic.scenario import from_document
     from roomhook.simulator.transport.target import Target
 
-    three_hours_ago = int(time.time() - 3 * 3600) * 1000
     scenario = from_document(_EVENING, "the demo's evening")
     target, client = Target(CallbackUrl.parse(server.url()), SDKAPPID), Client()
     mix: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
-    for event in events(TrafficRequest(scenario=scenario, seed=seed, start_ms=three_hours_ago, with_enter=True)):
+    for event in events(
+        TrafficRequest(scenario=scenario, seed=seed, start_ms=_last_evening(time.time()), with_enter=True)
+    ):
         exchange = client.send(target.callback(event, int(time.time())), deadline_ms=2000, give_up_ms=4000)
         outcomes["acknowledged" if exchange.acknowledged else "not acknowledged"] += 1
         left = _told(event)
@@ -146,6 +147,13 @@ def _evening(server: BackendServer, seed: int) -> bool:
     counted = f"   … {told} in total; {', '.join(f'{count} {what}' for what, count in outcomes.items())}"
     typer.echo(fitted(counted, 5))
     return set(outcomes) == {"acknowledged"}
+
+
+def _last_evening(now_s: float) -> int:
+    """18:00 UTC, in ms, of the last evening that is over: at night, the profile has next to no callbacks."""
+    over = datetime.fromtimestamp(now_s, UTC) - timedelta(hours=3)
+    opening = over.replace(hour=_OPENING_HOUR, minute=0, second=0, microsecond=0)
+    return round((opening if opening <= over else opening - timedelta(days=1)).timestamp() * 1000)
 
 
 def _told(event: CallbackEvent) -> tuple[str, str] | None:
