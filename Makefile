@@ -46,7 +46,7 @@ layers: view  ## who may import whom
 wheel: $(VENV)/.developing  ## of the tests, those that build the wheel and use it in an environment of its own
 	$(BIN)/pytest --exhaustive tests/packaging/test_wheel.py
 
-fast: $(VENV)/.developing  ## the tests that take less than a second each
+fast: $(VENV)/.developing  ## the tests that take half a second or less each
 	$(BIN)/pytest -m "not long" --numprocesses $(WORKERS)
 
 docs: $(VENV)/.developing  ## the documentation as a site, with search, in build/site (python3 -m http.server -d build/site)

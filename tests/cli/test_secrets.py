@@ -173,6 +173,7 @@ def test_the_processes_of_a_load_test_have_no_secret_in_their_titles(folder: Pat
     assert not [title for title in seen if MARK in title and "-m roomhook load" not in title]  # a fork of ours
 
 
+@pytest.mark.long
 def test_serve_and_listen_show_no_secret_of_theirs_and_none_that_arrives(folder: Path) -> None:
     with recording_target() as target:
         serve = ["serve", "--memory", "--listen", "127.0.0.1:0", "--callback", target.url + QUERY]

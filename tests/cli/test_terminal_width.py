@@ -79,6 +79,7 @@ def test_the_demo_fits(tmp_path: Path) -> None:
     assert "MemberList_Account" in " ".join(lines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize(
     ("line", "code"),

@@ -94,6 +94,7 @@ response_packets = st.builds(
 modestly = settings(max_examples=200)
 
 
+@pytest.mark.long
 @modestly
 @given(leave_packets)
 def test_whatever_a_leave_packet_encodes_is_sent_and_accepted_and_comes_back(packet: LeavePacket) -> None:
@@ -130,6 +131,7 @@ def test_whatever_a_response_packet_encodes_is_sent_and_accepted_and_comes_back(
     token=st.none() | st.text(min_size=1, max_size=128),
     request_time=st.integers(10**9, 10**10 - 1),
 )
+@pytest.mark.long
 def test_whatever_parameters_are_appended_are_sent_and_accepted(**given_values: Any) -> None:
     query = dict(parameters(**given_values))
     assert loader.problems("url", query) == []
@@ -206,6 +208,7 @@ events = st.builds(
 )
 
 
+@pytest.mark.long
 @modestly
 @given(events)
 def test_whatever_event_is_written_matches_the_schema_and_is_read_back(event: CallbackEvent) -> None:

@@ -159,6 +159,7 @@ def test_a_journal_lists_filters_and_exports(backend: Backend, capsys: pytest.Ca
     connection.close()
 
 
+@pytest.mark.long
 def test_following_shows_a_run_until_it_ends(backend: Backend) -> None:
     ours = [sys.executable, "-m", "roomhook"]
     order = ["traffic", backend.url, "--events", "400", "--rate", "200/s", "--journal", "run.db"]

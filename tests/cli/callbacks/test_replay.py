@@ -200,6 +200,7 @@ def test_a_resumed_run_has_as_many_processes_as_it_was_begun_with(
     assert len(backend.receipts) == 60
 
 
+@pytest.mark.long
 def test_what_a_retry_has_delivered_is_well_and_the_time_it_took_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -186,6 +186,7 @@ def test_the_verdict_is_the_same_where_no_pytest_could_run(
     assert verdicts(there.stdout) == verdicts(here)
 
 
+@pytest.mark.long
 def test_no_pytest_is_imported_for_a_check(server: BackendServer) -> None:
     check = f"main(['check', {server.url()!r}, '--only', 'ack.ok', '--report', 'html', '--report', 'junit'])"
     code = f"import sys; from roomhook.cli.main import main; {check}; sys.exit('pytest' in sys.modules)"

@@ -64,6 +64,7 @@ def wait_for(text: str, shown: Callable[[], str]) -> str:
     raise AssertionError(f"{text!r} was not shown:\n{shown()}")
 
 
+@pytest.mark.long
 def test_a_fixed_app_is_judged_first_by_what_failed_and_then_by_the_rest(
     watched: tuple[subprocess.Popen[str], Callable[[], str]], tmp_path: Path
 ) -> None:

@@ -332,6 +332,7 @@ def test_command_takes_the_token_from_the_environment() -> None:
     assert answer["ErrorInfo"] == "Sign and RequestTime are each needed once"
 
 
+@pytest.mark.long
 def test_command_says_what_a_defect_needs_to_show() -> None:
     said = {}
     for requirement in ("sign.stale", "effect.kicked"):

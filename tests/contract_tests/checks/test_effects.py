@@ -34,6 +34,7 @@ def blamed(finished: RunFinished) -> set[str]:
     return {case.requirement.id for case in finished.cases if case.verdict in {Verdict.FAIL, Verdict.WARN}}
 
 
+@pytest.mark.long
 def test_reference_holds_every_effect(server: BackendServer) -> None:
     finished = judge(server.url(), only=("effect",), probe=server.probe())
 

@@ -15,6 +15,8 @@ from roomhook.contract_tests.engine.suite import SuiteRun
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished
 
+pytestmark = pytest.mark.long
+
 
 def found(variant: Variant, *only: str) -> dict[str, list[str]]:
     """The messages of what a run over *only* these finds, by requirement."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+import pytest
 from starlette.responses import Response
 from suite_runs import TOKEN, against, failed, message
 from variant_server import Variant
@@ -41,6 +42,7 @@ def fix_of(finished: RunFinished, requirement: str) -> str:
     return case.findings[0].fix
 
 
+@pytest.mark.long
 def test_a_handler_that_takes_sign_for_a_nonce_is_told_what_sign_is_made_of() -> None:
     finished = against(OnceASign(), token=TOKEN)
     assert failed(finished) == {"sign.valid"}

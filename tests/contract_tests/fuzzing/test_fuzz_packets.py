@@ -44,12 +44,14 @@ def test_shrinks_half_a_surrogate_pair_to_itself() -> None:
     assert len(found.fields["Reason"]) == 1
 
 
+@pytest.mark.long
 def test_the_same_seed_generates_the_same_and_another_seed_something_else() -> None:
     some = generated("1", examples=100)
     assert generated("1", examples=100) == some
     assert generated("2", examples=100) != some
 
 
+@pytest.mark.long
 def test_a_valid_packet_is_one_as_documented(valid: list[tuple[Mutation, dict[str, Any]]]) -> None:
     assert 450 <= len(valid) <= 500
     for _, packet in valid:
@@ -89,6 +91,7 @@ def test_a_valid_packet_may_lie_in_any_corner(valid: list[tuple[Mutation, dict[s
     assert {departure.last for departure, _ in valid} == {True, False}
 
 
+@pytest.mark.long
 def test_a_near_miss_is_forbidden_by_what_must_be_accepted() -> None:
     seen = generated("1", near=True, examples=300)
     assert len(seen) >= 250

@@ -220,6 +220,7 @@ class TestCommand:
         assert main(["check", server.url("reason.unicode"), "--only", "reason.unicode"]) == 0
 
 
+@pytest.mark.long
 def test_pytest_expects_a_known_failure_and_fails_an_unexpected_pass(
     server: BackendServer, write: Callable[[str], Path]
 ) -> None:

@@ -189,6 +189,7 @@ def test_an_end_is_known_whole_although_its_begin_and_its_answer_were_damaged(tm
     assert (last["answer"], last["note"]) == ("", "its answer was in a damaged part of the log")
 
 
+@pytest.mark.long
 def test_two_writers_are_refused_through_links_too_and_the_log_is_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     path, link, hard = tmp_path / "real" / "run.db", tmp_path / "link.db", tmp_path / "hard.db"

@@ -155,6 +155,7 @@ def test_filters_find_rooms_members_states_and_outcomes(tmp_path: Path) -> None:
     assert all(event.query.startswith("SdkAppid=1400000001&CallbackCommand=Room.") for event in failed)
 
 
+@pytest.mark.long
 def test_a_second_run_is_told_that_the_journal_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     target = Target(CallbackUrl.parse("http://127.0.0.1:9/"), 1)

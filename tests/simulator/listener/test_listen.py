@@ -156,7 +156,7 @@ async def outcomes(answer: str, count: int = 3, **options: Any) -> list[tuple[De
         ("status:503", (DeliveryOutcome.HTTP_STATUS, ("ack.status",))),
         ("status:204", (DeliveryOutcome.HTTP_STATUS, ("ack.status",))),
         ("delay:60ms", (DeliveryOutcome.DELIVERED, ())),
-        ("delay:3s", (DeliveryOutcome.TIMEOUT, ("ack.deadline",))),
+        pytest.param("delay:3s", (DeliveryOutcome.TIMEOUT, ("ack.deadline",)), marks=pytest.mark.long),
         ("garbage", (DeliveryOutcome.NOT_HTTP, ("ack.status",))),
     ],
 )

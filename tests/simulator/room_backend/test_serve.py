@@ -361,6 +361,7 @@ class TestRefusals:
         backend.create_room("r1")
 
 
+@pytest.mark.long
 def test_an_app_backend_that_provisions_itself_receives_its_callbacks_and_conforms() -> None:
     with BackendServer() as server, RoomBackend(start_ms=NOW_MS) as backend:
         url = server.url()

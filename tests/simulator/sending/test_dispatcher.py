@@ -102,6 +102,7 @@ def test_events_keep_their_own_times_compressed() -> None:
     assert tally.mode == "open loop, the events' own times at 0.25x"
 
 
+@pytest.mark.long
 def test_retries_keep_body_and_get_a_fresh_signature() -> None:
     async def refusing(peer: Peer) -> None:
         while True:
@@ -215,6 +216,7 @@ async def chaos(peer: Peer) -> None:
             await peer.write(OK_ANSWER)
 
 
+@pytest.mark.long
 def test_whatever_goes_wrong_every_attempt_has_its_one_outcome() -> None:
     async def main() -> tuple[SendStats, list[bytes]]:
         async with scripted(chaos) as (url, before):
