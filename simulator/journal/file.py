@@ -96,19 +96,9 @@ class JournalFile:
             shown = masked(CallbackRequest(target.url.with_query(""), None, tuple(target.headers)))
             url, headers = shown.url, dict(shown.headers)
             signed, sdkappid = target.token is not None, target.sdkappid
-        row = {
-            "kind": kind,
-            "started_us": time.time_ns() // 1000,
-            "url": url,
-            "sdkappid": str(sdkappid),
-            "signed": signed,
-            "headers": json.dumps(headers),
-            "mode": mode,
-            "options": json.dumps(dict(options)),
-            "version": version("roomhook"),
-        }
-        sql = f"INSERT INTO runs ({', '.join(row)}) VALUES (:{', :'.join(row)})"  # noqa: S608 (our own text)
-        return self.connection.execute(sql, row).lastrowid or 0
+        about = str(sdkappid), signed, json.dumps(headers), mode, json.dumps(dict(options)), version("roomhook")
+        row = kind, time.time_ns() // 1000, url, *about
+        return self.connection.execute("INSERT INTO runs VALUES (NULL,?,?,NULL,?,?,?,?,?,?,?)", row).lastrowid or 0
 
 
 def _lock_for_writing(journal: Path, *, create: bool) -> int:

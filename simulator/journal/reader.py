@@ -15,20 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from msgspec import structs
+
 from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.index import Progress, bring_up_to_date
-from roomhook.simulator.journal.schema import (
-    ATTEMPT_COLUMNS,
-    NUMBER_BITS,
-    OF_EVENT,
-    SCHEDULED,
-    Kind,
-    connect,
-    kind_of,
-)
+from roomhook.simulator.journal.schema import ATTEMPT_COLUMNS, NUMBER_BITS, OF_EVENT, SCHEDULED, Kind, connect, kind_of
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.transport.recorded import RecordedEvent, as_recorded, recorded_query
+from roomhook.simulator.transport.recorded import recorded_query
 from roomhook.simulator.transport.target import Target
 
 __all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
@@ -121,7 +115,7 @@ class Reader:
         """One JSON object for each attempt (or received callback), with the bytes as they travelled."""
         return self._attempts(filters) if self.kind == "sender" else self._received(filters)
 
-    def events(self, filters: Filters) -> Iterator[RecordedEvent]:
+    def events(self, filters: Filters) -> Iterator[CallbackEvent]:
         """The matching events, each once and in order, with the time at which they were (first) sent or received."""
         return self._sent_events(filters) if self.kind == "sender" else self._received_events(filters)
 
@@ -170,6 +164,7 @@ class Reader:
             if row["number"] is None:
                 yield found | {"state": "unsent", **_bytes("body", row["body"])}
                 continue
+            event = _event(row, targets, row["time_ms"])
             lost = row["answer"] is not None and row["received"] is None
             names = ("run", "intended_us", "sent_us", "done_us", "outcome", "status", "kind")
             yield found | {
@@ -178,25 +173,24 @@ class Reader:
                 "resent": bool(row["resent"]),
                 "requirements": (row["requirements"] or "").split(),
                 "note": row["note"] or ("its answer was in a damaged part of the log" if lost else ""),
-                **_bytes("request", targets[row["run"]].request_of(_query(row, _event(row), targets), row["body"])),
+                **_bytes("request", targets[row["run"]].request_of(event.query, event.body)),
                 **_bytes("answer", row["received"] or b""),
             }
 
-    def _sent_events(self, filters: Filters) -> Iterator[RecordedEvent]:
+    def _sent_events(self, filters: Filters) -> Iterator[CallbackEvent]:
         targets = self._targets()
         time_ms: int | None = None
         for row in self._select(_EVENTS, filters):
             if row["intended_us"] is not None:
                 time_ms = row["intended_us"] // 1000
-            event = _event(row, time_ms)
-            yield as_recorded(event, _query(row, event, targets))
+            yield _event(row, targets, row["time_ms"] if time_ms is None else time_ms)
 
     def _received(self, filters: Filters) -> Iterator[dict[str, Any]]:
         for row in self._select(_RECEIVED, filters):
             request, answer = row.pop("head") + row.pop("body"), row.pop("answer") or b""
             yield row | _bytes("request", request) | _bytes("answer", answer)
 
-    def _received_events(self, filters: Filters) -> Iterator[RecordedEvent]:
+    def _received_events(self, filters: Filters) -> Iterator[CallbackEvent]:
         for row in self._select(_RECEIVED, filters):
             yield _from_request(row["received_us"] // 1000, row["head"], row["body"])
 
@@ -259,22 +253,19 @@ def _bytes(name: str, data: bytes) -> dict[str, str]:
         return {f"{name}_base64": base64.b64encode(data).decode()}
 
 
-def _event(row: _Row, time_ms: int | None = None) -> CallbackEvent:
-    own_ms = row["time_ms"] if time_ms is None else time_ms
-    return with_type(own_ms, row["command"], row["client_ip"], row["platform"], row["body"])
+def _event(row: _Row, targets: Mapping[int, Target], time_ms: int) -> CallbackEvent:
+    """The event, with the URL parameters that it was sent with; none if it is unsent and they are not recorded."""
+    event = with_type(time_ms, row["command"], row["client_ip"], row["platform"], row["body"], query=row["query"] or "")
+    if event.query or row["run"] is None:
+        return event
+    return structs.replace(event, query=targets[row["run"]].query_with(event, row["signature"] or ""))
 
 
-def _query(row: _Row, event: CallbackEvent, targets: Mapping[int, Target]) -> str:
-    """The URL parameters that it was sent with, from SdkAppid on; empty if it is unsent and they are not recorded."""
-    if row["query"] is not None or row["run"] is None:
-        return row["query"] or ""
-    return targets[row["run"]].query_with(event, row["signature"] or "")
-
-
-def _from_request(time_ms: int, head: bytes, body: bytes) -> RecordedEvent:
+def _from_request(time_ms: int, head: bytes, body: bytes) -> CallbackEvent:
     """The event in a request as it arrived."""
     target = head.split(b" ", 2)[1] if head.count(b" ") > 1 else b""
     query = recorded_query(target)
     get = dict(parse_qsl(query, keep_blank_values=True)).get
-    event = with_type(time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body)
-    return as_recorded(event, query)
+    return with_type(
+        time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body, query=query
+    )

@@ -12,13 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from roomhook.simulator.journal.schema import FINAL, KIND_CODES, NUMBER_BITS, RESENT
+from roomhook.simulator.protocol.callback_event import CallbackEvent
 
 __all__ = ["LoggedResult", "ReceivedRecord", "Record", "Rows", "RunEnd", "SentRecord", "answer_id", "decode", "encode"]
 
 LoggedResult = tuple[int, int, str, str]
 """A result: its ``result_code``, the id of its answer (0: none), requirements and note (empty: none)."""
 
-# sqlite3 binds int, str and bytearray as they are, and looks for an adapter for all else: None and bytes cost twice.
+# sqlite3 binds int and str as they are, and looks for an adapter for None: it costs twice.
 _EVENT: Final = "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,nullif(?,''))"
 _END: Final = """
 INSERT OR REPLACE INTO ends (key, run, intended_us, sent_us, done_us, request_time, code, answer)
@@ -68,7 +69,7 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
     begun_ns: int = 0
     request_time: int = 0
     signature: str = ""
-    events: list[Any] = []
+    events: list[CallbackEvent] = []
     begun: list[tuple[int, int, str, int]] = []
     ended: list[tuple[int, int, str, bool, bool, int, int, int, int, LoggedResult]] = []
     answers: list[tuple[int, bytes]] = []
@@ -122,26 +123,10 @@ class RunEnd(msgspec.Struct, array_like=True, tag=3, gc=False):
         rows.of[_RUN_END].append((self.run, self.ended_us))
 
 
-class _LoggedEvent(msgspec.Struct, array_like=True, gc=False):
-    """A ``CallbackEvent``, or with a ``query`` a ``RecordedEvent``."""
-
-    time_ms: int
-    command: str
-    client_ip: str
-    platform: str
-    body: bytearray
-    check_out: str
-    query: str = ""
-
-
-class _Sent(SentRecord, array_like=True, tag=1, gc=False):
-    events: list[_LoggedEvent] = []
-
-
 Record = SentRecord | ReceivedRecord | RunEnd
 
 encode: Final = msgspec.msgpack.Encoder().encode
-decode: Final = msgspec.msgpack.Decoder(_Sent | ReceivedRecord | RunEnd).decode
+decode: Final = msgspec.msgpack.Decoder(SentRecord | ReceivedRecord | RunEnd).decode
 """The record in a payload; raises ``msgspec.DecodeError`` for anything else."""
 
 

@@ -10,32 +10,26 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-from msgspec.structs import astuple
 
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.log import JournalError
 from roomhook.simulator.journal.records import LoggedResult, ReceivedRecord, SentRecord, answer_id
-from roomhook.simulator.journal.schema import (
-    NUMBER_BITS,
-    OF_EVENT,
-    SCHEDULED,
-    result_code,
-)
+from roomhook.simulator.journal.schema import NUMBER_BITS, OF_EVENT, SCHEDULED, result_code
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.protocol.request_check import ValidationResult
 from roomhook.simulator.transport.attempt import Attempt, AttemptResult
 from roomhook.simulator.transport.delivery import Delivery, blocks
-from roomhook.simulator.transport.recorded import as_recorded
 from roomhook.simulator.transport.target import Target
 from roomhook.simulator.util.clock import WallClock
 
 __all__ = ["Journal", "ReceivedCallback", "ReceivedCallbackJournal"]
 
-_EVENT: Final = "time_ms, command, client_ip, platform, body, query"
+_EVENT: Final = "id, time_ms, command, client_ip, platform, body, ifnull(query, '')"
 _UNFINISHED: Final = "(SELECT state FROM deliveries WHERE deliveries.id = events.id) = 'unsent'"
+_FOUND: Final = attrgetter("natural_key", "command", "room", "type", "problem")
 _BLOCK: Final = 128
 _MOST_KNOWN: Final = 1000
 _LARGE: Final = 4096
@@ -85,17 +79,17 @@ class Journal(JournalFile):
     def unfinished(self) -> Iterator[Delivery]:
         """The deliveries that an earlier run has not finished (neither delivered nor finally failed), in order."""
         sql = (
-            f"SELECT id, {_EVENT},"  # noqa: S608 (our own text)
+            f"SELECT {_EVENT},"  # noqa: S608 (our own text)
             f" (SELECT coalesce(max(key) & {(1 << NUMBER_BITS) - 1}, 0) FROM ends WHERE {OF_EVENT}) FROM events"
             f" WHERE id > ? AND {_UNFINISHED}"
             " ORDER BY id LIMIT ?"
         )
         last, end = 0, self._next_event
         while rows := self.connection.execute(sql, (last, _BLOCK)).fetchall():
-            for last, *fields, number in rows:
+            for last, *fields, query, number in rows:
                 if last >= end:
                     return
-                yield Delivery(last, _event(fields), number)
+                yield Delivery(last, with_type(*fields, query=query), number)
 
     def restore(self, events: Iterable[CallbackEvent]) -> bool:
         """Put back what a damaged log has lost of *events*, which must be all that were ever scheduled.
@@ -106,9 +100,9 @@ class Journal(JournalFile):
         is_damaged = execute("SELECT count(*) FROM events").fetchone()[0] < self.scheduled
         row = None
         for number, one in enumerate(events, 1):
-            row = (*astuple(one)[:5], getattr(one, "query", None) or None)
+            row = number, one.time_ms, one.command, one.client_ip, one.platform, one.body, one.query
             if is_damaged:
-                execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?)", (number, *row))
+                execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,nullif(?,''))", row)
         stored = execute(f"SELECT {_EVENT} FROM events ORDER BY id DESC LIMIT 1")  # noqa: S608 (our own text)
         return bool(row == stored.fetchone())
 
@@ -213,26 +207,5 @@ class ReceivedCallbackJournal(JournalFile):
     def write(self, receipts: Sequence[ReceivedCallback]) -> None:
         """Write *receipts* in one piece, which survives ``kill -9``; raises ``JournalError`` if that fails."""
         answers = {answer: number for number, answer in enumerate({one.answer for one in receipts})}
-        rows = [
-            (
-                one.received_us,
-                one.peer,
-                one.head,
-                one.body,
-                found.natural_key,
-                found.command,
-                found.room,
-                found.type,
-                found.problem,
-                answers[one.answer],
-            )
-            for one in receipts
-            for found in (one.inspected,)
-        ]
+        rows = [(*one[:4], *_FOUND(one.inspected), answers[one.answer]) for one in receipts]
         self.append(ReceivedRecord(self.run, list(answers), rows))
-
-
-def _event(fields: Sequence[Any]) -> CallbackEvent:
-    *own, query = fields
-    event = with_type(*own)
-    return event if query is None else as_recorded(event, query)

@@ -22,7 +22,8 @@ class CallbackEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``time_ms`` is the intended time of sending (ms since the epoch). ``body`` is sent byte for byte. ``command``,
     ``client_ip`` and ``platform`` become the URL parameters of the same meaning. ``check_out`` is the packet's Type,
-    for statistics; empty if the body has not been parsed (``check_out_in``).
+    for statistics; empty if the body has not been parsed (``check_out_in``). A recorded event has the ``query`` that it
+    travelled with, from SdkAppid on; empty for any other, or if that is not known.
     """
 
     time_ms: int
@@ -31,6 +32,7 @@ class CallbackEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     platform: str
     body: bytes
     check_out: str = ""
+    query: str = ""
 
 
 class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,9 +89,11 @@ def read_lines(lines: Iterable[bytes], name: str) -> Iterator[CallbackEvent]:
                 raise ConfigurationError(f"{name}, line {number}: {error}") from None
 
 
-def with_type(time_ms: int, command: str, client_ip: str, platform: str, body: bytes) -> CallbackEvent:
+def with_type(
+    time_ms: int, command: str, client_ip: str, platform: str, body: bytes, *, query: str = ""
+) -> CallbackEvent:
     """An event whose ``check_out`` is read out of its *body*."""
-    return CallbackEvent(time_ms, command, client_ip, platform, body, check_out_in(body))
+    return CallbackEvent(time_ms, command, client_ip, platform, body, check_out_in(body), query)
 
 
 def check_out_in(packet: bytes) -> str:

@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from roomhook.simulator.protocol.callback_event import CallbackEvent
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["RecordedEvent", "ReplayTarget", "as_recorded", "recorded_query", "refreshed"]
+__all__ = ["ReplayTarget", "recorded_query", "refreshed"]
 
 _EVENT_TIME = re.compile(rb'("EventTime"[ \t\r\n]*:[ \t\r\n]*)-?\d+')
-
-
-class RecordedEvent(CallbackEvent, frozen=True, array_like=True):
-    """An event with the ``query`` that it travelled with, from SdkAppid on; empty if that is not known."""
-
-    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,10 +20,7 @@ class ReplayTarget(Target):
 
     def request(self, event: CallbackEvent, request_time: int) -> bytes:
         """The whole request; a recorded event keeps its Sign, however old."""
-        query = getattr(event, "query", "")
-        if not query:
-            return super().request(event, request_time)
-        return self.request_of(query, event.body)
+        return self.request_of(event.query, event.body) if event.query else super().request(event, request_time)
 
     def requests(self, events: Sequence[CallbackEvent], request_time: int) -> list[bytes]:
         """As ``request`` for each of *events*."""
@@ -41,13 +32,6 @@ def recorded_query(target: bytes) -> str:
     query = target.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
     start = re.search(r"(?i)(?:^|&)(sdkappid=)", query)
     return query[start.start(1) :] if start else query
-
-
-def as_recorded(event: CallbackEvent, query: str) -> RecordedEvent:
-    """*event* with the *query* that it travelled with."""
-    return RecordedEvent(
-        event.time_ms, event.command, event.client_ip, event.platform, event.body, event.check_out, query
-    )
 
 
 def refreshed(events: Iterable[CallbackEvent], start_ms: int, speed: float | None) -> Iterator[CallbackEvent]:
