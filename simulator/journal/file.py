@@ -52,8 +52,7 @@ class JournalFile:
         self._indexer: Popen[bytes] | None = None
         is_new = not path.exists()
         with ExitStack() as opened:
-            self._lock = _lock_for_writing(self._real_path, create=is_new)
-            opened.callback(os.close, self._lock)
+            self._lock = _lock_for_writing(self._real_path, opened, create=is_new)
             connection = create(self._real_path, kind) if is_new else open_indexed(path, is_over=True)
             self.connection = opened.enter_context(closing(connection))
             if (found := kind_of(connection)) != kind:
@@ -101,8 +100,8 @@ class JournalFile:
         return self.connection.execute("INSERT INTO runs VALUES (NULL,?,?,NULL,?,?,?,?,?,?,?)", row).lastrowid or 0
 
 
-def _lock_for_writing(journal: Path, *, create: bool) -> int:
-    """A descriptor that holds the lock until it is closed; raises ``ConfigurationError`` if another run has it."""
+def _lock_for_writing(journal: Path, opened: ExitStack, *, create: bool) -> int:
+    """A descriptor that holds the lock until *opened* ends; raises ``ConfigurationError`` if another run has it."""
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
     try:
         descriptor = os.open(journal, flags, 0o644)
@@ -110,16 +109,15 @@ def _lock_for_writing(journal: Path, *, create: bool) -> int:
         raise ConfigurationError(
             f"{journal} can't be written: {error.strerror}; choose a file in a folder that can be"
         ) from None
+    opened.callback(os.close, descriptor)
     until = time.monotonic() + _PATIENCE_S
     while not locked(descriptor, exclusive=True):
         if time.monotonic() > until:
-            os.close(descriptor)
             raise ConfigurationError(
                 f"{journal} is being written by another run; wait for it to end or choose another --journal"
             )
         time.sleep(0.02)
     if os.fstat(descriptor).st_nlink > 1:
-        os.close(descriptor)
         raise ConfigurationError(
             f"{journal} has several names (hard links), and its log is beside one of them only: write to a copy of it"
         )

@@ -6,17 +6,13 @@ import glob
 import re
 from pathlib import Path
 
-__all__ = ["journal_of_part", "journals_of", "parts_there", "whole_of"]
-
-
-def journal_of_part(journal: Path, part: int, parts: int) -> Path:
-    """The path of the journal of part *part* (from 1) of *parts*."""
-    return journal.with_name(f"{journal.stem}.{part}-of-{parts}{journal.suffix}")
+__all__ = ["journals_of", "parts_there", "whole_of"]
 
 
 def journals_of(journal: Path, parts: int) -> list[Path]:
     """The journals that so many processes make of *journal*: itself, if it is but one."""
-    return [journal] if parts == 1 else [journal_of_part(journal, part, parts) for part in range(1, parts + 1)]
+    names = (f"{journal.stem}.{part}-of-{parts}{journal.suffix}" for part in range(1, parts + 1))
+    return [journal] if parts == 1 else [journal.with_name(name) for name in names]
 
 
 def parts_there(journal: Path) -> list[Path]:

@@ -7,25 +7,22 @@ import base64
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from msgspec import structs
 
-from roomhook.errors import ConfigurationError
 from roomhook.simulator.journal.index import Progress, bring_up_to_date
 from roomhook.simulator.journal.schema import ATTEMPT_COLUMNS, NUMBER_BITS, OF_EVENT, SCHEDULED, Kind, connect, kind_of
 from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.protocol.callback_url import CallbackUrl
-from roomhook.simulator.transport.recorded import recorded_query
+from roomhook.simulator.transport.recorded import from_request
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["STATES", "Filters", "Reader", "added_up", "reading"]
+__all__ = ["STATES", "Filters", "Reader", "reading"]
 
 _Row = dict[str, Any]
 
@@ -192,7 +189,7 @@ class Reader:
 
     def _received_events(self, filters: Filters) -> Iterator[CallbackEvent]:
         for row in self._select(_RECEIVED, filters):
-            yield _from_request(row["received_us"] // 1000, row["head"], row["body"])
+            yield from_request(row["received_us"] // 1000, row["head"], row["body"])
 
     def _targets(self) -> dict[int, Target]:
         return {
@@ -209,27 +206,6 @@ class Reader:
         return (dict(zip(names, row, strict=True)) for row in found)
 
 
-def added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The sum of *summaries* of journals of one kind; raises ``ConfigurationError`` if their kinds differ."""
-    if len({one["kind"] for one in summaries}) > 1:
-        raise ConfigurationError("a sender's and a listener's journal can't be added up; give them one at a time")
-    return {name: _sum([one[name] for one in summaries]) for name in summaries[0]}
-
-
-def _sum(values: Sequence[Any]) -> Any:
-    match values[0]:
-        case bool():
-            return any(values)
-        case int():
-            return sum(values)
-        case list():
-            return list(chain.from_iterable(values))
-        case dict():
-            return dict(sum(map(Counter, values), Counter()).most_common())
-        case _:
-            return ", ".join(dict.fromkeys(values))
-
-
 @contextmanager
 def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
     """Open the journal in *path* with its whole log indexed; *show* is called with the progress.
@@ -238,11 +214,8 @@ def reading(path: Path, show: Progress | None = None) -> Generator[Reader]:
     """
     connect(path).close()
     live = bring_up_to_date(path, show)
-    connection = connect(path)
-    try:
+    with closing(connect(path)) as connection:
         yield Reader(path, connection, kind_of(connection), live)
-    finally:
-        connection.close()
 
 
 def _bytes(name: str, data: bytes) -> dict[str, str]:
@@ -259,13 +232,3 @@ def _event(row: _Row, targets: Mapping[int, Target], time_ms: int) -> CallbackEv
     if event.query or row["run"] is None:
         return event
     return structs.replace(event, query=targets[row["run"]].query_with(event, row["signature"] or ""))
-
-
-def _from_request(time_ms: int, head: bytes, body: bytes) -> CallbackEvent:
-    """The event in a request as it arrived."""
-    target = head.split(b" ", 2)[1] if head.count(b" ") > 1 else b""
-    query = recorded_query(target)
-    get = dict(parse_qsl(query, keep_blank_values=True)).get
-    return with_type(
-        time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body, query=query
-    )

@@ -14,7 +14,6 @@ __all__ = [
     "ATTEMPT_COLUMNS",
     "FINAL",
     "INDEXED",
-    "IN_DOUBT",
     "KIND_CODES",
     "NUMBER_BITS",
     "OF_EVENT",
@@ -51,9 +50,6 @@ OF_EVENT: Final = "ends.key BETWEEN events.id << 20 AND events.id << 20 | 104857
 SCHEDULED: Final = "max((SELECT ifnull(max(id), 0) FROM events), (SELECT ifnull(max(key), 0) >> 20 FROM ends))"
 """The SQL expression for how many events there are; a damaged log may have lost the rows of some."""
 
-_IS_DELIVERED: Final = f"ends.code & 255 = {OUTCOMES.index(DeliveryOutcome.DELIVERED)}"
-_IS_FINAL: Final = "ends.code & 256"
-
 ATTEMPT_COLUMNS: Final = """
     key & 1048575 AS number, run,
     CASE ends.code >> 9 & 3 WHEN 0 THEN 'first' WHEN 1 THEN 'retry' ELSE 'copy' END AS kind,
@@ -67,51 +63,26 @@ _FORMAT: Final = (0x526D686B, 1)
 
 _RUNS: Final = """
 CREATE TABLE runs (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    started_us INTEGER NOT NULL,
-    ended_us INTEGER,
-    url TEXT NOT NULL,
-    sdkappid TEXT NOT NULL,
-    signed INTEGER NOT NULL,
-    headers TEXT NOT NULL,
-    mode TEXT NOT NULL,
-    options TEXT NOT NULL,
-    version TEXT NOT NULL
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, started_us INTEGER NOT NULL, ended_us INTEGER,
+    url TEXT NOT NULL, sdkappid TEXT NOT NULL, signed INTEGER NOT NULL, headers TEXT NOT NULL,
+    mode TEXT NOT NULL, options TEXT NOT NULL, version TEXT NOT NULL
 );
 """
 
 INDEXED: Final = """
-CREATE TABLE IF NOT EXISTS indexed (
-    segment INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    lost_bytes INTEGER NOT NULL
-);
+CREATE TABLE IF NOT EXISTS indexed (segment INTEGER NOT NULL, offset INTEGER NOT NULL, lost_bytes INTEGER NOT NULL);
 INSERT INTO indexed SELECT 1, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM indexed);
 """
 """How far the log is in the tables, and how much of it was damaged; journals of older versions have no such table."""
 
 _SENDER: Final = f"""
 CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    time_ms INTEGER NOT NULL,
-    command TEXT NOT NULL,
-    client_ip TEXT NOT NULL,
-    platform TEXT NOT NULL,
-    body BLOB NOT NULL,
-    query TEXT
+    id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, command TEXT NOT NULL, client_ip TEXT NOT NULL,
+    platform TEXT NOT NULL, body BLOB NOT NULL, query TEXT
 );
 CREATE TABLE ends (
-    key INTEGER PRIMARY KEY,
-    run INTEGER,
-    intended_us INTEGER,
-    sent_us INTEGER,
-    done_us INTEGER,
-    request_time INTEGER,
-    code INTEGER,
-    answer INTEGER,
-    requirements TEXT,
-    note TEXT
+    key INTEGER PRIMARY KEY, run INTEGER, intended_us INTEGER, sent_us INTEGER, done_us INTEGER,
+    request_time INTEGER, code INTEGER, answer INTEGER, requirements TEXT, note TEXT
 );
 CREATE TABLE outcomes (code INTEGER PRIMARY KEY, name TEXT NOT NULL);
 INSERT INTO outcomes VALUES {", ".join(f"({code}, '{name}')" for name, code in _CODES.items())};
@@ -124,8 +95,8 @@ SELECT events.id, events.time_ms, events.command, events.client_ip, events.platf
     CAST(events.body AS TEXT) AS packet,
     (SELECT count(*) FROM ends WHERE {OF_EVENT}) AS attempts,
     CASE
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {_IS_DELIVERED}) THEN 'delivered'
-        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND {_IS_FINAL}) THEN 'failed'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND code & 255 = {_CODES["delivered"]}) THEN 'delivered'
+        WHEN EXISTS (SELECT 1 FROM ends WHERE {OF_EVENT} AND code & {FINAL}) THEN 'failed'
         ELSE 'unsent'
     END AS state
 FROM events;
@@ -133,18 +104,9 @@ FROM events;
 
 _LISTENER: Final = """
 CREATE TABLE received (
-    id INTEGER PRIMARY KEY,
-    run INTEGER NOT NULL,
-    received_us INTEGER NOT NULL,
-    peer TEXT NOT NULL,
-    head BLOB NOT NULL,
-    body BLOB NOT NULL,
-    natural_key TEXT,
-    command TEXT,
-    room TEXT,
-    type TEXT,
-    problem TEXT,
-    answer INTEGER
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, received_us INTEGER NOT NULL, peer TEXT NOT NULL,
+    head BLOB NOT NULL, body BLOB NOT NULL,
+    natural_key TEXT, command TEXT, room TEXT, type TEXT, problem TEXT, answer INTEGER
 );
 CREATE TABLE answers (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """

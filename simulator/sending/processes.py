@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from roomhook.errors import ConfigurationError, RoomhookError, UnreachableError
-from roomhook.simulator.journal.part_names import journal_of_part
+from roomhook.simulator.journal.part_names import journals_of
 from roomhook.simulator.sending.session import (
     EventSource,
     JobResult,
@@ -96,7 +96,7 @@ def _share(order: SendJob, part: int, parts: int) -> SendJob:
         rate=None if order.rate is None else order.rate / parts,
         connections=max(1, own),
         seed=order.seed * parts + part,
-        journal=None if order.journal is None else journal_of_part(order.journal, part, parts),
+        journal=None if order.journal is None else journals_of(order.journal, parts)[part - 1],
     )
 
 

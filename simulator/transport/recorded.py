@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
-from roomhook.simulator.protocol.callback_event import CallbackEvent
+from roomhook.simulator.protocol.callback_event import CallbackEvent, with_type
 from roomhook.simulator.transport.target import Target
 
-__all__ = ["ReplayTarget", "recorded_query", "refreshed"]
+__all__ = ["ReplayTarget", "from_request", "recorded_query", "refreshed"]
 
 _EVENT_TIME = re.compile(rb'("EventTime"[ \t\r\n]*:[ \t\r\n]*)-?\d+')
 
@@ -32,6 +33,15 @@ def recorded_query(target: bytes) -> str:
     query = target.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
     start = re.search(r"(?i)(?:^|&)(sdkappid=)", query)
     return query[start.start(1) :] if start else query
+
+
+def from_request(time_ms: int, head: bytes, body: bytes) -> CallbackEvent:
+    """The event in a request as it arrived."""
+    query = recorded_query(head.split(b" ", 2)[1] if head.count(b" ") > 1 else b"")
+    get = dict(parse_qsl(query, keep_blank_values=True)).get
+    return with_type(
+        time_ms, get("CallbackCommand", ""), get("ClientIP", ""), get("OptPlatform", ""), body, query=query
+    )
 
 
 def refreshed(events: Iterable[CallbackEvent], start_ms: int, speed: float | None) -> Iterator[CallbackEvent]:

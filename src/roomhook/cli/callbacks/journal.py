@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -167,13 +168,34 @@ def _follow(files: list[Path], filters: Filters, format_: JournalFormat) -> None
 def _total(files: list[Path]) -> dict[str, Any]:
     """The summary of all *files* together."""
     from roomhook.cli.callbacks.finish_journals import indexing_progress
-    from roomhook.simulator.journal.reader import added_up, reading
+    from roomhook.simulator.journal.reader import reading
 
     found: list[dict[str, Any]] = []
     for file in files:
         with indexing_progress(file) as show, reading(file, show) as reader:
             found.append(reader.summary())
-    return found[0] if len(found) == 1 else added_up(found)
+    return found[0] if len(found) == 1 else _added_up(found)
+
+
+def _added_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of *summaries* of journals of one kind; raises ``ConfigurationError`` if their kinds differ."""
+    if len({one["kind"] for one in summaries}) > 1:
+        raise ConfigurationError("a sender's and a listener's journal can't be added up; give them one at a time")
+    return {name: _sum([one[name] for one in summaries]) for name in summaries[0]}
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    match values[0]:
+        case bool():
+            return any(values)
+        case int():
+            return sum(values)
+        case list():
+            return [one for value in values for one in value]
+        case dict():
+            return dict(sum(map(Counter, values), Counter()).most_common())
+        case _:
+            return ", ".join(dict.fromkeys(values))
 
 
 def _summary(files: list[Path], *, as_json: bool) -> None:
