@@ -28,6 +28,8 @@ from roomhook.contract_tests.harness.effects import (
     play,
     send_event,
 )
+from roomhook.contract_tests.model.naming import are, listed
+from roomhook.simulator.protocol.response_check import Violation
 
 __all__: list[str] = []
 
@@ -171,6 +173,23 @@ def count(case: Case) -> None:
     need_enters(case)
     for some in COUNTS:
         play(case, some)
+    _all_enter(case)
+
+
+def _all_enter(case: Case) -> None:
+    """Everybody whom an acknowledged enter lists is inside; that of a target which takes lists was seen before."""
+    if case.run.access.enter is not None or case.run.access.by_list:
+        return
+    room, (staying, *entering) = case.room(), case.accounts(4)
+    if case.bring_in([staying], room) is not None:
+        return
+    exchange = case.send(case.build_enter(entering, room))
+    expected = {staying, *entering}
+    members = case.settled(room, expected) if exchange.acknowledged else expected
+    if staying in members and expected - members:
+        missing = sorted(expected - members)
+        breach = Violation("", f"{listed(expected)} in the room", f"{listed(members)} in the room")
+        case.blame(exchange, f"after an enter that lists three, {are(missing)} not listed in {room}", breach)
 
 
 def _listed_once(case: Case) -> None:

@@ -55,6 +55,21 @@ def test_no_kick_expiry_or_enter_empties_the_room_by_its_count(what: str) -> Non
     assert what in messages[0]
 
 
+class LetsOneIn(Variant):
+    """Lets in whom an enter lists first."""
+
+    async def apply(self, event: MemberEvent) -> None:
+        if event.type == "Enter":
+            event.member_list_account = event.member_list_account[:1]
+        await super().apply(event)
+
+
+def test_who_is_listed_in_an_enter_and_not_let_in_is_named() -> None:
+    messages = found(LetsOneIn(), "effect.count")["effect.count"]
+    assert len(messages) == 1
+    assert "after an enter that lists three" in messages[0]
+
+
 class TwoTimes(Variant):
     """Keeps the time of each member's enter and leave; *newest* says which of two enters, or leaves, counts."""
 
