@@ -25,7 +25,7 @@ _END: Final = """
 INSERT OR REPLACE INTO ends (key, run, intended_us, sent_us, done_us, request_time, code, answer)
 VALUES (?,?,?,?,?,nullif(?,0),?,nullif(?,0))
 """
-_REMARK: Final = "UPDATE ends SET requirements = nullif(?2,''), note = nullif(?3,'') WHERE key = ?1"
+_REMARK: Final = "UPDATE ends SET requirements = nullif(?,''), note = nullif(?,'') WHERE key = ?"
 _IN_DOUBT: Final = """
 INSERT INTO ends (key, run, intended_us, request_time, code, note)
 VALUES (?,?,?,nullif(?,0),?,'no outcome was written down')
@@ -36,7 +36,7 @@ _RECEIVED: Final = """
 INSERT INTO received (run, received_us, peer, head, body, natural_key, command, room, type, problem, answer)
 VALUES (?,?,?,?,?,?,?,?,?,?,?)
 """
-_RUN_END: Final = "UPDATE runs SET ended_us = ?2 WHERE id = ?1"
+_RUN_END: Final = "UPDATE runs SET ended_us = ? WHERE id = ?"
 
 
 class Rows:
@@ -92,7 +92,7 @@ class SentRecord(msgspec.Struct, array_like=True, tag=1, gc=False):
             intended_us, sent_us = ((intended_ns or sent_ns) + offset) // 1000, (sent_ns + offset) // 1000
             ends.append((key, run, intended_us, sent_us, (done_ns + offset) // 1000, request_time, code, answer))
             if requirements or note:
-                rows.of[_REMARK].append((key, requirements, note))
+                rows.of[_REMARK].append((requirements, note, key))
         rows.of[_ANSWER] += self.answers
         if self.signature:
             rows.of[_SIGNATURE].append((self.request_time, self.signature))
@@ -120,7 +120,7 @@ class RunEnd(msgspec.Struct, array_like=True, tag=3, gc=False):
 
     def add_to(self, rows: Rows) -> None:
         """Add its row."""
-        rows.of[_RUN_END].append((self.run, self.ended_us))
+        rows.of[_RUN_END].append((self.ended_us, self.run))
 
 
 Record = SentRecord | ReceivedRecord | RunEnd

@@ -11,6 +11,7 @@ import types
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import NoReturn
 
 import pytest
@@ -214,7 +215,7 @@ def test_an_interrupted_command_ends_as_shells_expect(monkeypatch: pytest.Monkey
 def test_a_reader_who_leaves_early_is_no_error(command: str) -> None:
     report = Path(__file__).parents[2] / "schemas" / "examples" / "valid" / "report" / "violates-with-one-finding.json"
     with subprocess.Popen(
-        [sys.executable, "-m", "roomhook", *command.format(report=report).split()],
+        [sys.executable, "-m", "roomhook", *(one.format(report=report) for one in command.split())],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:
@@ -231,7 +232,7 @@ def test_a_reader_who_leaves_early_is_no_error(command: str) -> None:
     ["--version", "--help", "schema leave", "traffic --seed 7 --events 2", "traffic --seed 7 --events 20000"],
 )
 def test_a_full_disk_is_one_line_and_no_error_of_ours(arguments: str) -> None:
-    command = f"{sys.executable} -m roomhook {arguments} > /dev/full"
+    command = f"{quote(sys.executable)} -m roomhook {arguments} > /dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr == (
@@ -253,13 +254,13 @@ def test_output_that_can_not_be_written_is_one_line(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_mistake_that_can_not_be_told_keeps_its_exit_code() -> None:
-    command = f"{sys.executable} -m roomhook chekc 2> /dev/full"
+    command = f"{quote(sys.executable)} -m roomhook chekc 2> /dev/full"
     assert subprocess.run(command, shell=True, timeout=60, check=False).returncode == 2
 
 
 def test_a_closed_stdout_is_written_to_in_vain() -> None:
     for arguments in ("--version", "traffic --seed 7 --events 2"):
-        command = f"{sys.executable} -m roomhook {arguments} >&-"
+        command = f"{quote(sys.executable)} -m roomhook {arguments} >&-"
         done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
 

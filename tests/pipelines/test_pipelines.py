@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from node_tools import node_program
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("src", "schemas", "simulator", "contract_tests", "loadtests")
-BACKEND = f"{sys.executable} -m roomhook backend --listen 127.0.0.1:{{port}}"
+BACKEND = f"{quote(sys.executable)} -m roomhook backend --listen 127.0.0.1:{{port}}"
 REFERENCE = "http://127.0.0.1:{port}/reference"
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]

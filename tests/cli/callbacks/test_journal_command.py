@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from listening_backend import Backend, complaint
@@ -130,7 +131,7 @@ def test_the_reference_of_journals_lists_what_may_be_asked_for() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_rows_that_no_disk_has_room_for_are_one_line(backend: Backend) -> None:
     assert main(["traffic", backend.url, "--events", "5", "--rate", "max", "--journal", "run.db"]) == 0
-    command = f"{sys.executable} -m roomhook journal run.db --format ndjson > /dev/full"
+    command = f"{quote(sys.executable)} -m roomhook journal run.db --format ndjson > /dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [

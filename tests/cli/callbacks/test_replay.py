@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -244,7 +245,7 @@ def test_compressed_time_is_called_by_its_factor(backend: Backend, capsys: pytes
 
 @pytest.mark.long
 def test_traffic_pipes_into_replay(backend: Backend) -> None:
-    ours = f"{sys.executable} -m roomhook"
+    ours = f"{quote(sys.executable)} -m roomhook"
     command = f"{ours} traffic --events 25 --seed 5 | {ours} replay - {backend.url} --speed max"
     done = subprocess.run(
         command, shell=True, capture_output=True, text=True, timeout=60, env=clean_environment(), check=False

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_a_seed_that_we_choose_is_told_and_repeats_the_run(capfdbinary: pytest.C
 
 
 def test_a_reader_that_has_enough_ends_it_quietly() -> None:
-    command = f"{sys.executable} -m roomhook traffic --seed 1 --events 1000000 | head -n 2"
+    command = f"{quote(sys.executable)} -m roomhook traffic --seed 1 --events 1000000 | head -n 2"
     done = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == b""

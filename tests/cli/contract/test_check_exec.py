@@ -11,6 +11,7 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -35,7 +36,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ── --exec ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-BACKEND = f"{PYTHON} -m roomhook backend --listen 127.0.0.1:{{port}}"
+BACKEND = f"{quote(PYTHON)} -m roomhook backend --listen 127.0.0.1:{{port}}"
 
 
 def test_a_target_of_ours_is_started_waited_for_and_stopped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +68,7 @@ def test_the_output_of_a_target_of_ours_is_shown_without_its_access_log_where_it
     tmp_path: Path, capsys: pytest.CaptureFixture[str], effect: str, heading: str
 ) -> None:
     (tmp_path / "app.py").write_text(APP.format(effect=effect))
-    command = f"exec {PYTHON} app.py {{port}}"
+    command = f"exec {quote(PYTHON)} app.py {{port}}"
     assert main(["check", "--exec", command, "http://127.0.0.1:{port}/", "--only", "ack.ok,type"]) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"{heading}\nout of memory")

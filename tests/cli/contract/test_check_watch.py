@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -42,7 +43,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[]
     command = [sys.executable, "-m", "roomhook", "check", "--watch", "--only", "ack.error-code,ack.json", "--seed", "1"]
     with (tmp_path / "shown.out").open("w") as shown:
         process = subprocess.Popen(
-            [*command, "--exec", f"{sys.executable} app.py {{port}}"],
+            [*command, "--exec", f"{quote(sys.executable)} app.py {{port}}"],
             cwd=tmp_path,
             stdout=shown,
             stderr=shown,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_command_can_be_the_probe(server: BackendServer) -> None:
         "import sys, urllib.request as u; print(u.urlopen(sys.argv[1].replace('ROOM', sys.argv[2])).read().decode())"
     )
     where = server.probe().replace("{RoomId}", "ROOM")
-    command = f'{sys.executable} -c "{fetch}" {where} {{RoomId}}'
+    command = f'{quote(sys.executable)} -c "{fetch}" {where} {{RoomId}}'
 
     assert judge(server.url(), only=("effect.leave",), probe_command=command).summary.outcome is RunOutcome.CONFORMS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from roomhook.errors import ConfigurationError
-from roomhook.simulator.journal import index, log
+from roomhook.simulator.journal import index, log, records
 from roomhook.simulator.journal.file import JournalFile
 from roomhook.simulator.journal.index import bring_up_to_date
 from roomhook.simulator.journal.log import segment_path, segments
@@ -307,3 +308,9 @@ def test_an_indexer_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: py
     found = summary(path)
     assert (found["delivered"], found["attempts"], found["lost_bytes"]) == (1000, 1000, 0)
     assert [one.name for one in tmp_path.iterdir()] == ["run.db"]
+
+
+def test_no_placeholder_has_a_number_because_some_python_3_12_warn_of_those() -> None:
+    statements = [value for value in vars(records).values() if isinstance(value, str) and "?" in value]
+    assert len(statements) > 5
+    assert not [one for one in statements if re.search(r"\?[0-9]", one)]
