@@ -16,6 +16,7 @@ from roomhook.contract_tests.harness.records.ledger import (
     WatchedLeave,
     ahead_ms,
     entered_ms,
+    happened_before,
     is_plain,
     near_twin,
     watchable,
@@ -129,7 +130,8 @@ def prepare_watched(
 
     Plain leaves share rooms, unless *room* is given: that saves most enters, and most looks at a room.
     """
-    if run.ledger is None or not watchable(draft):
+    before_own = run.access.enter is not None and happened_before(draft, run.now_ms())
+    if run.ledger is None or not watchable(draft) or before_own:  # who enters in the user's way enters now
         return prepare(run, builder, draft, room=room)
     if room is None and is_plain(draft):
         taken = _member_of_shared_room(run, builder, run.ledger)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import ssl
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -29,6 +30,7 @@ __all__ = [
     "accounts_in",
     "command_enter",
     "command_probe",
+    "filled",
     "http_probe",
 ]
 
@@ -42,8 +44,14 @@ _TIMEOUT_S: Final = 10
 _AT_ONCE: Final = 8
 _SHORTEST_WAIT_S: Final = 0.4
 _PLACE: Final = "{RoomId}"
+_ACCOUNT: Final = "{Account}"
 _DEEPEST: Final = 4
 """Levels of objects in which a list of accounts is looked for."""
+_ACCOUNT_KEYS: Final = (
+    *("memberaccount", "account", "accountid", "useraccount", "userid", "uid", "user", "memberid", "member"),
+    *("username", "name", "id"),
+)
+"""Where an object keeps its account, by the likeliest name: in lower case, without signs."""
 
 
 class Listing(set[str]):
@@ -109,7 +117,7 @@ def _probe_of(settings: Settings) -> Probe | None:
 def http_probe(
     template: str, *, pointer: str = "", headers: Sequence[tuple[str, str]] = (), tls: ssl.SSLContext | None = None
 ) -> Probe:
-    """Ask *template* (a URL with ``{RoomId}``) by GET; *pointer* (RFC 6901) leads to the list; 404: nobody."""
+    """Ask *template* (a URL with ``{RoomId}``) by GET; *pointer* (RFC 6901) leads to the list; 404, 204: nobody."""
     if _PLACE not in template or not template.startswith(("http://", "https://")):
         raise ConfigurationError(
             f"--probe {template!r} is no URL with {_PLACE} in it, as in http://127.0.0.1:8000/rooms/{_PLACE}"
@@ -133,6 +141,8 @@ def http_probe(
                 raise SetupError(f"the probe {url} can't be reached: {error}") from None
         if response.status == HTTPStatus.NOT_FOUND:
             return Listing((), missing=True)
+        if response.status == HTTPStatus.NO_CONTENT:
+            return Listing(())
         if response.status != HTTPStatus.OK:
             raise SetupError(f"the probe {url} answers HTTP {response.status}; it must answer 200 with JSON")
         return accounts_in(response.data.decode(errors="replace"), pointer, f"the probe {url}")
@@ -141,15 +151,15 @@ def http_probe(
 
 
 def command_probe(command: str, *, pointer: str = "") -> Probe:
-    """Run *command* in a shell with ``{RoomId}`` (quoted) in it; it prints JSON, or one account a line."""
+    """Run *command* in a shell with ``{RoomId}`` (as ``filled``) in it; it prints JSON, or one account a line."""
     if _PLACE not in command:
         raise ConfigurationError(
             f"--probe-command {command!r} lacks {_PLACE}, as in 'redis-cli smembers room:{_PLACE}'"
         )
 
     def members(room: str) -> set[str]:
-        printed = _run(command.replace(_PLACE, shlex.quote(room)), "--probe-command")
-        if printed.lstrip().startswith(("[", "{")):
+        printed = _run(filled(command, {_PLACE: room}), "--probe-command")
+        if printed.strip() == "null" or printed.lstrip().startswith(("[", "{")):
             return accounts_in(printed, pointer, "--probe-command")
         return Listing(line.strip() for line in printed.splitlines() if line.strip())
 
@@ -157,20 +167,44 @@ def command_probe(command: str, *, pointer: str = "") -> Probe:
 
 
 def command_enter(command: str) -> EnterMembers:
-    """Run *command* once for each account, with ``{RoomId}`` and ``{Account}`` (quoted) in it."""
-    if _PLACE not in command or "{Account}" not in command:
+    """Run *command* once for each account, with ``{RoomId}`` and ``{Account}`` (as ``filled``) in it."""
+    if _PLACE not in command or _ACCOUNT not in command:
         raise ConfigurationError(f"--enter-command {command!r} lacks {_PLACE} or {{Account}}")
 
     def enter(room: str, accounts: Sequence[str]) -> None:
         for account in accounts:
-            line = command.replace(_PLACE, shlex.quote(room)).replace("{Account}", shlex.quote(account))
-            _run(line, "--enter-command")
+            _run(filled(command, {_PLACE: room, _ACCOUNT: account}), "--enter-command")
 
     return enter
 
 
+def filled(command: str, values: Mapping[str, str]) -> str:
+    """The shell's *command* with *values* in their places, each quoted as the quotes around its place need it.
+
+    Where it is a whole text of SQL, as in ``sqlite3 app.db "SELECT … WHERE room = '{RoomId}'"``, it stays one there.
+    """
+    done, quotes, at = "", "", 0
+    while at < len(command):
+        place = next((one for one in values if command.startswith(one, at)), "")
+        if not place:
+            sign = command[at : at + 2] if command[at] == "\\" and quotes != "'" else command[at]
+            if sign in {"'", '"'} and quotes in {"", sign}:
+                quotes = "" if quotes else sign
+            done, at = done + sign, at + len(sign)
+            continue
+        before, at = command[:at], at + len(place)
+        value, inner = values[place], {"'": '"', '"': "'"}.get(quotes, "")
+        if inner and before.endswith(inner) and command.startswith(inner, at):
+            value = value.replace(inner, 2 * inner)
+        if quotes == "'":
+            done += value.replace("'", "'\\''")
+        else:
+            done += re.sub(r'([\\"$`])', r"\\\1", value) if quotes else shlex.quote(value)
+    return done
+
+
 def accounts_in(text: str, pointer: str, source: str) -> Listing:
-    """The accounts in the JSON *text*: a list of strings, or of objects with Member_Account, at *pointer*."""
+    """The accounts in the JSON *text*: null, a list of strings, or of objects with one each, at *pointer*."""
     try:
         found = json.loads(text)
         for step in pointer.split("/")[1:] if pointer else ():
@@ -187,12 +221,23 @@ def accounts_in(text: str, pointer: str, source: str) -> Listing:
 
 
 def _accounts(found: Any) -> list[str] | None:
-    """*found* as a list of accounts, if it is one."""
+    """*found* as a list of accounts, if it is one; some languages write an empty list as null."""
+    if found is None:
+        return []
     if not isinstance(found, list):
         return None
-    accounts = [one.get("Member_Account") if isinstance(one, dict) else one for one in found]
+    key = _key_of_accounts([one for one in found if isinstance(one, dict)])
+    accounts = [one.get(key) if isinstance(one, dict) else one for one in found]
     named = [one for one in accounts if isinstance(one, str)]
     return named if len(named) == len(accounts) else None
+
+
+def _key_of_accounts(objects: Sequence[dict[str, Any]]) -> str:
+    """The key of the accounts in *objects*: by its name, or as the only one with texts; empty if there is none."""
+    texts = [key for key in (objects or [{}])[0] if all(isinstance(one.get(key), str) for one in objects)]
+    named = {re.sub("[^a-z]", "", key.lower()): key for key in reversed(texts)}
+    found = next((named[name] for name in _ACCOUNT_KEYS if name in named), "")
+    return found or (texts[0] if len(texts) == 1 else "")
 
 
 def _hint(found: Any) -> str:

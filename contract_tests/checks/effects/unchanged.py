@@ -18,9 +18,10 @@ from roomhook.contract_tests.harness.drafts import (
     unsigned,
     wrong_sign,
 )
-from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft
+from roomhook.contract_tests.harness.effects import blame_state, deliver, leave_draft, side_by_side
 from roomhook.contract_tests.harness.foreign_app import other_region
 from roomhook.contract_tests.model.exchange import Exchange
+from roomhook.simulator.protocol.callback_request import CallbackRequest
 from roomhook.simulator.protocol.packets import ENTER_COMMAND
 from roomhook.simulator.protocol.response_check import Violation
 
@@ -29,12 +30,9 @@ __all__: list[str] = []
 _UNKNOWN_COMMAND: Final = "Room.CallbackAfterSomethingNew"
 _CREATE_COMMAND: Final = "Room.CallbackAfterCreateRoom"
 _DESTROY_COMMAND: Final = "Room.CallbackAfterDestroyRoom"
-_OTHER_COMMANDS: Final = (
-    _CREATE_COMMAND,
-    "Room.CallbackAfterUpdateRoomInfo",
-    _UNKNOWN_COMMAND,
-    "Mic.CallbackAfterSeatInfoChanged",
-)
+_UPDATE_COMMAND: Final = "Room.CallbackAfterUpdateRoomInfo"
+_OTHER_COMMANDS: Final = (_CREATE_COMMAND, _UPDATE_COMMAND, _UNKNOWN_COMMAND, "Mic.CallbackAfterSeatInfoChanged")
+_COMMANDS_ABOUT_ROOMS: Final = (_UPDATE_COMMAND, _CREATE_COMMAND, _DESTROY_COMMAND)
 
 _NUMBER_IN_LIST: Final = "a leave of a member and a number"
 _WRONG_FIELDS: Final[dict[str, dict[str, Any]]] = {
@@ -138,15 +136,44 @@ def other_commands(case: Case) -> None:
     _changes_nothing(case, room, tried, witness, {account, other})
     if not case.findings and case.run.access.enter is None and not case.run.settings.room:
         _destroyed_and_back(case, room, *(outside or [witness]))
+        if not few:
+            rooms = [(command, case.room(), case.accounts(2)) for command in _COMMANDS_ABOUT_ROOMS]
+            side_by_side(case, lambda one: _keeps_its_people(case, *one), rooms)
+
+
+def _keeps_its_people(case: Case, command: str, room: str, people: Sequence[str]) -> None:
+    """A room keeps who is inside when its data change, when CreateRoom comes late, and when another is destroyed."""
+    account, witness = people
+    told, began, what = room, case.run.ids.next_event_time(), f"{command} of {room}"
+    if command == _DESTROY_COMMAND:  # of a room that both were in before, whose RoomId is the beginning of this one
+        room = f"{room}0"
+        what = f"{command} of {told}, where they had been before"
+        if case.bring_in(people, told) is not None:
+            return
+    if case.bring_in(people, room) is not None:
+        return
+    at = {"EventTime": began} if command == _CREATE_COMMAND else {}
+    shown = case.send(_about_room(case, command, told, account, **at))
+    deliver(case, case.build(leave_draft(case, room, [witness])))
+    members = case.settled(room, {account}, among={account, witness})
+    if members != {account}:
+        blame_state(case, room, shown, {account}, members, f"after {what}")
+
+
+def _about_room(case: Case, command: str, room: str, owner: str, **fields: Any) -> CallbackRequest:
+    """*command* about *room* as the pages show it: DestroyRoom has its RoomId, and the others a RoomInfo."""
+    absent = dict.fromkeys(("MemberCount", "Type", "MemberList_Account", "Reason"), ABSENT)
+    if command != _DESTROY_COMMAND:
+        info = {"RoomId": room, "RoomName": "standup", "RoomType": "Meeting", "Owner_Account": owner}
+        fields |= {"RoomId": ABSENT, "RoomInfo": info}
+    draft = leave_draft(case, room, [owner], **absent, CallbackCommand=command, **fields)
+    return case.build(draft.url(CallbackCommand=command))
 
 
 def _destroyed_and_back(case: Case, room: str, account: str) -> None:
     """Destroy *room*, create it again, since a RoomId may be used again, and let *account* enter it."""
-    absent = dict.fromkeys(("MemberCount", "Type", "MemberList_Account", "Reason"), ABSENT)
-    info = {"RoomId": room, "RoomName": "standup", "RoomType": "Meeting", "Owner_Account": account}
-    for command, fields in ((_DESTROY_COMMAND, {}), (_CREATE_COMMAND, {"RoomId": ABSENT, "RoomInfo": info})):
-        packet = {**absent, **fields, "CallbackCommand": command}
-        case.send(case.build(leave_draft(case, room, [account], **packet).url(CallbackCommand=command)))
+    for command in (_DESTROY_COMMAND, _CREATE_COMMAND):
+        case.send(_about_room(case, command, room, account))
     shown = case.send(case.build_enter([account], room))
     if shown.acknowledged and account not in case.settled(room, {account}, among={account}):
         blame_state(

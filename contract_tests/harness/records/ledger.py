@@ -19,6 +19,7 @@ __all__ = [
     "WatchedLeave",
     "ahead_ms",
     "entered_ms",
+    "happened_before",
     "is_plain",
     "near_twin",
     "watchable",
@@ -129,6 +130,12 @@ def ahead_ms(draft: CallbackDraft, now_ms: int) -> int:
     """How far the EventTime of *draft* lies ahead of *now_ms*, or 0."""
     at = draft.fields.get("EventTime")
     return max(0, at - now_ms) if isinstance(at, int) else 0
+
+
+def happened_before(draft: CallbackDraft, moment_ms: int) -> bool:
+    """Whether *draft* has an EventTime before *moment_ms*."""
+    at = draft.fields.get("EventTime")
+    return isinstance(at, int) and at < moment_ms
 
 
 def near_twin(account: str, others: Sequence[str] = ()) -> str:

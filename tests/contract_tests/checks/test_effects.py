@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +17,7 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import select
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
-from roomhook.contract_tests.transport.probe import SetupError, accounts_in
+from roomhook.contract_tests.transport.probe import SetupError, accounts_in, filled
 from roomhook.errors import ConfigurationError
 
 
@@ -92,6 +94,9 @@ def test_silent_refusals_without_a_probe_are_not_judged(server: BackendServer) -
         ('{"data": {"members": ["ann", "bob"]}}', "/data/members"),
         ('[{"Member_Account": "ann"}, {"Member_Account": "bob"}]', ""),
         ('[{"a/b": ["ann", "bob"]}]', "/0/a~1b"),
+        ('[{"UserID": "ann", "Role": "host"}, {"UserID": "bob", "Role": "guest"}]', ""),
+        ('[{"name": "Ann", "user_id": "ann"}, {"name": "Bob", "user_id": "bob"}]', ""),
+        ('[{"who": "ann", "since": 1}, {"who": "bob", "since": 2}]', ""),
     ],
 )
 def test_accounts_are_found_where_the_pointer_says(text: str, pointer: str) -> None:
@@ -113,13 +118,38 @@ def test_anything_but_a_list_of_accounts_is_refused_with_a_remedy(text: str, poi
         ('{"code":0,"data":{"room":"r","a/b":[{"Member_Account":"ann"}]}}', "say --probe-pointer /data/a~1b"),
         ('{"members":[],"admins":[]}', "say where: --probe-pointer /data/members"),
         ('{"code":0}', "say where: --probe-pointer /data/members"),
-        ('[{"id":"ann"}]', "with --probe-command, e.g. by jq -r"),
+        ('[{"seat":"7","floor":"2"}]', "with --probe-command, e.g. by jq -r"),
         ('[17,"ann"]', "keep every account as text"),
     ],
 )
 def test_json_that_is_no_list_of_accounts_gets_a_hint_at_where_one_is(text: str, hint: str) -> None:
     with pytest.raises(SetupError, match=re.escape(hint)):
         accounts_in(text, "", "the probe")
+
+
+def test_null_is_an_empty_list_of_accounts() -> None:
+    assert accounts_in("null", "", "the probe") == set()
+    assert accounts_in('{"members": null}', "/members", "the probe") == set()
+
+
+ODD: Final = """it's "a" $HOME `x` \\ b"""
+
+
+@pytest.mark.parametrize("command", ["printf %s {RoomId}", "printf %s '{RoomId}'", 'printf %s "{RoomId}"'])
+def test_a_room_reaches_a_command_whatever_the_quotes_around_its_place(command: str) -> None:
+    line = filled(command, {"{RoomId}": ODD})
+    assert subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout == ODD
+
+
+@pytest.mark.parametrize("room", [ODD, "standup", "o'clock"])
+def test_a_room_in_a_text_of_sql_stays_one_text(room: str, tmp_path: Path) -> None:
+    query = "import sqlite3, sys; print(sqlite3.connect(':memory:').execute(sys.argv[1]).fetchone()[0])"
+    (tmp_path / "query.py").write_text(query)
+    command = f"{quote(sys.executable)} query.py \"SELECT '{{RoomId}}'\""
+    done = subprocess.run(
+        filled(command, {"{RoomId}": room}), shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{room}\n"
 
 
 @pytest.mark.parametrize("probe", ["http://127.0.0.1/rooms", "rooms/{RoomId}"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from starlette.responses import Response
@@ -214,6 +215,30 @@ class ClosesForGood(Variant):
         return [] if room in self.closed else super().members(room)
 
 
+class EmptiesRooms(Variant):
+    """Empties all rooms that an event *loses*, by the packet and a RoomId."""
+
+    def __init__(self, loses: Callable[[dict[str, Any], str], bool]) -> None:
+        super().__init__()
+        self.loses = loses
+        self.people: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def handle(self, callback: IncomingCallback) -> Response:
+        packet = json.loads(callback.body)
+        for account in packet.get("MemberList_Account", ()):
+            self.people[packet["RoomId"]].add(account)
+        for room in [one for one in self.people if self.loses(packet, one)]:
+            self.presence.leave(room, list(self.people[room]), packet["EventTime"] + 60_000)
+        return await super().handle(callback)
+
+
+def about(command: str, packet: dict[str, Any]) -> str:
+    """The RoomId of a documented *packet* with this *command*; empty for any other."""
+    if packet.get("CallbackCommand") != f"Room.CallbackAfter{command}" or "MemberList_Account" in packet:
+        return ""
+    return str(packet.get("RoomId") or packet["RoomInfo"]["RoomId"])
+
+
 class EveryListEnters(Variant):
     """Takes every command with a list that is no leave for an enter."""
 
@@ -227,6 +252,21 @@ class EveryListEnters(Variant):
 ORDERS: Final = (
     ("effect.command", ClosesForGood, "which had been destroyed and created again"),
     ("effect.command", EveryListEnters, "an unknown command that lists somebody outside"),
+    (
+        "effect.command",
+        lambda: EmptiesRooms(lambda told, room: about("CreateRoom", told) == room),
+        "AfterCreateRoom of",
+    ),
+    (
+        "effect.command",
+        lambda: EmptiesRooms(lambda told, room: about("UpdateRoomInfo", told) == room),
+        "AfterUpdateRoomInfo of",
+    ),
+    (
+        "effect.command",
+        lambda: EmptiesRooms(lambda told, room: room.startswith(about("DestroyRoom", told) or "no")),
+        "where they had been before",
+    ),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "the first enter once more"),
     ("effect.rejoin", lambda: TwoTimes(enters=lambda _, new: new), "a leave between the two in time"),
     ("effect.late-enter", lambda: TwoTimes(leaves=lambda _, new: new), "an older leave that arrived late"),
