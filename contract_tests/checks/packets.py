@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from roomhook.contract_tests.checks.registry import check
+from roomhook.contract_tests.harness.baseline import NotJudgedError
 from roomhook.contract_tests.harness.case import Case
 from roomhook.contract_tests.harness.drafts import ABSENT, CallbackDraft
 
@@ -30,6 +31,12 @@ def _with_count(count: int) -> Callable[[Case], CallbackDraft]:
 
 def _with_members(count: int) -> Callable[[Case], CallbackDraft]:
     return lambda case: case.leave(MemberList_Account=case.accounts(count))
+
+
+def _ahead(case: Case) -> CallbackDraft:
+    if case.run.settings.members:
+        raise NotJudgedError("whoever left ahead of the clock could not enter for a while, and --member names them")
+    return case.leave(EventTime=case.run.now_ms() + 5500)
 
 
 def _kicked(case: Case) -> CallbackDraft:
@@ -64,7 +71,7 @@ _ACKNOWLEDGED: Final[dict[str, Callable[[Case], CallbackDraft]]] = {
     "id.user-max": lambda case: case.leave(MemberList_Account=[case.account().ljust(32, "x")[:32]]),
     "id.room-max": lambda case: case.leave(RoomId=case.room().ljust(48, "x")[:48]),
     "operator.other": _kicked,
-    "time.ahead": lambda case: case.leave(EventTime=case.run.now_ms() + 5500),
+    "time.ahead": _ahead,
     "packet.extra-field": lambda case: case.leave(RoomType="Conference", Extra={"nested": [1, None, True]}),
     "packet.whitespace": lambda case: case.leave().sent_as(body=dumped(indent="\t")),
 }

@@ -89,16 +89,18 @@ class CallbackBuilder:
         self.ids = ids
         self._case = case
         self._accounts = 0
+        self.people: set[str] = set()
+        """The accounts that it has given so far."""
 
     def account(self) -> str:
         """A new UserID; with ``--member``, the next one that the user named."""
         self._accounts += 1
         members = self.settings.members
-        if not members:
-            return self.ids.next_account()
-        if self._accounts > len(members):
+        if members and self._accounts > len(members):
             raise NotJudgedError(f"needs {self._accounts} members; --member names {len(members)}")
-        return members[self._accounts - 1]
+        account = members[self._accounts - 1] if members else self.ids.next_account()
+        self.people.add(account)
+        return account
 
     def accounts(self, count: int) -> list[str]:
         """*count* different UserIDs."""

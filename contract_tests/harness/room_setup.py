@@ -174,16 +174,19 @@ def populated_room(
     """
     room = builder.room()
     failed = bring_in(run, builder, accounts, room, event_time=event_time, together=True)
-    members = settled(run, room, set(accounts), quick=run.access.by_list)
+    own = builder.people if run.settings.room else None
+    builder.people.clear()  # who stayed behind in a room that the user named counts no more
+    builder.people.update(accounts)
+    members = settled(run, room, set(accounts), own=own, quick=run.access.by_list)
     if run.access.by_list and not members >= set(accounts):
         failed = bring_in(run, builder, accounts, room, event_time=event_time)
-        members = settled(run, room, set(accounts))
+        members = settled(run, room, set(accounts), own=own)
     if members >= set(accounts):
         run.access.proven = True
         return room
     found = f"the probe {_found(members)} in {room} after {listed(accounts)} entered"
     why = f" ({ENTER_COMMAND} was not acknowledged: {failed.judgement.breaches[0].actual})" if failed else ""
-    if run.access.proven and failed is None:
+    if run.access.proven and failed is None and not run.settings.members:  # theirs may have left ahead of the clock
         raise NotEnteredError(found, members)
     if not run.access.proven:
         remedy = "; see --probe and --enter-command"
@@ -206,10 +209,13 @@ def settled(
     expected: set[str],
     *,
     among: set[str] | None = None,
+    own: set[str] | None = None,
     until: float | None = None,
     quick: bool = False,
 ) -> set[str]:
-    """Who is in *room* (of *among*, if given), as soon as that is *expected*, or when the time to settle is over.
+    """Who is in *room*, as soon as that is *expected*, or when the time to settle is over.
+
+    Only those of *among* count, or else *own* and those who are expected, if given.
 
     *until*, on the monotonic clock, is the end for several rooms that settle side by side. *quick* waits only as long
     as effects have taken so far, with a margin: for a first look, which a patient one follows before anybody is blamed.
@@ -227,7 +233,8 @@ def settled(
             if among is None:  # else the room has an unusual name, for which the probe may have no way to ask
                 access.set_up_failed(str(error))
             raise NotJudgedError(str(error)) from None
-        members = members if among is None else members & among
+        if among is not None or own is not None:
+            members = members & (among if among is not None else (own or set()) | expected)
         now = time.monotonic()
         if members == expected or now >= end:
             access.took(now - began, came=members == expected)

@@ -156,3 +156,15 @@ def test_a_room_in_a_text_of_sql_stays_one_text(room: str, tmp_path: Path) -> No
 def test_probe_without_a_place_for_the_room_is_refused(probe: str) -> None:
     with pytest.raises(ConfigurationError, match="--probe"):
         judge("http://127.0.0.1:1", probe=probe)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("members", [(), ("ann", "bob", "cyd", "dan", "eve")])
+def test_a_room_of_yours_may_have_other_people_in_it(members: tuple[str, ...], server: BackendServer) -> None:
+    room = f"standup-{len(members)}"
+    judge(server.url(), only=("effect.all-members", "ack"), probe=server.probe(), room=room)
+    finished = judge(
+        server.url(), only=("effect", "time"), probe=server.probe(), room=room, members=members, strict=True
+    )
+    assert blamed(finished) == set()
+    assert finished.summary.outcome is RunOutcome.CONFORMS
