@@ -134,10 +134,7 @@ class Case:
         until: float | None = None,
         quick: bool = False,
     ) -> set[str]:
-        """As ``room_setup.settled``: who is in *room*, as soon as that is *expected*, or in the end.
-
-        In a room that the user named, others may be as well: only people of this case count.
-        """
+        """As ``room_setup.settled``: who is in *room* (in one of the user's, only people of this case count)."""
         own = self._builder.people if self.run.settings.room else None
         return room_setup.settled(self.run, room, expected, among=among, own=own, until=until, quick=quick)
 
