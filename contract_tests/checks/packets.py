@@ -35,7 +35,9 @@ def _with_members(count: int) -> Callable[[Case], CallbackDraft]:
 
 def _ahead(case: Case) -> CallbackDraft:
     if case.run.settings.members:
-        raise NotJudgedError("whoever left ahead of the clock could not enter for a while, and --member names them")
+        raise NotJudgedError(
+            "a member who leaves ahead of the clock can't enter for a while, and --member names all that there are"
+        )
     return case.leave(EventTime=case.run.now_ms() + 5500)
 
 

@@ -90,7 +90,7 @@ class CallbackBuilder:
         self._case = case
         self._accounts = 0
         self.people: set[str] = set()
-        """The accounts that it has given so far."""
+        """The accounts that it has given since the last room was populated."""
 
     def account(self) -> str:
         """A new UserID; with ``--member``, the next one that the user named."""

@@ -233,8 +233,9 @@ def settled(
             if among is None:  # else the room has an unusual name, for which the probe may have no way to ask
                 access.set_up_failed(str(error))
             raise NotJudgedError(str(error)) from None
-        if among is not None or own is not None:
-            members = members & (among if among is not None else (own or set()) | expected)
+        those = among if own is None or among is not None else own | expected
+        if those is not None:
+            members = members.among(those) if isinstance(members, Listing) else members & those
         now = time.monotonic()
         if members == expected or now >= end:
             access.took(now - began, came=members == expected)

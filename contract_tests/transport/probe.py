@@ -63,6 +63,12 @@ class Listing(set[str]):
         self.repeated = {one for one, count in counted.items() if count > 1}
         self.missing = missing
 
+    def among(self, accounts: set[str]) -> Listing:
+        """This listing without anybody but *accounts*."""
+        kept = Listing(self & accounts, missing=self.missing)
+        kept.repeated = self.repeated & accounts
+        return kept
+
 
 class SetupError(ConfigurationError):
     """The probe, or the way in, does not do what it is there for: nothing was learnt about the App backend."""

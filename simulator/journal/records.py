@@ -19,7 +19,7 @@ __all__ = ["LoggedResult", "ReceivedRecord", "Record", "Rows", "RunEnd", "SentRe
 LoggedResult = tuple[int, int, str, str]
 """A result: its ``result_code``, the id of its answer (0: none), requirements and note (empty: none)."""
 
-# sqlite3 binds int and str as they are, and looks for an adapter for None: it costs twice.
+# sqlite3 binds int and str as they are, and looks for an adapter for None, which costs twice: hence nullif.
 _EVENT: Final = "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,nullif(?,''))"
 _END: Final = """
 INSERT OR REPLACE INTO ends (key, run, intended_us, sent_us, done_us, request_time, code, answer)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_recipe_leaves_a_report_where_its_pipeline_looks_for_it(recipe: str, tmp
 def test_shell_recipe_passes_on_the_exit_code(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("import sys; sys.exit('no database')")
 
-    done = run(str(DOCS / "ci" / "check.sh"), tmp_path)
+    done = run(quote(str(DOCS / "ci" / "check.sh")), tmp_path)
 
     assert done.returncode == 3
     assert "no database" in done.stdout

@@ -146,7 +146,7 @@ def _keeps_its_people(case: Case, command: str, room: str, people: Sequence[str]
     account, witness = people
     told, began, what = room, case.run.ids.next_event_time(), f"{command} of {room}"
     if command == _DESTROY_COMMAND:  # of a room that both were in before, whose RoomId is the beginning of this one
-        room = f"{room}0"
+        room = f"{room}q"  # no RoomId of a run ends in a letter: that would be somebody else's room
         what = f"{command} of {told}, where they had been before"
         if case.bring_in(people, told) is not None:
             return

@@ -180,7 +180,9 @@ def test_following_shows_a_run_until_it_ends(backend: Backend) -> None:
     first, *_, last = map(json.loads, shown)
     assert first["live"]
     assert 5 <= first["scheduled"] <= last["scheduled"] == 400
-    assert (last["live"], last["delivered"], last["in_doubt"]) == (False, 400, 0)
+    assert not last["live"]
+    assert last["delivered"] + last["failed"] == 400  # what was under way when the sender was stopped may be too late
+    assert last["in_doubt"] == 0
 
 
 def test_following_is_for_the_summary(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from roomhook.contract_tests.engine.suite import run_suite
 from roomhook.contract_tests.model.register import select
 from roomhook.contract_tests.model.settings import Settings
 from roomhook.contract_tests.model.verdicts import RunFinished, RunOutcome, Verdict
-from roomhook.contract_tests.transport.probe import SetupError, accounts_in, filled
+from roomhook.contract_tests.transport.probe import Listing, SetupError, accounts_in, filled
 from roomhook.errors import ConfigurationError
 
 
@@ -130,6 +130,13 @@ def test_json_that_is_no_list_of_accounts_gets_a_hint_at_where_one_is(text: str,
 def test_null_is_an_empty_list_of_accounts() -> None:
     assert accounts_in("null", "", "the probe") == set()
     assert accounts_in('{"members": null}', "/members", "the probe") == set()
+
+
+def test_a_room_of_yours_in_which_somebody_is_listed_twice_shows_that() -> None:
+    listing = Listing(["ann", "ann", "bob", "bob", "cyd"], missing=True).among({"ann", "cyd"})
+    assert listing == {"ann", "cyd"}
+    assert listing.repeated == {"ann"}
+    assert listing.missing
 
 
 ODD: Final = """it's "a" $HOME `x` \\ b"""
